@@ -1,0 +1,64 @@
+"""Recommend to one person: films, genres and scores, and the item that was held out.
+
+In: a model, a user id and the titles beside the model. Out: a table on screen (the paper's Table 6).
+
+    python -m infer.recommend --model hybrid.onnx --user 1
+"""
+
+from dataclasses import MISSING, dataclass
+from pathlib import Path
+
+import polars as pl
+
+from infer.batch import ScoringConfig, Task, prepare, score, select_users
+from infer.cli import option, parse, run
+from infer.errors import InputError
+from infer.schema import GENRES, ITEM, RANK, SCORE, TITLE, USER
+from infer.tables import read_items
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendConfig(ScoringConfig):
+    """Options of `python -m infer.recommend`."""
+
+    user: str = option(MISSING, "the user's id")
+    k: int = option(5, "items to show", minimum=1)
+    items: Path | None = option(None, "table of titles and genres (default: the one beside the model)")
+    whole_history: bool = option(False, "recommend from the whole history, hold nothing out")
+
+
+def main(words: list[str]) -> None:
+    """Parse, score one user, print."""
+    config = parse(RecommendConfig, words, __doc__)
+    task = select_users(prepare(config, measure=not config.whole_history), config.user)
+    if len(task.histories) != 1:
+        raise InputError(f"--user takes one id; found '{config.user}'")
+    lists = score(task, max(config.k, len(task.model.metadata.item_ids)), batch_size=1)
+    if lists.is_empty():
+        raise InputError(f"{task.model.path.name} cannot recommend to user {config.user}: it knows none of its items")
+    titles = _titles(task, config.items)
+    print(f"{task.model.path.name} ({task.model.metadata.dataset}) for user {config.user}:")
+    for row in lists.head(config.k).join(titles, on=ITEM, how="left", maintain_order="left").iter_rows(named=True):
+        print(f"{row[RANK]:>3}. {_named(row)}  {row[SCORE]:.4f}")
+    if task.targets is not None and not task.targets.is_empty():
+        held = task.targets.select(USER, ITEM).join(lists, on=[USER, ITEM], how="left").join(titles, on=ITEM, how="left")
+        row = held.row(0, named=True)
+        place = f"rank {row[RANK]} of {lists.height} unseen items" if row[RANK] else "unknown to the model"
+        print(f"held out: {_named(row)}  ({place})")
+
+
+def _titles(task: Task, stated: Path | None) -> pl.DataFrame:
+    path = stated or task.model.path.parent / task.model.metadata.items
+    if stated is None and not path.is_file():
+        print(f"no titles: {path} is not there; name a table with --items")
+        return pl.DataFrame(schema={ITEM: task.targets.schema[ITEM], TITLE: pl.String, GENRES: pl.String})
+    return read_items(path)
+
+
+def _named(row: dict) -> str:
+    title = row[TITLE] or f"item {row[ITEM]}"
+    return f"{title} [{row[GENRES]}]" if row[GENRES] else title
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))

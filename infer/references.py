@@ -1,0 +1,49 @@
+"""The two lists that any model must beat: random and most popular unseen items.
+
+In: histories and, for popularity, how often each item occurs. Out: lists shaped like a model's.
+"""
+
+import numpy as np
+
+from infer.schema import PAD
+from infer.sequences import Histories, seen
+
+
+def popularity_order(histories: Histories, items: int) -> np.ndarray:
+    """(items,) item indexes from most to least frequent in the histories, equal ones ascending."""
+    counts = np.bincount(histories.items, minlength=items + 1)[1:]
+    return np.argsort(-counts, kind="stable") + 1
+
+
+def popular(histories: Histories, order: np.ndarray, k: int) -> np.ndarray:
+    """(users, k) the k most popular unseen items of each user, PAD where there are fewer."""
+    width = _width(histories, len(order), k)
+    return _first_unseen(np.broadcast_to(order[:width], (len(histories), width)), histories, len(order), k)
+
+
+def random(histories: Histories, items: int, first_row: int, k: int, seed: int) -> np.ndarray:
+    """(users, k) random unseen items, PAD where there are fewer.
+
+    Each user reads one seeded shuffle of the catalogue from an own seeded start, so a list depends
+    on the seed and on the user's row (first_row + position), not on the batch it is computed in.
+    """
+    shuffle = np.random.default_rng(seed).permutation(items) + 1
+    rows = np.arange(first_row, first_row + len(histories), dtype=np.uint64)
+    start = np.array([np.random.default_rng([seed, int(row)]).integers(items) for row in rows], dtype=np.int64)
+    columns = np.arange(_width(histories, items, k))
+    return _first_unseen(shuffle[(start[:, None] + columns) % items], histories, items, k)
+
+
+def _width(histories: Histories, items: int, k: int) -> int:
+    """How many candidates suffice: k and as many as the longest history can rule out."""
+    return min(items, k + int(histories.lengths.max(initial=0)))
+
+
+def _first_unseen(candidates: np.ndarray, histories: Histories, items: int, k: int) -> np.ndarray:
+    """The first k of each row's candidates (users, width), best first, that are not in its history."""
+    blocked = np.zeros((len(histories), items + 1), dtype=bool)
+    np.put_along_axis(blocked, seen(histories), True, axis=1)
+    out = np.take_along_axis(blocked, candidates, axis=1)
+    order = np.argsort(out, axis=1, kind="stable")[:, :k]
+    free = ~np.take_along_axis(out, order, axis=1)
+    return np.where(free, np.take_along_axis(candidates, order, axis=1), PAD)

@@ -1,0 +1,98 @@
+"""Names that every stage shares, and the metadata inside a model file.
+
+In: the `metadata_props` of an ONNX file. Out: a checked `Metadata`. Both directions are here
+only, so the file that `export` writes is the file that `infer` reads.
+
+    python -c "from infer.session import open_model; print(open_model('hybrid.onnx').metadata)"
+"""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import polars as pl
+
+from infer.errors import InputError
+
+USER, ITEM, TIMESTAMP, RATING, SPLIT = "user", "item", "timestamp", "rating", "split"
+RANK, SCORE, TITLE, GENRES = "rank", "score", "title", "genres"
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+
+# Index 0 is padding in every table, window and score vector; items and users count from 1.
+PAD = 0
+
+# Scores of padding and seen items inside the graph. Finite, because minus infinity has been seen to
+# return arbitrary items from TopK on GPUs; the scorer drops every entry at or below it.
+DROPPED = -3.0e38
+
+INTERACTIONS_FILE, ITEMS_FILE = "interactions.parquet", "items.parquet"
+FORMAT = "1"
+PREFIX = "recommender."
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a model file says of itself; stored as JSON texts under `recommender.*` keys.
+
+    item_ids[i] is the item with index i + 1; user_ids likewise, empty if the model needs none.
+    window is the number of recent items in the input `window`, 0 if the model takes none.
+    """
+
+    kind: str
+    item_ids: list[int] | list[str]
+    user_ids: list[int] | list[str]
+    window: int
+    padding: str
+    dataset: str
+    dataset_checksum: str
+    interactions: str
+    items: str
+    seed: int
+    config: dict[str, Any]
+    metrics: dict[str, float]
+    parity: dict[str, float]
+    versions: dict[str, str]
+
+    def to_properties(self) -> dict[str, str]:
+        """The metadata_props of the file: one JSON text a field, and the format's version."""
+        texts = {PREFIX + k: json.dumps(v, ensure_ascii=False) for k, v in asdict(self).items()}
+        return {PREFIX + "format": FORMAT, **texts}
+
+    @classmethod
+    def from_properties(cls, properties: dict[str, str], source: str) -> "Metadata":
+        """Read metadata_props; raises InputError if they are not this project's or not valid."""
+        found = properties.get(PREFIX + "format")
+        if found is None:
+            raise InputError(
+                f"{source} is an ONNX file without recommender metadata: "
+                "expected one written by `python -m export`"
+            )
+        if found != FORMAT:
+            raise InputError(f"{source} has metadata format {found}; this version reads {FORMAT}")
+        try:
+            values = {f.name: json.loads(properties[PREFIX + f.name]) for f in fields(cls)}
+        except (KeyError, ValueError) as error:
+            raise InputError(f"{source} has damaged metadata ({error}): export it again") from None
+        metadata = cls(**values)
+        metadata._check(source)
+        return metadata
+
+    def _check(self, source: str) -> None:
+        for f in fields(self):
+            wanted = {"str": str, "int": int}.get(str(getattr(f.type, "__name__", f.type)))
+            value = getattr(self, f.name)
+            if wanted is not None and (not isinstance(value, wanted) or isinstance(value, bool)):
+                raise InputError(f"{source} has damaged metadata ({f.name}): export it again")
+        for name, ids in (("item_ids", self.item_ids), ("user_ids", self.user_ids)):
+            whole = isinstance(ids, list) and len({type(i) for i in ids}) <= 1
+            if not whole or (ids and type(ids[0]) not in (int, str)) or len(set(ids)) != len(ids):
+                raise InputError(f"{source} has damaged metadata ({name}): export it again")
+        if not self.item_ids or self.window < 0:
+            raise InputError(f"{source} has damaged metadata (no items): export it again")
+
+
+def vocabulary(ids: list[int] | list[str], name: str) -> pl.DataFrame:
+    """A table (`name`, index) that gives the n-th id the index n + 1; index 0 stays padding."""
+    dtype = pl.String if ids and isinstance(ids[0], str) else pl.Int64
+    table = pl.DataFrame({name: pl.Series(ids, dtype=dtype)})
+    return table.with_row_index("index", offset=PAD + 1).with_columns(pl.col("index").cast(pl.Int32))

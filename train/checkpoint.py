@@ -1,0 +1,70 @@
+"""Training state on disk: weights, optimizer, history and where they came from.
+
+In: a model between two epochs. Out: artifacts/KIND.partial.pt after every epoch and artifacts/KIND.pt
+after the last. Files hold tensors and plain values only and are read with `weights_only`, which
+cannot run code.
+"""
+
+import io
+import json
+import pickle
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from infer.errors import InputError
+from infer.files import write_bytes
+from train.batches import Data
+from train.config import TrainConfig
+
+FORMAT = 1
+
+
+def finished(artifacts: Path, kind: str) -> Path:
+    """Where the trained model lies."""
+    return artifacts / f"{kind}.pt"
+
+
+def partial(artifacts: Path, kind: str) -> Path:
+    """Where an interrupted run lies."""
+    return artifacts / f"{kind}.partial.pt"
+
+
+def origin(kind: str, config: TrainConfig, data: Data, parents: dict[str, str]) -> dict[str, Any]:
+    """What decides a run's result; two runs with equal origins end with the same weights.
+
+    parents: file name to checksum of the checkpoints that this run starts from.
+    """
+    values = json.loads(json.dumps(asdict(config), default=str))
+    values.pop("artifacts")
+    return {
+        "format": FORMAT,
+        "kind": kind,
+        "config": values,
+        "dataset": data.name,
+        "dataset_checksum": data.checksum,
+        "parents": parents,
+        "torch": str(torch.__version__),
+    }
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Replace `path` with a checkpoint."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def read(path: Path, advice: str) -> dict[str, Any]:
+    """Load a checkpoint without running code; raises InputError with `advice` if it cannot be used."""
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: {advice}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is not a readable checkpoint ({str(error).splitlines()[0][:80]}): {advice}") from None
+    if not isinstance(content, dict) or content.get("origin", {}).get("format") != FORMAT:
+        raise InputError(f"{path} is not a checkpoint of this version: {advice}")
+    return content
