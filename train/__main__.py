@@ -18,32 +18,12 @@ from torch import nn
 
 from infer.cli import choose, parse, run
 from infer.errors import InputError
-from infer.files import replacing, sha256
+from infer.files import replacing
 from train import checkpoint
 from train.batches import Data, load
-from train.bert import MiniBERT4Rec
-from train.config import BertConfig, HybridConfig, MFConfig, TrainConfig
-from train.hybrid import Hybrid
+from train.config import TrainConfig
 from train.loop import EpochRecord, fit
-from train.mf import MF
-
-CONFIGS: dict[str, type[TrainConfig]] = {"mf": MFConfig, "bert": BertConfig, "hybrid": HybridConfig}
-
-
-def build(kind: str, data: Data, config: TrainConfig) -> tuple[nn.Module, dict[str, str]]:
-    """A freshly initialised model, and the checksums of the checkpoints it starts from."""
-    torch.manual_seed(config.seed)
-    if kind == "mf":
-        return MF(data, config), {}
-    if kind == "bert":
-        return MiniBERT4Rec(data, config), {}
-    path = checkpoint.finished(config.artifacts, "mf")
-    advice = f"run `python -m train mf --artifacts={config.artifacts}` first"
-    mf = checkpoint.read(path, advice)
-    if mf["origin"]["dataset_checksum"] != data.checksum:
-        raise InputError(f"{path} was trained on another table ({mf['origin']['dataset']}): {advice}")
-    return Hybrid(data, config, mf["model"]["items.weight"]), {path.name: sha256(path)}
-
+from train.models import CONFIGS, build
 
 def train(kind: str, config: TrainConfig) -> list[EpochRecord]:
     """Train from the start or from where an equal run was interrupted; write checkpoint and history."""

@@ -27,14 +27,14 @@ class MiniBERT4Rec(nn.Module):
 
     input_name = "window"
 
-    def __init__(self, data: Data, config: BertConfig) -> None:
+    def __init__(self, items: int, config: BertConfig) -> None:
         super().__init__()
         if config.dim % config.heads:
             raise InputError(f"--dim {config.dim} is not a multiple of --heads {config.heads}")
         if config.dropout >= 1:
             raise InputError(f"--dropout {config.dropout} is not below 1")
         self.config, self.window = config, config.window
-        self.mask = len(data.item_ids) + 1
+        self.mask = items + 1
         self.items = nn.Embedding(self.mask + 1, config.dim, padding_idx=PAD)
         layer = nn.TransformerEncoderLayer(
             config.dim, config.heads, config.feedforward, config.dropout, activation="relu", batch_first=True

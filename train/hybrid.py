@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from infer.errors import InputError
-from train.batches import Data
 from train.bert import MiniBERT4Rec
 from train.config import HybridConfig
 
@@ -18,14 +17,14 @@ from train.config import HybridConfig
 class Hybrid(MiniBERT4Rec):
     """MiniBERT4Rec whose rows 1 to n of the item embedding come from `item_vectors` (items + 1, dim)."""
 
-    def __init__(self, data: Data, config: HybridConfig, item_vectors: Tensor) -> None:
-        super().__init__(data, config)
+    def __init__(self, items: int, config: HybridConfig, item_vectors: Tensor) -> None:
+        super().__init__(items, config)
         if item_vectors.shape != (self.mask, config.dim):
             raise InputError(
                 f"the item vectors of mf.pt are {tuple(item_vectors.shape)}; expected {(self.mask, config.dim)}: "
                 "train mf on this table with the same --dim"
             )
-        noise = torch.randn(len(data.item_ids), config.dim) * config.perturbation
+        noise = torch.randn(items, config.dim) * config.perturbation
         with torch.no_grad():
             self.items.weight[1 : self.mask] = item_vectors[1:] + noise
 

@@ -22,13 +22,11 @@ class MF(nn.Module):
     input_name = "user"
     window = 0
 
-    def __init__(self, data: Data, config: MFConfig) -> None:
+    def __init__(self, users: int, items: int, config: MFConfig) -> None:
         super().__init__()
-        if data.ratings is None:
-            raise InputError(f"{data.name} has no ratings, which mf learns from; state its --rating-column")
         self.config = config
-        self.users = nn.Embedding(len(data.user_ids) + 1, config.dim, padding_idx=PAD)
-        self.items = nn.Embedding(len(data.item_ids) + 1, config.dim, padding_idx=PAD)
+        self.users = nn.Embedding(users + 1, config.dim, padding_idx=PAD)
+        self.items = nn.Embedding(items + 1, config.dim, padding_idx=PAD)
         for table in (self.users, self.items):
             nn.init.normal_(table.weight, std=config.initial_std)
             nn.init.zeros_(table.weight[PAD])
@@ -55,7 +53,9 @@ class MF(nn.Module):
         """Nothing changes between epochs."""
 
     def training_batches(self, data: Data, generator: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
-        """Every training rating once."""
+        """Every training rating once; raises InputError if the table has no ratings."""
+        if data.ratings is None:
+            raise InputError(f"{data.name} has no ratings, which mf learns from; state its --rating-column")
         return rating_batches(data.ratings, self.config.batch_size, generator)
 
     def validation_batches(self, data: Data, rows: Tensor) -> Iterator[tuple[Tensor, ...]]:

@@ -1,0 +1,110 @@
+"""A trained model to one ONNX graph: inputs, scores, seen items dropped, top k.
+
+In: a model in evaluation mode. Out: a ModelProto with the inputs
+
+    user (batch,) or window (batch, length), seen (batch, width), k (1,)    all int64
+
+and the outputs items (batch, k) int64 and scores (batch, k) float32, best first. k is given at run
+time and is at most items + 1. Dropped entries have the score `schema.DROPPED`.
+"""
+
+import contextlib
+import io
+import logging
+import warnings
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from infer.schema import DROPPED, PAD
+from infer.session import ITEMS_OUTPUT, K_INPUT, SCORES_OUTPUT, SEEN_INPUT
+
+ALL_SCORES = "all_scores"
+
+
+def export_graph(model: nn.Module, items: int) -> onnx.ModelProto:
+    """Trace `model` and append the top-k; every weight stays inside the one file.
+
+    items: size of the catalogue, without padding.
+    """
+    example = torch.ones((2, model.window) if model.window else (2,), dtype=torch.int64)
+    quiet = logging.getLogger("torch.onnx")
+    level, _ = quiet.level, quiet.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                model.eval(),
+                (example,),
+                dynamo=True,
+                external_data=False,
+                input_names=[model.input_name],
+                output_names=[ALL_SCORES],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                verbose=False,
+            )
+    finally:
+        quiet.setLevel(level)
+    proto = program.model_proto
+    _append_top_k(proto.graph, items)
+    strip(proto)
+    return proto
+
+
+def strip(proto: onnx.ModelProto) -> None:
+    """Remove what the exporter says of this machine (source paths, stack traces) from the file."""
+    proto.doc_string = proto.graph.doc_string = ""
+    del proto.metadata_props[:]
+    del proto.graph.metadata_props[:]
+    graphs = [proto.graph, *(f for f in proto.functions)]
+    for graph in graphs:
+        for part in (*graph.node, *getattr(graph, "value_info", [])):
+            part.doc_string = ""
+            del part.metadata_props[:]
+    for part in (*proto.graph.input, *proto.graph.output, *proto.graph.initializer):
+        part.doc_string = ""
+        del part.metadata_props[:]
+
+
+def _append_top_k(graph: onnx.GraphProto, items: int) -> None:
+    """all_scores (batch, items + 1), seen, k -> items, scores.
+
+    A column of padding joins `seen`, so that one scatter drops the seen items and padding itself,
+    whatever the width of `seen`.
+    """
+    constants = {
+        "dropped_value": np.array([DROPPED], dtype=np.float32),
+        "padding_index": np.array([[PAD]], dtype=np.int64),
+        "catalogue": np.array([items + 1], dtype=np.int64),
+        "one": np.array([1], dtype=np.int64),
+    }
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    graph.node.extend(
+        [
+            helper.make_node("Shape", [SEEN_INPUT], ["batch_size"], start=0, end=1),
+            helper.make_node("Concat", ["batch_size", "one"], ["padding_shape"], axis=0),
+            helper.make_node("Expand", ["padding_index", "padding_shape"], ["padding"]),
+            helper.make_node("Concat", [SEEN_INPUT, "padding"], ["drop"], axis=1),
+            helper.make_node("Shape", ["drop"], ["drop_shape"]),
+            helper.make_node("Expand", ["dropped_value", "drop_shape"], ["dropped"]),
+            helper.make_node("ScatterElements", [ALL_SCORES, "drop", "dropped"], ["unseen_scores"], axis=1),
+            helper.make_node("Min", [K_INPUT, "catalogue"], ["bounded_k"]),
+            helper.make_node("TopK", ["unseen_scores", "bounded_k"], [SCORES_OUTPUT, ITEMS_OUTPUT], axis=1),
+        ]
+    )
+    graph.input.extend(
+        [
+            helper.make_tensor_value_info(SEEN_INPUT, TensorProto.INT64, ["batch", "seen_width"]),
+            helper.make_tensor_value_info(K_INPUT, TensorProto.INT64, [1]),
+        ]
+    )
+    del graph.output[:]
+    graph.output.extend(
+        [
+            helper.make_tensor_value_info(ITEMS_OUTPUT, TensorProto.INT64, ["batch", "top_k"]),
+            helper.make_tensor_value_info(SCORES_OUTPUT, TensorProto.FLOAT, ["batch", "top_k"]),
+        ]
+    )

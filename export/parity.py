@@ -1,0 +1,80 @@
+"""Prove that an ONNX file gives what PyTorch gives, before it is written.
+
+In: a model and its file's bytes. Out: the largest differences; or InputError, and no file.
+Checked on odd batch sizes with empty, short and full histories: names, shapes, every score (k
+equal to the whole catalogue), and the top-k up to ties.
+"""
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from torch import nn
+
+from infer.errors import InputError
+from infer.schema import DROPPED, PAD
+from infer.session import ITEMS_OUTPUT, K_INPUT, SCORES_OUTPUT, SEEN_INPUT
+
+TOLERANCE = 1e-4
+BATCHES = (1, 3, 17, 64)
+K = 10
+
+
+def check_parity(model: nn.Module, proto: onnx.ModelProto, items: int, users: int, seed: int = 0) -> dict[str, float]:
+    """Largest absolute score difference, over how many users; raises InputError beyond 1e-4.
+
+    items, users: sizes without padding, from which random inputs are drawn.
+    """
+    onnx.checker.check_model(proto, full_check=True)
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(seed)
+    largest = 0.0
+    for batch in BATCHES:
+        own = rng.integers(0, users + 1, batch) if model.window == 0 else _random_windows(rng, batch, model.window, items)
+        drop = _random_windows(rng, batch, int(rng.integers(1, 2 * K)), items)
+        with torch.no_grad():
+            expected = model(torch.from_numpy(own)).numpy().astype(np.float64)
+        np.put_along_axis(expected, drop, DROPPED, axis=1)
+        expected[:, PAD] = DROPPED
+        feeds = {model.input_name: own, SEEN_INPUT: drop}
+        largest = max(largest, _compare_all(session, feeds, expected))
+        _compare_top(session, feeds, expected, min(K, items + 1))
+    return {"largest_score_difference": largest, "tolerance": TOLERANCE, "users": sum(BATCHES)}
+
+
+def _compare_all(session: ort.InferenceSession, feeds: dict, expected: np.ndarray) -> float:
+    """Every score, through a list as long as the catalogue."""
+    width = expected.shape[1]
+    found_items, scores = session.run([ITEMS_OUTPUT, SCORES_OUTPUT], {**feeds, K_INPUT: np.array([width + 5])})
+    if found_items.shape != expected.shape or scores.shape != expected.shape:
+        raise InputError(f"the exported graph gives {found_items.shape} for k above {width}; expected {expected.shape}")
+    if not np.array_equal(np.sort(found_items, axis=1), np.broadcast_to(np.arange(width), expected.shape)):
+        raise InputError("the exported graph repeats or omits items; the file was not written")
+    difference = np.abs(scores - np.take_along_axis(expected, found_items, axis=1))
+    dropped = np.take_along_axis(expected, found_items, axis=1) <= DROPPED
+    if not np.array_equal(dropped, scores <= DROPPED):
+        raise InputError("the exported graph drops other items than those seen; the file was not written")
+    largest = float(difference[~dropped].max(initial=0.0))
+    if not largest <= TOLERANCE:
+        raise InputError(
+            f"the exported graph differs from PyTorch by {largest:.2e}, above {TOLERANCE:.0e}; the file was not written"
+        )
+    return largest
+
+
+def _compare_top(session: ort.InferenceSession, feeds: dict, expected: np.ndarray, k: int) -> None:
+    """The first k, allowing exchanges between items whose scores are equal within the tolerance."""
+    found_items, _ = session.run([ITEMS_OUTPUT, SCORES_OUTPUT], {**feeds, K_INPUT: np.array([k])})
+    best = -np.sort(-expected, axis=1)[:, :k]
+    if not np.all(np.abs(np.take_along_axis(expected, found_items, axis=1) - best) <= TOLERANCE):
+        raise InputError(f"the exported graph's top {k} is not PyTorch's; the file was not written")
+
+
+def _random_windows(rng: np.random.Generator, batch: int, length: int, items: int) -> np.ndarray:
+    """(batch, length) left-padded random items; the first rows are empty, one item and full."""
+    filled = rng.integers(0, length + 1, batch)
+    filled[: min(batch, 3)] = [length, 0, 1][: min(batch, 3)]
+    values = rng.integers(1, items + 1, (batch, length))
+    return np.where(np.arange(length) >= length - filled[:, None], values, PAD)
