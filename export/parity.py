@@ -32,7 +32,10 @@ def check_parity(model: nn.Module, proto: onnx.ModelProto, items: int, users: in
     rng = np.random.default_rng(seed)
     largest = 0.0
     for batch in BATCHES:
-        own = rng.integers(0, users + 1, batch) if model.window == 0 else _random_windows(rng, batch, model.window, items)
+        if model.window:
+            own = _random_windows(rng, batch, model.window, items)
+        else:
+            own = rng.integers(0, users + 1, batch)
         drop = _random_windows(rng, batch, int(rng.integers(1, 2 * K)), items)
         with torch.no_grad():
             expected = model(torch.from_numpy(own)).numpy().astype(np.float64)

@@ -1,7 +1,7 @@
 """Write files so that a reader sees the earlier file or the whole new one, never a part.
 
-    with replacing(Path("artifacts/hybrid.topk.parquet")) as part:
-        table.write_parquet(part)
+with replacing(Path("artifacts/hybrid.topk.parquet")) as part:
+    table.write_parquet(part)
 """
 
 import hashlib

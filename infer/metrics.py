@@ -64,9 +64,7 @@ def list_metrics(top: pl.DataFrame, popularity: pl.DataFrame, users: int, k: int
     first = top.filter(pl.col(RANK) <= k)
     coverage = first[ITEM].n_unique() / popularity.height
     information = -((pl.col("count") + 1) / (users + 1)).log(2)
-    novelty = (
-        first.join(popularity, on=ITEM).group_by(USER).agg(information.mean().alias("bits"))["bits"].to_numpy()
-    )
+    novelty = first.join(popularity, on=ITEM).group_by(USER).agg(information.mean().alias("bits"))["bits"].to_numpy()
     mean = float(novelty.mean()) if len(novelty) else 0.0
     error = Z * float(novelty.std(ddof=1)) / len(novelty) ** 0.5 if len(novelty) > 1 else None
     rows = [

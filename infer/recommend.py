@@ -10,11 +10,12 @@ from pathlib import Path
 
 import polars as pl
 
-from infer.batch import ScoringConfig, Task, prepare, score, select_users
 from infer.cli import option, parse, run
 from infer.errors import InputError
+from infer.lists import model_lists
 from infer.schema import GENRES, ITEM, RANK, SCORE, TITLE, USER
 from infer.tables import read_items
+from infer.task import ScoringConfig, Task, prepare, select_users
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,29 +31,33 @@ class RecommendConfig(ScoringConfig):
 def main(words: list[str]) -> None:
     """Parse, score one user, print."""
     config = parse(RecommendConfig, words, __doc__)
-    task = select_users(prepare(config, measure=not config.whole_history), config.user)
+    task = select_users(prepare(config, measure=not config.whole_history), config.user, "--user")
     if len(task.histories) != 1:
         raise InputError(f"--user takes one id; found '{config.user}'")
-    lists = score(task, max(config.k, len(task.model.metadata.item_ids)), batch_size=1)
+    lists = model_lists(task, len(task.model.metadata.item_ids), batch_size=1)
     if lists.is_empty():
         raise InputError(f"{task.model.path.name} cannot recommend to user {config.user}: it knows none of its items")
-    titles = _titles(task, config.items)
+    titles = _titles(task, config.items, lists.schema[ITEM])
     print(f"{task.model.path.name} ({task.model.metadata.dataset}) for user {config.user}:")
     for row in lists.head(config.k).join(titles, on=ITEM, how="left", maintain_order="left").iter_rows(named=True):
         print(f"{row[RANK]:>3}. {_named(row)}  {row[SCORE]:.4f}")
     if task.targets is not None and not task.targets.is_empty():
-        held = task.targets.select(USER, ITEM).join(lists, on=[USER, ITEM], how="left").join(titles, on=ITEM, how="left")
-        row = held.row(0, named=True)
+        held = task.targets.select(USER, ITEM).join(lists, on=[USER, ITEM], how="left")
+        row = held.join(titles, on=ITEM, how="left").row(0, named=True)
         place = f"rank {row[RANK]} of {lists.height} unseen items" if row[RANK] else "unknown to the model"
         print(f"held out: {_named(row)}  ({place})")
 
 
-def _titles(task: Task, stated: Path | None) -> pl.DataFrame:
+def _titles(task: Task, stated: Path | None, ids: pl.DataType) -> pl.DataFrame:
+    """(item, title, genres) from the stated table or the one beside the model, if there is one."""
     path = stated or task.model.path.parent / task.model.metadata.items
     if stated is None and not path.is_file():
         print(f"no titles: {path} is not there; name a table with --items")
-        return pl.DataFrame(schema={ITEM: task.targets.schema[ITEM], TITLE: pl.String, GENRES: pl.String})
-    return read_items(path)
+        return pl.DataFrame(schema={ITEM: ids, TITLE: pl.String, GENRES: pl.String})
+    titles = read_items(path) if stated else pl.read_parquet(path)
+    if titles.schema[ITEM] != ids and not titles.is_empty():
+        raise InputError(f"{path} has {titles.schema[ITEM]} as item ids; the interactions have {ids}")
+    return titles.cast({ITEM: ids})
 
 
 def _named(row: dict) -> str:

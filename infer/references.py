@@ -9,9 +9,11 @@ from infer.schema import PAD
 from infer.sequences import Histories, seen
 
 
-def popularity_order(histories: Histories, items: int) -> np.ndarray:
-    """(items,) item indexes from most to least frequent in the histories, equal ones ascending."""
-    counts = np.bincount(histories.items, minlength=items + 1)[1:]
+def popularity_order(counts: np.ndarray) -> np.ndarray:
+    """(items,) item indexes from most to least frequent, equal ones ascending.
+
+    counts: (items,) how often the item with index 1, 2, ... occurs in the histories.
+    """
     return np.argsort(-counts, kind="stable") + 1
 
 

@@ -8,6 +8,7 @@ only, so the file that `export` writes is the file that `infer` reads.
 
 import json
 from dataclasses import asdict, dataclass, fields
+from pathlib import PurePath
 from typing import Any
 
 import polars as pl
@@ -64,8 +65,7 @@ class Metadata:
         found = properties.get(PREFIX + "format")
         if found is None:
             raise InputError(
-                f"{source} is an ONNX file without recommender metadata: "
-                "expected one written by `python -m export`"
+                f"{source} is an ONNX file without recommender metadata: expected one written by `python -m export`"
             )
         if found != FORMAT:
             raise InputError(f"{source} has metadata format {found}; this version reads {FORMAT}")
@@ -87,6 +87,9 @@ class Metadata:
             whole = isinstance(ids, list) and len({type(i) for i in ids}) <= 1
             if not whole or (ids and type(ids[0]) not in (int, str)) or len(set(ids)) != len(ids):
                 raise InputError(f"{source} has damaged metadata ({name}): export it again")
+        for name in (self.interactions, self.items):
+            if not name or PurePath(name).name != name:
+                raise InputError(f"{source} names the table '{name}', which is not a file beside it")
         if not self.item_ids or self.window < 0:
             raise InputError(f"{source} has damaged metadata (no items): export it again")
 

@@ -153,9 +153,7 @@ def _read_text(path: Path, source: Path | bytes, separator: str, header: list[st
         header, parts = parts[0].to_list(), parts.slice(1)
     wrong = (parts.list.len() != len(header)).arg_true()
     if len(wrong):
-        raise InputError(
-            f"{path} row {wrong[0] + 1} has {parts.list.len()[wrong[0]]} fields; expected {len(header)}"
-        )
+        raise InputError(f"{path} row {wrong[0] + 1} has {parts.list.len()[wrong[0]]} fields; expected {len(header)}")
     return parts.list.to_struct(fields=header).struct.unnest() if len(parts) else pl.DataFrame(schema=header)
 
 
@@ -173,8 +171,7 @@ def _find(
             names[target] = source
         elif target in needed:
             raise InputError(
-                f"{path} has no {target} column; its columns: {_shown(table.columns)}; "
-                f"name it with --{target}-column"
+                f"{path} has no {target} column; its columns: {_shown(table.columns)}; name it with --{target}-column"
             )
     return names
 

@@ -25,6 +25,7 @@ from train.config import TrainConfig
 from train.loop import EpochRecord, fit
 from train.models import CONFIGS, build
 
+
 def train(kind: str, config: TrainConfig) -> list[EpochRecord]:
     """Train from the start or from where an equal run was interrupted; write checkpoint and history."""
     if config.device == "cuda" and not torch.cuda.is_available():
@@ -40,9 +41,7 @@ def train(kind: str, config: TrainConfig) -> list[EpochRecord]:
         records.append(record)
         print(_line(record), flush=True)
         state = _state(origin, data, model, records)
-        checkpoint.save(
-            checkpoint.partial(config.artifacts, kind), {**state, "optimizer": optimizer.state_dict()}
-        )
+        checkpoint.save(checkpoint.partial(config.artifacts, kind), {**state, "optimizer": optimizer.state_dict()})
     with replacing(config.artifacts / f"{kind}.history.parquet") as part:
         pl.DataFrame([asdict(record) for record in records]).write_parquet(part)
     checkpoint.save(checkpoint.finished(config.artifacts, kind), _state(origin, data, model, records))

@@ -60,9 +60,7 @@ class MiniBERT4Rec(nn.Module):
 
     def optimizer(self) -> torch.optim.Optimizer:
         """AdamW, as in the paper."""
-        return torch.optim.AdamW(
-            self.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
-        )
+        return torch.optim.AdamW(self.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
 
     def start_epoch(self, epoch: int) -> None:
         """Nothing changes between epochs."""

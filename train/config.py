@@ -30,8 +30,8 @@ class MFConfig(TrainConfig):
     dim: int = option(32, "length k of user and item vectors", minimum=1)
     epochs: int = option(30, "passes over the training ratings", minimum=1)
     batch_size: int = option(1024, "ratings in a step", minimum=1)
-    learning_rate: float = option(5e-3, "of Adam", minimum=0)
-    weight_decay: float = option(1e-5, "L2 penalty of Adam", minimum=0)
+    learning_rate: float = option(1e-3, "of Adam", minimum=0)
+    weight_decay: float = option(0.0, "L2 penalty of Adam", minimum=0)
     initial_std: float = option(0.1, "standard deviation of the initial vectors", minimum=0)
 
 

@@ -45,9 +45,7 @@ class MF(nn.Module):
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Adam, as in the paper."""
-        return torch.optim.Adam(
-            self.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
-        )
+        return torch.optim.Adam(self.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
 
     def start_epoch(self, epoch: int) -> None:
         """Nothing changes between epochs."""

@@ -42,9 +42,7 @@ SOURCES = {
     "ml-latest-small": Source(
         "sha256:696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436", "ratings.csv", "movies.csv"
     ),
-    "ml-100k": Source(
-        "sha256:50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229", "u.data", "u.item"
-    ),
+    "ml-100k": Source("sha256:50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229", "u.data", "u.item"),
     "ml-1m": Source(
         "sha256:a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20", "ratings.dat", "movies.dat"
     ),
@@ -133,8 +131,10 @@ def _download(name: str, url: str, digest: str, cache: Path) -> Path:
     try:
         return Path(pooch.retrieve(url, digest, fname=f"{name}.zip", path=cache, downloader=fetch))
     except requests.RequestException as error:
-        kind = "its TLS certificate is not valid" if isinstance(error, requests.exceptions.SSLError) else (
-            f"HTTP {error.response.status_code}" if error.response is not None else "it cannot be reached"
+        kind = (
+            "its TLS certificate is not valid"
+            if isinstance(error, requests.exceptions.SSLError)
+            else (f"HTTP {error.response.status_code}" if error.response is not None else "it cannot be reached")
         )
         raise Unreachable(
             f"{url} was not downloaded: {kind}; give --mirror=URL of a server that holds {name}.zip, "
@@ -154,4 +154,3 @@ def _unpack(archive: Path, members: list[str], targets: list[Path]) -> None:
                 write_bytes(target, opened.read(member))
     except (KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{archive} is damaged or incomplete ({error}): delete it and try again") from None
-
