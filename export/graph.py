@@ -49,7 +49,7 @@ def export_graph(model: nn.Module, items: int) -> onnx.ModelProto:
     finally:
         quiet.setLevel(level)
     proto = program.model_proto
-    _append_top_k(proto.graph, items)
+    append_top_k(proto.graph, items)
     strip(proto)
     return proto
 
@@ -69,7 +69,7 @@ def strip(proto: onnx.ModelProto) -> None:
         del part.metadata_props[:]
 
 
-def _append_top_k(graph: onnx.GraphProto, items: int) -> None:
+def append_top_k(graph: onnx.GraphProto, items: int) -> None:
     """all_scores (batch, items + 1), seen, k -> items, scores.
 
     A column of padding joins `seen`, so that one scatter drops the seen items and padding itself,

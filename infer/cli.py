@@ -16,6 +16,7 @@ import types
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, field, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -124,7 +125,7 @@ def _normalised(word: str, known: dict[str, Field]) -> str:
 
 def _split(words: list[str]) -> dict[str, str]:
     """Let fire pair names with values; keep every value as text."""
-    for word, following in zip(words, [*words[1:], "--"], strict=True):
+    for word, following in pairwise([*words, "--"]):
         if word.startswith("--") and "=" not in word and following.startswith("--"):
             raise InputError(f"option {word} needs a value: {word}=VALUE")
     names = [w.lstrip("-").split("=")[0].replace("-", "_") for w in words if w.startswith("--")]
@@ -140,7 +141,7 @@ def _split(words: list[str]) -> dict[str, str]:
         collected.update(named)
 
     if words:
-        fire.Fire(collect, command=words, name="", serialize=lambda _: "")
+        fire.Fire(collect, command=words, name="")
     return collected
 
 

@@ -1,0 +1,52 @@
+# Everything a recipe writes lies in this folder; another one: `just artifacts=/tmp/a train-all`
+artifacts := "artifacts"
+python := "python"
+# Seed of training: `just seed=1 artifacts=artifacts/seed1 train-all`
+seed := "0"
+
+# List the recipes
+default:
+    @just --list --unsorted
+
+# Prepare data, then train, export and score mf, bert and hybrid: `just train-all dataset=ml-100k`
+train-all *options: (data options) (train "mf") (train "bert") (train "hybrid") export-all score-all
+
+# Write the interactions and items of a data set, given by name or path: `just data dataset=ml-1m`
+data *options:
+    {{python}} -m train.data --artifacts={{artifacts}} {{options}}
+
+# Train one model (mf, bert or hybrid), resuming an interrupted run: `just train bert epochs=5`
+train kind *options:
+    {{python}} -m train {{kind}} --artifacts={{artifacts}} --seed={{seed}} {{options}}
+
+# Write mf.onnx, bert.onnx and hybrid.onnx from the trained checkpoints
+export-all:
+    {{python}} -m export --artifacts={{artifacts}}
+
+# Score every user with one model: `just score hybrid k=20`
+score kind *options:
+    {{python}} -m infer.batch --model={{artifacts}}/{{kind}}.onnx {{options}}
+
+# Score every user with all three models, and compare their metrics
+score-all: (score "mf") (score "bert") (score "hybrid") compare
+
+# Print the metrics of all scored models side by side
+compare:
+    {{python}} -m infer.compare --artifacts={{artifacts}}
+
+# Recommend films to one user and show what was held out: `just recommend 1`
+recommend user kind="hybrid" *options:
+    {{python}} -m infer.recommend --model={{artifacts}}/{{kind}}.onnx --user={{user}} {{options}}
+
+# Run the tests
+test *options:
+    {{python}} -m pytest {{options}}
+
+# Run the benchmarks
+bench *options:
+    {{python}} -m pytest --benchmark-only {{options}}
+
+# Check style and imports
+lint:
+    ruff check .
+    ruff format --check .

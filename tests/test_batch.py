@@ -1,0 +1,192 @@
+"""Batch scoring: lists and metrics of a model whose scores are written down here."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from models import write_model
+
+from infer import batch
+from infer.errors import InputError
+from infer.lists import model_lists, reference_lists
+from infer.task import ScoringConfig, prepare, select_users
+
+ITEMS = ["a", "b", "c", "d", "e"]
+# Row: newest item (pad, a, b, c, d, e). Column: the item scored (pad, a, b, c, d, e).
+NEXT = np.array(
+    [
+        [9, 0, 0, 0, 0, 0],
+        [9, 5, 4, 3, 2, 1],
+        [9, 1, 2, 3, 4, 5],
+        [9, 7, 7, 7, 7, 7],
+        [9, 3, 1, 2, 5, 4],
+        [9, -1, -2, -3, -4, -5],
+    ]
+)
+ROWS = [
+    ("u1", "a", 1, "train"),
+    ("u1", "b", 2, "train"),
+    ("u1", "c", 3, "validation"),
+    ("u1", "d", 4, "test"),
+    ("u2", "b", 1, "train"),
+    ("u2", "e", 2, "train"),
+    ("u2", "a", 3, "validation"),
+    ("u2", "b2", 4, "test"),
+    ("u3", "d", 1, "train"),
+]
+SCHEMA = ["user", "item", "timestamp", "split"]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """The model and the table it was trained on; item b2 is unknown to the model."""
+    table = tmp_path / "interactions.parquet"
+    pl.DataFrame(ROWS, schema=SCHEMA, orient="row").write_parquet(table)
+    return write_model(tmp_path / "markov.onnx", ITEMS, NEXT, table), table
+
+
+def lists_of(model: Path, k: int, batch_size: int = 2, measure: bool = True, **options) -> dict[str, str]:
+    """Each user's list as one word."""
+    table = model_lists(prepare(ScoringConfig(model=model, **options), measure), k, batch_size)
+    grouped = table.group_by("user", maintain_order=True).agg(pl.col("item").str.join(""))
+    return dict(grouped.iter_rows())
+
+
+def test_histories_end_before_the_test_item_and_seen_items_are_dropped(files) -> None:
+    # u1 reads a b c: row c ties, so ascending order among d e. u2 reads b e a: row a, unseen c d.
+    # u3 has nothing held out and reads d: row d, unseen a b c e.
+    assert lists_of(files[0], k=3) == {"u1": "de", "u2": "cd", "u3": "eac"}
+
+
+def test_the_validation_split_ends_one_item_earlier(files) -> None:
+    # u1 reads a b: row b, unseen c d e. u2 reads b e: row e, unseen a c d.
+    assert lists_of(files[0], k=2, split="validation") == {"u1": "ed", "u2": "ac", "u3": "ea"}
+
+
+def test_without_metrics_the_whole_history_counts_as_seen(files) -> None:
+    # u1 reads a b c d: only e is left. u2's unknown b2 does not count.
+    assert lists_of(files[0], k=3, measure=False) == {"u1": "e", "u2": "cd", "u3": "eac"}
+
+
+def test_a_table_without_a_split_is_scored_whole(files, tmp_path: Path) -> None:
+    table = tmp_path / "new.csv"
+    table.write_text("user,item,timestamp\nz,a,2\nz,d,1\n")
+    assert lists_of(files[0], k=9, interactions=table) == {"z": "bce"}
+
+
+def test_ranks_and_scores_are_best_first_and_ids_keep_their_type(files) -> None:
+    table = model_lists(prepare(ScoringConfig(model=files[0]), True), 3, 256).filter(pl.col("user") == "u2")
+    assert table.rows() == [("u2", 1, "c", 3.0), ("u2", 2, "d", 2.0)]
+    assert table.schema["user"] == table.schema["item"] == pl.String
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 256])
+def test_lists_do_not_depend_on_the_batch_size(files, batch_size: int) -> None:
+    task = prepare(ScoringConfig(model=files[0]), True)
+    assert model_lists(task, 3, batch_size).equals(model_lists(task, 3, 2))
+    for name, table in reference_lists(task, 3, batch_size, seed=1).items():
+        assert table.equals(reference_lists(task, 3, 2, seed=1)[name])
+
+
+def test_unknown_users_are_left_out_and_counted_for_window_models(files, tmp_path: Path) -> None:
+    table = tmp_path / "new.csv"
+    table.write_text("user,item,timestamp\nx,b2,1\nz,a,2\n")
+    task = prepare(ScoringConfig(model=files[0], interactions=table), True)
+    assert task.omitted == 1 and task.histories.unknown == 1
+    assert model_lists(task, 1, 8).rows() == [("z", 1, "b", 4.0)]
+
+
+def test_unknown_users_are_left_out_and_counted_for_user_models(files, tmp_path: Path) -> None:
+    scores = np.array([[0] * 6, [0, 1, 2, 3, 4, 5], [0, 5, 4, 3, 2, 1]])
+    model = write_model(tmp_path / "mf.onnx", ITEMS, scores, files[1], user_ids=["u1", "u3"])
+    task = prepare(ScoringConfig(model=model), True)
+    assert task.omitted == 1
+    assert lists_of(model, k=2) == {"u1": "ed", "u3": "ab"}
+
+
+def test_a_left_out_user_counts_as_a_miss(files, tmp_path: Path) -> None:
+    scores = np.array([[0] * 6, [0, 1, 2, 3, 9, 5]])
+    model = write_model(tmp_path / "mf.onnx", ITEMS, scores, files[1], user_ids=["u1"])
+    batch.main([f"--model={model}", "--k=1"])
+    report = json.loads((tmp_path / "mf.metrics.json").read_text())
+    assert report["users_omitted"] == 2 and report["users_measured"] == 2
+    assert report["metrics"]["mf"]["hit@1"]["value"] == 0.5
+
+
+def test_the_report_measures_the_model_beside_random_and_popularity(files, tmp_path: Path, capsys) -> None:
+    batch.main([f"--model={files[0]}", "--k=2"])
+    report = json.loads((tmp_path / "markov.metrics.json").read_text())
+    metrics = report["metrics"]
+    assert list(metrics) == ["random", "popularity", "markov"]
+    # Histories hold a twice, b twice, c, d and e once: u1 has only d and e left, d first.
+    assert metrics["popularity"]["hit@2"]["value"] == 0.5
+    assert metrics["markov"]["ndcg@2"]["value"] == 0.5
+    assert metrics["markov"]["precision@2"]["value"] == 0.25
+    assert metrics["markov"]["coverage@2"]["value"] == pytest.approx(4 / 5)
+    assert report["dataset"] == "by hand" and "leave-one-out test" in report["protocol"]
+    printed = capsys.readouterr().out
+    assert "popularity" in printed and "hit@2" in printed
+
+
+def test_a_score_that_is_not_a_number_names_the_user(files, tmp_path: Path) -> None:
+    broken = NEXT.astype(float)
+    broken[4, 2] = np.nan
+    model = write_model(tmp_path / "broken.onnx", ITEMS, broken, files[1])
+    with pytest.raises(InputError, match="user u3 a score that is not a finite number"):
+        model_lists(prepare(ScoringConfig(model=model), True), 3, 2)
+
+
+def test_users_are_chosen_by_id_or_from_a_file(files, tmp_path: Path) -> None:
+    task = prepare(ScoringConfig(model=files[0]), True)
+    assert select_users(task, "u3,u1").histories.users.to_list() == ["u1", "u3"]
+    chosen = tmp_path / "chosen.txt"
+    chosen.write_text("u2\n\nu3\n")
+    picked = select_users(task, str(chosen))
+    assert picked.histories.users.to_list() == ["u2", "u3"] and picked.targets["user"].to_list() == ["u2"]
+    assert model_lists(picked, 1, 8)["item"].to_list() == ["c", "e"]
+    with pytest.raises(InputError, match="no user 'u9'"):
+        select_users(task, "u1,u9")
+
+
+def test_a_changed_table_is_refused_unless_it_is_named(files) -> None:
+    model, table = files
+    pl.read_parquet(table).head(5).write_parquet(table)
+    with pytest.raises(InputError, match=r"is not the table markov\.onnx was trained on"):
+        prepare(ScoringConfig(model=model), True)
+    assert prepare(ScoringConfig(model=model, interactions=table), True).histories.users.to_list() == ["u1", "u2"]
+
+
+def test_ids_of_another_type_are_refused(files, tmp_path: Path) -> None:
+    table = tmp_path / "numbers.csv"
+    table.write_text("user,item,timestamp\n1,2,3\n")
+    with pytest.raises(InputError, match=r"whole numbers as item ids; markov\.onnx knows texts"):
+        prepare(ScoringConfig(model=files[0], interactions=table), True)
+
+
+HISTORIES = st.lists(
+    st.lists(st.sampled_from([*ITEMS, "zz"]), min_size=1, max_size=5, unique=True), min_size=1, max_size=6
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(histories=HISTORIES, k=st.integers(1, 7), seed=st.integers(0, 99))
+def test_lists_equal_a_naive_ranking(tmp_path_factory, histories, k: int, seed: int) -> None:
+    folder = tmp_path_factory.mktemp("property")
+    scores = np.random.default_rng(seed).integers(0, 4, NEXT.shape)
+    rows = [(f"u{n}", item, time) for n, items in enumerate(histories) for time, item in enumerate(items)]
+    table = folder / "interactions.parquet"
+    shuffled = pl.DataFrame(rows, schema=SCHEMA[:3], orient="row").sample(fraction=1, shuffle=True, seed=seed)
+    shuffled.write_parquet(table)
+    model = write_model(folder / "m.onnx", ITEMS, scores, table)
+    expected = {}
+    for n, items in enumerate(histories):
+        known = [ITEMS.index(i) + 1 for i in items if i in ITEMS]
+        unseen = [i for i in range(1, 6) if i not in known]
+        if known and unseen:
+            best = sorted(unseen, key=lambda i: (-scores[known[-1], i], i))[:k]
+            expected[f"u{n}"] = "".join(ITEMS[i - 1] for i in best)
+    assert lists_of(model, k) == expected

@@ -1,0 +1,134 @@
+"""The real commands, as a newcomer types them, from ratings to lists and metrics."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from conftest import ROOT, checkerboard
+
+
+def just(*words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess:
+    """Run a recipe of the justfile with artifacts in another folder."""
+    command = ["just", f"artifacts={folder}", *words]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=600)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess]:
+    """`just train-all` on a table of our own."""
+    folder = tmp_path_factory.mktemp("project")
+    checkerboard(users=60).write_csv(folder / "ratings.csv")
+    done = just("train-all", f"dataset={folder / 'ratings.csv'}", folder=folder / "artifacts")
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_one_command_makes_three_models_lists_and_metrics(made) -> None:
+    folder, done = made
+    for kind in ("mf", "bert", "hybrid"):
+        for suffix in (".onnx", ".topk.parquet", ".metrics.json", ".history.parquet"):
+            assert (folder / "artifacts" / f"{kind}{suffix}").is_file()
+    last = done.stdout[done.stdout.rindex("ratings.csv: 60 users") :]
+    header = last.splitlines()[1].split()
+    assert header == ["random", "popularity", "bert", "hybrid", "mf"]
+    assert [line.split()[0] for line in last.splitlines()[2:4]] == ["hit@10", "ndcg@10"]
+
+
+def test_lists_cover_every_user_and_hold_nothing_they_have_seen(made) -> None:
+    folder, _ = made
+    table = pl.read_parquet(folder / "artifacts" / "interactions.parquet")
+    seen = table.filter(pl.col("split") != "test")
+    for kind in ("mf", "bert", "hybrid"):
+        lists = pl.read_parquet(folder / "artifacts" / f"{kind}.topk.parquet")
+        assert lists.columns == ["user", "rank", "item", "score"]
+        assert lists.group_by("user").len()["len"].to_list() == [10] * 60
+        assert lists.join(seen, on=["user", "item"]).is_empty()
+        assert lists.select("user", "item").is_duplicated().sum() == 0
+
+
+def test_the_readme_command_works_as_typed_and_twice_gives_the_same_bytes(made, run) -> None:
+    folder, _ = made
+    lists = folder / "artifacts" / "hybrid.topk.parquet"
+    first = lists.read_bytes()
+    lists.unlink()
+    done = run("infer.batch", "--model", "hybrid.onnx", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert lists.read_bytes() == first
+
+
+def test_matrix_factorization_learns_the_checkerboard(artifacts: Path, run, tmp_path: Path) -> None:
+    # Even users love even items, so their best unseen items are even, and the other way round.
+    output = tmp_path / "lists.parquet"
+    assert run("infer.batch", f"--model={artifacts / 'mf.onnx'}", "--k=3", f"--output={output}").returncode == 0
+    lists = pl.read_parquet(output)
+    right = lists.select(((pl.col("user") - 101) % 2 == (pl.col("item") - 1001) % 2).mean()).item()
+    assert right > 0.9
+
+
+def test_scoring_imports_no_torch(made) -> None:
+    folder, _ = made
+    script = (
+        "import runpy, sys\n"
+        "for name in ('infer.batch', 'infer.recommend', 'infer.compare'):\n"
+        "    sys.argv = {'infer.batch': ['b', '--model=hybrid.onnx'],\n"
+        "        'infer.recommend': ['r', '--model=hybrid.onnx', '--user=101'], 'infer.compare': ['c']}[name]\n"
+        "    try:\n"
+        "        runpy.run_module(name, run_name='__main__')\n"
+        "    except SystemExit as done:\n"
+        "        assert done.code == 0, done.code\n"
+        "loaded = {name.split('.')[0] for name in sys.modules} & {'torch', 'onnx', 'train', 'export'}\n"
+        "print('LOADED', sorted(loaded))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "LOADED []"
+
+
+def test_a_recommendation_shows_films_genres_scores_and_the_held_out_item(artifacts: Path, run) -> None:
+    done = run("infer.recommend", f"--model={artifacts / 'hybrid.onnx'}", "--user=101", "--k=3")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "hybrid.onnx (ratings.csv) for user 101:" and len(lines) == 5
+    assert all("Film 10" in line and ("[War]" in line or "[Comedy|Drama]" in line) for line in lines[1:4])
+    table = pl.read_parquet(artifacts / "interactions.parquet")
+    held = table.filter((pl.col("user") == 101) & (pl.col("split") == "test"))["item"][0]
+    assert lines[4].startswith(f"held out: Film {held} (1999)") and "rank" in lines[4]
+
+
+def test_new_interactions_are_scored_whole(artifacts: Path, run, tmp_path: Path) -> None:
+    table = tmp_path / "tonight.csv"
+    table.write_text("person,film,when\nnew,1001,1\nnew,1003,2\nother,9999,3\n")
+    columns = ["--user-column=person", "--item-column=film", "--timestamp-column=when"]
+    output = tmp_path / "lists.parquet"
+    words = [f"--model={artifacts / 'bert.onnx'}", f"--interactions={table}", f"--output={output}", *columns]
+    done = run("infer.batch", *words)
+    assert done.returncode == 0, done.stderr
+    assert "left out: 1 of 2 users" in done.stdout and "1 interactions with items" in done.stdout
+    assert "no metrics" in done.stdout
+    lists = pl.read_parquet(output)
+    assert lists["user"].unique().to_list() == ["new"] and not {1001, 1003} & set(lists["item"])
+
+
+def test_on_real_ratings_the_numbers_are_those_of_the_field(request, tmp_path: Path) -> None:
+    data = request.config.getoption("--data-dir")
+    if not data:
+        pytest.skip("no --data-dir or $RECOMMENDER_DATA with ml-latest-small")
+    done = just("train-all", "dataset=ml-latest-small", folder=tmp_path, RECOMMENDER_DATA=data)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "hybrid.metrics.json").read_text())["metrics"]
+    # Popularity is a fixed fact of the data set and the protocol; the models vary by seed and machine.
+    assert metrics["popularity"]["hit@10"]["value"] == pytest.approx(26 / 610)
+    assert metrics["random"]["hit@10"]["value"] < 0.01
+    assert 0.005 < metrics["hybrid"]["hit@10"]["value"] < 0.06
+    history = pl.read_parquet(tmp_path / "mf.history.parquet")
+    assert history["train_loss"].is_sorted(descending=True) and history["validation_loss"][-1] < 1.6
