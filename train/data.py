@@ -122,6 +122,7 @@ def split(interactions: pl.DataFrame) -> pl.DataFrame:
 def main(words: list[str]) -> None:
     """Parse, load, split, write, print."""
     config = parse(DataConfig, words, __doc__)
+    print(f"reading {config.dataset or sources.DEFAULT} ...", flush=True)
     name, found, items = load(config)
     table = split(found.interactions.drop(SPLIT, strict=False))
     held = table.filter(pl.col(SPLIT) == TEST)
@@ -129,11 +130,10 @@ def main(words: list[str]) -> None:
         raise InputError(f"{name} has no user with three interactions: nothing can be held out")
     only_held = table.group_by(ITEM).agg((pl.col(SPLIT) != TRAIN).all().alias("held"))["held"].sum()
     users = table[USER].n_unique()
-    with replacing(config.artifacts / ITEMS_FILE) as part:
-        items.write_parquet(part)
     target = config.artifacts / INTERACTIONS_FILE
-    with replacing(target) as part:
+    with replacing(target) as part, replacing(config.artifacts / ITEMS_FILE) as items_part:
         table.write_parquet(part, metadata={DATASET_KEY: name})
+        items.write_parquet(items_part)
     print(f"{name}: {table.height:,} interactions of {users:,} users with {table[ITEM].n_unique():,} items -> {target}")
     print(
         f"removed {found.repeated:,} repeated (user, item) rows; {held.height:,} users are measured, "
