@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from infer.errors import InputError
+from infer.errors import InputError, first_line
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         part.replace(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        reason = getattr(error, "strerror", None) or first_line(error)
         raise InputError(
             f"cannot write {path}: {reason}; earlier files are unchanged, free space or choose another place"
         ) from None

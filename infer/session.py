@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from infer.errors import InputError
+from infer.errors import InputError, first_line
 from infer.schema import Metadata
 from infer.sequences import Histories, seen, windows
 
@@ -95,8 +95,7 @@ def open_model(path: str | Path, device: str = "cpu", threads: int = 0) -> Model
         session = ort.InferenceSession(path, options, providers=[provider])
         properties = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # ONNX Runtime raises one class per status, all derived from Exception
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} is not a readable ONNX model: {reason}") from None
+        raise InputError(f"{path} is not a readable ONNX model: {first_line(error)}") from None
     used = session.get_providers()[0]
     if used != provider:
         raise InputError(f"--device {device}: {provider} could not start, {used} would run instead")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
-from infer.errors import InputError
+from infer.errors import InputError, first_line
 from infer.schema import GENRES, ITEM, RATING, SPLIT, TEST, TIMESTAMP, TITLE, TRAIN, USER, VALIDATION
 
 LINE = "line"
@@ -133,8 +133,7 @@ def read_table(
         source = path if encoding == "utf-8" else path.read_bytes().decode(encoding).encode()
         return _read_text(path, source, separator or SEPARATORS[suffix], header)
     except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path} cannot be read: {reason}") from None
+        raise InputError(f"{path} cannot be read: {first_line(error)}") from None
 
 
 def _read_text(path: Path, source: Path | bytes, separator: str, header: list[str] | None) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from infer.errors import InputError
+from infer.errors import InputError, first_line
 from infer.files import write_bytes
 from train.batches import Data
 from train.config import TrainConfig
@@ -64,7 +64,7 @@ def read(path: Path, advice: str) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is not a readable checkpoint ({str(error).splitlines()[0][:80]}): {advice}") from None
+        raise InputError(f"{path} is not a readable checkpoint ({first_line(error)[:80]}): {advice}") from None
     if not isinstance(content, dict) or content.get("origin", {}).get("format") != FORMAT:
         raise InputError(f"{path} is not a checkpoint of this version: {advice}")
     return content

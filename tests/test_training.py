@@ -1,0 +1,195 @@
+"""Training: same seed same weights, resuming, checkpoints that cannot harm, ranks against a naive ranking."""
+
+import os
+import pickle
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from infer.errors import InputError
+from infer.sequences import windows
+from train import __main__ as command
+from train import checkpoint
+from train.batches import load
+from train.bert import MiniBERT4Rec
+from train.config import BertConfig, HybridConfig, MFConfig
+from train.loop import fit, target_ranks, validation_rows
+from train.models import CONFIGS, build
+
+SHORT = {"mf": {"epochs": 4, "batch_size": 64}, "bert": {"epochs": 4, "window": 8, "feedforward": 16}}
+SHORT["hybrid"] = SHORT["bert"] | {"frozen_epochs": 2}
+
+
+@pytest.fixture
+def folder(artifacts: Path, tmp_path: Path) -> Path:
+    """A copy of the prepared data and the trained MF."""
+    for name in ("interactions.parquet", "mf.pt"):
+        shutil.copy(artifacts / name, tmp_path)
+    return tmp_path
+
+
+def weights(folder: Path, kind: str) -> dict[str, torch.Tensor]:
+    return checkpoint.read(checkpoint.finished(folder, kind), "")["model"]
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one) and one.keys() == other.keys()
+
+
+@pytest.mark.parametrize("kind", ["mf", "bert", "hybrid"])
+def test_an_interrupted_run_ends_with_the_same_weights_and_history(kind: str, folder: Path, monkeypatch, capsys):
+    whole, cut = folder / "whole", folder / "cut"
+    for place in (whole, cut):
+        place.mkdir()
+        shutil.copy(folder / "interactions.parquet", place)
+        shutil.copy(folder / "mf.pt", place)
+    config = CONFIGS[kind](artifacts=whole, seed=3, **SHORT[kind])
+    expected = command.train(kind, config)
+
+    def stopping(*arguments, **options):
+        for record in fit(*arguments, **options):
+            if record.epoch == 3:
+                raise KeyboardInterrupt
+            yield record
+
+    monkeypatch.setattr(command, "fit", stopping)
+    earlier = weights(cut, "mf") if kind == "mf" else None
+    with pytest.raises(KeyboardInterrupt):
+        command.train(kind, replace(config, artifacts=cut))
+    assert earlier is None or equal(weights(cut, "mf"), earlier), "an unfinished run must not touch the finished one"
+    monkeypatch.setattr(command, "fit", fit)
+    found = command.train(kind, replace(config, artifacts=cut))
+    assert "resuming after epoch 2" in capsys.readouterr().out
+    assert equal(weights(whole, kind), weights(cut, kind))
+    assert [replace(r, seconds=0) for r in found] == [replace(r, seconds=0) for r in expected]
+    assert not checkpoint.partial(cut, kind).exists()
+
+
+def test_a_run_with_other_options_starts_afresh_and_says_so(folder: Path, monkeypatch, capsys) -> None:
+    def stopping(*arguments, **options):
+        yield next(fit(*arguments, **options))
+        raise KeyboardInterrupt
+
+    config = MFConfig(artifacts=folder, **SHORT["mf"])
+    monkeypatch.setattr(command, "fit", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        command.train("mf", config)
+    monkeypatch.setattr(command, "fit", fit)
+    records = command.train("mf", replace(config, learning_rate=0.01))
+    assert "other options or data: starting afresh" in capsys.readouterr().out
+    assert [record.epoch for record in records] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("kind", ["mf", "bert"])
+def test_the_seed_decides_the_weights(kind: str, folder: Path) -> None:
+    config = CONFIGS[kind](artifacts=folder, seed=1, **SHORT[kind])
+    found = []
+    for seed in (1, 1, 2):
+        command.train(kind, replace(config, seed=seed))
+        found.append(weights(folder, kind))
+    assert equal(found[0], found[1]) and not equal(found[0], found[2])
+
+
+def test_the_history_has_a_row_an_epoch(folder: Path) -> None:
+    command.train("mf", MFConfig(artifacts=folder, **SHORT["mf"]))
+    history = pl.read_parquet(folder / "mf.history.parquet")
+    losses = ["train_loss", "validation_loss"]
+    assert history.columns == ["epoch", *losses, "validation_hit_at_10", "validation_ndcg_at_10", "seconds"]
+    assert history["epoch"].to_list() == [1, 2, 3, 4] and history["train_loss"].is_sorted(descending=True)
+
+
+def test_damaged_and_foreign_checkpoints_are_refused(folder: Path) -> None:
+    path = folder / "mf.pt"
+    whole = path.read_bytes()
+    for content in (b"", b"no checkpoint", whole[: len(whole) // 2]):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"mf\.pt is not a readable checkpoint") as caught:
+            checkpoint.read(path, "train it again")
+        assert "\n" not in str(caught.value)
+    torch.save({"weights": torch.ones(2)}, path)
+    with pytest.raises(InputError, match="not a checkpoint of this version"):
+        checkpoint.read(path, "train it again")
+
+
+class Harmful:
+    """Unpickling this would create a file."""
+
+    def __reduce__(self):
+        return os.system, ("touch harmed",)
+
+
+def test_a_checkpoint_cannot_run_code(folder: Path, monkeypatch) -> None:
+    monkeypatch.chdir(folder)
+    for content in ({"origin": Harmful()}, Harmful()):
+        torch.save(content, "mf.pt")
+        with pytest.raises(InputError):
+            checkpoint.read(Path("mf.pt"), "train it again")
+        Path("mf.pt").write_bytes(pickle.dumps(content))
+        with pytest.raises(InputError):
+            checkpoint.read(Path("mf.pt"), "train it again")
+    assert not Path("harmed").exists()
+
+
+def test_ranks_equal_a_naive_ranking_with_ties_and_seen_items(folder: Path) -> None:
+    data = load(folder)
+    scores = torch.from_numpy(np.random.default_rng(0).integers(0, 3, (len(data.user_ids), len(data.item_ids) + 1)))
+
+    class Fixed(torch.nn.Module):
+        def inputs(self, data, rows):
+            return rows
+
+        def forward(self, rows):
+            return scores[rows].float()
+
+    rows = validation_rows(data, MFConfig())
+    found = target_ranks(Fixed(), data, rows, torch.device("cpu"))
+    for row, rank in zip(rows.tolist(), found.tolist(), strict=True):
+        seen = set(windows(data.histories.rows(row, row + 1), 30)[0]) - {0}
+        unseen = [i for i in range(1, len(data.item_ids) + 1) if i not in seen]
+        order = sorted(unseen, key=lambda i: (-int(scores[row, i]), i))
+        assert rank == order.index(data.targets[row]) + 1
+
+
+def test_large_data_is_validated_on_a_seeded_sample(folder: Path) -> None:
+    data = load(folder)
+    rows = [validation_rows(data, MFConfig(validation_users=5, seed=s)) for s in (0, 0, 1)]
+    assert len(rows[0]) == 5 and torch.equal(rows[0], rows[1]) and not torch.equal(rows[0], rows[2])
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(folder: Path) -> None:
+    data = load(folder)
+    config = MFConfig(artifacts=folder, learning_rate=1e30, epochs=2, batch_size=64)
+    model, _ = build("mf", data, config)
+    with pytest.raises(InputError, match="try a smaller --learning-rate"):
+        list(fit(model, model.optimizer(), data, config))
+
+
+def test_options_that_exclude_each_other_are_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="--dim 30 is not a multiple of --heads 4"):
+        MiniBERT4Rec(5, BertConfig(dim=30))
+    with pytest.raises(InputError, match="--dropout"):
+        MiniBERT4Rec(5, BertConfig(dropout=1.0))
+    with pytest.raises(InputError, match="with the same --dim"):
+        build("hybrid", load(folder), HybridConfig(artifacts=folder, dim=16))
+
+
+def test_a_hybrid_needs_an_mf_of_the_same_table(folder: Path) -> None:
+    other = pl.read_parquet(folder / "interactions.parquet").head(200)
+    other.write_parquet(folder / "interactions.parquet")
+    with pytest.raises(InputError, match="was trained on another table"):
+        build("hybrid", load(folder), HybridConfig(artifacts=folder))
+    (folder / "mf.pt").unlink()
+    with pytest.raises(InputError, match="run `python -m train mf"):
+        build("hybrid", load(folder), HybridConfig(artifacts=folder))
+
+
+def test_mistyped_options_are_refused_before_anything_runs(folder: Path, run, refused) -> None:
+    before = sorted(folder.iterdir())
+    refused(run("train", "mf", f"--artifacts={folder}", "--epoch=3"), "unknown option --epoch; options: --artifacts")
+    refused(run("train", "mf", f"--artifacts={folder}", "--epochs=2.5"), "--epochs takes a whole number; found '2.5'")
+    assert sorted(folder.iterdir()) == before
