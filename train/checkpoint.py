@@ -63,7 +63,7 @@ def read(path: Path, advice: str) -> dict[str, Any]:
         raise InputError(f"{path} does not exist: {advice}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+    except (RuntimeError, OSError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
         raise InputError(f"{path} is not a readable checkpoint ({first_line(error)[:80]}): {advice}") from None
     if not isinstance(content, dict) or content.get("origin", {}).get("format") != FORMAT:
         raise InputError(f"{path} is not a checkpoint of this version: {advice}")

@@ -1,0 +1,128 @@
+"""Export: one complete file, proven equal to PyTorch, or no file."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from conftest import ROOT
+from onnx import numpy_helper
+
+from export import __main__ as command
+from export.graph import export_graph
+from export.parity import TOLERANCE, check_parity
+from infer.errors import InputError
+from infer.files import sha256
+from infer.schema import DROPPED, Metadata
+from infer.session import open_model
+from train import checkpoint
+from train.models import restore
+
+KINDS = ["mf", "bert", "hybrid"]
+
+
+@pytest.fixture
+def folder(artifacts: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(artifacts, tmp_path / "a")
+
+
+def trained(folder: Path, kind: str) -> tuple[dict, torch.nn.Module]:
+    state = checkpoint.read(checkpoint.finished(folder, kind), "")
+    return state, restore(state)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_file_says_where_it_comes_from(kind: str, artifacts: Path) -> None:
+    metadata = open_model(artifacts / f"{kind}.onnx").metadata
+    state, _ = trained(artifacts, kind)
+    assert metadata.kind == kind and metadata.dataset == "ratings.csv" and metadata.seed == 0
+    assert metadata.dataset_checksum == sha256(artifacts / "interactions.parquet")
+    assert metadata.item_ids == list(range(1001, 1025))
+    assert metadata.user_ids == (list(range(101, 141)) if kind == "mf" else [])
+    assert metadata.window == (0 if kind == "mf" else 8)
+    assert metadata.config == state["origin"]["config"]
+    assert metadata.metrics["validation_ndcg_at_10"] == state["history"][-1]["validation_ndcg_at_10"]
+    assert 0 <= metadata.parity["largest_score_difference"] <= TOLERANCE
+
+
+def test_metadata_survives_the_round_trip(artifacts: Path) -> None:
+    metadata = open_model(artifacts / "bert.onnx").metadata
+    texts = Metadata(**{**vars(metadata), "item_ids": ["a", "é|\"'", "007"]})
+    for one in (metadata, texts):
+        assert Metadata.from_properties(one.to_properties(), "test") == one
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_file_is_complete_and_says_nothing_of_this_machine(kind: str, folder: Path) -> None:
+    content = (folder / f"{kind}.onnx").read_bytes()
+    assert not list(folder.glob("*.data"))
+    for trace in (str(ROOT).encode(), b"site-packages", str(folder).encode()):
+        assert trace not in content
+    command.export(kind, folder)
+    assert (folder / f"{kind}.onnx").read_bytes() == content, "exporting again must give the same bytes"
+    onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("batch", "k"), [(1, 1), (7, 5), (33, 99)])
+def test_the_graph_ranks_as_numpy_ranks_torch_scores(kind: str, batch: int, k: int, artifacts: Path) -> None:
+    _, model = trained(artifacts, kind)
+    rng = np.random.default_rng(batch)
+    own = rng.integers(0, 25, (batch, 8)) if model.window else rng.integers(0, 41, batch)
+    seen = rng.integers(0, 25, (batch, 6))
+    session = ort.InferenceSession(artifacts / f"{kind}.onnx")
+    items, scores = session.run(["items", "scores"], {model.input_name: own, "seen": seen, "k": np.array([k])})
+    with torch.no_grad():
+        expected = model(torch.from_numpy(own)).numpy()
+    np.put_along_axis(expected, seen, DROPPED, axis=1)
+    expected[:, 0] = DROPPED
+    assert items.shape == scores.shape == (batch, min(k, 25))
+    np.testing.assert_allclose(scores, -np.sort(-expected, axis=1)[:, :k], atol=TOLERANCE)
+    np.testing.assert_allclose(np.take_along_axis(expected, items, axis=1), scores, atol=TOLERANCE)
+
+
+def test_a_graph_with_other_weights_is_refused(artifacts: Path) -> None:
+    _, model = trained(artifacts, "hybrid")
+    proto = export_graph(model, 24)
+    bias = next(i for i in proto.graph.initializer if i.name == "head.bias")
+    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(1e-3), bias.name))
+    with pytest.raises(InputError, match="differs from PyTorch by 1.00e-03, above 1e-04"):
+        check_parity(model, proto, 24, 40)
+
+
+def test_a_graph_that_recommends_seen_items_is_refused(artifacts: Path) -> None:
+    _, model = trained(artifacts, "mf")
+    proto = export_graph(model, 24)
+    top_k = next(node for node in proto.graph.node if node.op_type == "TopK")
+    top_k.input[0] = "all_scores"
+    with pytest.raises(InputError, match="drops other items than those seen"):
+        check_parity(model, proto, 24, 40)
+
+
+def test_a_model_that_fails_leaves_the_earlier_file(folder: Path, monkeypatch) -> None:
+    before = (folder / "mf.onnx").read_bytes()
+    monkeypatch.setattr("export.parity.TOLERANCE", -1.0)
+    with pytest.raises(InputError, match="the file was not written"):
+        command.export("mf", folder)
+    assert (folder / "mf.onnx").read_bytes() == before
+
+
+def test_weights_that_are_not_numbers_are_refused(folder: Path) -> None:
+    state, _ = trained(folder, "mf")
+    state["model"]["items.weight"][3, 1] = torch.nan
+    checkpoint.save(folder / "mf.pt", state)
+    with pytest.raises(InputError, match=r"values in items\.weight that are not finite"):
+        command.export("mf", folder)
+
+
+def test_an_empty_window_has_finite_scores_and_does_not_disturb_others(artifacts: Path) -> None:
+    session = ort.InferenceSession(artifacts / "bert.onnx")
+    window = np.array([[0] * 8, [0, 0, 0, 0, 0, 3, 2, 1]])
+    feeds = {"seen": np.zeros((2, 1), np.int64), "k": np.array([24])}
+    _, both = session.run(["items", "scores"], {**feeds, "window": window})
+    _, alone = session.run(["items", "scores"], {**feeds, "window": window[1:], "seen": feeds["seen"][1:]})
+    assert np.isfinite(both).all()
+    np.testing.assert_allclose(both[1], alone[0], atol=1e-5)

@@ -1,0 +1,81 @@
+"""Matrix factorization on the paper's small example: three users, three films, k = 2.
+
+The shape of its Tables 3 to 5: a rating matrix with gaps, and U and V whose product fills them.
+"""
+
+import pytest
+import torch
+
+from infer.errors import InputError
+from train.batches import Data
+from train.config import MFConfig
+from train.mf import MF
+
+U = [[1.0, 2.0], [2.0, 0.5], [0.0, 1.5]]
+V = [[1.0, 2.0], [2.0, 1.0], [0.5, 1.0]]
+# Row: user. Column: film. Each entry the dot product, e.g. 1 * 1 + 2 * 2 = 5.
+PRODUCT = [[5.0, 4.0, 2.5], [3.0, 4.5, 1.5], [3.0, 1.5, 1.5]]
+# Ratings of the same users and films; 0 is not rated.
+RATINGS = [[5.0, 4.0, 0.0], [3.0, 0.0, 1.0], [0.0, 2.0, 1.0]]
+
+
+@pytest.fixture
+def model() -> MF:
+    torch.manual_seed(0)
+    return MF(3, 3, MFConfig(dim=2, learning_rate=0.05))
+
+
+def with_tables(model: MF) -> MF:
+    with torch.no_grad():
+        model.users.weight[1:] = torch.tensor(U)
+        model.items.weight[1:] = torch.tensor(V)
+    return model
+
+
+def observed() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    pairs = [(u, i) for u in range(3) for i in range(3) if RATINGS[u][i]]
+    users, items = (torch.tensor(column) + 1 for column in zip(*pairs, strict=True))
+    return users, items, torch.tensor([RATINGS[u][i] for u, i in pairs])
+
+
+def test_every_score_is_the_dot_product_and_padding_scores_zero(model: MF) -> None:
+    scores = with_tables(model)(torch.tensor([1, 2, 3]))
+    assert scores[:, 1:].tolist() == PRODUCT
+    assert scores[:, 0].tolist() == [0, 0, 0]
+    assert model(torch.tensor([0])).tolist() == [[0, 0, 0, 0]]
+
+
+def test_rated_pairs_equal_the_matrix(model: MF) -> None:
+    user, item = torch.tensor([1, 2, 3]), torch.tensor([3, 2, 1])
+    assert with_tables(model).rate(user, item).tolist() == [2.5, 4.5, 3.0]
+
+
+def test_the_loss_is_the_mean_squared_error(model: MF) -> None:
+    # Errors at the six rated pairs: 0, 0, 0, 0.5, -0.5, 0.5; squares 0.75 in sum.
+    assert with_tables(model).loss(*observed()).item() == pytest.approx(0.75 / 6)
+
+
+def test_training_reproduces_the_ratings_and_leaves_padding_alone(model: MF) -> None:
+    users, items, ratings = observed()
+    optimizer = model.optimizer()
+    assert isinstance(optimizer, torch.optim.Adam) and not isinstance(optimizer, torch.optim.AdamW)
+    for _ in range(600):
+        optimizer.zero_grad()
+        loss = model.loss(users, items, ratings)
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.01
+    assert torch.allclose(model.rate(users, items), ratings, atol=0.2)
+    assert not model.users.weight[0].any() and not model.items.weight[0].any()
+
+
+def test_the_tables_have_the_papers_shapes() -> None:
+    model = MF(610, 9724, MFConfig())
+    assert tuple(model.users.weight.shape) == (611, 32) and tuple(model.items.weight.shape) == (9725, 32)
+    assert MFConfig().epochs == 30
+
+
+def test_a_table_without_ratings_is_refused(model: MF) -> None:
+    data = Data("plain", "", [1, 2, 3], [1, 2, 3], None, None, None, None)
+    with pytest.raises(InputError, match="plain has no ratings, which mf learns from"):
+        model.training_batches(data, torch.Generator())
