@@ -59,7 +59,7 @@ class DataConfig:
     mirror: str | None = option(None, "URL of a folder with the archives, instead of GroupLens")
     items: Path | None = option(None, "table of titles and genres for a data set given as a file")
     user_column: str | None = option(None, "name of the user column")
-    item_column: str | None = option(None, "name of the item column")
+    item_column: str | None = option(None, "name of the item column, in both tables")
     timestamp_column: str | None = option(None, "name of the timestamp column")
     rating_column: str | None = option(None, "name of the rating column")
     title_column: str | None = option(None, "name of the title column")

@@ -72,13 +72,16 @@ class Unreachable(InputError):
 def locate(name: str, data_dir: Path | None, cache: Path | None, mirror: str | None) -> Found:
     """Find a named set in `data_dir` (or $RECOMMENDER_DATA), else in the cache, else download it.
 
+    A data folder that lacks the set is said on standard error before anything else is tried.
+
     Raises Unreachable if the server cannot be reached or trusted and InputError if what it sent is
     not what was expected. TLS certificates are always verified.
     """
     source = SOURCES[name]
     stated = data_dir or os.environ.get(DATA_DIR_VARIABLE)
-    if stated:
-        return _in_folder(name, Path(stated))
+    found = _in_folder(name, Path(stated)) if stated else None
+    if found:
+        return found
     cache = cache or cache_dir()
     paths = [cache / name / Path(member).name for member in (source.ratings, source.items)]
     if not all(path.is_file() for path in paths):
@@ -111,17 +114,17 @@ def cache_dir() -> Path:
     return Path(pooch.os_cache("hybrid-recommender-onnx"))
 
 
-def _in_folder(name: str, folder: Path) -> Found:
-    """NAME/ratings.csv below the folder, or the files right in it if the folder itself is the set."""
+def _in_folder(name: str, folder: Path) -> Found | None:
+    """NAME/ratings.csv below the folder, or right in the folder if it is called NAME itself."""
+    if not folder.is_dir():
+        raise InputError(f"the data folder {folder} does not exist (--data-dir or ${DATA_DIR_VARIABLE})")
     source = SOURCES[name]
     for place in (folder / name, folder):
         paths = [place / source.ratings, place / source.items]
-        if all(path.is_file() for path in paths):
+        if place.resolve().name == name and all(path.is_file() for path in paths):
             return Found(name, *paths)
-    raise InputError(
-        f"{folder} holds no {name}: expected {folder / name / source.ratings} and {source.items} "
-        f"(unset ${DATA_DIR_VARIABLE} and --data-dir to download it)"
-    )
+    print(f"{folder} holds no {name} ({name}/{source.ratings} and {source.items})", file=sys.stderr)
+    return None
 
 
 def _download(name: str, url: str, digest: str, cache: Path) -> Path:
