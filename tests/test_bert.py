@@ -49,7 +49,9 @@ def test_every_position_is_masked_equally_often_the_last_included() -> None:
 
 def test_the_generator_decides_the_batches() -> None:
     def batches(seed: int) -> list:
-        return [t.tolist() for batch in one_masked(windows([1, 2, 3, 4, 5, 6]), MASK, 4, generator(seed)) for t in batch]
+        return [
+            t.tolist() for batch in one_masked(windows([1, 2, 3, 4, 5, 6]), MASK, 4, generator(seed)) for t in batch
+        ]
 
     assert batches(1) == batches(1) != batches(2)
 

@@ -1,0 +1,60 @@
+"""Random and popular lists: unseen, without repeats, independent of batches."""
+
+import numpy as np
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infer.references import popular, popularity_order, random
+from infer.sequences import Histories
+
+
+def histories(*items: list[int]) -> Histories:
+    offsets = np.concatenate([[0], np.cumsum([len(i) for i in items])]).astype(np.int64)
+    flat = np.array([i for part in items for i in part], dtype=np.int32)
+    return Histories(pl.Series("user", range(len(items))), flat, offsets)
+
+
+def test_the_order_is_by_count_then_index() -> None:
+    assert popularity_order(np.array([1, 5, 1, 0, 5])).tolist() == [2, 5, 1, 3, 4]
+
+
+def test_popular_lists_by_hand_with_padding_where_too_few_are_unseen() -> None:
+    order = np.array([2, 5, 1, 3, 4])
+    assert popular(histories([2], [1, 5], [], [1, 2, 3, 4]), order, 3).tolist() == [
+        [5, 1, 3],
+        [2, 3, 4],
+        [2, 5, 1],
+        [5, 0, 0],
+    ]
+
+
+@given(
+    seen=st.lists(st.lists(st.integers(1, 7), unique=True, max_size=7), min_size=1, max_size=6),
+    k=st.integers(1, 9),
+    seed=st.integers(0, 50),
+)
+def test_lists_hold_all_unseen_items_at_most_once(seen: list[list[int]], k: int, seed: int) -> None:
+    given_histories = histories(*seen)
+    order = np.random.default_rng(seed).permutation(7) + 1
+    for lists in (popular(given_histories, order, k), random(given_histories, 7, 0, k, seed)):
+        for row, history in zip(lists.tolist(), seen, strict=True):
+            found = [item for item in row if item]
+            assert len(set(found)) == len(found) == min(k, 7 - len(history))
+            assert not set(found) & set(history)
+            assert row[: len(found)] == found, "padding comes last"
+
+
+def test_random_lists_do_not_depend_on_the_batches() -> None:
+    every = histories([1], [2, 3], [], [9, 4])
+    whole = random(every, 20, 0, 5, seed=3)
+    parts = [random(every.rows(a, b), 20, a, 5, seed=3) for a, b in ((0, 1), (1, 4))]
+    assert np.array_equal(whole, np.concatenate(parts))
+    assert not np.array_equal(whole, random(every, 20, 0, 5, seed=4))
+
+
+def test_random_lists_are_even() -> None:
+    users, items = 20_000, 10
+    lists = random(histories(*[[] for _ in range(users)]), items, 0, 1, seed=0)
+    counts = np.bincount(lists[:, 0], minlength=items + 1)[1:]
+    assert abs(counts - users / items).max() < 5 * (users / items) ** 0.5

@@ -1,0 +1,88 @@
+"""Histories and windows: worked out by hand, and against a naive definition."""
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infer.schema import vocabulary
+from infer.sequences import Histories, before, build_histories, seen, windows
+
+TABLE = pl.DataFrame(
+    [
+        ("u2", "b", 5, "train"),
+        ("u1", "c", 9, "test"),
+        ("u1", "b", 3, "train"),
+        ("u1", "a", 3, "train"),
+        ("u1", "x", 4, "train"),
+        ("u1", "a2", 8, "validation"),
+        ("u3", "x", 1, "train"),
+    ],
+    schema=["user", "item", "timestamp", "split"],
+    orient="row",
+)
+ITEMS = vocabulary(["a", "a2", "b", "c"], "item")  # indexes 1 to 4; x is unknown
+
+
+@pytest.fixture
+def histories() -> Histories:
+    return build_histories(TABLE, ITEMS)
+
+
+def test_histories_are_ordered_by_time_then_item_and_unknown_items_are_counted(histories) -> None:
+    assert histories.users.to_list() == ["u1", "u2", "u3"]
+    assert histories.items.tolist() == [1, 3, 2, 4, 3] and histories.offsets.tolist() == [0, 4, 5, 5]
+    assert histories.lengths.tolist() == [4, 1, 0] and histories.unknown == 2
+
+
+def test_windows_end_with_the_newest_item_and_are_padded_on_the_left(histories) -> None:
+    assert windows(histories, 3).tolist() == [[3, 2, 4], [0, 0, 3], [0, 0, 0]]
+    assert windows(histories, 5).tolist() == [[0, 1, 3, 2, 4], [0, 0, 0, 0, 3], [0] * 5]
+    assert windows(histories, 3).dtype == np.int64
+
+
+def test_seen_holds_whole_histories_at_few_widths(histories) -> None:
+    assert seen(histories, multiple=3).tolist() == [[0, 0, 1, 3, 2, 4], [0, 0, 0, 0, 0, 3], [0] * 6]
+    assert seen(histories).shape == (3, 64)
+
+
+def test_parts_of_the_users_keep_their_own_items(histories) -> None:
+    assert windows(histories.rows(1, 3), 2).tolist() == [[0, 3], [0, 0]]
+    taken = histories.take(np.array([2, 0, 0]))
+    assert taken.users.to_list() == ["u3", "u1", "u1"]
+    assert windows(taken, 2).tolist() == [[0, 0], [2, 4], [2, 4]]
+
+
+def test_the_split_is_cut_just_before_the_held_out_item() -> None:
+    earlier, held = before(TABLE, "test")
+    assert set(earlier["split"]) == {"train", "validation"} and held["item"].to_list() == ["c"]
+    earlier, held = before(TABLE, "validation")
+    assert set(earlier["split"]) == {"train"} and held["item"].to_list() == ["a2"]
+
+
+def test_no_users_and_no_known_items_give_padding(histories) -> None:
+    assert windows(histories.rows(0, 0), 3).shape == (0, 3)
+    unknown = build_histories(TABLE.filter(pl.col("item") == "x"), ITEMS)
+    assert windows(unknown, 2).tolist() == [[0, 0], [0, 0]] and unknown.unknown == 2
+
+
+ROWS = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(0, 3)), min_size=1, max_size=30)
+
+
+@given(rows=ROWS, length=st.integers(1, 8), order=st.randoms(use_true_random=False))
+def test_windows_equal_the_naive_definition_in_any_row_order(rows: list, length: int, order) -> None:
+    rows = list({(user, item): (user, item, time) for user, item, time in rows}.values())
+    expected = {}
+    for user in sorted({user for user, _, _ in rows}):
+        items = [item for _, item, _ in sorted((r for r in rows if r[0] == user), key=lambda r: (r[2], r[1]))]
+        expected[user] = [item for item in items if item != 6]  # 6 is not in the vocabulary
+    order.shuffle(rows)
+    table = pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row")
+    found = build_histories(table, vocabulary([1, 2, 3, 4, 5], "item"))
+    assert found.users.to_list() == list(expected)
+    padded = [([0] * length + items)[-length:] for items in expected.values()]
+    assert windows(found, length).tolist() == padded
+    assert [sorted(set(row) - {0}) for row in seen(found).tolist()] == [sorted(items) for items in expected.values()]
+    rows_back = np.arange(len(found))[::-1]
+    assert windows(found.take(rows_back), length).tolist() == padded[::-1]

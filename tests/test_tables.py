@@ -1,0 +1,139 @@
+"""Reading tables: every format gives the same rows, every rule is stated here, every fault is one line."""
+
+import gzip
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from infer.errors import InputError
+from infer.tables import Columns, read_interactions, read_items, tidy
+
+ROWS = [(1, 10, 100, 4.0), (1, 11, 101, 3.5), (2, 10, 99, 5.0)]
+NAMES = ["user", "item", "timestamp", "rating"]
+
+
+def text(separator: str) -> str:
+    return "\n".join(separator.join(map(str, row)) for row in [NAMES, *ROWS]) + "\n"
+
+
+def write(path: Path, kind: str) -> Path:
+    path = path / f"r.{kind}"
+    if kind == "parquet":
+        pl.DataFrame(ROWS, schema=NAMES, orient="row").write_parquet(path)
+    elif kind == "csv.gz":
+        path.write_bytes(gzip.compress(text(",").encode()))
+    else:
+        path.write_text(text({"csv": ",", "tsv": "\t", "dat": "::"}[kind]))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv.gz", "tsv", "dat", "parquet"])
+def test_every_format_gives_the_same_rows(kind: str, tmp_path: Path) -> None:
+    table = read_interactions(write(tmp_path, kind)).interactions
+    assert table.rows() == ROWS
+    assert list(table.schema.values()) == [pl.Int64, pl.Int64, pl.Int64, pl.Float64]
+
+
+def rows(*found: tuple, **types) -> pl.DataFrame:
+    return pl.DataFrame(found, schema=["user", "item", "timestamp"], orient="row").cast(types)
+
+
+def test_a_repeated_pair_keeps_its_latest_row_and_is_counted() -> None:
+    found = tidy(rows((1, 5, 10), (1, 5, 30), (1, 5, 20), (1, 6, 25), (1, 6, 25)), "t")
+    assert found.interactions.rows() == [(1, 6, 25), (1, 5, 30)] and found.repeated == 3
+
+
+def test_rows_of_the_same_second_are_ordered_by_item() -> None:
+    assert tidy(rows((1, 10, 5), (1, 9, 5), (1, 11, 4)), "t").interactions["item"].to_list() == [11, 9, 10]
+    texts = tidy(rows((1, "b", 5), (1, "a10", 5), (1, "a9", 5)), "t").interactions
+    assert texts["item"].to_list() == ["a10", "a9", "b"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "dtype"),
+    [
+        (["1", "22", "-3"], pl.Int64),
+        (["007", "8", "9"], pl.String),
+        (["1.0", "2", "3"], pl.String),
+        (["9223372036854775808", "2", "3"], pl.String),
+        (["u1", "u2", "é🎬"], pl.String),
+    ],
+)
+def test_ids_are_numbers_only_if_all_are_written_plainly(ids: list[str], dtype, tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text("user,item,timestamp\n" + "".join(f"1,{i},5\n" for i in ids))
+    found = read_interactions(path).interactions["item"]
+    assert found.dtype == dtype and set(found.cast(pl.String)) == set(ids)
+
+
+def test_timestamps_may_be_whole_or_fractional_seconds_or_dates() -> None:
+    assert tidy(rows((1, 2, 5.0)), "t").interactions["timestamp"].to_list() == [5]
+    assert tidy(rows((1, 2, 5.25)), "t").interactions["timestamp"].to_list() == [5.25]
+    dates = tidy(rows((1, 2, datetime(1970, 1, 2))), "t").interactions["timestamp"]
+    assert dates.to_list() == [86400] and dates.dtype == pl.Int64
+
+
+def test_stated_columns_are_used(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text("who,what,item,when\n1,2,3,4\n")
+    found = read_interactions(path, Columns(user="who", item="what", timestamp="when")).interactions
+    assert found.rows() == [(1, 2, 4)]
+    with pytest.raises(InputError, match="has no column 'whom'; its columns: who, what, item, when"):
+        read_interactions(path, Columns(user="whom"))
+
+
+def test_items_have_one_row_each_and_lists_are_joined(tmp_path: Path) -> None:
+    path = tmp_path / "i.parquet"
+    pl.DataFrame({"item": [2, 1, 2], "genres": [["War"], ["Drama", "War"], ["x"]]}).write_parquet(path)
+    assert read_items(path).rows() == [(1, None, "Drama|War"), (2, None, "War")]
+    pl.DataFrame({"item": [2]}).write_parquet(path)
+    with pytest.raises(InputError, match="neither titles nor genres"):
+        read_items(path)
+
+
+FAULTS = {
+    "null id": (rows((1, None, 3), item=pl.Int64), "t row 1 has no item"),
+    "empty id": (rows((1, "a", 3), (1, "", 4)), "t row 2 has no item"),
+    "float id": (rows((1, 2.5, 3)), "t column item holds Float64; expected whole numbers or texts"),
+    "word": (rows((1, 2, "3"), (1, 4, "noon")), "t row 2 has the timestamp 'noon'; expected a number"),
+    "url": (rows((1, 2, "88http://x/81")), "t row 1 has the timestamp '88http://x/81'"),
+    "missing": (rows((1, 2, None), timestamp=pl.Int64), "t row 1 has the timestamp nothing"),
+    "nan": (rows((1, 2, float("nan"))), "t row 1 has the timestamp nan"),
+    "infinite": (rows((1, 2, 3)).with_columns(rating=pl.lit(float("inf"))), "t row 1 has the rating inf"),
+    "split": (rows((1, 2, 3)).with_columns(split=pl.lit("dev")), "t has the split 'dev'; expected one of train"),
+    "two tests": (rows((1, 2, 3), (1, 3, 4)).with_columns(split=pl.lit("test")), "more than one item of a user"),
+    "too large": (rows((1, 2**63, 3), item=pl.UInt64), "beyond 64-bit signed integers"),
+    "no rows": (rows().cast(pl.Int64), "t has no rows"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_table_names_the_row(fault: str) -> None:
+    table, message = FAULTS[fault]
+    with pytest.raises(InputError) as caught:
+        tidy(table, "t")
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_faulty_files_are_named(tmp_path: Path) -> None:
+    whole = write(tmp_path, "parquet").read_bytes()
+    cases = {
+        "cut.parquet": (whole[:-30], "cannot be read"),
+        "text.parquet": (b"user,item\n", "cannot be read"),
+        "empty.csv": (b"", "is empty"),
+        "ragged.dat": (b"user::item::timestamp\n1::2::3\n1::2\n", "row 2 has 2 fields; expected 3"),
+        "latin.csv": ("user,item,timestamp\n1,é,3\n".encode("latin-1"), "cannot be read"),
+        "note.doc": (b"x", "has an unknown type '.doc'"),
+        "cut.csv.gz": (gzip.compress(text(",").encode())[:-20], "cannot be read"),
+    }
+    for name, (content, message) in cases.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError) as caught:
+            read_interactions(tmp_path / name)
+        assert name in str(caught.value) and message in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="is a folder"):
+        read_interactions(tmp_path)
+    with pytest.raises(InputError, match="does not exist"):
+        read_interactions(tmp_path / "none.csv")
