@@ -6,11 +6,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
+from checkerboard import ROOT, checkerboard
 
-ROOT = Path(__file__).parent.parent
 Run = Callable[..., subprocess.CompletedProcess]
 
 
@@ -47,23 +46,6 @@ def refused() -> Callable[[subprocess.CompletedProcess, str], None]:
         assert "Traceback" not in done.stdout + done.stderr
 
     return check
-
-
-def checkerboard(users: int = 40, items: int = 24, seed: int = 0) -> pl.DataFrame:
-    """Ratings with a known answer: even users love even items and see few odd ones, and vice versa.
-
-    Every user has 6 to 10 interactions; seconds sometimes tie. Ids start at 101 and 1001.
-    """
-    rng = np.random.default_rng(seed)
-    rows = []
-    for user in range(users):
-        own = rng.permutation(np.arange(user % 2, items, 2))[: rng.integers(5, 8)]
-        other = rng.permutation(np.arange(1 - user % 2, items, 2))[: rng.integers(1, 4)]
-        liked = {int(i): 5.0 for i in own} | {int(i): 1.0 for i in other}
-        times = np.sort(rng.integers(0, 30, len(liked))) + 1_000_000
-        order = rng.permutation(list(liked))
-        rows += [(101 + user, 1001 + int(i), int(t), liked[int(i)]) for i, t in zip(order, times, strict=True)]
-    return pl.DataFrame(rows, schema=["user", "item", "timestamp", "rating"], orient="row")
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 import onnxruntime
 import pytest
-from conftest import ROOT
+from checkerboard import ROOT
 from onnx import TensorProto, helper
 
 GOOD = "user,item,timestamp,rating\n1,10,100,4\n1,11,101,3\n1,12,102,5\n"

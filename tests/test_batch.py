@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import write_model
+from markov import write_model
 
 from infer import batch
 from infer.errors import InputError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from conftest import ROOT, checkerboard
+from checkerboard import ROOT, checkerboard
 
 
 def just(*words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess:

@@ -8,7 +8,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from conftest import ROOT
+from checkerboard import ROOT
 from onnx import numpy_helper
 
 from export import __main__ as command
