@@ -16,7 +16,6 @@ import types
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, field, fields
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -48,7 +47,7 @@ def parse(config: type[Config], words: Sequence[str], usage: str) -> Config:
         print(usage.strip(), "\n\noptions:")
         print("\n".join(_describe(f, kind) for f, kind in _typed(config)))
         raise SystemExit(0)
-    texts = _split([_normalised(word, known) for word in words])
+    texts = _split(_joined(words, known))
     unknown = [name for name in texts if name not in known]
     if unknown:
         raise InputError(f"unknown option --{_dashed(unknown[0])}; options: {_listed(known)}")
@@ -109,8 +108,27 @@ def _listed(known: dict[str, Field]) -> str:
     return ", ".join(f"--{_dashed(name)}" for name in known)
 
 
+def _joined(words: Sequence[str], known: dict[str, Field]) -> list[str]:
+    """Every option and its value as one word, so that a value is never taken for an option."""
+    joined: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        normal = _normalised(word, known)
+        if normal.startswith("--") and "=" not in normal:
+            if normal[2:].replace("-", "_") not in known:
+                raise InputError(f"unknown option {normal}; options: {_listed(known)}")
+            value = next(rest, None)
+            if value is None or value.startswith("--"):
+                raise InputError(f"option {word} needs a value: {word}=VALUE")
+            normal = f"{normal}={value}"
+        joined.append(normal)
+    return joined
+
+
 def _normalised(word: str, known: dict[str, Field]) -> str:
     """Give every boolean flag a value, so that fire never has to guess one."""
+    if word.startswith("=") or word.startswith("--="):
+        raise InputError(f"unexpected '{word}'; options: {_listed(known)}")
     if not word.startswith("-"):
         return f"--{word}" if "=" in word else word
     name = word.lstrip("-").replace("-", "_")
@@ -125,9 +143,6 @@ def _normalised(word: str, known: dict[str, Field]) -> str:
 
 def _split(words: list[str]) -> dict[str, str]:
     """Let fire pair names with values; keep every value as text."""
-    for word, following in pairwise([*words, "--"]):
-        if word.startswith("--") and "=" not in word and following.startswith("--"):
-            raise InputError(f"option {word} needs a value: {word}=VALUE")
     names = [w.lstrip("-").split("=")[0].replace("-", "_") for w in words if w.startswith("--")]
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:

@@ -49,7 +49,12 @@ def summarise(ranked: pl.DataFrame, k: int) -> pl.DataFrame:
     (Kish 1965), so that a metric without a single hit still has an upper bound above 0.
     """
     values = ranked.select(expression.alias(name) for name, expression in rank_metrics(k).items())
-    return pl.DataFrame([_row(column.name, column.to_numpy()) for column in values])
+    table = pl.DataFrame([_row(column.name, column.to_numpy()) for column in values])
+    # Precision is hit / k, so its interval is too: as a mean of values far below 1 it would be wider.
+    scale = pl.when(pl.col("metric") == f"precision@{k}").then(1 / k).otherwise(1.0)
+    bounds = table.filter(pl.col("metric") == f"hit@{k}")
+    exact = [pl.when(scale < 1).then(bounds[c][0] * scale).otherwise(pl.col(c)).alias(c) for c in ("low", "high")]
+    return table.with_columns(exact)
 
 
 def list_metrics(top: pl.DataFrame, popularity: pl.DataFrame, users: int, k: int) -> pl.DataFrame:
@@ -88,7 +93,8 @@ def wilson(mean: float, users: float) -> tuple[float, float]:
 
 
 def _row(name: str, values: np.ndarray) -> dict[str, str | float]:
-    mean, variance = float(values.mean()), float(values.var())
+    mean = float(values.mean())
+    variance = float(values.var()) if values.min() < values.max() else 0.0
     effective = len(values) * mean * (1 - mean) / variance if variance > 0 else len(values)
     low, high = wilson(mean, effective)
     return {"metric": name, "value": mean, "low": low, "high": high}

@@ -80,7 +80,7 @@ def items_table(table: pl.DataFrame, source: str) -> pl.DataFrame:
         elif isinstance(table.schema[name], pl.List):
             table = table.with_columns(pl.col(name).cast(pl.List(pl.String)).list.join("|"))
     return (
-        table.with_columns(_ids(table, ITEM, source), pl.col(TITLE, GENRES).cast(pl.String))
+        table.with_columns(_ids(table, ITEM, source), pl.col(TITLE, GENRES).cast(pl.String, strict=False))
         .select(ITEM, TITLE, GENRES)
         .unique(ITEM, keep="first")
         .sort(ITEM)
@@ -129,27 +129,37 @@ def read_table(
         raise InputError(f"{path} has an unknown type '{suffix}'; expected one of {known}")
     try:
         if suffix in PARQUET:
-            return pl.read_parquet(path)
+            return pl.read_parquet(path, glob=False)
         source = path if encoding == "utf-8" else path.read_bytes().decode(encoding).encode()
         return _read_text(path, source, separator or SEPARATORS[suffix], header)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {first_line(error)}") from None
 
 
 def _read_text(path: Path, source: Path | bytes, separator: str, header: list[str] | None) -> pl.DataFrame:
     if len(separator) == 1:
         if header is None:
-            return pl.read_csv(source, separator=separator, infer_schema=False)
+            return pl.read_csv(source, separator=separator, infer_schema=False, glob=False)
         return pl.read_csv(
-            source, separator=separator, has_header=False, infer_schema=False, new_columns=header, quote_char=None
+            source,
+            separator=separator,
+            has_header=False,
+            infer_schema=False,
+            new_columns=header,
+            quote_char=None,
+            glob=False,
         )
     # Polars separates at single bytes, so a longer separator is split here, from whole lines.
     lines = pl.read_csv(
-        source, separator="\x01", quote_char=None, has_header=False, infer_schema=False, new_columns=[LINE]
+        source, separator="\x01", quote_char=None, has_header=False, infer_schema=False, new_columns=[LINE], glob=False
     )
     parts = lines.select(pl.col(LINE).str.split(separator)).to_series()
     if header is None:
+        if parts[0] is None:
+            raise InputError(f"{path} has no header line")
         header, parts = parts[0].to_list(), parts.slice(1)
+    if len(set(header)) < len(header):
+        raise InputError(f"{path} names a column twice: {_shown(header)}")
     wrong = (parts.list.len() != len(header)).arg_true()
     if len(wrong):
         raise InputError(f"{path} row {wrong[0] + 1} has {parts.list.len()[wrong[0]]} fields; expected {len(header)}")
@@ -194,8 +204,9 @@ def _ids(table: pl.DataFrame, name: str, source: str) -> pl.Series:
         numbers = ids.cast(pl.Int64, strict=False)
         plain = numbers.null_count() == 0 and (numbers.cast(pl.String) == ids).all()
         return numbers if plain else ids
-    if ids.dtype == pl.UInt64 and ids.max() > 2**63 - 1:
-        raise InputError(f"{source} column {name} holds {ids.max()}, beyond 64-bit signed integers")
+    beyond = next((n for n in (ids.min(), ids.max()) if not -(2**63) <= n < 2**63), None)
+    if beyond is not None:
+        raise InputError(f"{source} column {name} holds {beyond}, beyond 64-bit signed integers")
     return ids.cast(pl.Int64)
 
 
@@ -219,6 +230,9 @@ def _number(table: pl.DataFrame, name: str, source: str) -> pl.Series:
 
 def _check_split(table: pl.DataFrame, source: str) -> None:
     allowed = [TRAIN, VALIDATION, TEST]
+    dtype = table.schema[SPLIT]
+    if not (dtype in (pl.String, pl.Categorical, pl.Null) or dtype == pl.Enum):
+        raise InputError(f"{source} column {SPLIT} holds {dtype}; expected texts")
     found = table.filter(~pl.col(SPLIT).cast(pl.String).is_in(allowed).fill_null(False))
     if not found.is_empty():
         raise InputError(f"{source} has the split '{found[SPLIT][0]}'; expected one of {', '.join(allowed)}")

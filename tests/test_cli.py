@@ -1,11 +1,14 @@
 """Command lines: what is accepted, what is refused before anything runs, and exit codes."""
 
+import os
+import subprocess
 import sys
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Literal
 
 import pytest
+from checkerboard import ROOT
 
 from infer.cli import choose, option, parse, run
 from infer.errors import InputError
@@ -31,7 +34,15 @@ def test_three_ways_to_write_an_option(words: list[str]) -> None:
     assert parsed(*words) == Options(model=Path("m"), count=7)
 
 
+@pytest.mark.parametrize("words", [["--two-words=a"], ["--two-words", "a"], ["two-words=a"], ["--two_words=a"]])
+def test_dashes_and_underscores_name_the_same_option(words: list[str]) -> None:
+    assert parsed(*words).two_words == Path("a")
+    with pytest.raises(InputError, match="option --two-words is given twice"):
+        parsed(*words, "--two_words=b")
+
+
 def test_values_take_the_type_of_their_field() -> None:
+    assert parsed("--rate=0").rate == 0.0 and parsed("--count=1").count == 1, "a minimum is allowed itself"
     found = parsed("--rate=2", "--two-words=a/b", "--device=cuda", "--count=1_0")
     assert found.rate == 2.0 and isinstance(found.rate, float)
     assert found.two_words == Path("a/b") and found.device == "cuda" and found.count == 10
@@ -40,7 +51,12 @@ def test_values_take_the_type_of_their_field() -> None:
 @pytest.mark.parametrize("text", ["123", "1e3", "true", "None", "[1,2]", "007", "a=b", "é 🎬", "-1"])
 def test_a_text_stays_as_it_was_typed(text: str) -> None:
     assert parsed(f"--name={text}").name == text
-    assert parsed(f"--model={text}".replace("--model", "--two-words")).two_words == Path(text)
+    assert parsed(f"--two-words={text}").two_words == Path(text)
+
+
+@pytest.mark.parametrize("text", ["123", "1e3", "true", "help", "a,b", "runs/rate=0.1/hybrid.onnx"])
+def test_a_text_after_a_space_stays_as_it_was_typed(text: str) -> None:
+    assert parsed("--name", text).name == text
 
 
 @pytest.mark.parametrize(
@@ -51,6 +67,7 @@ def test_a_text_stays_as_it_was_typed(text: str) -> None:
         (["--no-metrics"], False),
         (["--metrics=false"], False),
         (["metrics=no"], False),
+        (["--metrics=TRUE"], True),
     ],
 )
 def test_switches(words: list[str], metrics: bool) -> None:
@@ -72,7 +89,13 @@ REFUSED = {
     ("--metrics=maybe",): "--metrics is true or false; found 'maybe'",
     ("--metrics", "false"): "unexpected 'false'; options are written --name=value",
     ("--conut=2",): "unknown option --conut; options: --model, --count, --rate",
-    ("--no-count",): "option --no-count needs a value",
+    ("--no-count",): "unknown option --no-count; options: --model",
+    # A mistyped switch must be called unknown: asking for its value would mislead.
+    ("--no-metrcis",): "unknown option --no-metrcis; options: --model, --count",
+    ("=5",): "unexpected '=5'",
+    ("--mod=x",): "unknown option --mod; options: --model",
+    ("",): "unexpected ''",
+    ("--count", "5", "6"): "unexpected '6'; options are written --name=value",
     ("-c", "2"): "unexpected '-c'; options: --model",
     ("-",): "unexpected '-'",
     ("--", "--trace"): "unexpected '--'",
@@ -80,6 +103,9 @@ REFUSED = {
     ("--count=1", "--count=2"): "option --count is given twice",
     ("--count=1", "count=2"): "option --count is given twice",
     ("--name=",): "--name is empty",
+    ("--name", ""): "--name is empty",
+    ("--two-words=",): "--two-words is empty",
+    ("--device=",): "--device is one of cpu, cuda; found ''",
 }
 
 
@@ -95,14 +121,16 @@ def test_a_required_option_is_asked_for() -> None:
         parse(Options, [], "")
 
 
-def test_help_shows_every_option(capsys) -> None:
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help_shows_every_option(word: str, capsys) -> None:
     with pytest.raises(SystemExit) as caught:
-        parsed("--help")
+        parsed(word, "--conut=2")
     printed = capsys.readouterr().out
     assert caught.value.code == 0 and "usage of the command" in printed
     for line in ("--model=<path>  the model\n", "--count=<int>  how many (default 3)", "--device=<cpu|cuda>"):
         assert line in printed
     assert "--two-words=<path>  a path or nothing\n" in printed
+    assert printed.count("  --") == 7
 
 
 def test_a_leading_word_is_one_of_the_choices(capsys) -> None:
@@ -110,6 +138,10 @@ def test_a_leading_word_is_one_of_the_choices(capsys) -> None:
     for words, found in ((["mff"], "'mff'"), ([], "nothing"), (["--epochs=3"], "'--epochs=3'")):
         with pytest.raises(InputError, match=f"expected one of mf, bert; found {found}"):
             choose(words, ["mf", "bert"], "")
+    for word in ("--help", "-h"):
+        with pytest.raises(SystemExit) as caught:
+            choose([word], ["mf", "bert"], "usage of the command")
+        assert caught.value.code == 0 and capsys.readouterr().out == "usage of the command\n"
 
 
 @pytest.mark.parametrize(
@@ -117,6 +149,7 @@ def test_a_leading_word_is_one_of_the_choices(capsys) -> None:
     [
         (InputError("two\nlines"), 2, "error: two lines"),
         (OSError(28, "No space left on device", "x.parquet"), 1, "error: x.parquet: No space left on device"),
+        (OSError("no device"), 1, "error: no device"),
         (MemoryError(), 1, "error: out of memory: try a smaller --batch-size"),
         (KeyboardInterrupt(), 130, "error: interrupted"),
     ],
@@ -134,3 +167,12 @@ def test_success_is_zero_and_gets_the_words(monkeypatch) -> None:
     got = []
     monkeypatch.setattr(sys, "argv", ["command", "--a=1"])
     assert run(got.extend) == 0 and got == ["--a=1"]
+
+
+def test_a_reader_that_has_gone_is_no_traceback() -> None:
+    code = "from infer.cli import run; raise SystemExit(run(lambda words: print('x')))"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")

@@ -2,9 +2,12 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from checkerboard import ROOT
 
 from infer.errors import InputError
 from infer.files import replacing, sha256, write_bytes, write_text
@@ -15,10 +18,21 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "a.txt"
+    path = tmp_path / "new" / "er" / "a.txt"
     write_text(path, "é")
     write_text(path, "second")
     assert path.read_text() == "second" and names(path.parent) == ["a.txt"]
+
+
+def test_a_reader_of_the_earlier_file_keeps_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "earlier")
+    with path.open() as reader:
+        with replacing(path) as part:
+            # Beside the target, for a rename across file systems is not one step.
+            assert part.parent == tmp_path and part != path
+            part.write_text("new")
+        assert path.read_text() == "new" and reader.read() == "earlier"
 
 
 def test_a_failure_inside_leaves_the_earlier_file_and_nothing_else(tmp_path: Path) -> None:
@@ -43,12 +57,47 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     assert path.read_text() == "earlier" and names(tmp_path) == ["a.txt"]
 
 
+# A limit on the size of a file stands for the full disk: the write fails halfway, as on a real one.
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+import polars as pl
+from infer.errors import InputError
+from infer.files import replacing, write_bytes
+
+def table(path):
+    with replacing(path) as part:
+        getattr(pl.DataFrame({"a": range(100_000)}), sys.argv[2])(part)
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_bytes(Path(sys.argv[1]), b"n" * 100_000) if sys.argv[2] == "bytes" else table(Path(sys.argv[1]))
+except InputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("kind", ["bytes", "write_parquet", "write_csv"])
+def test_a_disk_that_fills_while_writing_leaves_the_earlier_file(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"earlier\x00\xff")
+    command = [sys.executable, "-c", FULL_DISK, str(path), kind]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"cannot write {path}: ") and "File too large" in done.stdout
+    assert done.stdout.count("\n") == 1
+    assert path.read_bytes() == b"earlier\x00\xff" and names(tmp_path) == ["a"]
+
+
 def test_places_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     write_text(tmp_path / "file", "x")
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "file" / "a.txt", tmp_path / "folder"):
         with pytest.raises(InputError, match=f"cannot write {path}"):
             write_bytes(path, b"y")
+    with pytest.raises(InputError, match="folder: it is a folder"), replacing(tmp_path / "folder"):
+        pytest.fail("nothing may be computed for a place that cannot take it")
     assert (tmp_path / "file").read_text() == "x" and names(tmp_path) == ["file", "folder"]
 
 
@@ -57,7 +106,8 @@ def test_the_mode_follows_the_umask(tmp_path: Path) -> None:
     try:
         write_text(tmp_path / "a", "x")
     finally:
-        os.umask(earlier)
+        left = os.umask(earlier)
+    assert left == 0o027, "and is left as it was"
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
 
 

@@ -56,7 +56,10 @@ def test_metrics_equal_ranx_on_random_lists() -> None:
 def test_a_user_without_a_list_and_an_item_outside_it_are_misses() -> None:
     top = pl.DataFrame({"user": ["a", "a", "b"], "rank": [1, 2, 1], "item": [5, 6, 7]})
     targets = pl.DataFrame({"user": ["a", "b", "c"], "item": [6, 5, 5]})
-    assert ranks(top, targets).sort("user")["rank"].to_list() == [2, None, None]
+    for dtype in (pl.Int32, pl.UInt32, pl.Int64):
+        found = ranks(top.cast({"rank": dtype}), targets).sort("user")
+        assert found["rank"].to_list() == [2, None, None] and found["rank"].dtype == pl.Int64
+    assert values(ranks(top, targets)["rank"].to_list(), 2)["hit@2"] == pytest.approx(1 / 3)
 
 
 @given(hits=st.integers(0, 200), misses=st.integers(0, 200))
@@ -72,7 +75,24 @@ def test_the_interval_of_a_share_is_wilsons(hits: int, misses: int) -> None:
 
 def test_no_hit_at_all_still_leaves_room_above_zero() -> None:
     for row in summarise(pl.DataFrame({"rank": [None] * 610}, schema={"rank": pl.Int64}), 10).iter_rows(named=True):
-        assert row["value"] == row["low"] == 0 and row["high"] == pytest.approx(0.00626, abs=1e-4)
+        bound = 0.00626 / (10 if row["metric"] == "precision@10" else 1)
+        assert row["value"] == row["low"] == 0 and row["high"] == pytest.approx(bound, abs=1e-4)
+
+
+def test_the_interval_uses_the_effective_number_of_users() -> None:
+    # Ranks 1 and 3: reciprocals 1 and 1/3, mean 2/3, variance 1/9, so each user counts (2/9) / (1/9) = 2 times.
+    table = summarise(pl.DataFrame({"rank": [1, 3] * 50}), 10)
+    found = table.row(by_predicate=pl.col("metric") == "mrr@10")
+    assert found[1:] == pytest.approx((2 / 3, *wilson(2 / 3, 200)))
+
+
+@pytest.mark.parametrize(("rank", "users"), [(1, 3), (1, 50), (3, 50), (6, 610)])
+def test_equal_ranks_leave_the_interval_of_their_number(rank: int, users: int) -> None:
+    # Rounding gives equal values a variance near 1e-34 for some numbers of users: it is still zero.
+    for name, value, low, high in summarise(pl.DataFrame({"rank": [rank] * users}), 10).iter_rows():
+        # Precision is hit / 10, and its interval too.
+        scale = 10 if name == "precision@10" else 1
+        assert (low * scale, high * scale) == pytest.approx(wilson(value * scale, users), abs=1e-9), name
 
 
 def test_the_interval_narrows_with_less_variance() -> None:
@@ -102,3 +122,13 @@ def test_coverage_and_novelty_by_hand() -> None:
     assert novelty["value"] == pytest.approx(1.0)
     assert novelty["high"] - 1 == pytest.approx(1.96 * math.sqrt(0.5 / 2), rel=1e-3)
     assert list_metrics(top, popularity, users=7, k=1)["value"].to_list() == [0.25, 0.0]
+
+
+def test_one_list_has_no_interval_and_no_list_no_novelty() -> None:
+    popularity = pl.DataFrame({"item": [10, 11], "count": [7, 3]})
+    top = pl.DataFrame({"user": [1], "rank": [1], "item": [11]})
+    assert list_metrics(top, popularity, users=7, k=5).rows() == [
+        ("coverage@5", 0.5, None, None),
+        ("novelty@5", 1.0, None, None),
+    ]
+    assert list_metrics(top.clear(), popularity, users=7, k=5)["value"].to_list() == [0.0, 0.0]

@@ -53,8 +53,34 @@ def test_random_lists_do_not_depend_on_the_batches() -> None:
     assert not np.array_equal(whole, random(every, 20, 0, 5, seed=4))
 
 
+@given(cut=st.integers(1, 5), first=st.integers(0, 1000))
+def test_a_list_depends_on_the_users_row_wherever_the_batch_begins(cut: int, first: int) -> None:
+    # Histories of different length: a batch's longest one decides how many candidates are looked at.
+    every = histories([1], [], list(range(1, 16)), [2, 3], [9], [4, 5, 6])
+    whole = random(every, 20, first, 5, seed=1)
+    parts = [random(every.rows(a, b), 20, first + a, 5, seed=1) for a, b in ((0, cut), (cut, 6))]
+    assert np.array_equal(whole, np.concatenate(parts))
+
+
+def test_the_seed_decides_both_the_shuffle_and_where_each_user_starts() -> None:
+    nobody = histories(*[[] for _ in range(50)])
+    lists = {seed: random(nobody, 20, 0, 20, seed) for seed in (3, 4)}
+
+    def successors(table: np.ndarray) -> set[tuple[int, int]]:
+        return {(int(a), int(b)) for row in table for a, b in zip(row, np.roll(row, -1), strict=True)}
+
+    def starts(table: np.ndarray) -> list[int]:
+        return [table[0].tolist().index(item) for item in table[:, 0]]
+
+    assert len(successors(lists[3])) == 20, "all users read one shuffle"
+    assert successors(lists[3]) != successors(lists[4])
+    assert starts(lists[3]) != starts(lists[4])
+
+
 def test_random_lists_are_even() -> None:
     users, items = 20_000, 10
     lists = random(histories(*[[] for _ in range(users)]), items, 0, 1, seed=0)
     counts = np.bincount(lists[:, 0], minlength=items + 1)[1:]
     assert abs(counts - users / items).max() < 5 * (users / items) ** 0.5
+    # Chi-square with 9 degrees of freedom: beyond 27.9 once in a thousand seeds.
+    assert ((counts - users / items) ** 2 / (users / items)).sum() < 27.9

@@ -48,7 +48,9 @@ def test_seen_holds_whole_histories_at_few_widths(histories) -> None:
 
 
 def test_parts_of_the_users_keep_their_own_items(histories) -> None:
-    assert windows(histories.rows(1, 3), 2).tolist() == [[0, 3], [0, 0]]
+    part = histories.rows(1, 3)
+    assert len(part) == 2 and part.users.to_list() == ["u2", "u3"] and part.lengths.tolist() == [1, 0]
+    assert windows(part, 2).tolist() == [[0, 3], [0, 0]]
     taken = histories.take(np.array([2, 0, 0]))
     assert taken.users.to_list() == ["u3", "u1", "u1"]
     assert windows(taken, 2).tolist() == [[0, 0], [2, 4], [2, 4]]
@@ -86,3 +88,28 @@ def test_windows_equal_the_naive_definition_in_any_row_order(rows: list, length:
     assert [sorted(set(row) - {0}) for row in seen(found).tolist()] == [sorted(items) for items in expected.values()]
     rows_back = np.arange(len(found))[::-1]
     assert windows(found.take(rows_back), length).tolist() == padded[::-1]
+
+
+NESTED = st.lists(st.lists(st.integers(1, 9), max_size=5), min_size=1, max_size=6)
+
+
+@given(nested=NESTED, data=st.data())
+def test_rows_and_take_index_as_python_lists_do(nested: list[list[int]], data) -> None:
+    offsets = np.cumsum([0, *map(len, nested)])
+    flat = np.array([item for items in nested for item in items], dtype=np.int32)
+    whole = Histories(pl.Series("user", range(len(nested))), flat, offsets)
+    start = data.draw(st.integers(0, len(nested) - 1))
+    part = whole.rows(start, len(nested))
+    rows = data.draw(st.lists(st.integers(0, len(part) - 1), max_size=8))  # repeats and any order
+    taken = part.take(np.array(rows, dtype=np.int64))
+    assert taken.users.to_list() == [start + row for row in rows]
+    found = [taken.items[a:b].tolist() for a, b in zip(taken.offsets[:-1], taken.offsets[1:], strict=True)]
+    assert found == [nested[start:][row] for row in rows]
+    assert [[item for item in row if item] for row in seen(taken, 4).tolist()] == found
+
+
+def test_seen_is_as_narrow_as_its_multiple_allows() -> None:
+    for longest, width in ((0, 64), (1, 64), (64, 64), (65, 128)):
+        one = Histories(pl.Series("user", [1]), np.ones(longest, dtype=np.int32), np.array([0, longest]))
+        assert seen(one).shape == (1, width)
+        assert seen(one, multiple=1).shape == (1, max(1, longest))
