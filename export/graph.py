@@ -2,7 +2,7 @@
 
 In: a model in evaluation mode. Out: a ModelProto with the inputs
 
-    user (batch,) or window (batch, length), seen (batch, width), k (1,)    all int64
+    user (batch,), or window and levels (batch, length); seen (batch, width), k (1,)    all int64
 
 and the outputs items (batch, k) int64 and scores (batch, k) float32, best first. k is given at run
 time and is at most items + 1. Dropped entries have the score `schema.DROPPED`.
@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from infer.schema import DROPPED, PAD
-from infer.session import ITEMS_OUTPUT, K_INPUT, SCORES_OUTPUT, SEEN_INPUT
+from infer.session import ITEMS_OUTPUT, K_INPUT, SCORES_OUTPUT, SEEN_INPUT, USER_INPUT
 
 ALL_SCORES = "all_scores"
 
@@ -30,7 +30,10 @@ def export_graph(model: nn.Module, items: int) -> onnx.ModelProto:
 
     items: size of the catalogue, without padding.
     """
-    example = torch.ones((2, model.window) if model.window else (2,), dtype=torch.int64)
+    examples = tuple(
+        torch.ones((2,) if name == USER_INPUT else (2, model.window), dtype=torch.int64) for name in model.input_names
+    )
+    batch = torch.export.Dim("batch")
     quiet = logging.getLogger("torch.onnx")
     level, _ = quiet.level, quiet.setLevel(logging.ERROR)
     try:
@@ -38,12 +41,12 @@ def export_graph(model: nn.Module, items: int) -> onnx.ModelProto:
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 model.eval(),
-                (example,),
+                examples,
                 dynamo=True,
                 external_data=False,
-                input_names=[model.input_name],
+                input_names=list(model.input_names),
                 output_names=[ALL_SCORES],
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamic_shapes=tuple({0: batch} for _ in examples),
                 verbose=False,
             )
     finally:

@@ -13,7 +13,7 @@ from torch import nn
 
 from infer.errors import InputError
 from infer.schema import DROPPED, PAD
-from infer.session import ITEMS_OUTPUT, K_INPUT, SCORES_OUTPUT, SEEN_INPUT
+from infer.session import ITEMS_OUTPUT, K_INPUT, LEVELS_INPUT, SCORES_OUTPUT, SEEN_INPUT, USER_INPUT
 
 TOLERANCE = 1e-4
 BATCHES = (1, 3, 17, 64)
@@ -32,16 +32,13 @@ def check_parity(model: nn.Module, proto: onnx.ModelProto, items: int, users: in
     rng = np.random.default_rng(seed)
     largest = 0.0
     for batch in BATCHES:
-        if model.window:
-            own = _random_windows(rng, batch, model.window, items)
-        else:
-            own = rng.integers(0, users + 1, batch)
+        own = _random_inputs(rng, model, batch, items, users)
         drop = _random_windows(rng, batch, int(rng.integers(1, 2 * K)), items)
         with torch.no_grad():
-            expected = model(torch.from_numpy(own)).numpy().astype(np.float64)
+            expected = model(*map(torch.from_numpy, own.values())).numpy().astype(np.float64)
         np.put_along_axis(expected, drop, DROPPED, axis=1)
         expected[:, PAD] = DROPPED
-        feeds = {model.input_name: own, SEEN_INPUT: drop}
+        feeds = {**own, SEEN_INPUT: drop}
         largest = max(largest, _compare_all(session, feeds, expected))
         _compare_top(session, feeds, expected, min(K, items + 1))
     return {"largest_score_difference": largest, "tolerance": TOLERANCE, "users": sum(BATCHES)}
@@ -73,6 +70,22 @@ def _compare_top(session: ort.InferenceSession, feeds: dict, expected: np.ndarra
     best = -np.sort(-expected, axis=1)[:, :k]
     if not np.all(np.abs(np.take_along_axis(expected, found_items, axis=1) - best) <= TOLERANCE):
         raise InputError(f"the exported graph's top {k} is not PyTorch's; the file was not written")
+
+
+def _random_inputs(
+    rng: np.random.Generator, model: nn.Module, batch: int, items: int, users: int
+) -> dict[str, np.ndarray]:
+    """Whatever the model reads, by input name and in its order."""
+    window = _random_windows(rng, batch, model.window, items) if model.window else None
+    found = {}
+    for name in model.input_names:
+        if name == USER_INPUT:
+            found[name] = rng.integers(0, users + 1, batch)
+        elif name == LEVELS_INPUT:
+            found[name] = np.where(window == PAD, PAD, rng.integers(0, model.levels.num_embeddings, window.shape))
+        else:
+            found[name] = window
+    return found
 
 
 def _random_windows(rng: np.random.Generator, batch: int, length: int, items: int) -> np.ndarray:

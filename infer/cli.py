@@ -15,7 +15,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, Field, field, fields
+from dataclasses import MISSING, Field, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -36,26 +36,28 @@ def option(default: Any, help: str, minimum: float | None = None) -> Any:
     return field(default=default, metadata={"help": help, "minimum": minimum})
 
 
-def parse(config: type[Config], words: Sequence[str], usage: str) -> Config:
+def parse(config: type[Config], words: Sequence[str], usage: str, base: Config | None = None) -> Config:
     """Turn command words (`--name=value`, `--name value`, `name=value`, `--no-name`) into `config`.
 
+    base: what the words change, instead of the class's defaults.
     Raises InputError on an unknown option, a value of the wrong type, or a repeated option.
     Prints `usage` and the options and exits with status 0 on --help.
     """
     known = {f.name: f for f in fields(config)}  # type: ignore[arg-type]
     if any(word in ("--help", "-h") for word in words):
         print(usage.strip(), "\n\noptions:")
-        print("\n".join(_describe(f, kind) for f, kind in _typed(config)))
+        print("\n".join(_describe(f, kind, base) for f, kind in _typed(config)))
         raise SystemExit(0)
     texts = _split(_joined(words, known))
     unknown = [name for name in texts if name not in known]
     if unknown:
         raise InputError(f"unknown option --{_dashed(unknown[0])}; options: {_listed(known)}")
-    missing = [n for n, f in known.items() if f.default is MISSING and n not in texts]
+    missing = [n for n, f in known.items() if base is None and f.default is MISSING and n not in texts]
     if missing:
         raise InputError(f"option --{_dashed(missing[0])} is missing: --{_dashed(missing[0])}=VALUE")
     kinds = {f.name: kind for f, kind in _typed(config)}
-    return config(**{n: _convert(known[n], kinds[n], text) for n, text in texts.items()})
+    values = {n: _convert(known[n], kinds[n], text) for n, text in texts.items()}
+    return config(**values) if base is None else replace(base, **values)
 
 
 def choose(words: Sequence[str], choices: Sequence[str], usage: str) -> tuple[str, list[str]]:
@@ -70,6 +72,26 @@ def choose(words: Sequence[str], choices: Sequence[str], usage: str) -> tuple[st
         found = f"'{words[0]}'" if words else "nothing"
         raise InputError(f"expected one of {', '.join(choices)}; found {found}")
     return words[0], list(words[1:])
+
+
+def take(words: Sequence[str], name: str, default: str) -> tuple[str, list[str]]:
+    """Take the option `name` out of the words, before the others are parsed; return its value, the rest.
+
+    Raises InputError if it has no value or is given twice.
+    """
+    found, rest, words = [], [], list(words)
+    while words:
+        word = words.pop(0)
+        key, equals, value = word.removeprefix("--").partition("=")
+        if key != name or (not equals and not word.startswith("--")):
+            rest.append(word)
+        elif equals or (words and not words[0].startswith("--")):
+            found.append(value if equals else words.pop(0))
+        else:
+            raise InputError(f"option --{name} needs a value: --{name}=VALUE")
+    if len(found) > 1:
+        raise InputError(f"option --{name} is given twice")
+    return (found[0] if found else default), rest
 
 
 def run(main: Callable[[Sequence[str]], None]) -> int:
@@ -188,7 +210,7 @@ def _convert(known: Field, kind: Any, text: str) -> Any:
     return value
 
 
-def _describe(known: Field, kind: Any) -> str:
+def _describe(known: Field, kind: Any, base: Any) -> str:
     if typing.get_origin(kind) is Literal:
         shown = "|".join(typing.get_args(kind))
     elif typing.get_origin(kind) in (types.UnionType, typing.Union):
@@ -196,5 +218,6 @@ def _describe(known: Field, kind: Any) -> str:
     else:
         shown = kind.__name__
     needed = known.default is MISSING
-    default = "" if needed or known.default is None else f" (default {known.default})"
+    value = known.default if base is None else getattr(base, known.name)
+    default = "" if needed or value is None else f" (default {value})"
     return f"  --{_dashed(known.name)}=<{shown.lower()}>  {known.metadata.get('help', '')}{default}"

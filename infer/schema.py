@@ -8,6 +8,7 @@ only, so the file that `export` writes is the file that `infer` reads.
 
 import json
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from pathlib import PurePath
 from typing import Any
 
@@ -27,7 +28,7 @@ PAD = 0
 DROPPED = -3.0e38
 
 INTERACTIONS_FILE, ITEMS_FILE = "interactions.parquet", "items.parquet"
-FORMAT = "1"
+FORMAT = "2"
 PREFIX = "recommender."
 
 
@@ -37,12 +38,14 @@ class Metadata:
 
     item_ids[i] is the item with index i + 1; user_ids likewise, empty if the model needs none.
     window is the number of recent items in the input `window`, 0 if the model takes none.
+    rating_levels are the ratings, ascending, that the input `levels` counts from 1; empty if none.
     """
 
     kind: str
     item_ids: list[int] | list[str]
     user_ids: list[int] | list[str]
     window: int
+    rating_levels: list[float]
     padding: str
     dataset: str
     dataset_checksum: str
@@ -87,6 +90,9 @@ class Metadata:
             whole = isinstance(ids, list) and len({type(i) for i in ids}) <= 1
             if not whole or (ids and type(ids[0]) not in (int, str)) or len(set(ids)) != len(ids):
                 raise InputError(f"{source} has damaged metadata ({name}): export it again")
+        ascending = isinstance(self.rating_levels, list) and all(isinstance(r, int | float) for r in self.rating_levels)
+        if not ascending or any(a >= b for a, b in pairwise(self.rating_levels)):
+            raise InputError(f"{source} has damaged metadata (rating_levels): export it again")
         for name in (self.interactions, self.items):
             if not name or PurePath(name).name != name:
                 raise InputError(f"{source} names the table '{name}', which is not a file beside it")

@@ -6,12 +6,13 @@ to newest, and left-padded windows of them, so that the last column is always th
     windows(histories.rows(0, 256), length=50)   # (256, 50) int64
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
-from infer.schema import ITEM, PAD, SPLIT, TEST, TIMESTAMP, TRAIN, USER, VALIDATION
+from infer.schema import ITEM, PAD, RATING, SPLIT, TEST, TIMESTAMP, TRAIN, USER, VALIDATION
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,15 @@ class Histories:
 
     users: the ids, in ascending order.  items: (interactions,) int32.  offsets: (users + 1,) int64;
     user n has items[offsets[n]:offsets[n + 1]], oldest first.  unknown: interactions left out
-    because the vocabulary has no such item.
+    because the vocabulary has no such item.  levels: (interactions,) int64 which rating level each
+    item got, 0 if none; None if ratings were not asked for.
     """
 
     users: pl.Series
     items: np.ndarray
     offsets: np.ndarray
     unknown: int = 0
+    levels: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -39,27 +42,48 @@ class Histories:
     def rows(self, start: int, stop: int) -> "Histories":
         """The users start to stop - 1, without copying their items."""
         offsets = self.offsets[start : stop + 1]
-        return Histories(self.users[start:stop], self.items, offsets)
+        return Histories(self.users[start:stop], self.items, offsets, levels=self.levels)
 
     def take(self, rows: np.ndarray) -> "Histories":
         """The users in these rows, in this order, their items copied next to each other."""
         lengths = self.lengths[rows]
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         position = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
-        return Histories(self.users.gather(rows), self.items[position], offsets)
+        levels = None if self.levels is None else self.levels[position]
+        return Histories(self.users.gather(rows), self.items[position], offsets, levels=levels)
 
 
-def build_histories(interactions: pl.DataFrame, vocabulary: pl.DataFrame) -> Histories:
+def build_histories(
+    interactions: pl.DataFrame,
+    vocabulary: pl.DataFrame,
+    users: pl.Series | None = None,
+    rating_levels: Sequence[float] = (),
+) -> Histories:
     """Group tidy interactions by user; a user all of whose items are unknown keeps an empty history.
 
-    interactions: (user, item, timestamp, ...), any row order; ordered here by (user, timestamp, item).
-    vocabulary: (item, index).
+    interactions: (user, item, timestamp[, rating]), any row order; ordered here by (user, timestamp,
+    item).  vocabulary: (item, index).  users: whose histories, ascending; by default everyone in
+    interactions.  rating_levels: ascending ratings; each rating becomes the number, from 1, of the
+    nearest of them.
     """
     known = interactions.join(vocabulary, on=ITEM, how="left").sort(USER, TIMESTAMP, ITEM)
     counts = known.group_by(USER).agg(pl.col("index").count().alias("known")).sort(USER)
-    items = known["index"].drop_nulls().cast(pl.Int32).to_numpy()
+    if users is not None:
+        counts = users.to_frame(USER).join(counts, on=USER, how="left", maintain_order="left").fill_null(0)
     offsets = np.concatenate([[0], np.cumsum(counts["known"].to_numpy(), dtype=np.int64)])
-    return Histories(counts[USER], items, offsets, unknown=known["index"].null_count())
+    unknown = known["index"].null_count()
+    known = known.filter(pl.col("index").is_not_null())
+    levels = None
+    if len(rating_levels):
+        ratings = known[RATING].to_numpy() if RATING in known.columns else np.full(known.height, np.nan)
+        levels = rating_level(ratings, rating_levels)
+    return Histories(counts[USER], known["index"].cast(pl.Int32).to_numpy(), offsets, unknown, levels)
+
+
+def rating_level(ratings: np.ndarray, levels: Sequence[float]) -> np.ndarray:
+    """(n,) ratings to (n,) int64: 1 + the position of the nearest level, 0 for a rating that is missing."""
+    middle = np.convolve(levels, [0.5, 0.5], mode="valid")
+    return np.where(np.isnan(ratings), 0, np.searchsorted(middle, ratings) + 1)
 
 
 def before(interactions: pl.DataFrame, split: str) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -74,12 +98,23 @@ def before(interactions: pl.DataFrame, split: str) -> tuple[pl.DataFrame, pl.Dat
 
 def windows(histories: Histories, length: int) -> np.ndarray:
     """(users, length) int64: each user's latest `length` items, left-padded with PAD."""
-    if length == 0 or len(histories) == 0 or len(histories.items) == 0:
+    return slices(histories.items, histories.offsets[:-1], histories.offsets[1:], length)
+
+
+def level_windows(histories: Histories, length: int) -> np.ndarray:
+    """(users, length) int64: the rating levels of the items in `windows`; 0 is padding and no rating."""
+    if histories.levels is None:
         return np.full((len(histories), length), PAD, dtype=np.int64)
-    column = np.arange(length)
-    inside = column >= length - histories.lengths[:, None]
-    position = np.where(inside, histories.offsets[1:, None] - length + column, 0)
-    return np.where(inside, histories.items[position], PAD).astype(np.int64)
+    return slices(histories.levels, histories.offsets[:-1], histories.offsets[1:], length)
+
+
+def slices(values: np.ndarray, starts: np.ndarray, stops: np.ndarray, length: int) -> np.ndarray:
+    """(n, length) int64: the last `length` of values[starts[i]:stops[i]], left-padded with PAD."""
+    if length == 0 or len(starts) == 0 or len(values) == 0:
+        return np.full((len(starts), length), PAD, dtype=np.int64)
+    position = stops[:, None] - length + np.arange(length)
+    inside = position >= starts[:, None]
+    return np.where(inside, values[np.where(inside, position, 0)], PAD).astype(np.int64)
 
 
 def seen(histories: Histories, multiple: int = 64) -> np.ndarray:

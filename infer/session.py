@@ -13,13 +13,13 @@ import onnxruntime as ort
 
 from infer.errors import InputError, first_line
 from infer.schema import Metadata
-from infer.sequences import Histories, seen, windows
+from infer.sequences import Histories, level_windows, seen, windows
 
 ARTIFACTS = Path("artifacts")
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 # Every input that a graph may declare; the scorer feeds those that this one does.
-USER_INPUT, WINDOW_INPUT, SEEN_INPUT, K_INPUT = "user", "window", "seen", "k"
+USER_INPUT, WINDOW_INPUT, LEVELS_INPUT, SEEN_INPUT, K_INPUT = "user", "window", "levels", "seen", "k"
 ITEMS_OUTPUT, SCORES_OUTPUT = "items", "scores"
 
 
@@ -51,6 +51,7 @@ class Model:
         available = {
             USER_INPUT: lambda: user_index.astype(np.int64),
             WINDOW_INPUT: lambda: windows(histories, self.metadata.window),
+            LEVELS_INPUT: lambda: level_windows(histories, self.metadata.window),
             SEEN_INPUT: lambda: seen(histories),
             K_INPUT: lambda: np.array([k], dtype=np.int64),
         }
@@ -107,7 +108,7 @@ def open_model(path: str | Path, device: str = "cpu", threads: int = 0) -> Model
 
 
 def _check_signature(model: Model) -> None:
-    known = {USER_INPUT, WINDOW_INPUT, SEEN_INPUT, K_INPUT}
+    known = {USER_INPUT, WINDOW_INPUT, LEVELS_INPUT, SEEN_INPUT, K_INPUT}
     outputs = {o.name for o in model.session.get_outputs()}
     strange = sorted(set(model.inputs) - known)
     if strange or not {SEEN_INPUT, K_INPUT} <= set(model.inputs) or outputs != {ITEMS_OUTPUT, SCORES_OUTPUT}:
@@ -117,5 +118,7 @@ def _check_signature(model: Model) -> None:
         )
     if WINDOW_INPUT in model.inputs and model.metadata.window < 1:
         raise InputError(f"{model.path} takes a window but states no length: export it again")
+    if LEVELS_INPUT in model.inputs and not model.metadata.rating_levels:
+        raise InputError(f"{model.path} takes rating levels but states none: export it again")
     if USER_INPUT in model.inputs and not model.metadata.user_ids:
         raise InputError(f"{model.path} takes users but lists none: export it again")

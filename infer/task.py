@@ -29,6 +29,7 @@ class ScoringConfig:
     user_column: str | None = option(None, "name of the user column in --interactions")
     item_column: str | None = option(None, "name of the item column in --interactions")
     timestamp_column: str | None = option(None, "name of the timestamp column in --interactions")
+    rating_column: str | None = option(None, "name of the rating column in --interactions, if the model reads ratings")
     split: Literal["validation", "test"] = option(TEST, "which held-out item the metrics are of")
     device: Literal["cpu", "cuda"] = option("cpu", "where the model runs; never another silently")
     threads: int = option(0, "threads of ONNX Runtime; 0 means one for each core", minimum=0)
@@ -70,7 +71,7 @@ def prepare(config: ScoringConfig, measure: bool) -> Task:
     table = config.interactions or model.path.parent / metadata.interactions
     if config.interactions is None and not table.is_file():
         raise InputError(f"{table}, which {model.path.name} was trained on, is not there; give --interactions FILE")
-    columns = Columns(config.user_column, config.item_column, config.timestamp_column)
+    columns = Columns(config.user_column, config.item_column, config.timestamp_column, config.rating_column)
     interactions = read_interactions(table, columns).interactions
     checksum = sha256(table)
     if checksum != metadata.dataset_checksum and config.interactions is None:
@@ -88,7 +89,7 @@ def prepare(config: ScoringConfig, measure: bool) -> Task:
         interactions, targets = before(interactions, config.split)
         if targets.is_empty():
             raise InputError(f"{table} has no {config.split} items to measure; use --no-metrics")
-    histories = build_histories(interactions, items)
+    histories = build_histories(interactions, items, rating_levels=metadata.rating_levels)
     counts = np.bincount(histories.items, minlength=items.height + 1)[1:]
     index = _user_index(model, histories.users)
     return Task(model, histories, index, targets, counts, len(histories), table, checksum)

@@ -1,19 +1,21 @@
-"""MiniBERT4Rec and the hybrid: masking, positions, padding, and where the item vectors come from."""
+"""The sequence model: positions, padding, masks, heads, losses; and where the hybrid's vectors come from."""
 
-from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from infer.errors import InputError
-from train.batches import one_masked
-from train.bert import MiniBERT4Rec
+from train.bert import MiniBERT4Rec, sinusoidal
 from train.config import BertConfig, HybridConfig
-from train.hybrid import Hybrid
+from train.hybrid import start_from
+from train.masking import SequenceBatch
+from train.presets import PRESETS, configuration, differences
 
 MASK = 11
+SMALL = {"dim": 8, "heads": 2, "feedforward": 16, "window": 6}
 
 
 def windows(lengths: list[int], width: int = 6) -> torch.Tensor:
@@ -21,49 +23,21 @@ def windows(lengths: list[int], width: int = 6) -> torch.Tensor:
     return torch.tensor([[0] * (width - n) + list(range(1, n + 1)) for n in lengths])
 
 
-def generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-@settings(max_examples=50, deadline=None)
-@given(lengths=st.lists(st.integers(1, 6), min_size=1, max_size=9), size=st.integers(1, 5), seed=st.integers(0, 999))
-def test_one_real_position_of_each_sequence_is_masked(lengths: list[int], size: int, seed: int) -> None:
-    found = []
-    for masked, position, item in one_masked(windows(lengths), MASK, size, generator(seed)):
-        assert len(masked) <= size
-        for row, place, hidden in zip(masked.tolist(), position.tolist(), item.tolist(), strict=True):
-            assert row[place] == MASK and row.count(MASK) == 1 and hidden != 0
-            row[place] = hidden
-            found.append(row)
-    assert sorted(found) == sorted(windows(lengths).tolist())
-
-
-def test_every_position_is_masked_equally_often_the_last_included() -> None:
-    draws = Counter()
-    for seed in range(300):
-        for _, position, _ in one_masked(windows([4] * 10), MASK, 10, generator(seed)):
-            draws.update(position.tolist())
-    assert set(draws) == {2, 3, 4, 5}
-    assert all(abs(count - 750) < 100 for count in draws.values())  # 4.2 standard deviations
-
-
-def test_the_generator_decides_the_batches() -> None:
-    def batches(seed: int) -> list:
-        return [
-            t.tolist() for batch in one_masked(windows([1, 2, 3, 4, 5, 6]), MASK, 4, generator(seed)) for t in batch
-        ]
-
-    assert batches(1) == batches(1) != batches(2)
-
-
-@pytest.fixture
-def model() -> MiniBERT4Rec:
+def made(preset: str = "paper", **options) -> MiniBERT4Rec:
     torch.manual_seed(0)
-    return MiniBERT4Rec(10, BertConfig(dim=8, heads=2, feedforward=16, window=6)).eval()
+    return MiniBERT4Rec(10, configuration("bert", preset, **SMALL | options), levels=3).eval()
+
+
+def batch(window: torch.Tensor, place: list[int], item: list[int], negatives: tuple = ()) -> SequenceBatch:
+    weight = torch.ones(len(item))
+    return SequenceBatch(
+        window, torch.zeros_like(window), torch.tensor(place), torch.tensor(item), weight, torch.tensor(negatives)
+    )
 
 
 @torch.no_grad()
-def test_earlier_items_count_but_not_their_order(model: MiniBERT4Rec) -> None:
+def test_without_positions_earlier_items_count_but_not_their_order() -> None:
+    model = made()
     scores = model(torch.tensor([[0, 1, 2, 3, 4, 5], [0, 4, 3, 1, 2, 5], [0, 1, 2, 3, 5, 4], [0, 6, 2, 3, 4, 5]]))
     torch.testing.assert_close(scores[0], scores[1], atol=1e-5, rtol=0)
     for other in (2, 3):
@@ -71,61 +45,181 @@ def test_earlier_items_count_but_not_their_order(model: MiniBERT4Rec) -> None:
 
 
 @torch.no_grad()
-def test_scores_do_not_depend_on_padding_or_on_the_rest_of_the_batch(model: MiniBERT4Rec) -> None:
-    short = model(windows([3], width=3))
-    for other in (windows([3], width=6), windows([3], width=50), windows([3, 6, 1, 0])):
-        torch.testing.assert_close(model(other)[:1], short, atol=1e-5, rtol=0)
+@pytest.mark.parametrize("positions", ["learned", "sinusoidal"])
+def test_with_positions_the_order_counts(positions: str) -> None:
+    scores = made(positions=positions)(torch.tensor([[0, 1, 2, 3, 4, 5], [0, 4, 3, 1, 2, 5]]))
+    assert (scores[0] - scores[1]).abs().max() > 1e-4
 
 
 @torch.no_grad()
-def test_a_window_of_padding_has_finite_scores(model: MiniBERT4Rec) -> None:
-    assert torch.isfinite(model(windows([0, 3]))).all()
+@pytest.mark.parametrize("preset", PRESETS)
+def test_scores_do_not_depend_on_the_rest_of_the_batch_and_padding_is_finite(preset: str) -> None:
+    model = made(preset)
+    window = windows([3, 6, 1, 0])[:, -model.window :]
+    together = model(window)
+    assert torch.isfinite(together).all() and together.shape == (4, 11)
+    for row in range(4):
+        torch.testing.assert_close(model(window[row : row + 1])[0], together[row], atol=1e-5, rtol=0)
 
 
-def test_the_loss_is_the_cross_entropy_at_the_masked_position(model: MiniBERT4Rec) -> None:
+@torch.no_grad()
+def test_padding_changes_nothing() -> None:
+    model = made()
+    short = model(windows([3], width=3))
+    for other in (windows([3], width=6), windows([3], width=50)):
+        torch.testing.assert_close(model(other), short, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_a_causal_state_knows_nothing_of_what_comes_later() -> None:
+    model = made("hybrid", layers=2)
+    states = model.states(torch.tensor([[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 9, 8]]))
+    # The state of padding, at 0, means nothing and is read by nobody.
+    torch.testing.assert_close(states[0, 1:4], states[1, 1:4], atol=1e-5, rtol=0)
+    assert (states[0, 4] - states[1, 4]).abs().max() > 1e-3
+    both_ways = made("bert4rec").states(torch.tensor([[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 9, 8]]))
+    assert (both_ways[0, 1:4] - both_ways[1, 1:4]).abs().max() > 1e-4
+
+
+@torch.no_grad()
+def test_an_appended_mask_is_where_the_next_item_is_read() -> None:
+    model = made("bert4rec")
+    assert model.window == 5
+    window = windows([3], width=5)
+    with_mask = torch.cat([window, torch.tensor([[MASK]])], 1)
+    torch.testing.assert_close(model(window), model.score(model.states(with_mask)[:, -1]))
+
+
+@torch.no_grad()
+def test_ratings_are_read_where_asked_for() -> None:
+    model = made("hybrid", ratings="embedding")
+    assert model.input_names == ("window", "levels") and made("hybrid").input_names == ("window",)
+    window, levels = windows([4]), torch.tensor([[0, 0, 1, 2, 3, 1]])
+    none = model(window, torch.zeros_like(levels))
+    assert (model(window, levels) - none).abs().max() > 1e-4
+    torch.testing.assert_close(none[:, 1:], MiniBERT4Rec.forward(model, window, levels * 0)[:, 1:])
+
+
+def test_the_papers_loss_is_the_cross_entropy_at_the_masked_position() -> None:
+    model = made()
     window = torch.tensor([[0, 0, 1, MASK, 3, 4]])
     logits = model.head(model.states(window)[0, 3])
-    expected = -torch.log_softmax(logits, 0)[2]
-    torch.testing.assert_close(model.loss(window, torch.tensor([3]), torch.tensor([2])), expected)
+    torch.testing.assert_close(model.loss(batch(window, [3], [2])), -torch.log_softmax(logits, 0)[2])
 
 
-def test_the_model_is_the_papers(model: MiniBERT4Rec) -> None:
+@pytest.mark.parametrize("loss", ["sampled", "gbce"])
+@pytest.mark.parametrize("head", ["tied", "separate"])
+def test_sampled_losses_see_the_scores_that_forward_gives(loss: str, head: str) -> None:
+    model = made("hybrid", loss=loss, head=head)
+    window, negatives = windows([6, 4]), (5, 2, 2)
+    found = model.loss(batch(window, [5, 11], [7, 2], negatives))
+    scores = model(window)
+    each = []
+    for row, item in enumerate((7, 2)):
+        own, others = scores[row, item], [n for n in negatives if n != item]
+        if loss == "sampled":
+            terms = [own.exp(), *(scores[row, n].exp() / model.expected[n] for n in others)]
+            each.append(sum(terms).log() - own)
+        else:
+            rate = 3 / 9
+            beta = rate * (0.75 * (1 - 1 / rate) + 1 / rate)
+            false = sum(torch.nn.functional.softplus(scores[row, n]) for n in others)
+            each.append((beta * torch.nn.functional.softplus(-own) + false) / 4)
+    torch.testing.assert_close(found, sum(each) / 2)
+
+
+def test_weights_of_targets_weigh_their_losses() -> None:
+    model, window = made("hybrid", loss="softmax"), windows([6, 4])
+    both = batch(window, [5, 11], [7, 2])
+    one, two = (model.loss(batch(window, [p], [i])) for p, i in ((5, 7), (11, 2)))
+    weighted = replace(both, weight=torch.tensor([3.0, 1.0]))
+    torch.testing.assert_close(model.loss(weighted), (3 * one + two) / 4)
+
+
+def test_a_tied_head_shares_its_weights_and_starts_at_the_popularity() -> None:
+    config = configuration("bert", "hybrid", **SMALL)
+    model = MiniBERT4Rec(10, config, counts=np.arange(11))
+    assert not hasattr(model, "head") and model.bias.shape == (11,)
+    assert (model.bias[1:].diff() > 0).all()
+    assert not any("bias" == name for name, _ in made("sasrec").named_parameters())
+
+
+def test_the_default_of_paper_is_the_papers() -> None:
+    config = configuration("bert", "paper")
+    model = MiniBERT4Rec(20, config)
     layer = model.encoder.layers[0]
-    assert layer.activation is torch.nn.functional.relu and not layer.norm_first
-    assert model.head.weight.shape == (11, 8) and model.items.weight.shape == (12, 8)
+    assert layer.activation is torch.relu and not layer.norm_first and model.encoder.norm is None
+    assert model.head.weight.shape == (21, 32) and model.items.weight.shape == (22, 32)
     assert not any("position" in name for name, _ in model.named_parameters())
-    assert isinstance(model.optimizer(), torch.optim.AdamW) and BertConfig().epochs == 20
+    assert isinstance(model.optimizer(), torch.optim.AdamW) and config.epochs == 20 and config.masking == "one"
+    assert configuration("hybrid", "paper").initial == "mf" and configuration("mf", "paper").epochs == 30
+
+
+def test_presets_are_differences_from_the_defaults() -> None:
+    assert differences(configuration("bert", "hybrid")) == {}
+    assert set(differences(configuration("hybrid", "gsasrec"))) <= set(PRESETS["gsasrec"]["hybrid"])
+    for preset in PRESETS:
+        for kind in ("mf", "bert", "hybrid"):
+            configuration(kind, preset).check()
+
+
+def test_sinusoidal_positions_are_vaswanis() -> None:
+    table = sinusoidal(3, 4)
+    expected = [[np.sin(p), np.cos(p), np.sin(p / 100), np.cos(p / 100)] for p in range(3)]
+    np.testing.assert_allclose(table.numpy(), expected, atol=1e-6)
 
 
 VECTORS = torch.arange(44.0).reshape(11, 4)
 
 
-def hybrid(**options) -> Hybrid:
-    return Hybrid(10, HybridConfig(dim=4, heads=2, feedforward=8, window=6, **options), VECTORS)
+def hybrid(**options) -> MiniBERT4Rec:
+    torch.manual_seed(0)
+    config = configuration("hybrid", "paper", dim=4, heads=2, feedforward=8, window=6, **options)
+    model = MiniBERT4Rec(10, config)
+    start_from(model, VECTORS)
+    return model
 
 
-def test_item_vectors_start_from_mf_and_are_perturbed() -> None:
+def test_item_vectors_start_from_mf_and_are_perturbed_or_rescaled() -> None:
     assert torch.equal(hybrid(perturbation=0.0).items.weight[1:11], VECTORS[1:])
     noise = hybrid(perturbation=0.5).items.weight[1:11] - VECTORS[1:]
     assert 0.3 < noise.std().item() < 0.7
+    scaled = hybrid(perturbation=0.0, initial_std=0.1).items.weight[1:11]
+    assert scaled.std().item() == pytest.approx(0.1) and torch.allclose(scaled / scaled[0, 0], VECTORS[1:] / 4)
     assert not hybrid().items.weight[0].any(), "padding stays zero"
 
 
 def test_item_vectors_stay_fixed_for_the_first_epochs_and_are_trained_afterwards() -> None:
-    model = hybrid(frozen_epochs=2)
-    optimizer = model.optimizer()
-    start = model.items.weight.detach().clone()
+    model = hybrid(frozen_epochs=2).train()
+    optimizer, start = model.optimizer(), model.items.weight.detach().clone()
     for epoch in (1, 2, 3):
         model.start_epoch(epoch)
         head = model.head.weight.detach().clone()
-        for batch in one_masked(windows([6, 5, 4]), MASK, 3, generator(epoch)):
-            optimizer.zero_grad()
-            model.loss(*batch).backward()
-            optimizer.step()
+        optimizer.zero_grad()
+        model.loss(batch(torch.tensor([[1, 2, MASK, 4, 5, 6]]), [2], [3])).backward()
+        optimizer.step()
         assert not torch.equal(model.head.weight, head)
         assert torch.equal(model.items.weight, start) == (epoch <= 2)
 
 
-def test_vectors_of_another_shape_are_refused() -> None:
-    with pytest.raises(InputError, match="expected \\(11, 8\\)"):
-        Hybrid(10, HybridConfig(dim=8, heads=2), VECTORS)
+REFUSED = {
+    "--recency-decay 0.5 weighs, .* cannot work with causal, which hides none": {"recency_decay": 0.5},
+    "--frozen-epochs with --initial random would hold meaningless": {"frozen_epochs": 1},
+    "--perturbation disturbs given vectors": {"perturbation": 0.1},
+    "--append-mask needs a mask token, which --masking causal never trains": {"append_mask": True},
+    "--mask-ratio 0.2 is a share up to 1 for --masking cloze or recency, not one": {
+        "masking": "one",
+        "mask_ratio": 0.2,
+    },
+    "--span-length is for --masking span": {"span_length": 2.0},
+    "--dim 30 is not a multiple of --heads 4": {"dim": 30, "heads": 4},
+    "--dropout 1.0 is not below 1": {"dropout": 1.0},
+    "--calibration 1.5 is above 1": {"calibration": 1.5},
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_options_that_cannot_work_together_are_refused_with_the_reason(reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        MiniBERT4Rec(10, BertConfig(artifacts=Path("none"), **REFUSED[reason]))
+    assert isinstance(HybridConfig(frozen_epochs=1).check(), type(None))

@@ -74,7 +74,8 @@ def test_the_graph_ranks_as_numpy_ranks_torch_scores(kind: str, batch: int, k: i
     own = rng.integers(0, 25, (batch, 8)) if model.window else rng.integers(0, 41, batch)
     seen = rng.integers(0, 25, (batch, 6))
     session = ort.InferenceSession(artifacts / f"{kind}.onnx")
-    items, scores = session.run(["items", "scores"], {model.input_name: own, "seen": seen, "k": np.array([k])})
+    (name,) = model.input_names
+    items, scores = session.run(["items", "scores"], {name: own, "seen": seen, "k": np.array([k])})
     with torch.no_grad():
         expected = model(torch.from_numpy(own)).numpy()
     np.put_along_axis(expected, seen, DROPPED, axis=1)

@@ -1,7 +1,8 @@
-"""Training data as tensors: ratings, masked sequences, and what validation is measured on.
+"""Training data as tensors, and what validation is measured on.
 
-In: artifacts/interactions.parquet. Out: `Data`, and iterators of batches that draw every random
-number from an explicit generator, so that (seed, epoch) decides them all.
+In: artifacts/interactions.parquet. Out: `Data`, and shuffled batches of ratings; `train.masking`
+makes batches of sequences. Random numbers come from explicit generators, so that (seed, epoch)
+decides them all.
 """
 
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ from infer.sequences import Histories, before, build_histories
 from infer.tables import read_interactions
 from train.data import DATASET_KEY
 
+# More distinct ratings than this are a continuous scale, which `rating_levels` cuts at quantiles.
+MOST_LEVELS = 20
+
 
 @dataclass(frozen=True)
 class Data:
@@ -27,8 +31,10 @@ class Data:
 
     item_ids, user_ids: the id with index n + 1 stands at n.  ratings: (train rows, 3) float32 of
     user index, item index, rating; validation_ratings likewise; None without a rating column.
-    histories: the users' training items, row n being the user with index n + 1.
+    rating_levels: the distinct ratings of training, ascending.  histories: the users' training items
+    and rating levels, row n being the user with index n + 1; a user may have none.
     targets: (users,) int64 index of each user's validation item, PAD if none.
+    folder: where the data came from, with the table of items beside them.
     """
 
     name: str
@@ -37,8 +43,15 @@ class Data:
     user_ids: list[int] | list[str]
     ratings: tuple[Tensor, Tensor, Tensor] | None
     validation_ratings: tuple[Tensor, Tensor, Tensor] | None
+    rating_levels: list[float]
     histories: Histories
     targets: np.ndarray
+    folder: Path
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(items + 1,) how many training histories hold each item; index 0 is padding."""
+        return np.bincount(self.histories.items, minlength=len(self.item_ids) + 1)
 
 
 def load(artifacts: Path) -> Data:
@@ -50,17 +63,17 @@ def load(artifacts: Path) -> Data:
     if SPLIT not in table.columns:
         raise InputError(f"{path} has no column split: write it with `python -m train.data`")
     item_ids, user_ids = (table[name].unique().sort().to_list() for name in (ITEM, USER))
-    items = vocabulary(item_ids, ITEM)
+    items, users = vocabulary(item_ids, ITEM), vocabulary(user_ids, USER)
     indexed = table.join(items.rename({"index": "i"}), on=ITEM, maintain_order="left").join(
-        vocabulary(user_ids, USER).rename({"index": "u"}), on=USER, maintain_order="left"
+        users.rename({"index": "u"}), on=USER, maintain_order="left"
     )
     train, held = before(table, VALIDATION)
+    if train.is_empty() or held.is_empty():
+        raise InputError(f"{path} has no items to train on, or none to validate on: write it again")
     targets = np.full(len(user_ids), PAD, dtype=np.int64)
     rows = indexed.filter(pl.col(SPLIT) == VALIDATION)
     targets[rows["u"].to_numpy() - 1] = rows["i"].to_numpy()
-    histories = build_histories(train, items)
-    if len(histories) != len(user_ids) or held.is_empty():
-        raise InputError(f"{path} has users without training items, or none to validate on: write it again")
+    levels = _levels(train)
     return Data(
         name=pl.read_parquet_metadata(path).get(DATASET_KEY, path.name),
         checksum=sha256(path),
@@ -68,8 +81,10 @@ def load(artifacts: Path) -> Data:
         user_ids=user_ids,
         ratings=_ratings(indexed, TRAIN),
         validation_ratings=_ratings(indexed, VALIDATION),
-        histories=histories,
+        rating_levels=levels,
+        histories=build_histories(train, items, users[USER], levels),
         targets=targets,
+        folder=artifacts,
     )
 
 
@@ -80,20 +95,15 @@ def rating_batches(ratings: tuple[Tensor, ...], size: int, generator: torch.Gene
         yield tuple(column[rows] for column in ratings)
 
 
-def one_masked(windows: Tensor, mask: int, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
-    """Shuffled sequences with one random position each replaced by `mask` (the paper's training).
-
-    windows: (sequences, length) left-padded. Yields (masked windows (batch, length),
-    position (batch,), hidden item (batch,)). Padding is never the masked position.
-    """
-    order = torch.randperm(len(windows), generator=generator)
-    for rows in order.split(size):
-        batch = windows[rows]  # (batch, length)
-        real = (batch != PAD).sum(1)  # (batch,)
-        back = (torch.rand(len(rows), generator=generator) * real).long().clamp(max=windows.shape[1] - 1)
-        position = windows.shape[1] - 1 - back
-        hidden = batch.gather(1, position[:, None]).squeeze(1)
-        yield batch.scatter(1, position[:, None], mask), position, hidden
+def _levels(train: pl.DataFrame) -> list[float]:
+    """The distinct ratings, or as many quantiles of them, ascending; none without ratings."""
+    if RATING not in train.columns:
+        return []
+    distinct = train[RATING].unique().sort()
+    if len(distinct) > MOST_LEVELS:
+        shares = np.linspace(0, 1, MOST_LEVELS)
+        distinct = pl.Series([train[RATING].quantile(share) for share in shares]).unique().sort()
+    return distinct.cast(pl.Float64).to_list()
 
 
 def _ratings(indexed: pl.DataFrame, split: str) -> tuple[Tensor, Tensor, Tensor] | None:

@@ -1,82 +1,179 @@
-"""MiniBERT4Rec: the paper's sequence model, whole.
+"""The sequence model: a transformer encoder over a user's latest items.
 
-In: windows of item indexes, oldest to newest, left-padded. Out: a score for every item.
-Bidirectional like BERT4Rec (Sun et al. 2019), with item embeddings only: no positions, and a
-linear head of its own instead of the tied embeddings.
+In: windows of item indexes, oldest to newest, left-padded. Out: a score for every item. With
+`preset=paper` it is MiniBERT4Rec: bidirectional like BERT4Rec (Sun et al. 2019), with item embeddings
+only, no positions, and a linear head of its own; the defaults read only backwards, like SASRec.
 
     python -m train bert
 """
 
+import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from infer.errors import InputError
 from infer.schema import PAD
-from infer.sequences import windows
-from train.batches import Data, one_masked
+from infer.sequences import level_windows, windows
+from train.batches import Data
 from train.config import BertConfig
+from train.losses import generalised_bce, sampled_softmax
+from train.masking import SequenceBatch, batches, negative_probability
+
+# Added to the attention of what must not be read; finite, so that a window of padding stays finite.
+BLOCKED = -1e9
+
+# Not `nn.functional.relu` and `.gelu`: for these the encoder layer takes a fused path in evaluation,
+# which gives NaN for a window of padding and cannot be exported.
+ACTIVATIONS = {"relu": torch.relu, "gelu": torch.ops.aten.gelu.default}
 
 
 class MiniBERT4Rec(nn.Module):
     """Encoder over the window; the state at a position scores the item that belongs there.
 
-    The embedding has items + 2 rows: padding, the items, and the mask token.
+    items: size of the catalogue; the embedding has two more rows, padding and the mask token.
+    counts: (items + 1,) how often each item occurs in training.  levels: how many rating levels there are.
     """
 
-    input_name = "window"
+    closed_form = False
 
-    def __init__(self, items: int, config: BertConfig) -> None:
+    def __init__(self, items: int, config: BertConfig, counts: np.ndarray | None = None, levels: int = 0) -> None:
         super().__init__()
-        if config.dim % config.heads:
-            raise InputError(f"--dim {config.dim} is not a multiple of --heads {config.heads}")
-        if config.dropout >= 1:
-            raise InputError(f"--dropout {config.dropout} is not below 1")
-        self.config, self.window = config, config.window
-        self.mask = items + 1
+        config.check()
+        counts = np.zeros(items + 1) if counts is None else counts
+        self.config, self.mask, self.rated = config, items + 1, config.ratings == "embedding"
+        self.length = config.window  # of what the encoder reads; one of them is the mask, if appended
         self.items = nn.Embedding(self.mask + 1, config.dim, padding_idx=PAD)
+        with torch.no_grad():
+            self.items.weight *= config.initial_std or 1.0
+        if config.positions == "learned":
+            self.positions = nn.Parameter(torch.randn(self.length, config.dim) * 0.02)
+        elif config.positions == "sinusoidal":
+            self.register_buffer("positions", sinusoidal(self.length, config.dim), persistent=False)
+        if self.rated:
+            self.levels = nn.Embedding(levels + 1, config.dim, padding_idx=PAD)
+            nn.init.normal_(self.levels.weight[1:], std=0.02)
+        self.input_dropout = nn.Dropout(config.input_dropout)
         layer = nn.TransformerEncoderLayer(
-            config.dim, config.heads, config.feedforward, config.dropout, activation="relu", batch_first=True
+            config.dim,
+            config.heads,
+            config.feedforward,
+            config.dropout,
+            activation=ACTIVATIONS[config.activation],
+            batch_first=True,
+            norm_first=config.norm == "pre",
         )
-        self.encoder = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
-        self.head = nn.Linear(config.dim, self.mask)
+        last = nn.LayerNorm(config.dim) if config.norm == "pre" else None
+        self.encoder = nn.TransformerEncoder(layer, config.layers, norm=last, enable_nested_tensor=False)
+        if config.head == "separate":
+            self.head = nn.Linear(config.dim, self.mask, bias=config.item_bias)
+        elif config.item_bias:
+            popular = np.log((counts + 1) / (counts + 1).sum())
+            self.bias = nn.Parameter(torch.tensor(popular - popular.mean(), dtype=torch.float32))
+        chance = torch.from_numpy(negative_probability(counts, config)).float() * config.negatives
+        self.register_buffer("expected", chance, persistent=False)  # draws of each item among the negatives
 
-    def states(self, window: Tensor) -> Tensor:
-        """(batch, length) item indexes to (batch, length, dim)."""
-        padding = window == PAD  # (batch, length)
-        # The newest position always attends to itself: a window of padding alone stays finite.
-        padding = padding & (torch.arange(window.shape[1], device=window.device) < window.shape[1] - 1)
-        return self.encoder(self.items(window), src_key_padding_mask=padding)
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """What `forward` takes, by the names of the exported graph."""
+        return ("window", "levels") if self.rated else ("window",)
 
-    def forward(self, window: Tensor) -> Tensor:
-        """Scores of the next item, read at the last position: (batch, length) to (batch, items + 1)."""
-        return self.head(self.states(window)[:, -1])
+    @property
+    def window(self) -> int:
+        """How many recent items `forward` takes."""
+        return self.length - self.config.append_mask
 
-    def loss(self, window: Tensor, position: Tensor, item: Tensor) -> Tensor:
-        """Cross-entropy of the hidden item at its position, over all items."""
-        state = self.states(window)[torch.arange(len(window), device=window.device), position]  # (batch, dim)
-        return nn.functional.cross_entropy(self.head(state), item)
+    def states(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
+        """(batch, length) item indexes and rating levels to (batch, length, dim)."""
+        hidden = self.items(window)
+        if self.config.positions != "none":
+            hidden = hidden + self.positions
+        if self.rated:
+            hidden = hidden + self.levels(levels)
+        length = window.shape[1]
+        padding = (window == PAD) * BLOCKED  # (batch, length)
+        future = None
+        if self.config.masking == "causal":
+            future = torch.full((length, length), BLOCKED, device=window.device).triu(1)
+        # Said outright, or the encoder would compare the mask's values, which no exporter can trace.
+        return self.encoder(self.input_dropout(hidden), mask=future, src_key_padding_mask=padding, is_causal=False)
+
+    @property
+    def output(self) -> tuple[Tensor, Tensor | None]:
+        """Weights (items + 1 or more, dim) and bias (items + 1,) that turn a state into scores."""
+        if self.config.head == "separate":
+            return self.head.weight, self.head.bias
+        return self.items.weight, self.bias if self.config.item_bias else None
+
+    def score(self, states: Tensor, items: Tensor | None = None) -> Tensor:
+        """(targets, dim) states to (targets, items + 1) scores, or (targets, n) scores of n items."""
+        weight, bias = self.output
+        if items is None:
+            return nn.functional.linear(states, weight[: self.mask], bias)
+        return nn.functional.linear(states, weight[items], None if bias is None else bias[items])
+
+    def score_own(self, states: Tensor, items: Tensor) -> Tensor:
+        """(targets, dim) states and (targets,) items to (targets, 1): each state scores one item."""
+        weight, bias = self.output
+        scores = (states * weight[items]).sum(1, keepdim=True)
+        return scores if bias is None else scores + bias[items][:, None]
+
+    def forward(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
+        """Scores of the next item: (batch, window) items and levels to (batch, items + 1)."""
+        if self.config.append_mask:
+            window = nn.functional.pad(window, (0, 1), value=self.mask)
+            levels = None if levels is None else nn.functional.pad(levels, (0, 1), value=PAD)
+        return self.score(self.states(window, levels)[:, -1])
+
+    def loss(self, batch: SequenceBatch) -> Tensor:
+        """Mean loss of the hidden (or next) items, each times its weight."""
+        states = self.states(batch.window, batch.levels).flatten(0, 1)[batch.place]  # (targets, dim)
+        if self.config.loss == "softmax":
+            each = nn.functional.cross_entropy(self.score(states), batch.item, reduction="none")
+        else:
+            positive = self.score_own(states, batch.item)
+            negative = self.score(states, batch.negatives)
+            collides = batch.item[:, None] == batch.negatives
+            if self.config.loss == "sampled":
+                each = sampled_softmax(positive, negative, self.expected[batch.negatives], collides)
+            else:
+                each = generalised_bce(positive, negative, collides, self.mask - 1, self.config.calibration)
+        return (each * batch.weight).sum() / batch.weight.sum()
 
     def optimizer(self) -> torch.optim.Optimizer:
         """AdamW, as in the paper."""
-        return torch.optim.AdamW(self.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
+        config = self.config
+        return torch.optim.AdamW(
+            self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, config.beta2)
+        )
 
     def start_epoch(self, epoch: int) -> None:
-        """Nothing changes between epochs."""
+        """Fix the item embeddings in the first `frozen_epochs` epochs, free them afterwards."""
+        frozen = epoch <= self.config.frozen_epochs
+        self.items.weight.requires_grad_(not frozen)
+        if frozen:
+            self.items.weight.grad = None
 
-    def training_batches(self, data: Data, generator: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
-        """Each user's latest window once, one random position of it masked."""
-        sequences = torch.from_numpy(windows(data.histories, self.window))
-        return one_masked(sequences, self.mask, self.config.batch_size, generator)
+    def training_batches(self, data: Data, generator: torch.Generator) -> Iterator[SequenceBatch]:
+        """One epoch of sequences."""
+        return batches(data, self.config, self.mask, generator)
 
-    def validation_batches(self, data: Data, rows: Tensor) -> Iterator[tuple[Tensor, ...]]:
-        """The next item after each training history, at the last position, as in the evaluation."""
-        targets = torch.from_numpy(data.targets)
-        for part in rows.split(256):
-            window = self.inputs(data, part)
-            yield window, torch.full((len(part),), self.window - 1), targets[part]
+    def validation_loss(self, scores: Tensor, data: Data, rows: Tensor) -> Tensor:
+        """Mean cross-entropy over all items of the users' next item, whatever the training loss."""
+        scores = scores.clone()
+        scores[:, PAD] = -torch.inf
+        return nn.functional.cross_entropy(scores, torch.from_numpy(data.targets)[rows].to(scores.device))
 
-    def inputs(self, data: Data, rows: Tensor) -> Tensor:
+    def inputs(self, data: Data, rows: Tensor) -> tuple[Tensor, ...]:
         """What `forward` takes for the users in these rows."""
-        return torch.from_numpy(windows(data.histories.take(rows.numpy()), self.window))
+        part = data.histories.take(rows.numpy())
+        found = (windows(part, self.window), level_windows(part, self.window))
+        return tuple(torch.from_numpy(values) for values in found[: len(self.input_names)])
+
+
+def sinusoidal(length: int, dim: int) -> Tensor:
+    """(length, dim) sines and cosines of the position (Vaswani et al. 2017, section 3.5)."""
+    rate = torch.exp(torch.arange(0, dim, 2) * (-math.log(10_000.0) / dim))  # (dim / 2,)
+    angle = torch.arange(length)[:, None] * rate
+    return torch.stack([angle.sin(), angle.cos()], 2).flatten(1)[:, :dim]

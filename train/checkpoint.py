@@ -1,6 +1,6 @@
 """Training state on disk: weights, optimizer, history and where they came from.
 
-In: a model between two epochs. Out: artifacts/KIND.partial.pt after every epoch and artifacts/KIND.pt
+In: a model between two epochs. Out: artifacts/NAME.partial.pt after every epoch and artifacts/NAME.pt
 after the last. Files hold tensors and plain values only and are read with `weights_only`, which
 cannot run code.
 """
@@ -19,17 +19,17 @@ from infer.files import write_bytes
 from train.batches import Data
 from train.config import TrainConfig
 
-FORMAT = 1
+FORMAT = 2
 
 
-def finished(artifacts: Path, kind: str) -> Path:
+def finished(artifacts: Path, name: str) -> Path:
     """Where the trained model lies."""
-    return artifacts / f"{kind}.pt"
+    return artifacts / f"{name}.pt"
 
 
-def partial(artifacts: Path, kind: str) -> Path:
+def partial(artifacts: Path, name: str) -> Path:
     """Where an interrupted run lies."""
-    return artifacts / f"{kind}.partial.pt"
+    return artifacts / f"{name}.partial.pt"
 
 
 def origin(kind: str, config: TrainConfig, data: Data, parents: dict[str, str]) -> dict[str, Any]:

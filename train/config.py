@@ -1,9 +1,8 @@
-"""Frozen configurations whose defaults are the paper's models.
+"""Frozen configurations: every option of every model, each in one field.
 
 In: nothing. Out: MFConfig, BertConfig, HybridConfig; `python -m train bert --help` lists them.
-
-The paper gives k, epochs, losses and optimizers. What it leaves open (learning rates, batch and
-window sizes, dropout, initial scales) is set here and was chosen on validation data.
+Defaults are the models we would serve, chosen on validation data; `train.presets` holds the paper's
+and other published ones as differences from them.
 """
 
 from dataclasses import dataclass
@@ -11,6 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from infer.cli import option
+from infer.errors import InputError
+
+MASKED = ("one", "last", "cloze", "span", "recency")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,38 +24,121 @@ class TrainConfig:
     device: Literal["cpu", "cuda"] = option("cpu", "where training runs")
     validation_users: int = option(10_000, "users measured after each epoch, a seeded sample beyond", minimum=1)
 
+    def check(self) -> None:
+        """Raise InputError, with the reason, if options exclude each other."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MFConfig(TrainConfig):
-    """Matrix factorization: two embedding tables, dot product, mean squared error, Adam."""
+    """Matrix factorization: two embedding tables and their dot product."""
 
-    dim: int = option(32, "length k of user and item vectors", minimum=1)
-    epochs: int = option(30, "passes over the training ratings", minimum=1)
-    batch_size: int = option(1024, "ratings in a step", minimum=1)
-    learning_rate: float = option(1e-3, "of Adam", minimum=0)
-    weight_decay: float = option(0.0, "L2 penalty of Adam", minimum=0)
-    initial_std: float = option(0.1, "standard deviation of the initial vectors", minimum=0)
+    objective: Literal["ratings", "implicit"] = option(
+        "implicit", "squared error of the ratings by Adam, or weighted ALS on what was rated (Hu et al. 2008)"
+    )
+    dim: int = option(64, "length k of user and item vectors", minimum=1)
+    epochs: int = option(15, "passes over the training ratings", minimum=1)
+    batch_size: int = option(1024, "ratings: in a step", minimum=1)
+    learning_rate: float = option(1e-3, "ratings: of Adam", minimum=0)
+    weight_decay: float = option(0.0, "ratings: L2 penalty of Adam", minimum=0)
+    initial_std: float = option(0.1, "ratings: standard deviation of the initial vectors", minimum=0)
+    confidence: float = option(20.0, "implicit: weight alpha of what was rated", minimum=0)
+    regularization: float = option(1.0, "implicit: L2 penalty", minimum=0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BertConfig(TrainConfig):
-    """MiniBERT4Rec: item embeddings without positions, post-norm encoder, ReLU, separate head."""
+    """A transformer encoder over the latest items; with `preset=paper` MiniBERT4Rec."""
 
-    dim: int = option(32, "length of item vectors and hidden states", minimum=1)
-    layers: int = option(2, "encoder layers", minimum=1)
-    heads: int = option(4, "attention heads; divides dim", minimum=1)
-    feedforward: int = option(2048, "hidden width of the feed-forward blocks", minimum=1)
-    dropout: float = option(0.1, "in the encoder, below 1", minimum=0)
-    window: int = option(10, "recent items that the model reads", minimum=1)
-    epochs: int = option(20, "passes over the users", minimum=1)
-    batch_size: int = option(32, "sequences in a step", minimum=1)
-    learning_rate: float = option(1e-3, "of AdamW", minimum=0)
+    dim: int = option(64, "length of item vectors and hidden states", minimum=1)
+    layers: int = option(1, "encoder layers", minimum=1)
+    heads: int = option(2, "attention heads; divides dim", minimum=1)
+    feedforward: int = option(256, "hidden width of the feed-forward blocks", minimum=1)
+    activation: Literal["relu", "gelu"] = option("gelu", "in the feed-forward blocks")
+    norm: Literal["post", "pre"] = option("pre", "layer norm after each block (as BERT) or before it")
+    dropout: float = option(0.2, "in the encoder, below 1", minimum=0)
+    input_dropout: float = option(0.2, "of the embedded items, below 1", minimum=0)
+    positions: Literal["none", "sinusoidal", "learned"] = option("learned", "added to the item vectors")
+    head: Literal["separate", "tied"] = option("tied", "score items by a matrix of its own, or by their embeddings")
+    item_bias: bool = option(True, "add a bias for each item, in a tied head starting at its log popularity")
+    window: int = option(50, "recent items that the model reads", minimum=1)
+    stride: int = option(50, "train on windows this far apart over the whole history; 0: the latest only", minimum=0)
+    masking: Literal["one", "last", "cloze", "span", "recency", "causal"] = option(
+        "causal", "what is predicted: one random item, the last, a share, a span, recent ones, or every next item"
+    )
+    mask_ratio: float | None = option(None, "share of hidden items: cloze, recency (default 0.2)", minimum=0)
+    span_length: float | None = option(None, "mean length of a hidden span (default 3)", minimum=1)
+    recency_decay: float | None = option(
+        None, "recency: how much less likely each older item is hidden (default 0.8)", minimum=0
+    )
+    append_mask: bool = option(False, "read the next item at a mask token after the history, not at its last item")
+    loss: Literal["softmax", "sampled", "gbce"] = option(
+        "sampled", "over all items, over sampled ones with logQ correction, or generalised binary cross-entropy"
+    )
+    negatives: int = option(512, "sampled, gbce: negatives drawn for a step", minimum=1)
+    negative_power: float = option(0.5, "sampled: drawn in proportion to (count + 1) to this power", minimum=0)
+    calibration: float = option(0.75, "gbce: t, from 0 (plain) to 1 (fully calibrated)", minimum=0)
+    ratings: Literal["off", "embedding", "weight"] = option("off", "ignored, added to the input, or weighing the loss")
+    initial: Literal["random", "mf", "ials", "ppmi"] = option(
+        "random", "item vectors: random, of artifacts/mf.pt, of implicit ALS, or of factorised transition PPMI"
+    )
+    initial_std: float = option(0.1, "standard deviation of the initial item vectors", minimum=0)
+    perturbation: float = option(0.0, "standard deviation of the noise added to initial vectors", minimum=0)
+    frozen_epochs: int = option(0, "first epochs in which the item embeddings stay fixed", minimum=0)
+    epochs: int = option(30, "passes over the sequences, at most", minimum=1)
+    patience: int = option(5, "stop after so many epochs without a better validation NDCG; 0: never", minimum=0)
+    batch_size: int = option(16, "sequences in a step", minimum=1)
+    learning_rate: float = option(2e-3, "of AdamW", minimum=0)
     weight_decay: float = option(0.01, "of AdamW", minimum=0)
+    beta2: float = option(0.98, "of AdamW, below 1", minimum=0)
+    clip: float = option(5.0, "largest norm of a step's gradient; 0: unlimited", minimum=0)
+    average: float = option(0.0, "decay of a moving average of the weights, which is what is kept; 0: off", minimum=0)
+
+    def check(self) -> None:
+        """Raise InputError, with the reason, if options exclude each other."""
+        refused = {
+            "dim": (self.dim % self.heads, f"--dim {self.dim} is not a multiple of --heads {self.heads}"),
+            "dropout": (self.dropout >= 1, f"--dropout {self.dropout} is not below 1"),
+            "input": (self.input_dropout >= 1, f"--input-dropout {self.input_dropout} is not below 1"),
+            "beta2": (self.beta2 >= 1, f"--beta2 {self.beta2} is not below 1"),
+            "average": (self.average >= 1, f"--average {self.average} is not below 1"),
+            "ratio": (
+                self.mask_ratio is not None and (self.masking not in ("cloze", "recency") or self.mask_ratio > 1),
+                f"--mask-ratio {self.mask_ratio} is a share up to 1 for --masking cloze or recency, not {self.masking}",
+            ),
+            "span": (
+                self.span_length is not None and self.masking != "span",
+                f"--span-length is for --masking span; {self.masking} hides no spans",
+            ),
+            "recency": (
+                self.recency_decay is not None and (self.masking != "recency" or not 0 < self.recency_decay <= 1),
+                f"--recency-decay {self.recency_decay} weighs, from 0 to 1, which items --masking recency hides; "
+                f"it cannot work with {self.masking}" + (", which hides none" if self.masking == "causal" else ""),
+            ),
+            "mask": (
+                self.append_mask and self.masking == "causal",
+                "--append-mask needs a mask token, which --masking causal never trains",
+            ),
+            "window": (self.append_mask and self.window < 2, "--append-mask needs --window of at least 2"),
+            "frozen": (
+                self.initial == "random" and self.frozen_epochs > 0,
+                "--frozen-epochs with --initial random would hold meaningless item vectors fixed; "
+                "use --initial mf, ials or ppmi",
+            ),
+            "perturbed": (
+                self.initial == "random" and self.perturbation > 0,
+                "--perturbation disturbs given vectors; --initial random has none",
+            ),
+            "calibration": (self.calibration > 1, f"--calibration {self.calibration} is above 1"),
+        }
+        for wrong, reason in refused.values():
+            if wrong:
+                raise InputError(reason)
 
 
 @dataclass(frozen=True, kw_only=True)
 class HybridConfig(BertConfig):
-    """MiniBERT4Rec whose item embeddings start from the item vectors of artifacts/mf.pt."""
+    """The same transformer whose item embeddings start from matrix factorization."""
 
-    perturbation: float = option(0.01, "standard deviation of the noise added to the MF vectors", minimum=0)
-    frozen_epochs: int = option(2, "first epochs in which the item embeddings stay fixed", minimum=0)
+    initial: Literal["random", "mf", "ials", "ppmi"] = option(
+        "ials", "item vectors: random, of artifacts/mf.pt, of implicit ALS, or of factorised transition PPMI"
+    )

@@ -1,37 +1,52 @@
-"""The hybrid: MiniBERT4Rec that starts from the item vectors of matrix factorization.
+"""The hybrid: a sequence model that starts from item vectors of matrix factorization.
 
-In: artifacts/mf.pt and what MiniBERT4Rec takes. Out: as MiniBERT4Rec. The item embeddings are the
-MF vectors plus a little noise, stay fixed for the first epochs, and are trained from then on.
+In: item vectors (of artifacts/mf.pt, implicit ALS or transition PPMI) and a sequence model. Out: the
+same model, whose item embeddings are those vectors, rescaled and with a little noise; they stay
+fixed for the first epochs (`MiniBERT4Rec.start_epoch`) and are trained from then on.
 
     python -m train hybrid
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from infer.errors import InputError
+from infer.files import sha256
+from train import checkpoint, initial
+from train.batches import Data
 from train.bert import MiniBERT4Rec
-from train.config import HybridConfig
+from train.config import BertConfig, MFConfig
 
 
-class Hybrid(MiniBERT4Rec):
-    """MiniBERT4Rec whose rows 1 to n of the item embedding come from `item_vectors` (items + 1, dim)."""
+def item_vectors(data: Data, config: BertConfig) -> tuple[Tensor, dict[str, str]]:
+    """(items + 1, dim) vectors to start from, and the checksums of the files they come from.
 
-    def __init__(self, items: int, config: HybridConfig, item_vectors: Tensor) -> None:
-        super().__init__(items, config)
-        if item_vectors.shape != (self.mask, config.dim):
-            raise InputError(
-                f"the item vectors of mf.pt are {tuple(item_vectors.shape)}; expected {(self.mask, config.dim)}: "
-                "train mf on this table with the same --dim"
-            )
-        noise = torch.randn(items, config.dim) * config.perturbation
-        with torch.no_grad():
-            self.items.weight[1 : self.mask] = item_vectors[1:] + noise
+    Raises InputError if artifacts/mf.pt is asked for but absent, of another table or of another size.
+    """
+    if config.initial == "ials":
+        mf = MFConfig()
+        factors = initial.ials(data, config.dim, mf.epochs, mf.confidence, mf.regularization, config.seed)
+        return torch.from_numpy(factors[1]), {}
+    if config.initial == "ppmi":
+        return torch.from_numpy(initial.ppmi(data, config.dim, config.seed)), {}
+    path = checkpoint.finished(config.artifacts, "mf")
+    advice = f"run `python -m train mf --artifacts={config.artifacts}` first"
+    mf = checkpoint.read(path, advice)
+    if mf["origin"]["dataset_checksum"] != data.checksum:
+        raise InputError(f"{path} was trained on another table ({mf['origin']['dataset']}): {advice}")
+    vectors = mf["model"]["items.weight"]
+    wanted = (len(data.item_ids) + 1, config.dim)
+    if vectors.shape != wanted:
+        raise InputError(
+            f"the item vectors of mf.pt are {tuple(vectors.shape)}; expected {wanted}: "
+            "train mf on this table with the same --dim"
+        )
+    return vectors, {path.name: sha256(path)}
 
-    def start_epoch(self, epoch: int) -> None:
-        """Fix the item embeddings in the first `frozen_epochs` epochs, free them afterwards."""
-        frozen = epoch <= self.config.frozen_epochs
-        table: nn.Parameter = self.items.weight
-        table.requires_grad_(not frozen)
-        if frozen:
-            table.grad = None
+
+def start_from(model: MiniBERT4Rec, vectors: Tensor) -> None:
+    """Set the item embeddings to `vectors` (items + 1, dim): rescaled to initial_std, then disturbed."""
+    config, own = model.config, vectors[1:]
+    scale = config.initial_std / own.std() if config.initial_std else 1.0
+    with torch.no_grad():
+        model.items.weight[1 : model.mask] = own * scale + torch.randn(own.shape) * config.perturbation

@@ -1,13 +1,15 @@
 """One training loop for every model: a record an epoch, resumable after any of them.
 
-In: a model, its data and configuration. Out: `EpochRecord`s; the command prints them, tests assert
-them, benchmarks time them. Every random number of an epoch comes from (seed, epoch), so a run
-that is resumed between two epochs continues exactly as if it had never stopped.
+In: a `Run` (model, optimizer, what was reached so far), its data and configuration. Out:
+`EpochRecord`s; the command prints them, tests assert them, benchmarks time them. Every random number
+of an epoch comes from (seed, epoch), so a run that is resumed between two epochs continues exactly
+as if it had never stopped.
 """
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -27,75 +29,163 @@ K = 10
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch cost and brought: losses in the model's own unit, metrics in [0, 1], seconds."""
+    """What one epoch cost and brought: losses in the model's own unit (None for a model that has no
+    loss, being solved in closed form), metrics in [0, 1], seconds."""
 
     epoch: int
-    train_loss: float
-    validation_loss: float
+    train_loss: float | None
+    validation_loss: float | None
     validation_hit_at_10: float
     validation_ndcg_at_10: float
     seconds: float
 
 
-def fit(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    data: Data,
-    config: TrainConfig,
-    first_epoch: int = 1,
-) -> Iterator[EpochRecord]:
-    """Train for the epochs first_epoch to config.epochs, yielding after each.
+@dataclass
+class Run:
+    """A model in training.
 
-    seconds covers the training of the epoch, not its validation. Raises InputError if the loss
-    stops being a finite number.
+    preparation_seconds: what making the model took, with the vectors it starts from.
+    average: the moving average of its weights, if one is kept.  best: the weights of the epoch with
+    the highest validation NDCG, if the configuration has a patience.  records: one an epoch.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer | None
+    preparation_seconds: float = 0.0
+    average: dict[str, Tensor] | None = None
+    best: dict[str, Tensor] | None = None
+    records: list[EpochRecord] = field(default_factory=list)
+
+    @property
+    def best_record(self) -> EpochRecord:
+        """Of the kept weights: the epoch with the highest validation NDCG, or the last."""
+        if self.best is None:
+            return self.records[-1]
+        return max(self.records, key=lambda record: (record.validation_ndcg_at_10, -record.epoch))
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a resumed run needs, as tensors and plain values."""
+        return {
+            "model": _weights(self.model),
+            "optimizer": self.optimizer.state_dict() if self.optimizer else None,
+            "average": self.average,
+            "best": self.best,
+            "history": [asdict(record) for record in self.records],
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` gave."""
+        self.model.load_state_dict(state["model"])
+        if self.optimizer is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
+        self.preparation_seconds = state["preparation_seconds"]
+        self.average, self.best = state["average"], state["best"]
+        self.records = [EpochRecord(**row) for row in state["history"]]
+
+
+def fit(run: Run, data: Data, config: TrainConfig) -> Iterator[EpochRecord]:
+    """Train from the next epoch on, to config.epochs or until the patience ends, yielding after each.
+
+    Afterwards the model holds the weights that are to be kept. seconds covers the training of the
+    epoch, not its validation. Raises InputError if the loss stops being a finite number.
     """
     device = torch.device(config.device)
     rows = validation_rows(data, config)
-    for epoch in range(first_epoch, config.epochs + 1):
+    while not _finished(run, config):
+        epoch = len(run.records) + 1
         began = time.perf_counter()
-        torch.manual_seed(_seed(config.seed, epoch, "dropout"))
-        generator = torch.Generator().manual_seed(_seed(config.seed, epoch, "batches"))
-        model.train()
-        model.start_epoch(epoch)
-        total, count = torch.zeros((), device=device), 0
-        batches = model.training_batches(data, generator)
-        for batch in tqdm(batches, desc=f"epoch {epoch}/{config.epochs}", unit=" steps", leave=False, disable=None):
-            optimizer.zero_grad(set_to_none=True)
-            loss = model.loss(*(part.to(device) for part in batch))
-            loss.backward()
-            optimizer.step()
-            total, count = total + loss.detach() * len(batch[0]), count + len(batch[0])
-        train_loss = float(total) / count
+        train_loss = _epoch(run, data, config, epoch, device)
         seconds = time.perf_counter() - began
-        if not np.isfinite(train_loss):
+        if train_loss is not None and not np.isfinite(train_loss):
             raise InputError(f"the loss of epoch {epoch} is {train_loss}: try a smaller --learning-rate")
-        validation_loss, hit, ndcg = validate(model, data, rows, device)
-        yield EpochRecord(epoch, train_loss, validation_loss, hit, ndcg, seconds)
+        own = None
+        if run.average is not None:
+            own = _weights(run.model)
+            run.model.load_state_dict(run.average)
+        record = EpochRecord(epoch, train_loss, *validate(run.model, data, rows, device), seconds)
+        if getattr(config, "patience", 0) and (
+            run.best is None or record.validation_ndcg_at_10 > run.best_record.validation_ndcg_at_10
+        ):
+            run.best = _weights(run.model)
+        if own is not None:
+            run.model.load_state_dict(own)
+        run.records.append(record)
+        yield record
+    kept = run.best or run.average
+    if kept is not None:
+        run.model.load_state_dict(kept)
+
+
+def _finished(run: Run, config: TrainConfig) -> bool:
+    patience = getattr(config, "patience", 0)
+    done = len(run.records)
+    if run.model.closed_form:
+        return done > 0
+    return done >= config.epochs or bool(patience and done and done - run.best_record.epoch >= patience)
+
+
+def _epoch(run: Run, data: Data, config: TrainConfig, epoch: int, device: torch.device) -> float | None:
+    """One pass over the training batches, or the solution; returns the mean loss, if there is one."""
+    if run.model.closed_form:
+        run.model.solve(data)
+        return None
+    model, clip, decay = run.model, getattr(config, "clip", 0.0), getattr(config, "average", 0.0)
+    torch.manual_seed(_seed(config.seed, epoch, "dropout"))
+    generator = torch.Generator().manual_seed(_seed(config.seed, epoch, "batches"))
+    model.train()
+    model.start_epoch(epoch)
+    total, count = torch.zeros((), device=device), 0
+    batches = model.training_batches(data, generator)
+    for batch in tqdm(batches, desc=f"epoch {epoch}/{config.epochs}", unit=" steps", leave=False, disable=None):
+        run.optimizer.zero_grad(set_to_none=True)
+        loss = model.loss(batch.to(device))
+        loss.backward()
+        if clip:
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+        run.optimizer.step()
+        if decay:
+            run.average = _averaged(run.average, model, decay)
+        total, count = total + loss.detach() * len(batch), count + len(batch)
+    return float(total) / max(count, 1)
 
 
 @torch.no_grad()
-def validate(model: nn.Module, data: Data, rows: Tensor, device: torch.device) -> tuple[float, float, float]:
+def _averaged(average: dict[str, Tensor] | None, model: nn.Module, decay: float) -> dict[str, Tensor]:
+    """The exponential moving average of the weights after one more step."""
+    if average is None:
+        return _weights(model)
+    for name, weight in model.state_dict().items():
+        average[name].lerp_(weight, 1 - decay)
+    return average
+
+
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    return {name: weight.detach().clone() for name, weight in model.state_dict().items()}
+
+
+@torch.no_grad()
+def validate(model: nn.Module, data: Data, rows: Tensor, device: torch.device) -> tuple[float | None, float, float]:
     """Validation loss, Hit@10 and NDCG@10 of these users: full ranking, training items dropped."""
     model.eval()
-    total, count = 0.0, 0
-    for batch in model.validation_batches(data, rows):
-        total += float(model.loss(*(part.to(device) for part in batch))) * len(batch[0])
-        count += len(batch[0])
-    ranks = [target_ranks(model, data, part, device) for part in rows.split(256)]
+    losses, ranks = [], []
+    for part in rows.split(256):
+        scores = model(*(given.to(device) for given in model.inputs(data, part)))  # (users, items + 1)
+        loss = model.validation_loss(scores, data, part)
+        losses += [] if loss is None else [float(loss) * len(part)]
+        ranks.append(target_ranks(scores, data, part))
     metrics = rank_metrics(K)
     means = pl.DataFrame({RANK: torch.cat(ranks).numpy()}).select(e.mean().alias(n) for n, e in metrics.items())
-    return total / count, means[f"hit@{K}"][0], means[f"ndcg@{K}"][0]
+    return sum(losses) / len(rows) if losses else None, means[f"hit@{K}"][0], means[f"ndcg@{K}"][0]
 
 
-def target_ranks(model: nn.Module, data: Data, rows: Tensor, device: torch.device) -> Tensor:
+def target_ranks(scores: Tensor, data: Data, rows: Tensor) -> Tensor:
     """(users,) rank of each user's validation item among all unseen items, equal scores by index."""
-    scores = model(model.inputs(data, rows).to(device))  # (users, items + 1)
-    drop = torch.from_numpy(seen(data.histories.take(rows.numpy()))).to(device)
+    drop = torch.from_numpy(seen(data.histories.take(rows.numpy()))).to(scores.device)
     scores = scores.scatter(1, drop, -torch.inf)
     scores[:, PAD] = -torch.inf
-    target = torch.from_numpy(data.targets)[rows].to(device)[:, None]
+    target = torch.from_numpy(data.targets)[rows].to(scores.device)[:, None]
     own = scores.gather(1, target)
-    lower_index = torch.arange(scores.shape[1], device=device) < target
+    lower_index = torch.arange(scores.shape[1], device=scores.device) < target
     ahead = (scores > own) | ((scores == own) & lower_index)
     return (ahead.sum(1) + 1).cpu()
 

@@ -1,0 +1,64 @@
+"""Vectors to start from: transitions and PPMI by hand, factors that separate what belongs together."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from infer.errors import InputError
+from infer.sequences import Histories
+from train.batches import Data
+from train.initial import LAG_DECAY, ials, ppmi, rated, transitions
+
+
+def data(histories: list[list[int]], items: int) -> Data:
+    flat = np.concatenate([np.array(h) for h in histories]).astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum([len(h) for h in histories])])
+    users = list(range(len(histories)))
+    found = Histories(pl.Series(users), flat, offsets)
+    return Data("d", "", list(range(1, items + 1)), users, None, None, [], found, np.array([]), Path())
+
+
+def test_transitions_count_forward_within_a_user_and_decay_with_the_lag() -> None:
+    found = transitions(data([[1, 2, 3], [1, 2]], 3)).toarray()
+    assert found.tolist() == [[0, 2, LAG_DECAY], [0, 0, 1], [0, 0, 0]]
+
+
+def test_what_was_rated_is_one() -> None:
+    assert rated(data([[1, 3], [2]], 3)).toarray().tolist() == [[1, 0, 1], [0, 1, 0]]
+
+
+@pytest.fixture
+def groups() -> Data:
+    """Two groups of six items that never mix."""
+    rng = np.random.default_rng(0)
+    return data([list(rng.permutation(6)[:5] + 1 + 6 * (user % 2)) for user in range(40)], 12)
+
+
+def nearness(vectors: np.ndarray) -> tuple[float, float]:
+    """Mean cosine within and between the groups."""
+    unit = vectors[1:] / np.linalg.norm(vectors[1:], axis=1, keepdims=True)
+    cosine = unit @ unit.T
+    return (cosine[:6, :6].mean() + cosine[6:, 6:].mean()) / 2, np.abs(cosine[:6, 6:]).mean()
+
+
+@pytest.mark.parametrize("make", [lambda d, s: ials(d, 2, 10, 10.0, 0.1, s)[1], lambda d, s: ppmi(d, 2, s)])
+def test_items_that_occur_together_point_the_same_way(make, groups: Data) -> None:
+    vectors = make(groups, 0)
+    within, between = nearness(vectors)
+    assert within > 0.9 and between < within / 2
+    assert vectors.shape == (13, 2) and not vectors[0].any() and vectors.dtype == np.float32
+    np.testing.assert_allclose(make(groups, 0), vectors, atol=1e-6)
+
+
+def test_ials_users_score_the_items_of_their_group(groups: Data) -> None:
+    users, items = ials(groups, 2, 10, 10.0, 0.1, 0)
+    scores = users[1:] @ items[1:].T
+    assert (scores[::2, :6].mean(), scores[1::2, 6:].mean()) > (0.5, 0.5)
+    assert abs(scores[::2, 6:]).mean() < 0.1
+
+
+def test_ppmi_of_more_dimensions_than_items_is_refused(groups: Data) -> None:
+    with pytest.raises(InputError, match="at most 11 dimensions"):
+        ppmi(groups, 12, 0)

@@ -1,0 +1,70 @@
+"""Item vectors for a transformer to start from, by sparse solvers on the training histories.
+
+In: `Data`. Out: (items + 1, dim) float32, row 0 (padding) zero.
+
+    ials  implicit ALS (Hu, Koren & Volinsky 2008), by the library implicit
+    ppmi  square roots of the singular values times the singular vectors of the positive pointwise
+          mutual information between an item and those that follow it (Levy & Goldberg 2014)
+"""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from scipy.sparse.linalg import svds
+
+from infer.errors import InputError
+from train.batches import Data
+
+LAGS, LAG_DECAY, SMOOTHING = 10, 0.8, 0.75
+
+
+def rated(data: Data) -> sp.csr_matrix:
+    """(users, items) float32, 1 where a training history holds the item; item n is column n - 1."""
+    rows = np.repeat(np.arange(len(data.histories)), data.histories.lengths)
+    shape = (len(data.user_ids), len(data.item_ids))
+    return sp.csr_matrix((np.ones(len(rows), np.float32), (rows, data.histories.items - 1)), shape=shape)
+
+
+def ials(data: Data, dim: int, epochs: int, confidence: float, regularization: float, seed: int) -> list[np.ndarray]:
+    """Factors of implicit feedback: users (users + 1, dim) and items (items + 1, dim)."""
+    from implicit.als import AlternatingLeastSquares
+    from threadpoolctl import threadpool_limits
+
+    model = AlternatingLeastSquares(
+        factors=dim, iterations=epochs, alpha=confidence, regularization=regularization, random_state=seed,
+        use_gpu=False, num_threads=torch.get_num_threads(),
+    )  # fmt: skip
+    # Its solver runs BLAS within its own threads; more threads there only wait for each other.
+    with threadpool_limits(1, "blas"):
+        model.fit(rated(data), show_progress=False)
+    return [np.vstack([np.zeros((1, dim), np.float32), part]) for part in (model.user_factors, model.item_factors)]
+
+
+def transitions(data: Data) -> sp.csr_matrix:
+    """(items, items) float64: how often the column's item follows the row's within LAGS items,
+    each further step counting LAG_DECAY times as much as the one before."""
+    items, size = data.histories.items, len(data.item_ids)
+    user = np.repeat(np.arange(len(data.histories)), data.histories.lengths)
+    total = sp.csr_matrix((size, size))
+    for lag in range(1, LAGS + 1):
+        same = user[lag:] == user[:-lag]
+        pair = (items[:-lag][same] - 1, items[lag:][same] - 1)
+        total += sp.csr_matrix((np.full(same.sum(), LAG_DECAY ** (lag - 1)), pair), shape=(size, size))
+    return total
+
+
+def ppmi(data: Data, dim: int, seed: int) -> np.ndarray:
+    """Factorised transition PPMI: (items + 1, dim); raises InputError if the matrix is too small for dim."""
+    counts = transitions(data)
+    counts = (counts + counts.T).tocoo()
+    if dim >= min(counts.shape):
+        raise InputError(
+            f"--initial ppmi has at most {min(counts.shape) - 1} dimensions for this catalogue; found {dim}"
+        )
+    row, column = (np.asarray(counts.sum(axis)).ravel() for axis in (1, 0))
+    context = column**SMOOTHING / (column**SMOOTHING).sum()
+    information = np.log(counts.data / (row[counts.row] * context[counts.col]))
+    positive = sp.csr_matrix((np.maximum(information, 0), (counts.row, counts.col)), shape=counts.shape)
+    left, values, _ = svds(positive, k=dim, random_state=np.random.default_rng(seed))
+    order = np.argsort(-values)
+    return np.vstack([np.zeros((1, dim)), left[:, order] * np.sqrt(values[order])]).astype(np.float32)

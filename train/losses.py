@@ -1,0 +1,34 @@
+"""Losses of next-item prediction: full softmax, sampled softmax, generalised BCE.
+
+In: states (targets, dim) where something is predicted, and a scorer of chosen items. Out: the loss of
+each target (targets,).
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def sampled_softmax(positive: Tensor, negative: Tensor, expected: Tensor, collides: Tensor) -> Tensor:
+    """Cross-entropy over the true item and the sampled ones, corrected for how often each is drawn.
+
+    positive: (targets, 1) scores.  negative: (targets, n) scores.  expected: (n,) how often each
+    negative is expected among the n draws.  collides: (targets, n) negatives that are the true item.
+    Subtracting log(expected) makes the sum of exponentials an unbiased estimate of the full softmax's
+    denominator (Bengio & Senecal 2008; Yi et al. 2019).
+    """
+    corrected = (negative - expected.log()).masked_fill(collides, -1e9)
+    return torch.logsumexp(torch.cat([positive, corrected], 1), 1) - positive.squeeze(1)
+
+
+def generalised_bce(positive: Tensor, negative: Tensor, collides: Tensor, items: int, calibration: float) -> Tensor:
+    """gBCE (Petrov & Macdonald 2023, equation 15): -log sigmoid(s+)^beta - mean... over negatives.
+
+    positive: (targets, 1).  negative: (targets, n).  items: size of the catalogue.  calibration: t in
+    [0, 1]; 0 is binary cross-entropy.  beta = a (t (1 - 1/a) + 1/a) with the sampling rate a = n / (items - 1).
+    """
+    rate = min(1.0, negative.shape[1] / max(1, items - 1))
+    beta = rate * (calibration * (1 - 1 / rate) + 1 / rate)
+    true = -beta * functional.logsigmoid(positive.squeeze(1))
+    false = functional.softplus(negative).masked_fill(collides, 0.0).sum(1)
+    return (true + false) / (1 + negative.shape[1])

@@ -1,0 +1,55 @@
+"""Named configurations: published models and our own, as differences from the defaults.
+
+In: the name of a preset and a kind of model. Out: its configuration.
+
+    python -m train bert --preset=sasrec
+
+    paper     Enhance Recommender Systems with Hybrid BERT and Matrix Factorization Embeddings
+    bert4rec  Sun et al. 2019: bidirectional, cloze, learned positions, tied head
+    sasrec    Kang & McAuley 2018: causal, learned positions, tied head, binary cross-entropy
+    gsasrec   Petrov & Macdonald 2023: SASRec with many negatives and a calibrated loss
+    hybrid    ours, the default: the best single model on validation data
+"""
+
+from dataclasses import fields, replace
+
+from train.config import BertConfig, HybridConfig, MFConfig, TrainConfig
+
+CONFIGS: dict[str, type[TrainConfig]] = {"mf": MFConfig, "bert": BertConfig, "hybrid": HybridConfig}
+
+PAPER = {
+    "dim": 32, "layers": 2, "heads": 4, "feedforward": 2048, "activation": "relu", "norm": "post", "dropout": 0.1,
+    "input_dropout": 0.0, "positions": "none", "head": "separate", "window": 10, "stride": 0, "masking": "one",
+    "loss": "softmax", "epochs": 20, "patience": 0, "batch_size": 32, "learning_rate": 1e-3, "beta2": 0.999,
+    "clip": 0.0, "initial_std": 1.0, "average": 0.0,
+}  # fmt: skip
+BERT4REC = {
+    "layers": 2, "norm": "post", "masking": "cloze", "mask_ratio": 0.2, "append_mask": True, "loss": "softmax",
+    "initial_std": 0.02, "learning_rate": 1e-3, "beta2": 0.999,
+}  # fmt: skip
+SASREC = {
+    "layers": 2, "heads": 1, "feedforward": 64, "activation": "relu", "item_bias": False, "loss": "gbce",
+    "negatives": 1, "calibration": 0.0, "learning_rate": 1e-3, "initial_std": 0.02,
+}  # fmt: skip
+PRESETS: dict[str, dict[str, dict]] = {
+    "paper": {
+        "mf": {"objective": "ratings", "dim": 32, "epochs": 30},
+        "bert": PAPER,
+        "hybrid": PAPER | {"initial": "mf", "initial_std": 0.0, "perturbation": 0.01, "frozen_epochs": 2},
+    },
+    "bert4rec": {"mf": {}, "bert": BERT4REC, "hybrid": BERT4REC},
+    "sasrec": {"mf": {}, "bert": SASREC, "hybrid": SASREC},
+    "gsasrec": {"mf": {}, **dict.fromkeys(("bert", "hybrid"), SASREC | {"negatives": 256, "calibration": 0.75})},
+    "hybrid": {"mf": {}, "bert": {}, "hybrid": {}},
+}
+DEFAULT = "hybrid"
+
+
+def configuration(kind: str, preset: str = DEFAULT, **changes: object) -> TrainConfig:
+    """The configuration of a kind of model in a preset, with further changes by field name."""
+    return replace(CONFIGS[kind](), **(PRESETS[preset][kind] | changes))
+
+
+def differences(config: TrainConfig) -> dict[str, object]:
+    """The fields in which a configuration differs from its class's defaults."""
+    return {f.name: getattr(config, f.name) for f in fields(config) if getattr(config, f.name) != f.default}
