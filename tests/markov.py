@@ -32,6 +32,7 @@ def write_model(path: Path, item_ids: list, scores: np.ndarray, table: Path, use
         item_ids=item_ids,
         user_ids=user_ids or [],
         window=0 if user_ids else 3,
+        rating_levels=[],
         padding="left, index 0",
         dataset="by hand",
         dataset_checksum=sha256(table),
