@@ -8,12 +8,15 @@ seed := "0"
 default:
     @just --list --unsorted
 
-# Prepare data, then train, export and score mf, bert and hybrid: `just train-all dataset=ml-100k`
-train-all *options: (data options) (train "mf") (train "bert") (train "hybrid") export-all score-all
+# Prepare data, then train, export and score mf, bert and hybrid: `just train-all preset=paper dataset=ml-100k`
+train-all *options: (data replace_regex(options, "preset=[^ ]+", "")) (train-three if options =~ "preset=" { replace_regex(options, "^.*(preset=[^ ]+).*$", "$1") } else { "" }) export-all score-all
 
 # Write the interactions and items of a data set, given by name or path: `just data dataset=ml-1m`
 data *options:
     {{python}} -m train.data --artifacts={{artifacts}} {{options}}
+
+[private]
+train-three *options: (train "mf" options) (train "bert" options) (train "hybrid" options)
 
 # Train one model (mf, bert or hybrid), resuming an interrupted run: `just train bert epochs=5`
 train kind *options:

@@ -32,8 +32,8 @@ def measure(task: Task, lists: dict[str, pl.DataFrame], k: int) -> dict[str, pl.
     }
 
 
-def report(task: Task, config: ScoringConfig, k: int, metrics: dict[str, pl.DataFrame]) -> dict[str, Any]:
-    """Everything a reader needs to trust the numbers, as plain JSON values."""
+def provenance(task: Task, config: ScoringConfig) -> dict[str, Any]:
+    """Which model, table, protocol, options and versions, as plain JSON values."""
     metadata = task.model.metadata
     return {
         "model": task.model.path.name,
@@ -42,9 +42,8 @@ def report(task: Task, config: ScoringConfig, k: int, metrics: dict[str, pl.Data
         "dataset_checksum": metadata.dataset_checksum,
         "interactions": str(task.table),
         "interactions_checksum": task.checksum,
-        "protocol": f"leave-one-out {config.split}, full ranking of {len(metadata.item_ids)} items, "
-        "seen items dropped, ties in time ordered by item id",
-        "k": k,
+        "protocol": f"{task.protocol}; {config.split} items, full ranking of {len(metadata.item_ids)} items, "
+        "seen items dropped",
         "users_measured": task.targets.height,
         "users_omitted": task.omitted,
         "unknown_interactions": task.histories.unknown,
@@ -55,6 +54,13 @@ def report(task: Task, config: ScoringConfig, k: int, metrics: dict[str, pl.Data
             "polars": pl.__version__,
             "numpy": np.__version__,
         },
+    }
+
+
+def report(task: Task, config: ScoringConfig, k: int, metrics: dict[str, pl.DataFrame]) -> dict[str, Any]:
+    """Everything a reader needs to trust the numbers, as plain JSON values."""
+    return provenance(task, config) | {
+        "k": k,
         "metrics": {
             name: {row["metric"]: {n: row[n] for n in ("value", "low", "high")} for row in table.to_dicts()}
             for name, table in metrics.items()

@@ -19,6 +19,11 @@ from infer.errors import InputError
 USER, ITEM, TIMESTAMP, RATING, SPLIT = "user", "item", "timestamp", "rating", "split"
 RANK, SCORE, TITLE, GENRES = "rank", "score", "title", "genres"
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
+# Of the `split` column too: history for the test item, but neither trained on nor measured.
+TEST_HISTORY = "test-history"
+
+# In the file metadata of interactions.parquet: which data set, and how items were held out.
+DATASET_KEY, PROTOCOL_KEY = "dataset", "protocol"
 
 # Index 0 is padding in every table, window and score vector; items and users count from 1.
 PAD = 0

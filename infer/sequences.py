@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from infer.schema import ITEM, PAD, RATING, SPLIT, TEST, TIMESTAMP, TRAIN, USER, VALIDATION
+from infer.schema import ITEM, PAD, RATING, SPLIT, TEST, TEST_HISTORY, TIMESTAMP, TRAIN, USER, VALIDATION
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,12 @@ def rating_level(ratings: np.ndarray, levels: Sequence[float]) -> np.ndarray:
 
 
 def before(interactions: pl.DataFrame, split: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Cut a table that carries the leave-one-out split just before each user's `split` item.
+    """Cut a table that carries a `split` column just before each user's `split` item.
 
     Returns (the interactions that count as history and as seen, the held-out rows). A user without
     a held-out item keeps everything up to then and has no held-out row.
     """
-    earlier = {VALIDATION: [TRAIN], TEST: [TRAIN, VALIDATION]}[split]
+    earlier = {VALIDATION: [TRAIN], TEST: [TRAIN, VALIDATION, TEST_HISTORY]}[split]
     return interactions.filter(pl.col(SPLIT).is_in(earlier)), interactions.filter(pl.col(SPLIT) == split)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import polars as pl
 
 from infer.errors import InputError, first_line
-from infer.schema import GENRES, ITEM, RATING, SPLIT, TEST, TIMESTAMP, TITLE, TRAIN, USER, VALIDATION
+from infer.schema import GENRES, ITEM, RATING, SPLIT, TEST, TEST_HISTORY, TIMESTAMP, TITLE, TRAIN, USER, VALIDATION
 
 LINE = "line"
 PARQUET = (".parquet", ".pq")
@@ -229,13 +229,13 @@ def _number(table: pl.DataFrame, name: str, source: str) -> pl.Series:
 
 
 def _check_split(table: pl.DataFrame, source: str) -> None:
-    allowed = [TRAIN, VALIDATION, TEST]
+    allowed = [TRAIN, VALIDATION, TEST_HISTORY, TEST]
     dtype = table.schema[SPLIT]
     if not (dtype in (pl.String, pl.Categorical, pl.Null) or dtype == pl.Enum):
         raise InputError(f"{source} column {SPLIT} holds {dtype}; expected texts")
     found = table.filter(~pl.col(SPLIT).cast(pl.String).is_in(allowed).fill_null(False))
     if not found.is_empty():
         raise InputError(f"{source} has the split '{found[SPLIT][0]}'; expected one of {', '.join(allowed)}")
-    held = table.filter(pl.col(SPLIT) != TRAIN)
+    held = table.filter(pl.col(SPLIT).is_in([VALIDATION, TEST]))
     if held.select(USER, SPLIT).is_duplicated().any():
         raise InputError(f"{source} holds out more than one item of a user in one split")

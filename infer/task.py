@@ -14,10 +14,10 @@ import polars as pl
 from infer.cli import option
 from infer.errors import InputError
 from infer.files import sha256
-from infer.schema import ITEM, PAD, SPLIT, TEST, USER, vocabulary
+from infer.schema import ITEM, PAD, PROTOCOL_KEY, SPLIT, TEST, USER, vocabulary
 from infer.sequences import Histories, before, build_histories
 from infer.session import Model, open_model
-from infer.tables import Columns, read_interactions
+from infer.tables import PARQUET, Columns, read_interactions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Task:
     targets: (user, item) held-out items, None without a split.  user_index: (users,) the model's
     own index of each user, PAD if it has none.  counts: (items,) how many histories of the whole
     table hold each item; population: how many histories that are, also after `select_users`.
-    table, checksum: the file and its SHA-256.
+    table, checksum: the file and its SHA-256.  protocol: how the table says its items were held out.
     """
 
     model: Model
@@ -53,6 +53,7 @@ class Task:
     population: int
     table: Path
     checksum: str
+    protocol: str
 
     @property
     def omitted(self) -> int:
@@ -92,7 +93,7 @@ def prepare(config: ScoringConfig, measure: bool) -> Task:
     histories = build_histories(interactions, items, rating_levels=metadata.rating_levels)
     counts = np.bincount(histories.items, minlength=items.height + 1)[1:]
     index = _user_index(model, histories.users)
-    return Task(model, histories, index, targets, counts, len(histories), table, checksum)
+    return Task(model, histories, index, targets, counts, len(histories), table, checksum, _protocol(table))
 
 
 def select_users(task: Task, wanted: str | None, name: str = "--users") -> Task:
@@ -124,6 +125,13 @@ def _user_index(model: Model, users: pl.Series) -> np.ndarray:
         return np.full(len(users), PAD, dtype=np.int64)
     joined = users.to_frame(USER).join(table, on=USER, how="left", maintain_order="left")
     return joined["index"].fill_null(PAD).cast(pl.Int64).to_numpy()
+
+
+def _protocol(table: Path) -> str:
+    """What `python -m train.data` wrote into the file; other tables say nothing of their split."""
+    if table.suffix not in PARQUET:
+        return "as the table's column split says"
+    return pl.read_parquet_metadata(table).get(PROTOCOL_KEY, "as the table's column split says")
 
 
 def _kind(table: pl.DataFrame, column: str) -> str:

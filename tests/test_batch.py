@@ -127,7 +127,7 @@ def test_the_report_measures_the_model_beside_random_and_popularity(files, tmp_p
     assert metrics["markov"]["ndcg@2"]["value"] == 0.5
     assert metrics["markov"]["precision@2"]["value"] == 0.25
     assert metrics["markov"]["coverage@2"]["value"] == pytest.approx(4 / 5)
-    assert report["dataset"] == "by hand" and "leave-one-out test" in report["protocol"]
+    assert report["dataset"] == "by hand" and "test items, full ranking of" in report["protocol"]
     printed = capsys.readouterr().out
     assert "popularity" in printed and "hit@2" in printed
 

@@ -6,21 +6,9 @@ import polars as pl
 import pytest
 
 from infer.errors import InputError
+from infer.schema import DATASET_KEY
 from train import data
-from train.data import DATASET_KEY, DataConfig, load, split
-
-
-def table(*rows: tuple) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row")
-
-
-def test_the_last_item_is_test_the_one_before_validation_and_short_histories_train_only() -> None:
-    rows = [("a", i, i) for i in (1, 2, 3, 4)] + [("b", 1, 1), ("b", 2, 2), ("b", 3, 3)] + [("c", 1, 1), ("c", 2, 2)]
-    assert split(table(*rows))["split"].to_list() == [
-        *["train", "train", "validation", "test"],
-        *["train", "validation", "test"],
-        *["train", "train"],
-    ]
+from train.data import DataConfig, load
 
 
 def written(folder: Path, *words: str) -> pl.DataFrame:

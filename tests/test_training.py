@@ -201,7 +201,11 @@ def test_the_average_follows_the_weights(folder: Path) -> None:
     step = run.optimizer.step
     run.optimizer.step = lambda: (step(), stepped.append(model.items.weight.detach().clone()))
     list(fit(run, data, config))
-    torch.testing.assert_close(run.average["items.weight"], stepped[0] * 0.25)
+    torch.testing.assert_close(run.average["items.weight"], stepped[0] * 10 / 11)
+    run.steps, before = 100, run.average["items.weight"].clone()
+    run.records.clear()
+    list(fit(run, data, config))
+    torch.testing.assert_close(run.average["items.weight"], before * 0.75 + stepped[1] * 0.25)
 
 
 def test_options_that_exclude_each_other_are_refused(folder: Path) -> None:

@@ -16,10 +16,9 @@ from torch import Tensor
 
 from infer.errors import InputError
 from infer.files import sha256
-from infer.schema import INTERACTIONS_FILE, ITEM, PAD, RATING, SPLIT, TRAIN, USER, VALIDATION, vocabulary
+from infer.schema import DATASET_KEY, INTERACTIONS_FILE, ITEM, PAD, RATING, SPLIT, TRAIN, USER, VALIDATION, vocabulary
 from infer.sequences import Histories, before, build_histories
 from infer.tables import read_interactions
-from train.data import DATASET_KEY
 
 # More distinct ratings than this are a continuous scale, which `rating_levels` cuts at quantiles.
 MOST_LEVELS = 20

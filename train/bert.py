@@ -145,7 +145,11 @@ class MiniBERT4Rec(nn.Module):
         """AdamW, as in the paper."""
         config = self.config
         return torch.optim.AdamW(
-            self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, config.beta2)
+            self.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            betas=(0.9, config.beta2),
+            fused=True,
         )
 
     def start_epoch(self, epoch: int) -> None:

@@ -41,8 +41,8 @@ class MFConfig(TrainConfig):
     learning_rate: float = option(1e-3, "ratings: of Adam", minimum=0)
     weight_decay: float = option(0.0, "ratings: L2 penalty of Adam", minimum=0)
     initial_std: float = option(0.1, "ratings: standard deviation of the initial vectors", minimum=0)
-    confidence: float = option(20.0, "implicit: weight alpha of what was rated", minimum=0)
-    regularization: float = option(1.0, "implicit: L2 penalty", minimum=0)
+    confidence: float = option(5.0, "implicit: weight alpha of what was rated", minimum=0)
+    regularization: float = option(30.0, "implicit: L2 penalty", minimum=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class BertConfig(TrainConfig):
     head: Literal["separate", "tied"] = option("tied", "score items by a matrix of its own, or by their embeddings")
     item_bias: bool = option(True, "add a bias for each item, in a tied head starting at its log popularity")
     window: int = option(50, "recent items that the model reads", minimum=1)
-    stride: int = option(50, "train on windows this far apart over the whole history; 0: the latest only", minimum=0)
+    stride: int = option(25, "train on windows this far apart over the whole history; 0: the latest only", minimum=0)
     masking: Literal["one", "last", "cloze", "span", "recency", "causal"] = option(
         "causal", "what is predicted: one random item, the last, a share, a span, recent ones, or every next item"
     )
@@ -78,20 +78,21 @@ class BertConfig(TrainConfig):
     negative_power: float = option(0.5, "sampled: drawn in proportion to (count + 1) to this power", minimum=0)
     calibration: float = option(0.75, "gbce: t, from 0 (plain) to 1 (fully calibrated)", minimum=0)
     ratings: Literal["off", "embedding", "weight"] = option("off", "ignored, added to the input, or weighing the loss")
-    initial: Literal["random", "mf", "ials", "ppmi"] = option(
-        "random", "item vectors: random, of artifacts/mf.pt, of implicit ALS, or of factorised transition PPMI"
+    initial: Literal["random", "mf", "ials", "ppmi", "ials+ppmi"] = option(
+        "random",
+        "item vectors: random, of artifacts/mf.pt, of implicit ALS, of factorised transition PPMI, or half each",
     )
     initial_std: float = option(0.1, "standard deviation of the initial item vectors", minimum=0)
     perturbation: float = option(0.0, "standard deviation of the noise added to initial vectors", minimum=0)
     frozen_epochs: int = option(0, "first epochs in which the item embeddings stay fixed", minimum=0)
-    epochs: int = option(30, "passes over the sequences, at most", minimum=1)
-    patience: int = option(5, "stop after so many epochs without a better validation NDCG; 0: never", minimum=0)
+    epochs: int = option(25, "passes over the sequences, at most", minimum=1)
+    patience: int = option(6, "stop after so many epochs without a better validation NDCG; 0: never", minimum=0)
     batch_size: int = option(16, "sequences in a step", minimum=1)
     learning_rate: float = option(2e-3, "of AdamW", minimum=0)
     weight_decay: float = option(0.01, "of AdamW", minimum=0)
     beta2: float = option(0.98, "of AdamW, below 1", minimum=0)
     clip: float = option(5.0, "largest norm of a step's gradient; 0: unlimited", minimum=0)
-    average: float = option(0.0, "decay of a moving average of the weights, which is what is kept; 0: off", minimum=0)
+    average: float = option(0.99, "decay of a moving average of the weights, which is what is kept; 0: off", minimum=0)
 
     def check(self) -> None:
         """Raise InputError, with the reason, if options exclude each other."""
@@ -121,8 +122,7 @@ class BertConfig(TrainConfig):
             "window": (self.append_mask and self.window < 2, "--append-mask needs --window of at least 2"),
             "frozen": (
                 self.initial == "random" and self.frozen_epochs > 0,
-                "--frozen-epochs with --initial random would hold meaningless item vectors fixed; "
-                "use --initial mf, ials or ppmi",
+                "--frozen-epochs with --initial random would hold meaningless item vectors fixed; give --initial",
             ),
             "perturbed": (
                 self.initial == "random" and self.perturbation > 0,
@@ -139,6 +139,6 @@ class BertConfig(TrainConfig):
 class HybridConfig(BertConfig):
     """The same transformer whose item embeddings start from matrix factorization."""
 
-    initial: Literal["random", "mf", "ials", "ppmi"] = option(
-        "ials", "item vectors: random, of artifacts/mf.pt, of implicit ALS, or of factorised transition PPMI"
+    initial: Literal["random", "mf", "ials", "ppmi", "ials+ppmi"] = option(
+        "ials", "item vectors: random, of artifacts/mf.pt, of implicit ALS, of factorised transition PPMI, or half each"
     )

@@ -6,15 +6,16 @@ items.parquet (item, title, genres).
 
     python -m train.data --dataset=ml-latest-small
 
-Rules: `infer.tables` says what happens to repeated pairs, ties in time and ids. Leave-one-out: a
-user's last interaction is the test item, the one before it the validation item, the rest is for
-training. A user with fewer than three interactions is only trained on. The catalogue is every item
-of the table: one that occurs only as a held-out item is a candidate that training never sees.
+Rules: `infer.tables` says what happens to repeated pairs, ties in time and ids; `train.splits` what is
+held out, by default a user's last interaction as the test item and the one before it as the
+validation item. The catalogue is every item of the table: one that occurs only as a held-out item
+is a candidate that training never sees.
 """
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
@@ -22,10 +23,12 @@ from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.files import replacing
 from infer.schema import (
+    DATASET_KEY,
     GENRES,
     INTERACTIONS_FILE,
     ITEM,
     ITEMS_FILE,
+    PROTOCOL_KEY,
     RATING,
     SPLIT,
     TEST,
@@ -33,12 +36,10 @@ from infer.schema import (
     TITLE,
     TRAIN,
     USER,
-    VALIDATION,
 )
 from infer.tables import Columns, Tidy, items_table, read_interactions, read_items, read_table, tidy
-from train import sources
+from train import sources, splits
 
-DATASET_KEY = "dataset"
 ML_100K_GENRES = [
     "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama",
     "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
@@ -64,6 +65,11 @@ class DataConfig:
     rating_column: str | None = option(None, "name of the rating column")
     title_column: str | None = option(None, "name of the title column")
     genres_column: str | None = option(None, "name of the genres column")
+    split: Literal["leave-one-out", "time"] = option("leave-one-out", "hold out last items, or what follows a moment")
+    validation_share: float = option(0.1, "--split=time: share of interactions between the two moments", minimum=0)
+    test_share: float = option(0.1, "--split=time: share of interactions after the second moment", minimum=0)
+    ties: Literal["item", "random"] = option("item", "order of a user's interactions in the same second")
+    tie_seed: int = option(0, "seed of --ties=random", minimum=0)
     artifacts: Path = option(Path("artifacts"), "folder to write to")
 
     @property
@@ -102,21 +108,17 @@ def load(config: DataConfig) -> tuple[str, Tidy, pl.DataFrame]:
     return found.name, _ratings(found), _items(found)
 
 
-def split(interactions: pl.DataFrame) -> pl.DataFrame:
-    """Add the leave-one-out column `split`: the last item is test, the second last validation.
-
-    interactions: ordered by (user, timestamp, item). Users with fewer than three rows stay train.
-    """
-    newer = pl.int_range(pl.len()).reverse().over(USER)
-    enough = pl.len().over(USER) >= 3
-    return interactions.with_columns(
-        pl.when(enough & (newer == 0))
-        .then(pl.lit(TEST))
-        .when(enough & (newer == 1))
-        .then(pl.lit(VALIDATION))
-        .otherwise(pl.lit(TRAIN))
-        .alias(SPLIT)
-    )
+def hold_out(interactions: pl.DataFrame, config: DataConfig) -> splits.Split:
+    """Order ties, hold items out, and say how; interactions are ordered by (user, timestamp, item)."""
+    ties = splits.BY_ITEM
+    if config.ties == "random":
+        interactions = splits.shuffle_ties(interactions, config.tie_seed)
+        ties = f"ties in time ordered at random (seed {config.tie_seed})"
+    if config.split == "time":
+        found = splits.by_time(interactions, config.validation_share, config.test_share)
+    else:
+        found = splits.leave_one_out(interactions)
+    return splits.Split(found.interactions, f"{found.protocol}, {ties}")
 
 
 def main(words: list[str]) -> None:
@@ -124,21 +126,28 @@ def main(words: list[str]) -> None:
     config = parse(DataConfig, words, __doc__)
     print(f"reading {config.dataset or sources.DEFAULT} ...", flush=True)
     name, found, items = load(config)
-    table = split(found.interactions.drop(SPLIT, strict=False))
+    made = hold_out(found.interactions.drop(SPLIT, strict=False), config)
+    table = made.interactions
     held = table.filter(pl.col(SPLIT) == TEST)
     if held.is_empty():
         raise InputError(f"{name} has no user with three interactions: nothing can be held out")
+    few = (
+        "nothing to measure after or before the second moment"
+        if config.split == "time"
+        else "too few interactions (under 3)"
+    )
     only_held = table.group_by(ITEM).agg((pl.col(SPLIT) != TRAIN).all().alias("held"))["held"].sum()
     users = table[USER].n_unique()
     target = config.artifacts / INTERACTIONS_FILE
     with replacing(target) as part, replacing(config.artifacts / ITEMS_FILE) as items_part:
-        table.write_parquet(part, metadata={DATASET_KEY: name})
+        table.write_parquet(part, metadata={DATASET_KEY: name, PROTOCOL_KEY: made.protocol})
         items.write_parquet(items_part)
     print(f"{name}: {table.height:,} interactions of {users:,} users with {table[ITEM].n_unique():,} items -> {target}")
     print(
         f"removed {found.repeated:,} repeated (user, item) rows; {held.height:,} users are measured, "
-        f"{users - held.height:,} have too few interactions (under 3); {only_held:,} items occur only as held-out items"
+        f"{users - held.height:,} have {few}; {only_held:,} items occur only as held-out items"
     )
+    print(f"held out: {made.protocol}")
 
 
 def _given_items(config: DataConfig) -> pl.DataFrame:

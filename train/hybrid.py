@@ -15,7 +15,10 @@ from infer.files import sha256
 from train import checkpoint, initial
 from train.batches import Data
 from train.bert import MiniBERT4Rec
-from train.config import BertConfig, MFConfig
+from train.config import BertConfig
+
+# Of implicit ALS; chosen on validation. What recommends best by itself is not the best start.
+ROUNDS, CONFIDENCE, REGULARIZATION = 15, 20.0, 1.0
 
 
 def item_vectors(data: Data, config: BertConfig) -> tuple[Tensor, dict[str, str]]:
@@ -23,12 +26,12 @@ def item_vectors(data: Data, config: BertConfig) -> tuple[Tensor, dict[str, str]
 
     Raises InputError if artifacts/mf.pt is asked for but absent, of another table or of another size.
     """
-    if config.initial == "ials":
-        mf = MFConfig()
-        factors = initial.ials(data, config.dim, mf.epochs, mf.confidence, mf.regularization, config.seed)
-        return torch.from_numpy(factors[1]), {}
-    if config.initial == "ppmi":
-        return torch.from_numpy(initial.ppmi(data, config.dim, config.seed)), {}
+    if config.initial in ("ials", "ppmi"):
+        return _solved(data, config.initial, config.dim, config.seed), {}
+    if config.initial == "ials+ppmi":
+        sizes = {"ials": config.dim - config.dim // 2, "ppmi": config.dim // 2}
+        halves = [_solved(data, name, size, config.seed) for name, size in sizes.items() if size]
+        return torch.cat([half / half.std() for half in halves], 1), {}
     path = checkpoint.finished(config.artifacts, "mf")
     advice = f"run `python -m train mf --artifacts={config.artifacts}` first"
     mf = checkpoint.read(path, advice)
@@ -42,6 +45,13 @@ def item_vectors(data: Data, config: BertConfig) -> tuple[Tensor, dict[str, str]
             "train mf on this table with the same --dim"
         )
     return vectors, {path.name: sha256(path)}
+
+
+def _solved(data: Data, name: str, dim: int, seed: int) -> Tensor:
+    """(items + 1, dim) item vectors of implicit ALS or of transition PPMI."""
+    if name == "ppmi":
+        return torch.from_numpy(initial.ppmi(data, dim, seed))
+    return torch.from_numpy(initial.ials(data, dim, ROUNDS, CONFIDENCE, REGULARIZATION, seed)[1])
 
 
 def start_from(model: MiniBERT4Rec, vectors: Tensor) -> None:

@@ -45,7 +45,7 @@ class Run:
     """A model in training.
 
     preparation_seconds: what making the model took, with the vectors it starts from.
-    average: the moving average of its weights, if one is kept.  best: the weights of the epoch with
+    average: the moving average of its weights, if one is kept, over so many steps.  best: the weights of the epoch with
     the highest validation NDCG, if the configuration has a patience.  records: one an epoch.
     """
 
@@ -53,6 +53,7 @@ class Run:
     optimizer: torch.optim.Optimizer | None
     preparation_seconds: float = 0.0
     average: dict[str, Tensor] | None = None
+    steps: int = 0
     best: dict[str, Tensor] | None = None
     records: list[EpochRecord] = field(default_factory=list)
 
@@ -69,6 +70,7 @@ class Run:
             "model": _weights(self.model),
             "optimizer": self.optimizer.state_dict() if self.optimizer else None,
             "average": self.average,
+            "steps": self.steps,
             "best": self.best,
             "history": [asdict(record) for record in self.records],
         }
@@ -79,7 +81,7 @@ class Run:
         if self.optimizer is not None:
             self.optimizer.load_state_dict(state["optimizer"])
         self.preparation_seconds = state["preparation_seconds"]
-        self.average, self.best = state["average"], state["best"]
+        self.average, self.steps, self.best = state["average"], state["steps"], state["best"]
         self.records = [EpochRecord(**row) for row in state["history"]]
 
 
@@ -144,19 +146,23 @@ def _epoch(run: Run, data: Data, config: TrainConfig, epoch: int, device: torch.
             nn.utils.clip_grad_norm_(model.parameters(), clip)
         run.optimizer.step()
         if decay:
-            run.average = _averaged(run.average, model, decay)
+            _average(run, decay)
         total, count = total + loss.detach() * len(batch), count + len(batch)
     return float(total) / max(count, 1)
 
 
 @torch.no_grad()
-def _averaged(average: dict[str, Tensor] | None, model: nn.Module, decay: float) -> dict[str, Tensor]:
-    """The exponential moving average of the weights after one more step."""
-    if average is None:
-        return _weights(model)
-    for name, weight in model.state_dict().items():
-        average[name].lerp_(weight, 1 - decay)
-    return average
+def _average(run: Run, decay: float) -> None:
+    """Let the exponential moving average of the weights follow one more step.
+
+    Its decay grows with the steps, so that an early average does not remember the first weights.
+    """
+    run.steps += 1
+    if run.average is None:
+        run.average = _weights(run.model)
+    decay = min(decay, run.steps / (run.steps + 10))
+    for name, weight in run.model.state_dict().items():
+        run.average[name].lerp_(weight, 1 - decay)
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
