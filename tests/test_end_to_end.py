@@ -73,14 +73,15 @@ def test_scoring_imports_no_torch(made) -> None:
     folder, _ = made
     script = (
         "import runpy, sys\n"
-        "for name in ('infer.batch', 'infer.recommend', 'infer.compare'):\n"
+        "for name in ('infer.batch', 'infer.evaluate', 'infer.recommend', 'infer.compare'):\n"
         "    sys.argv = {'infer.batch': ['b', '--model=hybrid.onnx'],\n"
+        "        'infer.evaluate': ['e', '--model=hybrid.onnx', '--negatives=3'],\n"
         "        'infer.recommend': ['r', '--model=hybrid.onnx', '--user=101'], 'infer.compare': ['c']}[name]\n"
         "    try:\n"
         "        runpy.run_module(name, run_name='__main__')\n"
         "    except SystemExit as done:\n"
         "        assert done.code == 0, done.code\n"
-        "loaded = {name.split('.')[0] for name in sys.modules} & {'torch', 'onnx', 'train', 'export'}\n"
+        "loaded = {name.split('.')[0] for name in sys.modules} & {'torch', 'onnx', 'scipy', 'train', 'export'}\n"
         "print('LOADED', sorted(loaded))\n"
     )
     done = subprocess.run(
@@ -123,7 +124,7 @@ def test_on_real_ratings_the_numbers_are_those_of_the_field(request, tmp_path: P
     data = request.config.getoption("--data-dir")
     if not data:
         pytest.skip("no --data-dir or $RECOMMENDER_DATA with ml-latest-small")
-    done = just("train-all", "dataset=ml-latest-small", folder=tmp_path, RECOMMENDER_DATA=data)
+    done = just("train-all", "preset=paper", "dataset=ml-latest-small", folder=tmp_path, RECOMMENDER_DATA=data)
     assert done.returncode == 0, done.stderr
     metrics = json.loads((tmp_path / "hybrid.metrics.json").read_text())["metrics"]
     # Popularity is a fixed fact of the data set and the protocol; the models vary by seed and machine.
