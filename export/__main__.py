@@ -29,7 +29,8 @@ from infer.schema import INTERACTIONS_FILE, ITEMS_FILE, Metadata
 from infer.session import LEVELS_INPUT, USER_INPUT
 from train import checkpoint
 from train.models import restore
-from train.presets import CONFIGS
+
+DEFAULT = ("mf", "bert", "hybrid")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ def main(words: list[str]) -> None:
     for name in names:
         if Path(name).name != name or not checkpoint.finished(config.artifacts, name).is_file():
             raise InputError(f"no model is called '{name}'; {config.artifacts} holds {_checkpoints(config.artifacts)}")
-    for name in names or CONFIGS:
+    for name in names or DEFAULT:
         print(f"{name}: exporting ...", end=" ", flush=True)
         path, metadata = export(name, config.artifacts)
         print(

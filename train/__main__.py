@@ -3,7 +3,8 @@
 In: the table that `python -m train.data` wrote; for hybrid also artifacts/mf.pt. Out, in
 artifacts/: KIND.pt (checkpoint) and KIND.history.parquet (a row an epoch).
 
-    python -m train mf|bert|hybrid [--preset=hybrid|paper|bert4rec|sasrec|gsasrec] [--field=value ...]
+    python -m train mf|bert|hybrid|knn|markov|ease|content|best [--field=value ...]
+    python -m train bert --preset=hybrid|paper|bert4rec|sasrec|gsasrec
     python -m train hybrid --help
 
 --name=NAME writes NAME.pt and NAME.history.parquet instead. An interrupted run is resumed by the same
@@ -23,6 +24,7 @@ from infer.errors import InputError
 from infer.files import replacing
 from train import checkpoint
 from train.batches import Data, load
+from train.blend import Blend
 from train.config import TrainConfig
 from train.loop import EpochRecord, Run, fit
 from train.models import build
@@ -75,7 +77,8 @@ def main(words: list[str]) -> None:
 
 def _state(origin: dict[str, Any], data: Data, run: Run) -> dict[str, Any]:
     """What a finished model needs: the weights that are kept, and where they came from."""
-    return {
+    members = {"members": run.model.origins} if isinstance(run.model, Blend) else {}
+    return members | {
         "origin": origin,
         "item_ids": data.item_ids,
         "user_ids": data.user_ids,

@@ -92,7 +92,7 @@ class BertConfig(TrainConfig):
     weight_decay: float = option(0.01, "of AdamW", minimum=0)
     beta2: float = option(0.98, "of AdamW, below 1", minimum=0)
     clip: float = option(5.0, "largest norm of a step's gradient; 0: unlimited", minimum=0)
-    average: float = option(0.99, "decay of a moving average of the weights, which is what is kept; 0: off", minimum=0)
+    average: float = option(0.998, "decay of a moving average of the weights, which is what is kept; 0: off", minimum=0)
 
     def check(self) -> None:
         """Raise InputError, with the reason, if options exclude each other."""
@@ -141,4 +141,40 @@ class HybridConfig(BertConfig):
 
     initial: Literal["random", "mf", "ials", "ppmi", "ials+ppmi"] = option(
         "ials", "item vectors: random, of artifacts/mf.pt, of implicit ALS, of factorised transition PPMI, or half each"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearConfig(TrainConfig):
+    """An item-item model solved in closed form (`train.linear`)."""
+
+    kind: Literal["knn", "markov", "ease", "content"] = option("ease", "set by the kind of model")
+    window: int = option(50, "recent items that the model reads", minimum=1)
+    decay: float = option(0.8, "how much less each older item counts, up to 1", minimum=0)
+    neighbours: int = option(200, "strongest neighbours kept of each item", minimum=1)
+    lags: int = option(20, "markov: steps between an item and what follows it", minimum=1)
+    lag_decay: float = option(0.85, "markov: how much less each further step counts", minimum=0)
+    backward: float = option(0.3, "markov: weight of what came before, beside what follows", minimum=0)
+    smoothing: float = option(5.0, "markov: added to each item's number of transitions", minimum=0)
+    popularity: float = option(0.2, "markov: divide by popularity to this power", minimum=0)
+    locality: float = option(0.95, "ease: fading of co-occurrence with distance; 1 for Steck's", minimum=0)
+    regularization: float = option(100.0, "ease: L2 penalty lambda", minimum=0)
+    content: float = option(1.0, "ease: weight of genres, year and title words; 0: none", minimum=0)
+    least_count: int = option(3, "ease: items rated less often have no weights", minimum=0)
+    most_items: int = option(20_000, "ease: refuse to invert a larger matrix", minimum=1)
+    rare: int = option(5, "content: recommends items that at most so many users have rated", minimum=0)
+
+    def check(self) -> None:
+        """Raise InputError, with the reason, if a value is out of range."""
+        for name in ("decay", "lag_decay", "locality"):
+            if not 0 < getattr(self, name) <= 1:
+                raise InputError(f"--{name.replace('_', '-')} {getattr(self, name)} is not above 0 and at most 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestConfig(TrainConfig):
+    """A weighted sum of other models' scores (`train.blend`)."""
+
+    members: str = option(
+        "ease,markov,content,hybrid,hybrid-ppmi", "trained models of the same table, separated by commas"
     )

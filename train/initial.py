@@ -40,16 +40,18 @@ def ials(data: Data, dim: int, epochs: int, confidence: float, regularization: f
     return [np.vstack([np.zeros((1, dim), np.float32), part]) for part in (model.user_factors, model.item_factors)]
 
 
-def transitions(data: Data) -> sp.csr_matrix:
-    """(items, items) float64: how often the column's item follows the row's within LAGS items,
-    each further step counting LAG_DECAY times as much as the one before."""
+def transitions(data: Data, lags: int = LAGS, decay: float = LAG_DECAY) -> sp.csr_matrix:
+    """(items, items) float64: how often the column's item follows the row's within `lags` items,
+    each further step counting `decay` times as much as the one before."""
     items, size = data.histories.items, len(data.item_ids)
     user = np.repeat(np.arange(len(data.histories)), data.histories.lengths)
     total = sp.csr_matrix((size, size))
-    for lag in range(1, LAGS + 1):
+    for lag in range(1, lags + 1):
         same = user[lag:] == user[:-lag]
+        if not same.any():
+            break
         pair = (items[:-lag][same] - 1, items[lag:][same] - 1)
-        total += sp.csr_matrix((np.full(same.sum(), LAG_DECAY ** (lag - 1)), pair), shape=(size, size))
+        total += sp.csr_matrix((np.full(same.sum(), decay ** (lag - 1)), pair), shape=(size, size))
     return total
 
 

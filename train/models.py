@@ -3,13 +3,20 @@
 In: a kind and its configuration, or a checkpoint's content. Out: a model.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 
+from infer.errors import InputError
+from infer.files import sha256
+from train import checkpoint
 from train.batches import Data
 from train.bert import MiniBERT4Rec
-from train.config import TrainConfig
+from train.blend import Blend, names
+from train.config import BestConfig, TrainConfig
 from train.hybrid import item_vectors, start_from
+from train.linear import SOLVERS, Neighbours
 from train.mf import MF
 from train.presets import CONFIGS
 
@@ -24,6 +31,13 @@ def build(kind: str, data: Data, config: TrainConfig) -> tuple[nn.Module, dict[s
     users, items = len(data.user_ids), len(data.item_ids)
     if kind == "mf":
         return MF(users, items, config), {}
+    if kind in SOLVERS:
+        return Neighbours(items, config), {}
+    if kind == "best":
+        found = [_member(name, data, config) for name in names(config)]
+        model = Blend([restore(state) for state, _ in found], config)
+        model.origins = [state["origin"] for state, _ in found]
+        return model, {f"{name}.pt": digest for name, (_, digest) in zip(names(config), found, strict=True)}
     model = MiniBERT4Rec(items, config, data.counts, len(data.rating_levels))
     if config.initial == "random":
         return model, {}
@@ -32,13 +46,33 @@ def build(kind: str, data: Data, config: TrainConfig) -> tuple[nn.Module, dict[s
     return model, parents
 
 
-def restore(state: dict) -> nn.Module:
+def restore(state: dict[str, Any]) -> nn.Module:
     """The trained model in a checkpoint's content, in evaluation mode, on the CPU."""
+    model = _empty(state)
+    model.load_state_dict(state["model"])
+    return model.eval()
+
+
+def _empty(state: dict[str, Any]) -> nn.Module:
+    """The model that a checkpoint's weights fit into."""
     kind, users, items = state["origin"]["kind"], len(state["user_ids"]), len(state["item_ids"])
     config = CONFIGS[kind](**state["origin"]["config"])
     if kind == "mf":
-        model = MF(users, items, config)
-    else:
-        model = MiniBERT4Rec(items, config, levels=len(state["rating_levels"]))
-    model.load_state_dict(state["model"])
-    return model.eval()
+        return MF(users, items, config)
+    if kind in SOLVERS:
+        return Neighbours(items, config)
+    if kind == "best":
+        shared = {name: state[name] for name in ("user_ids", "item_ids", "rating_levels")}
+        return Blend([_empty(shared | {"origin": origin}) for origin in state["members"]], config)
+    return MiniBERT4Rec(items, config, levels=len(state["rating_levels"]))
+
+
+def _member(name: str, data: Data, config: BestConfig) -> tuple[dict[str, Any], str]:
+    """A finished checkpoint of the same table, and its checksum."""
+    path = checkpoint.finished(config.artifacts, name)
+    state = checkpoint.read(path, f"train {name} first, or leave it out of --members")
+    if state["origin"]["dataset_checksum"] != data.checksum:
+        raise InputError(f"{path} was trained on another table ({state['origin']['dataset']}): train it again")
+    if state["origin"]["kind"] == "best":
+        raise InputError(f"--members: {name} is a blend itself; name its members")
+    return state, sha256(path)

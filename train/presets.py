@@ -13,9 +13,21 @@ In: the name of a preset and a kind of model. Out: its configuration.
 
 from dataclasses import fields, replace
 
-from train.config import BertConfig, HybridConfig, MFConfig, TrainConfig
+from train.config import BertConfig, BestConfig, HybridConfig, LinearConfig, MFConfig, TrainConfig
 
-CONFIGS: dict[str, type[TrainConfig]] = {"mf": MFConfig, "bert": BertConfig, "hybrid": HybridConfig}
+LINEAR = {
+    "knn": {"decay": 0.9},
+    "markov": {},
+    "ease": {},
+    "content": {"neighbours": 50},
+}
+CONFIGS: dict[str, type[TrainConfig]] = {
+    "mf": MFConfig,
+    "bert": BertConfig,
+    "hybrid": HybridConfig,
+    **dict.fromkeys(LINEAR, LinearConfig),
+    "best": BestConfig,
+}
 
 PAPER = {
     "dim": 32, "layers": 2, "heads": 4, "feedforward": 2048, "activation": "relu", "norm": "post", "dropout": 0.1,
@@ -47,7 +59,8 @@ DEFAULT = "hybrid"
 
 def configuration(kind: str, preset: str = DEFAULT, **changes: object) -> TrainConfig:
     """The configuration of a kind of model in a preset, with further changes by field name."""
-    return replace(CONFIGS[kind](), **(PRESETS[preset][kind] | changes))
+    own = {"kind": kind} | LINEAR[kind] if kind in LINEAR else PRESETS[preset].get(kind, {})
+    return replace(CONFIGS[kind](), **(own | changes))
 
 
 def differences(config: TrainConfig) -> dict[str, object]:
