@@ -53,7 +53,7 @@ def test_a_member_that_knows_the_answer_gets_the_weight(folder: Path) -> None:
     data = load(folder)
 
     class Oracle(torch.nn.Module):
-        input_names, window = ("window",), 50
+        input_names, window, config = ("window",), 50, None
 
         def __init__(self, right: bool) -> None:
             super().__init__()
@@ -70,7 +70,7 @@ def test_a_member_that_knows_the_answer_gets_the_weight(folder: Path) -> None:
             self.members[0].rows = rows
             return super().inputs(data, rows)
 
-    model = Watched([Oracle(True), Oracle(False)], configuration("best", members="a,b"))
+    model = Watched([Oracle(True), Oracle(False)], 24, configuration("best", members="a,b"))
     model.solve(data)
     assert model.weights[0] > 3 * model.weights[1] > 0
 

@@ -10,7 +10,6 @@ for few, so they are also compressed: sign(z) log(1 + |z|).
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from torch import Tensor, nn
 
 from infer.errors import InputError
@@ -23,6 +22,9 @@ from train.linear import Neighbours
 # Weights are pulled a little towards equal ones; with a few hundred users they would fit noise.
 PENALTY = 1e-3
 
+# Numbers held at once while fitting.
+BUDGET = 100_000_000
+
 
 class Blend(nn.Module):
     """Members, in order, and their weights (members,).
@@ -33,7 +35,7 @@ class Blend(nn.Module):
     input_names = ("window",)
     closed_form = True
 
-    def __init__(self, members: list[nn.Module], config: BestConfig) -> None:
+    def __init__(self, members: list[nn.Module], items: int, config: BestConfig) -> None:
         super().__init__()
         for name, member in zip(names(config), members, strict=True):
             if member.input_names != ("window",):
@@ -42,7 +44,11 @@ class Blend(nn.Module):
                 )
         self.config, self.members, self.origins = config, nn.ModuleList(members), []
         self.window = max(member.window for member in members)
-        self.register_buffer("weights", torch.full((len(members),), 1.0))
+        self.register_buffer("weights", torch.ones(len(members)))
+        self.register_buffer("unrated", torch.zeros(items + 1, dtype=torch.bool))
+        self.register_buffer("newcomers", torch.tensor([0.0, 1.0]))  # offset and weight of content
+        kinds = [getattr(member.config, "kind", "") for member in members]
+        self.content = kinds.index("content") if "content" in kinds else None
 
     def standardised(self, window: Tensor) -> Tensor:
         """(batch, window) items to (members, batch, items + 1) comparable scores; padding has 0."""
@@ -55,43 +61,64 @@ class Blend(nn.Module):
             found.append(unit.sign() * unit.abs().log1p() if isinstance(member, Neighbours) else unit)
         return nn.functional.pad(torch.stack(found), (1, 0))
 
+    def combined(self, scores: Tensor, weights: Tensor, newcomers: Tensor) -> Tensor:
+        """(members, batch, items + 1) to (batch, items + 1).
+
+        Of an item that nobody has rated only the content says anything: it has a scale of its own.
+        """
+        total = (scores * weights[:, None, None]).sum(0)
+        if self.content is None:
+            return total
+        return torch.where(self.unrated, newcomers[0] + newcomers[1] * scores[self.content], total)
+
     def forward(self, window: Tensor) -> Tensor:
         """Scores of the next item: (batch, window) items to (batch, items + 1)."""
-        return (self.standardised(window) * self.weights[:, None, None]).sum(0)
+        return self.combined(self.standardised(window), self.weights, self.newcomers)
 
-    @torch.no_grad()
     def solve(self, data: Data) -> None:
         """Fit the weights: least cross-entropy of the validation items over all unseen ones.
 
         Weights are positive; the scale of their sum is fitted too and does not change a ranking.
+        A seeded sample of the users is used where the scores of all would not fit into memory.
         """
         self.eval()
-        rows = torch.from_numpy(np.flatnonzero(data.targets != PAD))
-        parts = []
-        for part in rows.split(64):
-            scores = self.standardised(*self.inputs(data, part))
-            drop = torch.from_numpy(seen(data.histories.take(part.numpy())))
-            blocked = torch.zeros(scores.shape[1:], dtype=torch.bool).scatter(1, drop, True)
-            blocked[:, PAD] = True
-            parts.append((scores, blocked, torch.from_numpy(data.targets)[part]))
+        self.unrated.copy_(torch.from_numpy(data.counts == 0))
+        rows = np.flatnonzero(data.targets != PAD)
+        most = max(1, BUDGET // (len(self.members) * len(data.counts)))
+        if len(rows) > most:
+            rows = np.sort(np.random.default_rng(self.config.seed).choice(rows, most, replace=False))
+        parts = [self._fitting(data, part) for part in torch.from_numpy(rows).split(64)]
+        logs = torch.zeros(len(self.members), requires_grad=True)
+        newcomers = torch.zeros(2, requires_grad=True)
+        optimizer = torch.optim.LBFGS([logs, newcomers], max_iter=60, line_search_fn="strong_wolfe")
 
-        def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
-            """Mean cross-entropy and its gradient at the logarithms of the weights."""
-            weights = torch.from_numpy(np.exp(logs)).float()
-            total, gradient = 0.0, torch.zeros(len(weights))
+        def step() -> Tensor:
+            optimizer.zero_grad()
+            total = 0.0
             for scores, blocked, target in parts:
-                blend = torch.einsum("mbi,m->bi", scores, weights).masked_fill(blocked, -torch.inf)
-                chance = blend.softmax(1)
-                own = torch.arange(len(target))
-                total -= float(blend.log_softmax(1)[own, target].sum())
-                gradient += torch.einsum("mbi,bi->m", scores, chance) - scores[:, own, target].sum(1)
-            spread = logs - logs.mean()
-            slope = gradient.double().numpy() / len(rows) * np.exp(logs) + 2 * PENALTY * spread
-            return total / len(rows) + PENALTY * float(spread @ spread), slope
+                blend = self.combined(scores, logs.exp(), torch.stack([newcomers[0], newcomers[1].exp()]))
+                loss = nn.functional.cross_entropy(blend.masked_fill(blocked, -1e9), target, reduction="sum") / len(
+                    rows
+                )
+                loss.backward()
+                total += float(loss.detach())
+            penalty = PENALTY * ((logs - logs.mean()).square().sum() + newcomers.square().sum())
+            penalty.backward()
+            return penalty.detach() + total
 
-        start = np.zeros(len(self.members))
-        fitted = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(-6.0, 3.0)] * len(start))
-        self.weights.copy_(torch.from_numpy(np.exp(fitted.x)))
+        optimizer.step(step)
+        with torch.no_grad():
+            self.weights.copy_(logs.exp())
+            self.newcomers.copy_(torch.stack([newcomers[0], newcomers[1].exp()]))
+
+    @torch.no_grad()
+    def _fitting(self, data: Data, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Standardised scores, which of them are not candidates, and the validation items."""
+        scores = self.standardised(*self.inputs(data, rows))
+        drop = torch.from_numpy(seen(data.histories.take(rows.numpy())))
+        blocked = torch.zeros(scores.shape[1:], dtype=torch.bool).scatter(1, drop, True)
+        blocked[:, PAD] = True
+        return scores, blocked, torch.from_numpy(data.targets)[rows]
 
     def validation_loss(self, scores: Tensor, data: Data, rows: Tensor) -> Tensor:
         """Mean cross-entropy of the validation items over all items."""

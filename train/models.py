@@ -35,7 +35,7 @@ def build(kind: str, data: Data, config: TrainConfig) -> tuple[nn.Module, dict[s
         return Neighbours(items, config), {}
     if kind == "best":
         found = [_member(name, data, config) for name in names(config)]
-        model = Blend([restore(state) for state, _ in found], config)
+        model = Blend([restore(state) for state, _ in found], items, config)
         model.origins = [state["origin"] for state, _ in found]
         return model, {f"{name}.pt": digest for name, (_, digest) in zip(names(config), found, strict=True)}
     model = MiniBERT4Rec(items, config, data.counts, len(data.rating_levels))
@@ -63,7 +63,7 @@ def _empty(state: dict[str, Any]) -> nn.Module:
         return Neighbours(items, config)
     if kind == "best":
         shared = {name: state[name] for name in ("user_ids", "item_ids", "rating_levels")}
-        return Blend([_empty(shared | {"origin": origin}) for origin in state["members"]], config)
+        return Blend([_empty(shared | {"origin": origin}) for origin in state["members"]], items, config)
     return MiniBERT4Rec(items, config, levels=len(state["rating_levels"]))
 
 
