@@ -22,6 +22,15 @@ train-three *options: (train "mf" options) (train "bert" options) (train "hybrid
 train kind *options:
     {{python}} -m train {{kind}} --artifacts={{artifacts}} --seed={{seed}} {{options}}
 
+# Train the members of best.onnx, blend them, export and score: `just train-best dataset=ml-100k`
+train-best *options: (data options) (train "ease") (train "markov") (train "content") (train "hybrid") && score-best
+    {{python}} -m train hybrid --initial=ppmi --name=hybrid-ppmi --artifacts={{artifacts}} --seed={{seed}}
+    {{python}} -m train best --artifacts={{artifacts}} --seed={{seed}}
+    {{python}} -m export best --artifacts={{artifacts}}
+
+[private]
+score-best: (score "best") compare
+
 # Write mf.onnx, bert.onnx and hybrid.onnx from the trained checkpoints
 export-all:
     {{python}} -m export --artifacts={{artifacts}}
@@ -33,6 +42,10 @@ score kind *options:
 # Score every user with all three models, and compare their metrics
 score-all: (score "mf") (score "bert") (score "hybrid") compare
 
+# Evaluate one model under every protocol, with cold-start cohorts: `just evaluate hybrid`
+evaluate kind *options:
+    {{python}} -m infer.evaluate --model={{artifacts}}/{{kind}}.onnx {{options}}
+
 # Print the metrics of all scored models side by side
 compare:
     {{python}} -m infer.compare --artifacts={{artifacts}}
@@ -40,6 +53,10 @@ compare:
 # Recommend films to one user and show what was held out: `just recommend 1`
 recommend user kind="hybrid" *options:
     {{python}} -m infer.recommend --model={{artifacts}}/{{kind}}.onnx --user={{user}} {{options}}
+
+# Compare all models over several seeds; tables and study/study.html: `just study short=true`
+study *options:
+    {{python}} -m bench.study --artifacts={{artifacts}} {{options}}
 
 # Run the tests
 test *options:

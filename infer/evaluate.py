@@ -105,9 +105,11 @@ def read_negatives(path: Path, task: Task) -> dict[str, np.ndarray]:
     return found
 
 
-def main(words: Sequence[str]) -> None:
-    """Parse, rank, measure, write, print."""
-    config = parse(EvaluateConfig, words, __doc__)
+def evaluate_model(config: EvaluateConfig) -> tuple[Path, dict]:
+    """Rank, measure and write MODEL.evaluation.json, .ranks.parquet and, if sampled, .negatives.parquet.
+
+    Returns the report's path and its content. Raises InputError if a file cannot be used.
+    """
     task = prepare(config, measure=True)
     if task.targets is None:
         raise InputError(f"{task.table} carries no held-out items: prepare it with `python -m train.data`")
@@ -123,8 +125,16 @@ def main(words: Sequence[str]) -> None:
         ranks.write_parquet(part)
     target = folder / f"{stem}.evaluation.json"
     write_text(target, json.dumps(report, indent=2) + "\n")
+    return target, report
+
+
+def main(words: Sequence[str]) -> None:
+    """Parse, evaluate, print."""
+    config = parse(EvaluateConfig, words, __doc__)
+    target, report = evaluate_model(config)
     print(
-        f"{stem} on {report['dataset']}: {ranks.height} held-out {config.split} items, {report['protocol']} -> {target}"
+        f"{report['model']} on {report['dataset']}: {report['users_measured']} held-out {config.split} items, "
+        f"{report['protocol']} -> {target}"
     )
     print(_render(report))
 

@@ -80,8 +80,10 @@ class BertConfig(TrainConfig):
     ratings: Literal["off", "embedding", "weight"] = option("off", "ignored, added to the input, or weighing the loss")
     initial: Literal["random", "mf", "ials", "ppmi", "ials+ppmi"] = option(
         "random",
-        "item vectors: random, of artifacts/mf.pt, of implicit ALS, of factorised transition PPMI, or half each",
+        "item vectors: random, of a trained mf, of implicit ALS, of factorised transition PPMI, or half each",
     )
+    content: float = option(1.0, "--initial=ials: weight of genres, year and title words in it; 0: none", minimum=0)
+    mf: str = option("mf", "--initial=mf: name of the trained model to start from")
     initial_std: float = option(0.1, "standard deviation of the initial item vectors", minimum=0)
     perturbation: float = option(0.0, "standard deviation of the noise added to initial vectors", minimum=0)
     frozen_epochs: int = option(0, "first epochs in which the item embeddings stay fixed", minimum=0)
@@ -140,7 +142,7 @@ class HybridConfig(BertConfig):
     """The same transformer whose item embeddings start from matrix factorization."""
 
     initial: Literal["random", "mf", "ials", "ppmi", "ials+ppmi"] = option(
-        "ials", "item vectors: random, of artifacts/mf.pt, of implicit ALS, of factorised transition PPMI, or half each"
+        "ials", "item vectors: random, of a trained mf, of implicit ALS, of factorised transition PPMI, or half each"
     )
 
 

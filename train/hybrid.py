@@ -8,7 +8,7 @@ fixed for the first epochs (`MiniBERT4Rec.start_epoch`) and are trained from the
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from infer.errors import InputError
 from infer.files import sha256
@@ -24,34 +24,38 @@ ROUNDS, CONFIDENCE, REGULARIZATION = 15, 20.0, 1.0
 def item_vectors(data: Data, config: BertConfig) -> tuple[Tensor, dict[str, str]]:
     """(items + 1, dim) vectors to start from, and the checksums of the files they come from.
 
-    Raises InputError if artifacts/mf.pt is asked for but absent, of another table or of another size.
+    Raises InputError if a trained mf is asked for but absent, of another table or of another size.
     """
     if config.initial in ("ials", "ppmi"):
-        return _solved(data, config.initial, config.dim, config.seed), {}
+        return _solved(data, config, config.initial, config.dim), {}
     if config.initial == "ials+ppmi":
         sizes = {"ials": config.dim - config.dim // 2, "ppmi": config.dim // 2}
-        halves = [_solved(data, name, size, config.seed) for name, size in sizes.items() if size]
+        halves = [_solved(data, config, name, size) for name, size in sizes.items() if size]
         return torch.cat([half / half.std() for half in halves], 1), {}
-    path = checkpoint.finished(config.artifacts, "mf")
-    advice = f"run `python -m train mf --artifacts={config.artifacts}` first"
+    path = checkpoint.finished(config.artifacts, config.mf)
+    named = "" if config.mf == "mf" else f" --name={config.mf}"
+    advice = f"run `python -m train mf --artifacts={config.artifacts}{named}` first"
     mf = checkpoint.read(path, advice)
     if mf["origin"]["dataset_checksum"] != data.checksum:
         raise InputError(f"{path} was trained on another table ({mf['origin']['dataset']}): {advice}")
+    if mf["origin"]["kind"] != "mf":
+        raise InputError(f"--mf {config.mf} is a {mf['origin']['kind']}, not a matrix factorization")
     vectors = mf["model"]["items.weight"]
     wanted = (len(data.item_ids) + 1, config.dim)
     if vectors.shape != wanted:
         raise InputError(
-            f"the item vectors of mf.pt are {tuple(vectors.shape)}; expected {wanted}: "
+            f"the item vectors of {path.name} are {tuple(vectors.shape)}; expected {wanted}: "
             "train mf on this table with the same --dim"
         )
     return vectors, {path.name: sha256(path)}
 
 
-def _solved(data: Data, name: str, dim: int, seed: int) -> Tensor:
-    """(items + 1, dim) item vectors of implicit ALS or of transition PPMI."""
+def _solved(data: Data, config: BertConfig, name: str, dim: int) -> Tensor:
+    """(items + 1, dim) item vectors: of length 1 by implicit ALS, or by transition PPMI."""
     if name == "ppmi":
-        return torch.from_numpy(initial.ppmi(data, dim, seed))
-    return torch.from_numpy(initial.ials(data, dim, ROUNDS, CONFIDENCE, REGULARIZATION, seed)[1])
+        return torch.from_numpy(initial.ppmi(data, dim, config.seed))
+    factors = initial.ials(data, dim, ROUNDS, CONFIDENCE, REGULARIZATION, config.seed, config.content)
+    return nn.functional.normalize(torch.from_numpy(factors[1]))
 
 
 def start_from(model: MiniBERT4Rec, vectors: Tensor) -> None:

@@ -14,6 +14,7 @@ from scipy.sparse.linalg import svds
 
 from infer.errors import InputError
 from train.batches import Data
+from train.content import load as features
 
 LAGS, LAG_DECAY, SMOOTHING = 10, 0.8, 0.75
 
@@ -25,8 +26,14 @@ def rated(data: Data) -> sp.csr_matrix:
     return sp.csr_matrix((np.ones(len(rows), np.float32), (rows, data.histories.items - 1)), shape=shape)
 
 
-def ials(data: Data, dim: int, epochs: int, confidence: float, regularization: float, seed: int) -> list[np.ndarray]:
-    """Factors of implicit feedback: users (users + 1, dim) and items (items + 1, dim)."""
+def ials(
+    data: Data, dim: int, epochs: int, confidence: float, regularization: float, seed: int, content: float = 0.0
+) -> list[np.ndarray]:
+    """Factors of implicit feedback: users (users + 1, dim) and items (items + 1, dim).
+
+    content: weight of the items' features (genres, year, title words), each of which stands beside the
+    users as one more of them, so that rarely rated items have vectors too; 0 leaves them out.
+    """
     from implicit.als import AlternatingLeastSquares
     from threadpoolctl import threadpool_limits
 
@@ -34,10 +41,14 @@ def ials(data: Data, dim: int, epochs: int, confidence: float, regularization: f
         factors=dim, iterations=epochs, alpha=confidence, regularization=regularization, random_state=seed,
         use_gpu=False, num_threads=torch.get_num_threads(),
     )  # fmt: skip
+    table = rated(data)
+    if content:
+        table = sp.vstack([table, features(data.folder, data.item_ids) * np.float32(content)]).tocsr()
     # Its solver runs BLAS within its own threads; more threads there only wait for each other.
     with threadpool_limits(1, "blas"):
-        model.fit(rated(data), show_progress=False)
-    return [np.vstack([np.zeros((1, dim), np.float32), part]) for part in (model.user_factors, model.item_factors)]
+        model.fit(table, show_progress=False)
+    users = model.user_factors[: len(data.user_ids)]
+    return [np.vstack([np.zeros((1, dim), np.float32), part]) for part in (users, model.item_factors)]
 
 
 def transitions(data: Data, lags: int = LAGS, decay: float = LAG_DECAY) -> sp.csr_matrix:
