@@ -74,8 +74,9 @@ def curves(tables: dict[str, pl.DataFrame], column: str, axis: str) -> str:
             plot.add_scatter(
                 x=part[axis].to_list(),
                 y=part[column].to_list(),
-                mode="lines",
+                mode="lines+markers",
                 line={"color": colour, "width": 1.5},
+                marker={"size": 4},
                 name=part["title"][0],
                 legendgroup=name,
                 showlegend=part["seed"][0] == 0,

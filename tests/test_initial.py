@@ -1,5 +1,6 @@
 """Vectors to start from: transitions and PPMI by hand, factors that separate what belongs together."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,21 @@ def test_ials_users_score_the_items_of_their_group(groups: Data) -> None:
     scores = users[1:] @ items[1:].T
     assert (scores[::2, :6].mean(), scores[1::2, 6:].mean()) > (0.5, 0.5)
     assert abs(scores[::2, 6:]).mean() < 0.1
+
+
+def test_features_give_items_without_ratings_a_place(groups: Data, tmp_path: Path) -> None:
+    # Item 13 has never been rated; it shares its genre with the first group.
+    genres = ["War"] * 6 + ["Comedy"] * 6 + ["War"]
+    pl.DataFrame({"item": range(1, 14), "title": [None] * 13, "genres": genres}).write_parquet(
+        tmp_path / "items.parquet"
+    )
+    described = replace(groups, item_ids=list(range(1, 14)), folder=tmp_path)
+    users, items = ials(described, 2, 10, 10.0, 0.1, 0, content=1.0)
+    assert len(users) == 41 and items.shape == (14, 2)
+    unit = items[1:] / np.linalg.norm(items[1:], axis=1, keepdims=True)
+    assert (unit[12] @ unit[:6].T).min() > (unit[12] @ unit[6:12].T).max()
+    without = ials(described, 2, 10, 10.0, 0.1, 0)[1]
+    assert not without[13].any()
 
 
 def test_ppmi_of_more_dimensions_than_items_is_refused(groups: Data) -> None:

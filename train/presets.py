@@ -9,6 +9,7 @@ In: the name of a preset and a kind of model. Out: its configuration.
     sasrec    Kang & McAuley 2018: causal, learned positions, tied head, binary cross-entropy
     gsasrec   Petrov & Macdonald 2023: SASRec with many negatives and a calibrated loss
     hybrid    ours, the default: the best single model on validation data
+    best      ours: what `just train-best` blends; single models as in hybrid
 """
 
 from dataclasses import fields, replace
@@ -53,6 +54,7 @@ PRESETS: dict[str, dict[str, dict]] = {
     "sasrec": {"mf": {}, "bert": SASREC, "hybrid": SASREC},
     "gsasrec": {"mf": {}, **dict.fromkeys(("bert", "hybrid"), SASREC | {"negatives": 256, "calibration": 0.75})},
     "hybrid": {"mf": {}, "bert": {}, "hybrid": {}},
+    "best": {"mf": {}, "bert": {}, "hybrid": {}, "best": {"members": "ease,markov,content,hybrid,hybrid-ppmi"}},
 }
 DEFAULT = "hybrid"
 

@@ -1,0 +1,54 @@
+"""What a training step costs under each loss, on a catalogue of MovieLens' small size.
+
+pytest --benchmark-only -k losses
+"""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from infer.sequences import Histories
+from train.batches import Data
+from train.bert import MiniBERT4Rec
+from train.masking import batches
+from train.presets import configuration
+
+ITEMS, USERS, LENGTH, STEPS = 9_724, 200, 160, 20
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    """Histories of long-tailed random items."""
+    rng = np.random.default_rng(0)
+    items = (ITEMS * rng.random(USERS * LENGTH) ** 3).astype(np.int32) + 1
+    histories = Histories(pl.Series(range(USERS)), items, np.arange(USERS + 1) * LENGTH)
+    ids = list(range(1, ITEMS + 1))
+    return Data("tail", "", ids, list(range(USERS)), None, None, [], histories, np.zeros(USERS, int), Path("."))
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sampled", "gbce"])
+@pytest.mark.benchmark(group="losses")
+def test_losses(benchmark, loss: str, data: Data) -> None:
+    """STEPS steps of the default model; every weight must have moved and stayed finite."""
+    torch.manual_seed(0)
+    config = configuration("bert", loss=loss)
+    model = MiniBERT4Rec(ITEMS, config, data.counts).train()
+    optimizer = model.optimizer()
+    drawn = batches(data, config, model.mask, torch.Generator().manual_seed(0))
+    steps = [batch for batch, _ in zip(drawn, range(STEPS), strict=False)]
+    before = [weight.detach().clone() for weight in model.parameters()]
+
+    def run() -> None:
+        for batch in steps:
+            optimizer.zero_grad(set_to_none=True)
+            model.loss(batch).backward()
+            optimizer.step()
+
+    benchmark.pedantic(run, rounds=3, warmup_rounds=1)
+    targets = sum(len(batch) for batch in steps)
+    benchmark.extra_info |= {"loss": loss, "targets_per_second": targets / benchmark.stats.stats.min, "items": ITEMS}
+    for weight, start in zip(model.parameters(), before, strict=True):
+        assert torch.isfinite(weight).all() and not torch.equal(weight, start)
