@@ -2,90 +2,129 @@
 
 In: the tables of `bench.tables`. Out: sentences for the page. A difference whose interval contains 0 is
 called not distinguishable.
+
+    python -m bench.study
 """
 
 import polars as pl
 
-from bench.cells import LEAVE_ONE_OUT
+from bench.experiments import LEAVE_ONE_OUT, TITLES
+from bench.significance import mean_interval
 
-# Hits of the paper's two models among its 610 users, and what their difference is in standard errors.
-PAPER_NOTE = (
-    "The paper's own gain is 10 against 17 hits of 610 users (z = 1.36): within what chance does. It evaluates one run."
-)
-PROTOCOL_NOTE = [
-    "The same exported models and held-out items, ranked among every unseen item, or among 100 sampled ones. Sampled "
-    "metrics are larger and need not order models alike (Krichene & Rendle 2020): they serve to compare with papers."
-]
-VARIATION_NOTE = [
-    "Many ratings share a second. By the stated rule they are ordered by item id; in random order the next item is "
-    "harder to tell. The time split ends everyone's history at the same moment, so few users are left to measure."
-]
+# The paper's two models: hits among its 610 users, Hit@10 % and NDCG@10 %.
+PAPER_USERS = 610
+PAPER_HITS = {"bert-paper": 10, "hybrid-paper": 17}
+PAPER = {"bert-paper": (1.6, 0.8), "hybrid-paper": (2.8, 1.36)}
+SCRATCH = "the same transformer from scratch"
+NAMES = TITLES | {"hybrid-paper": "the paper's hybrid", "bert-paper": "the paper's BERT", "scratch": SCRATCH}
+# Of whom the first lines of the page speak, in this order.
+ASKED = (("hybrid", "scratch"), ("hybrid-paper", "bert-paper"), ("hybrid", "ease"), ("best", "ease-markov"))
 
 
-def difference(
-    tables: dict[str, pl.DataFrame], one: str, other: str, metric: str, data: str = LEAVE_ONE_OUT
-) -> dict | None:
-    """The row of a paired difference, None if it was not measured."""
-    rows = tables["differences"].filter(
-        pl.col("one") == one, pl.col("other") == other, pl.col("metric") == metric, pl.col("data") == data
+def paper_note() -> str:
+    """The paper's own difference in standard errors, two proportions compared."""
+    few, many = (PAPER_HITS[name] for name in ("bert-paper", "hybrid-paper"))
+    pooled = (few + many) / (2 * PAPER_USERS)
+    z = (many - few) / PAPER_USERS / (pooled * (1 - pooled) * 2 / PAPER_USERS) ** 0.5
+    verdict = "not significant" if z < 1.96 else "significant"
+    return (
+        f"The paper reports Hit@10 of {PAPER['bert-paper'][0]} and {PAPER['hybrid-paper'][0]} %, NDCG@10 of "
+        f"{PAPER['bert-paper'][1]} and {PAPER['hybrid-paper'][1]} %, from one run each. That is {few} against "
+        f"{many} hits of {PAPER_USERS} users: z = {z:.2f}, {verdict}."
     )
-    return rows.row(0, named=True) if rows.height else None
 
 
 def compared(row: dict, one: str, other: str) -> str:
-    """A sentence that says whether one is better than the other, by how much and how surely."""
+    """A sentence that says whether one is better than the other, by how much and how surely.
+
+    row: one of the table differences.
+    """
     points, low, high = (row[name] * 100 for name in ("value", "low", "high"))
     metric = row["metric"].replace("hit", "Hit").replace("ndcg", "NDCG")
-    numbers = f"{points:+.2f} points of {metric} [{low:+.2f}, {high:+.2f}], p = {row['p']:.4f}"
-    if row["low"] > 0:
-        verdict = f"{one} is better than {other}"
-    elif row["high"] < 0:
-        verdict = f"{one} is worse than {other}"
-    else:
-        verdict = f"{one} is not distinguishable from {other}"
-    return f"{verdict}: {numbers} ({row['users']:.0f} users, {max(1, row['seeds']):.0f} seeds)."
+    verdict = "better than" if row["low"] > 0 else "worse than" if row["high"] < 0 else "not distinguishable from"
+    seeds = f"{row['seeds']} seeds" if row["seeds"] > 1 else "1 seed"
+    if row.get("seeds_low") is not None:
+        seeds += f": [{row['seeds_low'] * 100:+.2f}, {row['seeds_high'] * 100:+.2f}]"
+    return _capital(
+        f"{one} is {verdict} {other}: {points:+.2f} points of {metric} [{low:+.2f}, {high:+.2f}], p = {row['p']:.4f} "
+        f"({row['users']} users; {seeds})."
+    )
 
 
 def answers_top(tables: dict[str, pl.DataFrame]) -> list[str]:
     """RQ1 in sentences."""
-    names = (
-        ("hybrid", "scratch", "Hybrid", "the same transformer from scratch"),
-        ("hybrid-paper", "bert-paper", "The paper's hybrid", "the paper's BERT"),
-        ("best", "ease-markov", "best.onnx", "EASE + Markov"),
-    )
-    rows = [(difference(tables, a, b, "hit@10"), one, other) for a, b, one, other in names]
-    return [compared(row, one, other) for row, one, other in rows if row is not None]
+    found = []
+    for one, other in ASKED:
+        rows = tables["differences"].filter(
+            pl.col("one") == one, pl.col("other") == other, pl.col("metric") == "hit@10",
+            pl.col("data") == LEAVE_ONE_OUT, pl.col("cohort").is_null(),
+        )  # fmt: skip
+        found += [compared(row, NAMES[one], NAMES[other]) for row in rows.to_dicts()]
+    return found
 
 
 def answers_cold(tables: dict[str, pl.DataFrame]) -> list[str]:
-    """RQ2 in sentences."""
+    """RQ2 in sentences: the rarest items and the shortest histories, then items that nobody had rated."""
     found = []
-    for row in (
-        tables["newcomers"]
-        .filter(pl.col("metric") == "hit@100", pl.col("experiment").is_in(["best", "hybrid"]))
-        .to_dicts()
-    ):
+    for one, other in (("hybrid", "scratch"), ("best", "ease-markov")):
+        rows = tables["differences"].filter(
+            pl.col("one") == one, pl.col("other") == other, pl.col("metric") == "hit@100", pl.col("by").is_not_null()
+        )
+        for by, where, number in (
+            ("target_count", "Held-out items rated {} times before", 2),
+            ("history_length", "Users with {} earlier items", 1),
+        ):
+            for row in rows.filter(pl.col("by") == by).head(number).to_dicts():
+                found.append(f"{where.format(row['cohort'])}: {compared(row, NAMES[one], NAMES[other])}")
+    new = tables["newcomers"].filter(pl.col("metric") == "hit@100", pl.col("experiment").is_in(["hybrid", "best"]))
+    for row in new.to_dicts():
         found.append(
-            f"{row['title']}: of {row['targets']} held-out items that nobody had rated, {row['value']:.1%} are in "
-            f"the first hundred [{row['low']:.1%}, {row['high']:.1%}]."
+            f"{_capital(row['title'])} has {row['value']:.1%} [{row['low']:.1%}, {row['high']:.1%}] of "
+            f"{row['targets']} held-out items that nobody had rated (validation and test) among its first hundred."
         )
     return found
 
 
 def answers_convergence(tables: dict[str, pl.DataFrame]) -> list[str]:
-    """RQ3 in sentences."""
-    table = tables["convergence"]
-    if not table.height:
-        return []
-    own = table.filter(pl.col("experiment") == "hybrid")
-    if own.is_empty():
-        return []
-    if own["epochs"].null_count():
-        missing = f"{own['epochs'].null_count()} of {own.height} seeds"
-        return [f"Hybrid does not reach the best validation loss of training from scratch for {missing}."]
-    epochs, seconds = ((own[name] / own[f"goal_{name}"]).mean() for name in ("epochs", "seconds"))
-    return [
-        f"Hybrid reaches the best validation loss of training from scratch in {own['epochs'].mean():.1f} instead of "
-        f"{own['goal_epochs'].mean():.1f} epochs ({epochs:.2f} of them) and {seconds:.2f} of the seconds, "
-        "its pretraining counted."
-    ]
+    """RQ3 in sentences: time to the best validation loss of training from scratch, and seconds an epoch."""
+    found = []
+    for name in ("hybrid", "hybrid-ppmi", "hybrid-mf"):
+        own = tables["convergence"].filter(pl.col("experiment") == name)
+        if own.height:
+            found.append(_capital(_sooner(own, NAMES[name])))
+    speeds = {row["name"]: row for row in tables["speed"].to_dicts()}
+    if speeds:
+        ratio, goal = speeds["ratio"], [f"{speeds[n]['value']:.2f} s" for n in ("sampled", "softmax")]
+        verdict = "shorter" if ratio["high"] < 1 else "longer" if ratio["low"] > 1 else "not distinguishable in length"
+        found.append(
+            f"An epoch with sampled softmax is {verdict}: {goal[0]} against {goal[1]} with full softmax, "
+            f"{ratio['value']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}] of it (in alternation, on one thread)."
+        )
+    return found
+
+
+def _sooner(own: pl.DataFrame, name: str) -> str:
+    """Rows of one model in the table convergence, in a sentence."""
+    goal = "the best validation loss of training from scratch"
+    missing = own["epochs"].null_count()
+    if missing:
+        return f"{name} does not reach {goal} for {missing} of {own.height} seeds."
+    parts, verdicts = [], []
+    for column, unit in (("epochs", "epochs"), ("seconds", "s")):
+        ours, theirs = own[column].mean(), own[f"goal_{column}"].mean()
+        value, low, high = mean_interval((own[column] - own[f"goal_{column}"]).to_numpy())
+        interval = "" if low is None else f" [{low:+.1f}, {high:+.1f}]"
+        parts.append(f"{ours:.1f} instead of {theirs:.1f} {unit}, {value:+.1f}{interval}")
+        low, high = (value, value) if low is None else (low, high)
+        verdicts.append("sooner" if high < 0 else "later" if low > 0 else "at a time not distinguishable")
+    if verdicts[0] == verdicts[1]:
+        verdict = verdicts[0]
+    else:
+        verdict = " and ".join(f"{v} in {u}" for v, u in zip(verdicts, ("epochs", "seconds"), strict=True))
+    seeds = f"{own.height} seeds" if own.height > 1 else "one seed, so no interval"
+    return f"{name} reaches {goal} {verdict}: {parts[0]}; {parts[1]}, pretraining counted ({seeds})."
+
+
+def _capital(text: str) -> str:
+    """First letter in upper case, but not of names such as iALS or best.onnx."""
+    return text[0].upper() + text[1:] if not text.startswith(("iALS", "best.onnx", "item-")) else text
