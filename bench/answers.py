@@ -16,7 +16,12 @@ PAPER_USERS = 610
 PAPER_HITS = {"bert-paper": 10, "hybrid-paper": 17}
 PAPER = {"bert-paper": (1.6, 0.8), "hybrid-paper": (2.8, 1.36)}
 SCRATCH = "the same transformer from scratch"
-NAMES = TITLES | {"hybrid-paper": "the paper's hybrid", "bert-paper": "the paper's BERT", "scratch": SCRATCH}
+NAMES = TITLES | {
+    "scratch": SCRATCH,
+    "bert-paper": "the paper's BERT",
+    "hybrid-paper": "the paper's hybrid",
+    **{f"hybrid{end}": f"the hybrid from {of}" for end, of in (("", "iALS"), ("-ppmi", "PPMI"), ("-mf", "rating MF"))},
+}
 # Of whom the first lines of the page speak, in this order.
 ASKED = (("hybrid", "scratch"), ("hybrid-paper", "bert-paper"), ("hybrid", "ease"), ("best", "ease-markov"))
 
@@ -79,7 +84,7 @@ def answers_cold(tables: dict[str, pl.DataFrame]) -> list[str]:
     new = tables["newcomers"].filter(pl.col("metric") == "hit@100", pl.col("experiment").is_in(["hybrid", "best"]))
     for row in new.to_dicts():
         found.append(
-            f"{_capital(row['title'])} has {row['value']:.1%} [{row['low']:.1%}, {row['high']:.1%}] of "
+            f"{_capital(NAMES[row['experiment']])} has {row['value']:.1%} [{row['low']:.1%}, {row['high']:.1%}] of "
             f"{row['targets']} held-out items that nobody had rated (validation and test) among its first hundred."
         )
     return found

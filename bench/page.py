@@ -34,8 +34,8 @@ def write_page(tables: dict[str, pl.DataFrame], path: Path, command: str) -> Pat
         plotly=get_plotlyjs(),
         command=command,
         summary=[*answers_top(tables)[:2], *answers_cold(tables)[:2], *answers_convergence(tables)[:1]],
-        sections=[section for section in found if section["tables"]],
-        absent=[section["title"] for section in found if not section["tables"]],
+        sections=[section for section in found if section["tables"] or section["plots"]],
+        absent=[section["title"] for section in found if not (section["tables"] or section["plots"])],
         about=tables["about"].rows(),
     )
     write_text(path, text)

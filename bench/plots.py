@@ -49,7 +49,7 @@ def bars(tables: dict[str, pl.DataFrame]) -> str:
 
 
 def cohorts(tables: dict[str, pl.DataFrame], by: str, metric: str) -> str:
-    """Bars by cohort, a colour a model, with intervals over users."""
+    """Bars by cohort, a colour a model, with 95% intervals over users."""
     rows = tables["cohorts"].filter(pl.col("by") == by, pl.col("metric") == metric)
     plot = figure(yaxis_title=f"{metric.replace('hit', 'Hit')}, %", barmode="group")
     for name in (n for n in COHORT_BARS if n in rows["experiment"]):

@@ -113,7 +113,7 @@ def test_an_output_that_cannot_be_written_is_refused(run, refused, artifacts: Pa
 def test_stages_name_the_command_that_must_come_before(run, refused, tmp_path: Path) -> None:
     refused(run("train", "mf", f"--artifacts={tmp_path}"), "run `python -m train.data")
     refused(run("export", f"--artifacts={tmp_path}"), "run `python -m train mf")
-    refused(run("train", "mff"), "expected one of mf, bert, hybrid; found 'mff'")
+    refused(run("train", "mff"), "expected one of mf, bert, hybrid, knn")
     refused(run("export", "mff"), "no model is called 'mff'")
     refused(run("infer.compare", f"--artifacts={tmp_path}"), "run `python -m infer.batch")
 

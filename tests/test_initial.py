@@ -63,9 +63,7 @@ def test_ials_users_score_the_items_of_their_group(groups: Data) -> None:
 def test_features_give_items_without_ratings_a_place(groups: Data, tmp_path: Path) -> None:
     # Item 13 has never been rated; it shares its genre with the first group.
     genres = ["War"] * 6 + ["Comedy"] * 6 + ["War"]
-    pl.DataFrame({"item": range(1, 14), "title": [""] * 13, "genres": genres}).write_parquet(
-        tmp_path / "items.parquet"
-    )
+    pl.DataFrame({"item": range(1, 14), "title": [""] * 13, "genres": genres}).write_parquet(tmp_path / "items.parquet")
     described = replace(groups, item_ids=list(range(1, 14)), folder=tmp_path)
     users, items = ials(described, 2, 10, 10.0, 0.1, 0, content=1.0)
     assert len(users) == 41 and items.shape == (14, 2)
