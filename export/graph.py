@@ -33,7 +33,8 @@ def export_graph(model: nn.Module, items: int) -> onnx.ModelProto:
     examples = tuple(
         torch.ones((2,) if name == USER_INPUT else (2, model.window), dtype=torch.int64) for name in model.input_names
     )
-    batch = torch.export.Dim("batch")
+    batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=max(2, model.window))
+    axes = {0: batch, 1: length} if getattr(model, "any_length", False) else {0: batch}
     quiet = logging.getLogger("torch.onnx")
     level, _ = quiet.level, quiet.setLevel(logging.ERROR)
     try:
@@ -46,7 +47,7 @@ def export_graph(model: nn.Module, items: int) -> onnx.ModelProto:
                 external_data=False,
                 input_names=list(model.input_names),
                 output_names=[ALL_SCORES],
-                dynamic_shapes=tuple({0: batch} for _ in examples),
+                dynamic_shapes=tuple(axes for _ in examples),
                 verbose=False,
             )
     finally:

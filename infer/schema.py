@@ -24,6 +24,8 @@ TEST_HISTORY = "test-history"
 
 # In the file metadata of interactions.parquet: which data set, and how items were held out.
 DATASET_KEY, PROTOCOL_KEY = "dataset", "protocol"
+# ... and that the rows are ordered by (user, timestamp, item), no pair twice (`infer.tables`).
+TIDY_KEY = "tidy"
 
 # Index 0 is padding in every table, window and score vector; items and users count from 1.
 PAD = 0

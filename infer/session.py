@@ -22,6 +22,10 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 USER_INPUT, WINDOW_INPUT, LEVELS_INPUT, SEEN_INPUT, K_INPUT = "user", "window", "levels", "seen", "k"
 ITEMS_OUTPUT, SCORES_OUTPUT = "items", "scores"
 
+# Windows of users with short histories are cut to multiples of this: padding costs time, and every
+# further length costs ONNX Runtime another plan of its memory.
+STEP = 8
+
 
 @dataclass(frozen=True)
 class Model:
@@ -31,6 +35,21 @@ class Model:
     metadata: Metadata
     session: ort.InferenceSession
     inputs: tuple[str, ...]
+
+    @property
+    def any_length(self) -> bool:
+        """Whether the file takes windows that are shorter than `metadata.window`."""
+        return any(i.name == WINDOW_INPUT and not isinstance(i.shape[1], int) for i in self.session.get_inputs())
+
+    def window_lengths(self, histories: Histories) -> np.ndarray:
+        """(users,) how long a window each user needs: a whole step of `STEP`, at most the model's.
+
+        Of the user's own history alone, so that its scores do not depend on who else is scored.
+        """
+        longest = self.metadata.window
+        if not self.any_length:
+            return np.full(len(histories), longest)
+        return np.minimum(longest, np.maximum(1, -(-histories.lengths // STEP)) * STEP)
 
     def covers(self, histories: Histories, user_index: np.ndarray) -> np.ndarray:
         """(users,) bool: whom the model can personalise. Not users without a known item, if it
@@ -48,10 +67,11 @@ class Model:
         Best first, equal scores in ascending item index. Fewer than k columns if the catalogue is
         smaller; entries with a score of at most `schema.DROPPED` are no recommendation.
         """
+        length = int(self.window_lengths(histories).max(initial=1))
         available = {
             USER_INPUT: lambda: user_index.astype(np.int64),
-            WINDOW_INPUT: lambda: windows(histories, self.metadata.window),
-            LEVELS_INPUT: lambda: level_windows(histories, self.metadata.window),
+            WINDOW_INPUT: lambda: windows(histories, length),
+            LEVELS_INPUT: lambda: level_windows(histories, length),
             SEEN_INPUT: lambda: seen(histories),
             K_INPUT: lambda: np.array([k], dtype=np.int64),
         }

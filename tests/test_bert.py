@@ -52,6 +52,23 @@ def test_with_positions_the_order_counts(positions: str) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_last_position_alone_is_the_last_of_all_positions(preset: str, norm: str) -> None:
+    model = made(preset, norm=norm, layers=2)
+    window = windows([3, 6, 1], model.length)
+    torch.testing.assert_close(model.newest_state(window), model.states(window)[:, -1], atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_window_without_its_padding_has_the_same_scores(preset: str) -> None:
+    model = made(preset)
+    window = windows([3, 2, 1], model.window)
+    torch.testing.assert_close(model(window[:, -3:]), model(window), atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("preset", PRESETS)
 def test_scores_do_not_depend_on_the_rest_of_the_batch_and_padding_is_finite(preset: str) -> None:
     model = made(preset)

@@ -94,6 +94,20 @@ def test_a_graph_with_other_weights_is_refused(artifacts: Path) -> None:
         check_parity(model, proto, 24, 40)
 
 
+def test_a_graph_whose_scores_change_with_the_padding_is_refused(artifacts: Path) -> None:
+    class Padded(torch.nn.Module):
+        """Scores by how wide the window is, which no batch at the full width shows."""
+
+        window, any_length, input_names = 8, True, ("window",)
+
+        def forward(self, window: torch.Tensor) -> torch.Tensor:
+            return torch.ones(window.shape[0], 25) * window.shape[1]
+
+    model = Padded()
+    with pytest.raises(InputError, match=r"differs from PyTorch by 4\.00e\+00"):
+        check_parity(model, export_graph(model, 24), 24, 40)
+
+
 def test_a_graph_that_recommends_seen_items_is_refused(artifacts: Path) -> None:
     _, model = trained(artifacts, "mf")
     proto = export_graph(model, 24)

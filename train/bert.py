@@ -37,6 +37,7 @@ class MiniBERT4Rec(nn.Module):
     """
 
     closed_form = False
+    any_length = True  # `forward` takes windows that are shorter, too
 
     def __init__(self, items: int, config: BertConfig, counts: np.ndarray | None = None, levels: int = 0) -> None:
         super().__init__()
@@ -84,20 +85,36 @@ class MiniBERT4Rec(nn.Module):
         """How many recent items `forward` takes."""
         return self.length - self.config.append_mask
 
-    def states(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
-        """(batch, length) item indexes and rating levels to (batch, length, dim)."""
-        hidden = self.items(window)
+    def embedded(self, window: Tensor, levels: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What the encoder reads: (batch, length, dim) vectors, and what is added to the attention to
+        padding (batch, length) and, reading only backwards, to what comes later (length, length).
+
+        A length below the window leaves out the oldest positions.
+        """
+        hidden, length = self.items(window), window.shape[1]
         if self.config.positions != "none":
-            hidden = hidden + self.positions
+            hidden = hidden + self.positions[self.length - length :]
         if self.rated:
             hidden = hidden + self.levels(levels)
-        length = window.shape[1]
-        padding = (window == PAD) * BLOCKED  # (batch, length)
+        padding = (window == PAD) * BLOCKED
         future = None
         if self.config.masking == "causal":
             future = torch.full((length, length), BLOCKED, device=window.device).triu(1)
+        return self.input_dropout(hidden), padding, future
+
+    def states(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
+        """(batch, length) item indexes and rating levels to (batch, length, dim)."""
+        hidden, padding, future = self.embedded(window, levels)
         # Said outright, or the encoder would compare the mask's values, which no exporter can trace.
-        return self.encoder(self.input_dropout(hidden), mask=future, src_key_padding_mask=padding, is_causal=False)
+        return self.encoder(hidden, mask=future, src_key_padding_mask=padding, is_causal=False)
+
+    def newest_state(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
+        """(batch, dim): `states` at the last position, without computing the others in the last layer."""
+        hidden, padding, future = self.embedded(window, levels)
+        for layer in self.encoder.layers[:-1]:
+            hidden = layer(hidden, src_mask=future, src_key_padding_mask=padding, is_causal=False)
+        newest = newest_of(self.encoder.layers[-1], hidden, padding)
+        return newest if self.encoder.norm is None else self.encoder.norm(newest)
 
     @property
     def output(self) -> tuple[Tensor, Tensor | None]:
@@ -124,7 +141,7 @@ class MiniBERT4Rec(nn.Module):
         if self.config.append_mask:
             window = nn.functional.pad(window, (0, 1), value=self.mask)
             levels = None if levels is None else nn.functional.pad(levels, (0, 1), value=PAD)
-        return self.score(self.states(window, levels)[:, -1])
+        return self.score(self.newest_state(window, levels))
 
     def loss(self, batch: SequenceBatch) -> Tensor:
         """Mean loss of the hidden (or next) items, each times its weight."""
@@ -174,6 +191,22 @@ class MiniBERT4Rec(nn.Module):
         part = data.histories.take(rows.numpy())
         found = (windows(part, self.window), level_windows(part, self.window))
         return tuple(torch.from_numpy(values) for values in found[: len(self.input_names)])
+
+
+def newest_of(layer: nn.TransformerEncoderLayer, hidden: Tensor, padding: Tensor) -> Tensor:
+    """(batch, length, dim) to (batch, dim): the layer's output at the last position alone.
+
+    The last position reads every other, so keys and values are of all, the query of one. padding:
+    (batch, length), added to the attention.
+    """
+    newest = hidden[:, -1:]
+    read = layer.norm1(hidden) if layer.norm_first else hidden
+    attended = layer.self_attn(read[:, -1:], read, read, key_padding_mask=padding, need_weights=False)[0]
+    newest = newest + layer.dropout1(attended)
+    newest = newest if layer.norm_first else layer.norm1(newest)
+    inner = layer.activation(layer.linear1(layer.norm2(newest) if layer.norm_first else newest))
+    newest = newest + layer.dropout2(layer.linear2(layer.dropout(inner)))
+    return (newest if layer.norm_first else layer.norm2(newest)).squeeze(1)
 
 
 def sinusoidal(length: int, dim: int) -> Tensor:
