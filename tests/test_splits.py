@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from infer.errors import InputError
 from infer.schema import PROTOCOL_KEY
 from infer.sequences import before
-from infer.tables import tidy
+from infer.tidy import tidy
 from train import data
 from train.splits import by_time, leave_one_out, shuffle_ties
 

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from infer.errors import InputError
-from infer.tables import Columns, read_interactions, read_items, read_table, tidy
+from infer.tables import Columns, read_interactions, read_items, read_table
+from infer.tidy import tidy
 
 ROWS = [(1, 10, 100, 4.0), (1, 11, 101, 3.5), (2, 10, 99, 5.0)]
 NAMES = ["user", "item", "timestamp", "rating"]

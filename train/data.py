@@ -37,7 +37,8 @@ from infer.schema import (
     TRAIN,
     USER,
 )
-from infer.tables import Columns, Tidy, items_table, read_interactions, read_items, read_table, tidy
+from infer.tables import Columns, read_interactions, read_items, read_table
+from infer.tidy import Tidy, items_table, tidy
 from train import sources, splits
 
 ML_100K_GENRES = [
