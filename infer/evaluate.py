@@ -25,7 +25,7 @@ from infer.errors import InputError
 from infer.files import replacing, write_text
 from infer.metrics import summarise
 from infer.protocols import PROTOCOLS, rank_among, sample_negatives
-from infer.report import provenance
+from infer.report import provenance, totals
 from infer.schema import DROPPED, ITEM, RANK, USER, vocabulary
 from infer.session import Model
 from infer.tables import read_table
@@ -54,7 +54,7 @@ def evaluate(task: Task, negatives: dict[str, np.ndarray]) -> pl.DataFrame:
     rows, targets = _rows(task)
     found = {name: np.zeros(len(rows), dtype=np.int64) for name in (RANK, *(f"{RANK}_{p}" for p in negatives))}
     covered = task.model.covers(task.histories, task.user_index)[rows]
-    size = max(1, BUDGET // (len(task.counts) + 1))
+    size = max(1, BUDGET // (task.job.items.height + 1))
     for start in tqdm(range(0, len(rows), size), desc=task.model.path.name, unit=" batches", disable=None):
         part = slice(start, start + size)
         scores = _all_scores(task, rows[part], covered[part])
@@ -143,7 +143,7 @@ def describe(task: Task, config: EvaluateConfig, ranks: pl.DataFrame, sizes: dic
     """Everything measured, as plain JSON values. sizes: protocol -> negatives of each user."""
     columns = {"full": RANK, **{protocol: f"{RANK}_{protocol}" for protocol in sizes}}
     protocols = {name: _metrics(ranks.select(pl.col(column).alias(RANK))) for name, column in columns.items()}
-    return provenance(task, config) | {
+    return provenance(task.job, config, totals(task)) | {
         "protocols": protocols,
         "negatives": sizes,
         "cohorts": cohort_metrics(ranks).to_dicts(),
@@ -196,12 +196,12 @@ def _all_scores(task: Task, rows: np.ndarray, covered: np.ndarray) -> np.ndarray
     """(users, items + 1) every score, seen items and padding at `DROPPED`."""
     model: Model = task.model
     part = task.histories.take(rows)
-    items, scores = model.top(part, task.user_index[rows], len(task.counts) + 1)
+    items, scores = model.top(part, task.user_index[rows], task.job.items.height + 1)
     broken = ~np.isfinite(scores).all(1) & covered
     if broken.any():
         user = part.users[int(np.argmax(broken))]
         raise InputError(f"{model.path} gives user {user} a score that is not a finite number")
-    dense = np.full((len(rows), len(task.counts) + 1), DROPPED, dtype=np.float32)
+    dense = np.full((len(rows), task.job.items.height + 1), DROPPED, dtype=np.float32)
     np.put_along_axis(dense, items, scores, axis=1)
     return dense
 

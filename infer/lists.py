@@ -12,62 +12,92 @@ from tqdm import tqdm
 
 from infer import references
 from infer.errors import InputError
-from infer.schema import DROPPED, ITEM, PAD, RANK, SCORE, vocabulary
-from infer.sequences import Histories
+from infer.schema import DROPPED, ITEM, PAD, RANK, SCORE
+from infer.session import Model
+from infer.stages import Stages
 from infer.task import Task
 
+# One batch at most: scores (users times items), and seen items with their padding.
+LARGEST_SCORES, LARGEST_SEEN = 2**26, 2**24
 
-def model_lists(task: Task, k: int, batch_size: int) -> pl.DataFrame:
+
+def model_lists(
+    task: Task, k: int, batch_size: int, stages: Stages | None = None, bar: tqdm | None = None
+) -> pl.DataFrame:
     """The model's lists: (user, rank, item, score), best first, without seen items or padding.
 
+    stages: where the seconds of windows and model are counted.  bar: a progress bar of users.
     Raises InputError naming the user if a score is not a number.
     """
-    covered = task.model.covers(task.histories, task.user_index)
-    found_items, found_scores, found_rows = [], [], []
-    for rows, part in _batches(task, batch_size):
-        items, scores = task.model.top(part, task.user_index[rows], k)
+    stages = stages or Stages()
+    covered = task.covered
+    found_items, found_scores, found_rows = [np.zeros(0, np.int32)], [np.zeros(0, np.float32)], [np.zeros(0, np.int64)]
+    for rows in batches(task.model, task.histories.lengths, batch_size):
+        with stages("windows"):
+            feeds = task.model.feeds(task.histories.take(rows), task.user_index[rows], k)
+        with stages("model"):
+            items, scores = task.model.run(feeds)
         broken = ~np.isfinite(scores) & covered[rows, None]
         if broken.any():
-            user = part.users[int(np.argwhere(broken)[0, 0])]
+            user = task.histories.users[int(rows[np.argwhere(broken)[0, 0]])]
             raise InputError(f"{task.model.path} gives user {user} a score that is not a finite number")
         row, column = np.nonzero((scores > DROPPED) & covered[rows, None])
         found_items.append(items[row, column].astype(np.int32))
         found_scores.append(scores[row, column].astype(np.float32))
-        found_rows.append((rows.start + row).astype(np.int32))
-    table = _lists(task, np.concatenate(found_rows), np.concatenate(found_items))
-    return table.with_columns(pl.Series(SCORE, np.concatenate(found_scores)))
+        found_rows.append(rows[row])
+        if bar is not None:
+            bar.update(len(rows))
+    rows = np.concatenate(found_rows)
+    order = np.argsort(rows, kind="stable")
+    table = _lists(task, rows[order], np.concatenate(found_items)[order])
+    return table.with_columns(pl.Series(SCORE, np.concatenate(found_scores)[order]))
 
 
-def reference_lists(task: Task, k: int, batch_size: int, seed: int) -> dict[str, pl.DataFrame]:
-    """Random and popular lists for the same users: name -> (user, rank, item)."""
-    items = len(task.model.metadata.item_ids)
-    order = references.popularity_order(task.counts)
-    found: dict[str, list[np.ndarray]] = {"random": [], "popularity": []}
-    for start in range(0, len(task.histories), batch_size):
-        part = task.histories.rows(start, min(start + batch_size, len(task.histories)))
-        found["random"].append(references.random(part, items, start, k, seed))
-        found["popularity"].append(references.popular(part, order, k))
+def batches(model: Model, lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """Rows of users to score together: windows of one length, histories of similar length.
+
+    lengths: (users,) of the histories.  A batch is cut short of `batch_size` where its scores or its
+    seen items would exceed `LARGEST_SCORES` or `LARGEST_SEEN`.
+    """
+    windows = model.window_lengths(lengths)
+    order = np.lexsort((lengths, windows))
+    most = max(1, min(batch_size, LARGEST_SCORES // (len(model.metadata.item_ids) + 1)))
+    start = 0
+    while start < len(order):
+        stop = min(start + most, len(order))
+        stop = int(np.searchsorted(windows[order[start:stop]], windows[order[start]], side="right")) + start
+        while stop - start > 1 and (stop - start) * lengths[order[stop - 1]] > LARGEST_SEEN:
+            stop = start + (stop - start) // 2
+        yield order[start:stop]
+        start = stop
+
+
+def reference_lists(task: Task, counts: np.ndarray, k: int, seed: int, first_row: int = 0) -> dict[str, pl.DataFrame]:
+    """Random and popular lists for the same users: name -> (user, rank, item).
+
+    counts: (items,) how many histories of the whole table hold each item.  first_row: how many
+    users of the table come before these, so that parts of a table get the same lists as the whole.
+    """
+    items = task.job.items.height
+    order = references.popularity_order(counts)
+    lists = {name: np.full((len(task.histories), min(k, items)), PAD) for name in ("random", "popularity")}
+    for rows in batches(task.model, task.histories.lengths, 256):
+        part = task.histories.take(rows)
+        for name, found in (
+            ("random", references.random(part, items, first_row + rows, k, seed)),
+            ("popularity", references.popular(part, order, k)),
+        ):
+            lists[name][rows, : found.shape[1]] = found
     tables = {}
-    for name, parts in found.items():
-        lists = np.concatenate(parts)
-        row, column = np.nonzero(lists != PAD)
-        tables[name] = _lists(task, row.astype(np.int32), lists[row, column].astype(np.int32))
+    for name, found in lists.items():
+        row, column = np.nonzero(found != PAD)
+        tables[name] = _lists(task, row, found[row, column].astype(np.int32))
     return tables
-
-
-def _batches(task: Task, batch_size: int) -> Iterator[tuple[slice, Histories]]:
-    """Consecutive users with a progress bar: which rows, and their histories."""
-    users = len(task.histories)
-    with tqdm(total=users, unit=" users", desc=task.model.path.name, disable=None) as bar:
-        for start in range(0, users, batch_size):
-            stop = min(start + batch_size, users)
-            yield slice(start, stop), task.histories.rows(start, stop)
-            bar.update(stop - start)
 
 
 def _lists(task: Task, row: np.ndarray, item: np.ndarray) -> pl.DataFrame:
     """Flat (row of the user, item index), ordered by user and rank, to (user, rank, item)."""
-    ids = vocabulary(task.model.metadata.item_ids, ITEM)[ITEM]
+    ids = task.job.items[ITEM]
     change = np.concatenate([[True], row[1:] != row[:-1]]) if len(row) else np.zeros(0, dtype=bool)
     first = np.maximum.accumulate(np.where(change, np.arange(len(row)), 0))
     rank = np.arange(len(row)) - first + 1

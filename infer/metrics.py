@@ -67,19 +67,24 @@ def list_metrics(top: pl.DataFrame, popularity: pl.DataFrame, users: int, k: int
     averaged over users, with a normal interval.
     """
     first = top.filter(pl.col(RANK) <= k)
-    coverage = first[ITEM].n_unique() / popularity.height
+    return list_rows(first[ITEM].n_unique() / popularity.height, novelty(first, popularity, users), k)
+
+
+def novelty(top: pl.DataFrame, popularity: pl.DataFrame, users: int) -> np.ndarray:
+    """(listed users,) mean self-information in bits of each user's list; arguments as `list_metrics`."""
     information = -((pl.col("count") + 1) / (users + 1)).log(2)
-    novelty = first.join(popularity, on=ITEM).group_by(USER).agg(information.mean().alias("bits"))["bits"].to_numpy()
-    mean = float(novelty.mean()) if len(novelty) else 0.0
-    error = Z * float(novelty.std(ddof=1)) / len(novelty) ** 0.5 if len(novelty) > 1 else None
+    bits = top.join(popularity, on=ITEM).group_by(USER, maintain_order=True).agg(information.mean().alias("bits"))
+    return bits["bits"].to_numpy()
+
+
+def list_rows(coverage: float, bits: np.ndarray, k: int) -> pl.DataFrame:
+    """Coverage and the mean of `novelty` with its interval, in the columns of `summarise`."""
+    mean = float(bits.mean()) if len(bits) else 0.0
+    error = Z * float(bits.std(ddof=1)) / len(bits) ** 0.5 if len(bits) > 1 else None
+    low, high = (None, None) if error is None else (mean - error, mean + error)
     rows = [
         {"metric": f"coverage@{k}", "value": coverage, "low": None, "high": None},
-        {
-            "metric": f"novelty@{k}",
-            "value": mean,
-            "low": None if error is None else mean - error,
-            "high": None if error is None else mean + error,
-        },
+        {"metric": f"novelty@{k}", "value": mean, "low": low, "high": high},
     ]
     return pl.DataFrame(rows, schema={"metric": pl.String, "value": float, "low": float, "high": float})
 

@@ -23,14 +23,14 @@ def popular(histories: Histories, order: np.ndarray, k: int) -> np.ndarray:
     return _first_unseen(np.broadcast_to(order[:width], (len(histories), width)), histories, len(order), k)
 
 
-def random(histories: Histories, items: int, first_row: int, k: int, seed: int) -> np.ndarray:
+def random(histories: Histories, items: int, rows: np.ndarray, k: int, seed: int) -> np.ndarray:
     """(users, k) random unseen items, PAD where there are fewer.
 
-    Each user reads one seeded shuffle of the catalogue from an own seeded start, so a list depends
-    on the seed and on the user's row (first_row + position), not on the batch it is computed in.
+    rows: (users,) each user's place in the whole table. Each user reads one seeded shuffle of the
+    catalogue from an own seeded start, so a list depends on the seed and on the row, not on the
+    batch it is computed in.
     """
     shuffle = np.random.default_rng(seed).permutation(items) + 1
-    rows = np.arange(first_row, first_row + len(histories), dtype=np.uint64)
     start = np.array([np.random.default_rng([seed, int(row)]).integers(items) for row in rows], dtype=np.int64)
     columns = np.arange(_width(histories, items, k))
     return _first_unseen(shuffle[(start[:, None] + columns) % items], histories, items, k)

@@ -35,21 +35,23 @@ class Model:
     metadata: Metadata
     session: ort.InferenceSession
     inputs: tuple[str, ...]
+    device: str
 
     @property
     def any_length(self) -> bool:
         """Whether the file takes windows that are shorter than `metadata.window`."""
         return any(i.name == WINDOW_INPUT and not isinstance(i.shape[1], int) for i in self.session.get_inputs())
 
-    def window_lengths(self, histories: Histories) -> np.ndarray:
+    def window_lengths(self, lengths: np.ndarray) -> np.ndarray:
         """(users,) how long a window each user needs: a whole step of `STEP`, at most the model's.
 
-        Of the user's own history alone, so that its scores do not depend on who else is scored.
+        lengths: (users,) of the histories. It follows from the user's own history alone, so that
+        scores do not depend on who else is scored.
         """
         longest = self.metadata.window
         if not self.any_length:
-            return np.full(len(histories), longest)
-        return np.minimum(longest, np.maximum(1, -(-histories.lengths // STEP)) * STEP)
+            return np.full(len(lengths), longest)
+        return np.minimum(longest, np.maximum(1, -(-lengths // STEP)) * STEP)
 
     def covers(self, histories: Histories, user_index: np.ndarray) -> np.ndarray:
         """(users,) bool: whom the model can personalise. Not users without a known item, if it
@@ -67,7 +69,11 @@ class Model:
         Best first, equal scores in ascending item index. Fewer than k columns if the catalogue is
         smaller; entries with a score of at most `schema.DROPPED` are no recommendation.
         """
-        length = int(self.window_lengths(histories).max(initial=1))
+        return self.run(self.feeds(histories, user_index, k))
+
+    def feeds(self, histories: Histories, user_index: np.ndarray, k: int) -> dict[str, np.ndarray]:
+        """What the file's inputs take for these users, by name."""
+        length = int(self.window_lengths(histories.lengths).max(initial=1))
         available = {
             USER_INPUT: lambda: user_index.astype(np.int64),
             WINDOW_INPUT: lambda: windows(histories, length),
@@ -75,8 +81,17 @@ class Model:
             SEEN_INPUT: lambda: seen(histories),
             K_INPUT: lambda: np.array([k], dtype=np.int64),
         }
-        feeds = {name: available[name]() for name in self.inputs}
-        items, scores = self.session.run([ITEMS_OUTPUT, SCORES_OUTPUT], feeds)
+        return {name: available[name]() for name in self.inputs}
+
+    def run(self, feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Items and scores as `top` gives them; on a GPU nothing but the top k leaves it."""
+        binding = self.session.io_binding()
+        for name, values in feeds.items():
+            binding.bind_cpu_input(name, values)
+        for name in (ITEMS_OUTPUT, SCORES_OUTPUT):
+            binding.bind_output(name, self.device)
+        self.session.run_with_iobinding(binding)
+        items, scores = binding.copy_outputs_to_cpu()
         # TopK leaves equal scores in an order of the device's choosing.
         order = np.lexsort((items, -scores), axis=-1)
         return np.take_along_axis(items, order, 1), np.take_along_axis(scores, order, 1)
@@ -121,7 +136,11 @@ def open_model(path: str | Path, device: str = "cpu", threads: int = 0) -> Model
     if used != provider:
         raise InputError(f"--device {device}: {provider} could not start, {used} would run instead")
     model = Model(
-        path, Metadata.from_properties(properties, str(path)), session, tuple(i.name for i in session.get_inputs())
+        path,
+        Metadata.from_properties(properties, str(path)),
+        session,
+        tuple(i.name for i in session.get_inputs()),
+        device,
     )
     _check_signature(model)
     return model

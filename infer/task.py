@@ -1,7 +1,8 @@
-"""What is to be scored: one model, and histories cut at the held-out items.
+"""What is to be scored: one model and a table (`Job`), and histories cut at the held-out items (`Task`).
 
-In: a model file and a table of interactions. Out: a `Task`, whose `targets` are the held-out items
-if the table carries the leave-one-out split and None if it does not.
+In: a model file and a table of interactions. Out: a `Task` of all users, or a `Job` that makes one
+of any part of the table. Its `targets` are the held-out items if the table carries the
+leave-one-out split and None if it does not.
 """
 
 from dataclasses import MISSING, dataclass, replace
@@ -17,7 +18,7 @@ from infer.files import sha256
 from infer.schema import ITEM, PAD, PROTOCOL_KEY, SPLIT, TEST, USER, vocabulary
 from infer.sequences import Histories, before, build_histories
 from infer.session import Model, open_model
-from infer.tables import PARQUET, Columns, read_interactions
+from infer.tables import PARQUET, Columns, collect_names, read_interactions, scan_interactions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,33 +37,80 @@ class ScoringConfig:
 
 
 @dataclass(frozen=True)
-class Task:
-    """One model and the histories it is to score.
+class Job:
+    """An open model and the table it is to score.
 
-    targets: (user, item) held-out items, None without a split.  user_index: (users,) the model's
-    own index of each user, PAD if it has none.  counts: (items,) how many histories of the whole
-    table hold each item; population: how many histories that are, also after `select_users`.
-    table, checksum: the file and its SHA-256.  protocol: how the table says its items were held out.
+    checksum: SHA-256 of the table.  split: which held-out items histories end before; None if whole
+    histories are used.  protocol: how the table says its items were held out.
     """
 
     model: Model
+    table: Path
+    columns: Columns
+    checksum: str
+    split: str | None
+    protocol: str
+    items: pl.DataFrame
+
+    def task(self, interactions: pl.DataFrame, in_order: bool = False) -> "Task":
+        """Histories of tidy rows, cut at the held-out items; in_order: whether they are by user and time."""
+        targets = None
+        if self.split is not None:
+            interactions, targets = before(interactions, self.split)
+        levels = self.model.metadata.rating_levels
+        histories = build_histories(interactions, self.items, rating_levels=levels, in_order=in_order)
+        return Task(self, histories, _user_index(self.model, histories.users), targets)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Histories that one model is to score, of all users or of some.
+
+    targets: (user, item) held-out items, None without a split.  user_index: (users,) the model's
+    own index of each user, PAD if it has none.
+    """
+
+    job: Job
     histories: Histories
     user_index: np.ndarray
     targets: pl.DataFrame | None
-    counts: np.ndarray
-    population: int
-    table: Path
-    checksum: str
-    protocol: str
+
+    @property
+    def model(self) -> Model:
+        """The open model."""
+        return self.job.model
+
+    @property
+    def table(self) -> Path:
+        """The file that the histories come from."""
+        return self.job.table
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(items,) how many of the histories hold each item."""
+        return np.bincount(self.histories.items, minlength=self.job.items.height + 1)[1:]
+
+    @property
+    def covered(self) -> np.ndarray:
+        """(users,) bool: whom the model can personalise."""
+        return self.model.covers(self.histories, self.user_index)
 
     @property
     def omitted(self) -> int:
         """How many of the users the model cannot personalise."""
-        return int((~self.model.covers(self.histories, self.user_index)).sum())
+        return int((~self.covered).sum())
+
+    def take(self, rows: np.ndarray) -> "Task":
+        """The histories in these rows, in this order, and the targets of their users."""
+        histories = self.histories.take(rows)
+        targets = self.targets
+        if targets is not None:
+            targets = targets.filter(pl.col(USER).is_in(histories.users.implode()))
+        return replace(self, histories=histories, user_index=self.user_index[rows], targets=targets)
 
 
-def prepare(config: ScoringConfig, measure: bool) -> Task:
-    """Open the model, read the interactions and cut them at the held-out items.
+def open_job(config: ScoringConfig, measure: bool) -> Job:
+    """Open the model and find the table; measure: whether to hold items out if the table does.
 
     Raises InputError if a file cannot be used, if ids have another type than the model's, or if the
     table that the model names is no longer the one it was trained on.
@@ -73,49 +121,62 @@ def prepare(config: ScoringConfig, measure: bool) -> Task:
     if config.interactions is None and not table.is_file():
         raise InputError(f"{table}, which {model.path.name} was trained on, is not there; give --interactions FILE")
     columns = Columns(config.user_column, config.item_column, config.timestamp_column, config.rating_column)
-    interactions = read_interactions(table, columns).interactions
+    found = scan_interactions(table, columns)
     checksum = sha256(table)
     if checksum != metadata.dataset_checksum and config.interactions is None:
         raise InputError(
             f"{table} is not the table {model.path.name} was trained on ({metadata.dataset}): train and "
             "export again, or pass it as --interactions to score it all the same"
         )
-    items = vocabulary(metadata.item_ids, ITEM)
-    if interactions.schema[ITEM] != items.schema[ITEM]:
-        raise InputError(
-            f"{table} has {_kind(interactions, ITEM)} as item ids; {model.path.name} knows {_kind(items, ITEM)}"
-        )
-    targets = None
-    if measure and SPLIT in interactions.columns:
-        interactions, targets = before(interactions, config.split)
-        if targets.is_empty():
-            raise InputError(f"{table} has no {config.split} items to measure; use --no-metrics")
-    histories = build_histories(interactions, items, rating_levels=metadata.rating_levels)
-    counts = np.bincount(histories.items, minlength=items.height + 1)[1:]
-    index = _user_index(model, histories.users)
-    return Task(model, histories, index, targets, counts, len(histories), table, checksum, _protocol(table))
+    split = config.split if measure and SPLIT in collect_names(found, table) else None
+    return Job(model, table, columns, checksum, split, _protocol(table), vocabulary(metadata.item_ids, ITEM))
 
 
-def select_users(task: Task, wanted: str | None, name: str = "--users") -> Task:
-    """Keep the users in `wanted` (ids separated by commas, or a file with one id a line).
+def prepare(config: ScoringConfig, measure: bool) -> Task:
+    """Everything in memory: open the model, read the interactions, cut them at the held-out items.
+
+    Raises InputError as `open_job` does, and if there is nothing to measure.
+    """
+    job = open_job(config, measure)
+    interactions = read_interactions(job.table, job.columns).interactions
+    check_ids(job, interactions.schema)
+    task = job.task(interactions, in_order=True)
+    if task.targets is not None and task.targets.is_empty():
+        raise InputError(f"{job.table} has no {job.split} items to measure; use --no-metrics")
+    return task
+
+
+def check_ids(job: Job, schema: pl.Schema) -> None:
+    """Raises InputError if the table's items are of another type than the model's."""
+    if schema[ITEM] != job.items.schema[ITEM]:
+        found, known = _kind(schema[ITEM]), _kind(job.items.schema[ITEM])
+        raise InputError(f"{job.table} has {found} as item ids; {job.model.path.name} knows {known}")
+
+
+def wanted_users(wanted: str) -> list[str]:
+    """Ids as texts: separated by commas, or a file with one id a line."""
+    path = Path(wanted)
+    texts = path.read_text().split("\n") if path.is_file() else wanted.split(",")
+    return list(dict.fromkeys(text.strip() for text in texts if text.strip()))
+
+
+def select_users(task: Task, wanted: str, name: str = "--users") -> Task:
+    """Keep the users in `wanted` (see `wanted_users`).
 
     Raises InputError, which names the option `name`, if the table lacks one of them.
     """
-    if wanted is None:
-        return task
-    path = Path(wanted)
-    texts = path.read_text().split("\n") if path.is_file() else wanted.split(",")
-    texts = [text.strip() for text in texts if text.strip()]
-    known = task.histories.users
-    rows = pl.DataFrame({USER: known.cast(pl.String)}).with_row_index("row")
-    chosen = rows.filter(pl.col(USER).is_in(list(dict.fromkeys(texts))))
-    strange = [text for text in dict.fromkeys(texts) if text not in set(chosen[USER])]
-    if strange or not texts:
-        raise InputError(f"{name}: {task.table} has no user '{strange[0] if strange else wanted}'")
-    keep = chosen["row"].to_numpy()
-    picked = task.histories.take(keep)
-    targets = None if task.targets is None else task.targets.filter(pl.col(USER).is_in(picked.users.implode()))
-    return replace(task, histories=picked, user_index=task.user_index[keep], targets=targets)
+    texts = wanted_users(wanted)
+    known = task.histories.users.cast(pl.String)
+    check_users(known, texts, f"{name}: {task.table} has no user '{{}}'")
+    return task.take(known.is_in(texts).arg_true().to_numpy())
+
+
+def check_users(known: pl.Series, texts: list[str], message: str) -> None:
+    """Raises InputError with the first of `texts` that is not `known` put into `message`."""
+    have = set(known)
+    strange = next((text for text in texts if text not in have), None if texts else "")
+    if strange is not None:
+        raise InputError(message.format(strange))
 
 
 def _user_index(model: Model, users: pl.Series) -> np.ndarray:
@@ -134,5 +195,5 @@ def _protocol(table: Path) -> str:
     return pl.read_parquet_metadata(table).get(PROTOCOL_KEY, "as the table's column split says")
 
 
-def _kind(table: pl.DataFrame, column: str) -> str:
-    return "texts" if table.schema[column] == pl.String else "whole numbers"
+def _kind(dtype: pl.DataType) -> str:
+    return "texts" if dtype == pl.String else "whole numbers"

@@ -106,7 +106,7 @@ def test_negatives_that_do_not_fit_are_refused(folder: Path, run, refused, tmp_p
         "text.parquet": (whole.cast({"user": pl.String}), "other ids than"),
         "column.parquet": (whole.rename({"item": "film"}), "holds no negatives"),
     }
-    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    before = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
     for name, (content, message) in damaged.items():
         content.write_parquet(tmp_path / name)
         words = (f"--model={folder / 'hybrid.onnx'}", f"--negatives-file={tmp_path / name}")
@@ -115,7 +115,7 @@ def test_negatives_that_do_not_fit_are_refused(folder: Path, run, refused, tmp_p
     table.drop("split").write_parquet(tmp_path / "plain.parquet")
     words = (f"--model={folder / 'hybrid.onnx'}", f"--interactions={tmp_path / 'plain.parquet'}")
     refused(run("infer.evaluate", *words), "carries no held-out items")
-    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    assert {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()} == before
 
 
 def test_evaluating_again_gives_the_same_bytes_and_another_seed_others(folder: Path, run) -> None:

@@ -120,7 +120,7 @@ def test_references_rank_as_their_lists_do(made) -> None:
     scratch = next(e for e in EXPERIMENTS if e.name == "scratch")
     cell = Cell(scratch, "leave-one-out", 0, made[1] / "cells/leave-one-out/seed0", 1, 3)
     task = prepare(ScoringConfig(model=cell.file("onnx")), measure=True)
-    for name, lists in reference_lists(task, 24, batch_size=7, seed=0).items():
+    for name, lists in reference_lists(task, task.counts, 24, seed=0).items():
         ranks = reference_ranks(cell)[name].select("user", "item", "rank")
         found = ranks.join(lists.select("user", "item", "rank"), on=["user", "item"], suffix="_listed")
         assert found.height == ranks.height > 30 and (found["rank"] == found["rank_listed"]).all(), name

@@ -32,6 +32,7 @@ from infer.schema import (
     RATING,
     SPLIT,
     TEST,
+    TIDY_KEY,
     TIMESTAMP,
     TITLE,
     TRAIN,
@@ -141,7 +142,7 @@ def main(words: list[str]) -> None:
     users = table[USER].n_unique()
     target = config.artifacts / INTERACTIONS_FILE
     with replacing(target) as part, replacing(config.artifacts / ITEMS_FILE) as items_part:
-        table.write_parquet(part, metadata={DATASET_KEY: name, PROTOCOL_KEY: made.protocol})
+        table.write_parquet(part, metadata={DATASET_KEY: name, PROTOCOL_KEY: made.protocol, TIDY_KEY: "1"})
         items.write_parquet(items_part)
     print(f"{name}: {table.height:,} interactions of {users:,} users with {table[ITEM].n_unique():,} items -> {target}")
     print(

@@ -1,0 +1,183 @@
+"""A table of interactions of any length, read a range of users at a time.
+
+In: a Parquet or text file. Out: a `Source`, whose shards are consecutive users; reading one gives
+the same tidy rows that `infer.tables.read_interactions` gives of the whole. Memory holds a shard.
+
+    source = open_source(Path("ratings.parquet"), Columns(), folder)
+    for shard in source.shards: source.read(shard)
+
+Parquet that is ordered by user is read where it lies. Anything else is first checked, row by row,
+and sorted into temporary files in `folder`, a bounded number of rows at a time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from tqdm import tqdm
+
+from infer.errors import InputError
+from infer.files import replacing
+from infer.schema import ITEM, RATING, TIDY_KEY, TIMESTAMP, USER
+from infer.tables import PARQUET, Columns, collect, reading, scan_interactions
+from infer.task import check_users, wanted_users
+from infer.tidy import checked, tidy, written_plainly
+
+ROWS = 4_000_000  # read at once
+SORTED_ROWS = 8_000_000  # sorted at once
+SHARD_USERS = 8_192
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Consecutive users: their number, and where their rows lie in the ordered table."""
+
+    number: int
+    users: int
+    offset: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """Interactions ordered by user.
+
+    path: the file as given.  rows: lazily, in the shared columns, ordered by user.  ordered: whether
+    also by (timestamp, item) within each user and without repeated pairs.  shards: whose rows follow
+    each other and make up the whole.
+    """
+
+    path: Path
+    rows: pl.LazyFrame
+    ordered: bool
+    shards: list[Shard]
+
+    @property
+    def users(self) -> int:
+        """How many users the table has."""
+        return sum(shard.users for shard in self.shards)
+
+    def read(self, shard: Shard) -> pl.DataFrame:
+        """The shard's rows (user, item, timestamp[, rating][, split]), ordered, no pair twice."""
+        rows = collect(self.rows.slice(shard.offset, shard.rows), self.path)
+        if not self.ordered:
+            return tidy(rows, str(self.path), number_ids=False).interactions
+        if rows.select(USER, ITEM, TIMESTAMP).null_count().sum_horizontal().item():
+            raise InputError(f"{self.path} has rows without a user, item or timestamp")
+        return rows
+
+
+def open_source(path: Path, columns: Columns, folder: Path, shard_users: int = SHARD_USERS) -> Source:
+    """Find out how the table is ordered, sort it into `folder` if need be, and cut it into shards.
+
+    folder: belongs to this very table; files that a stopped run left there are used again.
+    Raises InputError as `read_interactions` does, naming the file and the row.
+    """
+    rows, ordered = scan_interactions(path, columns), False
+    if path.suffix in PARQUET:
+        with reading(path):
+            ordered = TIDY_KEY in pl.read_parquet_metadata(path) and _is_typed(rows.collect_schema())
+    else:
+        rows = _as_parquet(rows, path, folder / "text.parquet")
+    source = Source(path, rows if ordered else _typed(rows, path), ordered, [])
+    shards = _cut(source, shard_users)
+    if shards is None:
+        if ordered:
+            raise InputError(f"{path} says that it is ordered by user, but is not: write it again")
+        source = _sorted(source, folder)
+        shards = _cut(source, shard_users)
+    return replace(source, shards=shards)
+
+
+def select_users(source: Source, wanted: str) -> Source:
+    """The source of some users alone (`task.wanted_users`), in memory.
+
+    Raises InputError if the table lacks one of them.
+    """
+    texts = wanted_users(wanted)
+    rows = collect(source.rows.filter(pl.col(USER).cast(pl.String).is_in(texts)), source.path)
+    check_users(rows[USER].unique().cast(pl.String), texts, f"--users: {source.path} has no user '{{}}'")
+    return from_frame(source.path, rows if source.ordered else tidy(rows, str(source.path), False).interactions)
+
+
+def from_frame(path: Path, table: pl.DataFrame, shard_users: int = SHARD_USERS) -> Source:
+    """A source of rows that are in memory, tidy already."""
+    source = Source(path, table.lazy(), True, [])
+    return replace(source, shards=_cut(source, shard_users))
+
+
+def _is_typed(schema: pl.Schema) -> bool:
+    """Whether the columns have the types that `tidy` gives them."""
+    ids = all(schema[name] in (pl.Int64, pl.String) for name in (USER, ITEM))
+    return ids and schema[TIMESTAMP].is_numeric() and (RATING not in schema or schema[RATING].is_numeric())
+
+
+def _as_parquet(rows: pl.LazyFrame, path: Path, target: Path) -> pl.LazyFrame:
+    """The same rows from a file in which any slice can be read without what comes before it."""
+    if not target.exists():
+        with replacing(target) as part, reading(path):
+            rows.sink_parquet(part)
+    return pl.scan_parquet(target, glob=False)
+
+
+def _typed(rows: pl.LazyFrame, path: Path) -> pl.LazyFrame:
+    """Check every row; ids become Int64 if all are whole numbers written plainly, else String."""
+    plain = {USER: True, ITEM: True}
+    total = 0
+    for part in _parts(rows, path, "checking"):
+        part = checked(part, str(path), total)
+        plain = {name: plain[name] and written_plainly(part[name]) for name in plain}
+        total += part.height
+    if not total:
+        raise InputError(f"{path} has no rows")
+    return rows.with_columns(pl.col(name).cast(pl.Int64 if plain[name] else pl.String) for name in plain)
+
+
+def _sorted(source: Source, folder: Path) -> Source:
+    """The same rows in temporary files, each a range of users, tidy."""
+    counts = collect(source.rows.group_by(USER).agg(pl.len().alias("rows")).sort(USER), source.path)
+    bucket = (counts["rows"].cum_sum() - 1) // SORTED_ROWS
+    ranges = counts.with_columns(bucket.alias("bucket")).group_by("bucket", maintain_order=True)
+    bounds = ranges.agg(pl.col(USER).first().alias("first"), pl.col(USER).last().alias("last"))
+    files = []
+    for number, first, last in tqdm(
+        bounds.iter_rows(), total=bounds.height, desc=f"sorting {source.path.name}", unit=" parts", disable=None
+    ):
+        files.append(folder / f"sorted-{number:05}.parquet")
+        if files[-1].exists():  # from a run that was stopped
+            continue
+        part = collect(source.rows.filter(pl.col(USER).is_between(first, last)), source.path)
+        with replacing(files[-1]) as target:
+            tidy(part, str(source.path), number_ids=False).interactions.write_parquet(target)
+    return Source(source.path, pl.scan_parquet(files, glob=False), True, [])
+
+
+def _cut(source: Source, shard_users: int) -> list[Shard] | None:
+    """Shards of at most `shard_users` users and, but for a single user, `ROWS` rows; None if the
+    table is not ordered by user."""
+    last, begins, total = None, [], 0
+    for part in _parts(source.rows.select(USER), source.path, "reading users"):
+        users = part[USER]
+        if not users.is_sorted() or (last is not None and users[0] < last):
+            return None
+        changed = (users != users.shift()).fill_null(True).to_numpy().copy()
+        changed[0] = last is None or users[0] != last
+        begins.append(np.flatnonzero(changed) + total)
+        last, total = users[-1], total + part.height
+    starts = np.concatenate([*begins, [total]])
+    shards, first = [], 0
+    while first < len(starts) - 1:
+        full = int(np.searchsorted(starts, starts[first] + ROWS, side="right")) - 1
+        stop = max(first + 1, min(full, first + shard_users, len(starts) - 1))
+        shards.append(Shard(len(shards), stop - first, int(starts[first]), int(starts[stop] - starts[first])))
+        first = stop
+    return shards
+
+
+def _parts(rows: pl.LazyFrame, path: Path, what: str) -> Iterator[pl.DataFrame]:
+    """Consecutive slices of at most `ROWS` rows, with a progress bar."""
+    total = collect(rows.select(pl.len()), path).item()
+    for start in tqdm(range(0, total, ROWS), desc=f"{what} of {path.name}", unit=" parts", leave=False, disable=None):
+        yield collect(rows.slice(start, ROWS), path)

@@ -1,0 +1,286 @@
+"""Lists in parts: the same bytes however a run is cut, stopped, shared or continued."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from checkerboard import ROOT
+from markov import write_model
+
+from bench.synthetic import SyntheticConfig, generate
+from infer import batch
+from infer.errors import InputError
+from infer.output import Output
+from infer.schema import TIDY_KEY
+from infer.shards import score_shard
+
+ITEMS = list(range(1, 41))
+USERS = 30
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A model of 40 items, m.onnx, and the interactions of 30 users that it was trained on."""
+    table = generate(SyntheticConfig(users=USERS, items=40, interactions=300)).drop("rating")
+    table.write_parquet(tmp_path / "interactions.parquet", metadata={TIDY_KEY: "1"})
+    scores = np.random.default_rng(0).normal(size=(41, 41))
+    write_model(tmp_path / "m.onnx", ITEMS, scores, tmp_path / "interactions.parquet")
+    return tmp_path
+
+
+def score(folder: Path, *words: str) -> None:
+    batch.main([f"--model={folder / 'm.onnx'}", "--shard-users=4", *words])
+
+
+def parts(folder: Path, name: str = "m") -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((folder / f"{name}.topk.parquet").iterdir())}
+
+
+def lists(folder: Path, name: str = "m") -> pl.DataFrame:
+    return pl.read_parquet(folder / f"{name}.topk.parquet")
+
+
+def test_parts_hold_users_in_order_and_the_manifest_says_which(folder: Path) -> None:
+    score(folder)
+    assert list(parts(folder)) == [f"part-{n:05}.parquet" for n in range(8)]
+    found = lists(folder)
+    assert found["user"].is_sorted() and found["user"].n_unique() == USERS and found.height == USERS * 10
+    manifest = json.loads((folder / "m.topk.json").read_text())
+    assert [part["rows"] for part in manifest["parts"]] == [40] * 7 + [20] and manifest["rows"] == 300
+    assert manifest["plan"]["options"]["k"] == 10 and len(manifest["plan"]["model"]) == 64
+    users = pl.read_parquet(folder / "m.topk.users.parquet")
+    assert users["user"].to_list() == list(range(1, USERS + 1)) and users["history"].n_unique() == USERS
+    assert not (folder / "m.topk.partial").exists()
+
+
+@pytest.mark.parametrize("words", [["--shard-users=1"], ["--shard-users=1000"], ["--batch-size=1"], ["--batch-size=7"]])
+def test_lists_do_not_depend_on_how_the_users_are_cut(folder: Path, words: list[str]) -> None:
+    score(folder)
+    batch.main([f"--model={folder / 'm.onnx'}", *words, f"--output={folder / 'other.topk.parquet'}"])
+    assert lists(folder, "other").equals(lists(folder))
+
+
+# Where a process dies, as (what it calls, at which call): writing users and lists, measuring, and each
+# step of putting the new lists in the place of the earlier ones.
+POINTS = [
+    ("infer.output.Output.write", 1),
+    ("infer.output.Output.write", 4),
+    ("infer.output.Output.write", 8),
+    ("polars.DataFrame.write_parquet", 5),
+    ("polars.DataFrame.write_parquet", 6),
+    ("pathlib.Path.replace", 7),
+    ("infer.output.Output.publish", 1),
+    ("infer.output.write_text", 2),
+    ("pathlib.Path.rename", 1),
+    ("pathlib.Path.rename", 2),
+    ("infer.output.Output.discard", 1),
+]
+KILL = """
+import importlib, os, signal, sys
+from infer import batch
+target, at = sys.argv[1], int(sys.argv[2])
+owner, name = target.rsplit(".", 1)
+try:
+    place = importlib.import_module(owner)
+except ModuleNotFoundError:
+    module, cls = owner.rsplit(".", 1)
+    place = getattr(importlib.import_module(module), cls)
+real, calls = getattr(place, name), [0]
+def dying(*args, **kwargs):
+    calls[0] += 1
+    if calls[0] == at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*args, **kwargs)
+setattr(place, name, dying)
+batch.main(sys.argv[3:])
+"""
+
+
+@pytest.mark.parametrize(("target", "at"), POINTS, ids=lambda value: str(value).rsplit(".", 1)[-1])
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
+    folder: Path, target: str, at: int, capsys, monkeypatch
+) -> None:
+    score(folder)
+    expected, earlier = parts(folder), lists(folder)
+    changed = generate(SyntheticConfig(users=USERS, items=40, interactions=300, seed=1)).drop("rating")
+    table = folder / "tonight.parquet"
+    changed.write_parquet(table, metadata={TIDY_KEY: "1"})
+    words = [f"--model={folder / 'm.onnx'}", "--shard-users=4", f"--interactions={table}"]
+    killed = subprocess.run([sys.executable, "-c", KILL, target, str(at), *words], cwd=ROOT, capture_output=True)
+    assert killed.returncode == -9, killed.stderr
+    published = folder / "m.topk.parquet"
+    # A reader finds the earlier lists, the new ones, or for an instant none, but never a mixture.
+    assert not published.exists() or lists(folder).equals(earlier) or target.endswith("discard")
+    work = folder / "m.topk.partial" / "lists"
+    complete = {path.name for path in (work if work.exists() else published).glob("part-*")}
+    assert len(complete) >= {"write": at - 1, "write_parquet": 2, "replace": 2}.get(target.rsplit(".", 1)[-1], 8)
+    capsys.readouterr()
+    scored = []
+    monkeypatch.setattr("infer.batch.score_shard", lambda *a: scored.append(a[2].number) or score_shard(*a))
+    score(folder, f"--interactions={table}")
+    assert ("going on" in capsys.readouterr().out) == bool(complete)
+    assert {f"part-{number:05}.parquet" for number in scored} == {f"part-{n:05}.parquet" for n in range(8)} - complete
+    found = parts(folder)
+    assert found != expected and not (folder / "m.topk.partial").exists()
+    batch.main([*words, f"--output={folder / 'once.topk.parquet'}"])
+    assert found == parts(folder, "once")
+
+
+def test_a_full_disk_in_the_middle_loses_nothing(folder: Path, monkeypatch) -> None:
+    score(folder)
+    expected = parts(folder)
+    real, calls = pl.DataFrame.write_parquet, []
+
+    def full(*args, **kwargs) -> None:
+        calls.append(1)
+        if len(calls) == 6:
+            raise OSError(28, "No space left on device")
+        real(*args, **kwargs)
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
+    with pytest.raises(InputError, match=r"cannot write .*part-00002\.parquet: No space left on device"):
+        score(folder)
+    assert parts(folder) == expected
+    monkeypatch.undo()
+    score(folder)
+    assert parts(folder) == expected
+
+
+def unfinished(folder: Path, monkeypatch) -> None:
+    """Leave a run of which two parts are there."""
+    real = Output.write
+
+    def stop(self, number: int, *rest) -> None:
+        if number == 2:
+            raise KeyboardInterrupt
+        real(self, number, *rest)
+
+    monkeypatch.setattr(Output, "write", stop)
+    with pytest.raises(KeyboardInterrupt):
+        score(folder)
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("what", ["model", "data", "options"])
+def test_an_unfinished_run_of_something_else_is_refused_and_kept(folder: Path, what: str, monkeypatch) -> None:
+    unfinished(folder, monkeypatch)
+    words = []
+    if what == "model":
+        write_model(folder / "m.onnx", ITEMS, np.eye(41), folder / "interactions.parquet")
+    elif what == "data":
+        pl.read_parquet(folder / "interactions.parquet").head(100).write_parquet(folder / "other.parquet")
+        words = [f"--interactions={folder / 'other.parquet'}"]
+    else:
+        words = ["--k=3"]
+    kept = sorted((folder / "m.topk.partial" / "lists").iterdir())
+    with pytest.raises(
+        InputError, match=f"holds an unfinished run with another {what}: finish it .* or give --restart"
+    ):
+        score(folder, *words)
+    assert len(kept) == 2 and sorted((folder / "m.topk.partial" / "lists").iterdir()) == kept
+    score(folder, *words, "--restart")
+    assert not (folder / "m.topk.partial").exists() and lists(folder).height > 0
+
+
+def test_shares_of_several_machines_make_the_same_lists(folder: Path, capsys) -> None:
+    score(folder, f"--output={folder / 'whole.topk.parquet'}")
+    score(folder, "--shard=2/3")
+    assert "2 of 8 parts are there" not in capsys.readouterr().out.splitlines()[0]
+    assert not (folder / "m.topk.parquet").exists()
+    score(folder, "--shard=1/3")
+    assert not (folder / "m.topk.parquet").exists()
+    score(folder, "--shard=3/3")
+    assert parts(folder) == parts(folder, "whole")
+    score(folder, "--shard=2/3")
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_two_processes_on_one_share_do_not_disturb_each_other(folder: Path, monkeypatch) -> None:
+    unfinished(folder, monkeypatch)
+    output = Output(folder / "m.topk.parquet", json.loads((folder / "m.topk.partial" / "plan.json").read_text()))
+    with output.locked("shard-1-of-1"), pytest.raises(InputError, match="another process is working on shard-1-of-1"):
+        score(folder)
+    assert len(list((folder / "m.topk.partial" / "lists").iterdir())) == 2
+    score(folder)
+    assert len(parts(folder)) == 8
+
+
+def more(folder: Path) -> Path:
+    """Tonight's table: user 3 has one more item, user 5 is gone, user 99 is new."""
+    table = pl.read_parquet(folder / "interactions.parquet")
+    seen = set(table.filter(pl.col("user") == 3)["item"])
+    extra = next(item for item in ITEMS if item not in seen)
+    rows = [(3, extra, 2_000_000_000), (99, 7, 5)]
+    new = pl.DataFrame(rows, schema=table.schema, orient="row")
+    path = folder / "tonight.parquet"
+    pl.concat([table.filter(pl.col("user") != 5), new]).write_parquet(path)
+    return path
+
+
+def test_only_changed_users_are_scored_and_the_lists_are_those_of_scoring_everyone(folder: Path, capsys) -> None:
+    score(folder)
+    earlier = lists(folder)
+    table = more(folder)
+    score(folder, f"--interactions={table}", f"--output={folder / 'all.topk.parquet'}")
+    # Lists that nobody would compute show which were taken over.
+    marked = folder / "m.topk.parquet" / "part-00000.parquet"
+    metadata = pl.read_parquet_metadata(marked)
+    kept = {key: metadata[key] for key in ("plan", "totals")}
+    pl.read_parquet(marked).with_columns(pl.col("score") + 100).write_parquet(marked, metadata=kept)
+    capsys.readouterr()
+    score(folder, f"--interactions={table}", "--only-changed")
+    assert "2 users scored anew" in capsys.readouterr().out
+    found, expected = lists(folder), lists(folder, "all")
+    assert found.drop("score").equals(expected.drop("score"))
+    taken = found.filter(pl.col("score") > 50)["user"].unique().to_list()
+    assert taken == [1, 2, 4] and 5 not in found["user"]
+    assert not found.filter(pl.col("user") == 3).equals(earlier.filter(pl.col("user") == 3))
+    score(folder, f"--interactions={table}", "--only-changed")
+    assert "; 0 users scored anew" in capsys.readouterr().out
+
+
+def test_only_changed_needs_earlier_lists_of_the_same_model_and_options(folder: Path) -> None:
+    with pytest.raises(InputError, match="there are no complete lists at"):
+        score(folder, "--only-changed")
+    score(folder)
+    before = parts(folder)
+    with pytest.raises(InputError, match="was made with another options; score everyone"):
+        score(folder, "--only-changed", "--k=3")
+    write_model(folder / "m.onnx", ITEMS, np.eye(41), folder / "interactions.parquet")
+    with pytest.raises(InputError, match="was made with another model; score everyone"):
+        score(folder, "--only-changed")
+    assert parts(folder) == before and not (folder / "m.topk.partial").exists()
+
+
+def test_a_folder_of_something_else_is_not_replaced(folder: Path) -> None:
+    (folder / "photos.parquet").mkdir()
+    (folder / "photos.parquet" / "holiday.jpg").write_text("precious")
+    with pytest.raises(InputError, match=r"is a folder that holds holiday\.jpg; expected only part-\*\.parquet"):
+        score(folder, f"--output={folder / 'photos.parquet'}")
+    assert (folder / "photos.parquet" / "holiday.jpg").read_text() == "precious"
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "a/b", "1/0"])
+def test_a_share_that_is_none_is_refused(folder: Path, shard: str) -> None:
+    with pytest.raises(InputError, match="--shard is I/N with I from 1 to N"):
+        score(folder, f"--shard={shard}")
+
+
+def test_a_user_with_a_million_interactions_is_scored_with_the_others(folder: Path) -> None:
+    many = 1_000_000
+    item = np.random.default_rng(0).permutation(many) + 1
+    busy = pl.DataFrame({"user": np.int64(7), "item": item[5:], "timestamp": np.arange(5, many)})
+    few = pl.DataFrame({"user": [1, 8], "item": [3, 4], "timestamp": [1, 1]})
+    table = folder / "busy.parquet"
+    pl.concat([few.head(1), busy, few.tail(1)]).write_parquet(table)
+    scores = np.tile(np.arange(many + 1), (4, 1))
+    write_model(folder / "m.onnx", list(range(1, many + 1)), scores, table, user_ids=[1, 7, 8])
+    score(folder, f"--interactions={table}")
+    found = lists(folder)
+    assert found.filter(pl.col("user") == 7)["item"].to_list() == sorted(item[:5].tolist(), reverse=True)
+    assert found.filter(pl.col("user") == 1)["item"].to_list() == list(range(many, many - 10, -1))
+    assert found.group_by("user").len().sort("user").rows() == [(1, 10), (7, 5), (8, 10)]
