@@ -1,0 +1,113 @@
+"""How fast this machine could score at best: a model's multiply-adds at the matrix-product rate measured here.
+
+In: a model's configuration, history lengths, the size of the catalogue, rates of the same run. Out: seconds that
+no code for the same arithmetic on the same machine should be below.
+
+    python -m bench.floor
+
+Encoders are counted on the real lengths, not on padding. Two rates are used, both measured (`bench.rates`): of a
+large square product, and of the head's own skinny shape. Memory is a third bound: the scores are written once
+and read once to take the top k.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.rates import SQUARE, Rates, measure_rates
+from infer.cli import option, parse, run
+from infer.errors import InputError
+from infer.session import PROVIDERS
+from train.config import BertConfig, LinearConfig, MFConfig, TrainConfig
+
+SCORE_BYTES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloorConfig:
+    """Options of `python -m bench.floor`."""
+
+    batch_size: int = option(256, "users scored at once", minimum=1)
+    dim: int = option(64, "length of item vectors", minimum=1)
+    items: int = option(9_724, "size of the catalogue", minimum=1)
+    device: str = option("cpu", "cpu or cuda")
+    threads: int = option(0, "threads of ONNX Runtime; 0 means one for each core", minimum=0)
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Least seconds for some users, by three bounds.
+
+    peak_seconds: every multiply-add at the rate of a large square product.  head_seconds: the head at the rate
+    of its own shape, the rest at peak.  memory_seconds: writing and reading every score at the copying rate.
+    """
+
+    peak_seconds: float
+    head_seconds: float
+    memory_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """The floor that reports use: `head_seconds`, the largest one that counts the model's own arithmetic."""
+        return self.head_seconds
+
+
+def encoder_multiply_adds(config: TrainConfig, lengths: np.ndarray) -> int:
+    """Of everything but the scores of the items, on the latest `window` of each user's items.
+
+    lengths: (users,) items in each history. In the last layer of a transformer only the newest position asks,
+    attends and is transformed; keys and values are of all. Layer norms and activations are not counted. An
+    item-item model adds `neighbours` numbers an item. Raises InputError for other models.
+    """
+    if isinstance(config, MFConfig):
+        return 0
+    if isinstance(config, LinearConfig):
+        return int(np.minimum(lengths, config.window).sum()) * config.neighbours
+    if not isinstance(config, BertConfig):
+        raise InputError(
+            f"no multiply-adds are known of {type(config).__name__}: give the configurations of its members"
+        )
+    dim, inner = config.dim, config.feedforward
+    read = (np.minimum(lengths, config.window - config.append_mask) + config.append_mask).astype(np.int64)
+    pairs = read * (read + 1) // 2 if config.masking == "causal" else read * read
+    whole = read * (4 * dim * dim + 2 * dim * inner) + 2 * pairs * dim  # query, key, value, output; both attentions
+    newest = 2 * read * dim * dim + 2 * dim * dim + 2 * dim * inner + 2 * read * dim
+    newest[read == 0] = 0
+    return int((config.layers - 1) * whole.sum() + newest.sum())
+
+
+def head_multiply_adds(config: TrainConfig, users: int, items: int) -> int:
+    """Of scoring every item by a dot product; 0 for item-item models, which have no head."""
+    return 0 if isinstance(config, LinearConfig) else users * config.dim * (items + 1)
+
+
+def floor_seconds(
+    config: TrainConfig | Sequence[TrainConfig], lengths: np.ndarray, items: int, rates: Rates | None = None
+) -> Floor:
+    """The floor for these users: of one model, or the sum over the members of a blend.
+
+    lengths: (users,) items in each history, unpadded.  items: without padding.  rates: as measured in the same
+    run; by default measured now, at the head's own shape for a batch of 256.
+    """
+    configs = [config] if isinstance(config, TrainConfig) else list(config)
+    rates = rates or measure_rates(min(256, len(lengths)), getattr(configs[0], "dim", 64), items)
+    encoder = sum(encoder_multiply_adds(c, lengths) for c in configs)
+    head = sum(head_multiply_adds(c, len(lengths), items) for c in configs)
+    scored = 2 * SCORE_BYTES * len(lengths) * (items + 1) * len(configs)
+    return Floor((encoder + head) / rates.peak, encoder / rates.peak + head / rates.head, scored / rates.bandwidth)
+
+
+def main(words: Sequence[str]) -> None:
+    """Parse, measure, print."""
+    config = parse(FloorConfig, words, __doc__)
+    if config.device not in PROVIDERS:
+        raise InputError(f"--device is one of {', '.join(PROVIDERS)}; found '{config.device}'")
+    rates = measure_rates(config.batch_size, config.dim, config.items, config.device, config.threads)
+    shape = " x ".join(map(str, rates.head_shape))
+    print(f"peak {rates.peak / 1e9:.1f} thousand million multiply-adds a second ({SQUARE} x {SQUARE} x {SQUARE})")
+    print(f"head {rates.head / 1e9:.1f} ({shape}), memory {rates.bandwidth / 1e9:.1f} GB a second")
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))

@@ -1,0 +1,114 @@
+"""What this machine can do: multiply-adds a second and bytes a second, measured now.
+
+In: a shape, a device, a number of threads. Out: `Rates`, for the floor (`bench.floor`).
+
+    python -m bench.floor
+
+The engine is ONNX Runtime's matrix product alone, the one that the models run on. It is measured twice: as a
+large square product, and at the shape of a model's head, (batch, dim) @ (dim, items), which is skinny and writes
+a score for every item.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import TensorProto, helper, numpy_helper
+
+from infer.errors import InputError
+from infer.session import PROVIDERS
+
+SQUARE = 2048
+COPIED_BYTES = 256 * 2**20  # far beyond any cache
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What the machine was measured to do.
+
+    peak: multiply-adds a second of a square product of SQUARE.  head: of `head_shape`, (batch, dim, items).
+    bandwidth: bytes a second, read and written, of copying COPIED_BYTES on the host.
+    """
+
+    peak: float
+    head: float
+    bandwidth: float
+    head_shape: tuple[int, int, int]
+    device: str
+    threads: int
+
+
+def measure_rates(
+    batch: int = 256, dim: int = 64, items: int = 9_724, device: str = "cpu", threads: int = 0, seconds: float = 0.5
+) -> Rates:
+    """Measure this machine for about three times `seconds`; the best repetition counts, being the least disturbed.
+
+    Raises InputError if the device is not there.
+    """
+    peak = product_rate(SQUARE, SQUARE, SQUARE, device, threads, seconds)
+    head = product_rate(batch, dim, items + 1, device, threads, seconds)
+    return Rates(peak, head, bandwidth(seconds), (batch, dim, items + 1), device, threads or os.cpu_count() or 1)
+
+
+def product_rate(rows: int, inner: int, columns: int, device: str, threads: int, seconds: float) -> float:
+    """Multiply-adds a second of (rows, inner) @ (inner, columns) in float32, inputs and result on the device.
+
+    The right-hand side is a constant of the graph, as a model's weights are. Raises InputError if ONNX Runtime
+    cannot run it on `device`.
+    """
+    rng = np.random.default_rng(0)
+    left, right = rng.random((rows, inner), np.float32), rng.random((inner, columns), np.float32)
+    provider = PROVIDERS.get(device)
+    if provider not in ort.get_available_providers():
+        raise InputError(f"--device {device}: onnxruntime {ort.__version__} here offers no such provider")
+    options = ort.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, threads
+    session = ort.InferenceSession(_product(left.shape, right), options, providers=[provider])
+    if session.get_providers()[0] != provider:
+        raise InputError(f"--device {device}: {provider} could not start")
+    binding = session.io_binding()
+    binding.bind_ortvalue_input("left", ort.OrtValue.ortvalue_from_numpy(left, device, 0))
+    binding.bind_ortvalue_output(
+        "product", ort.OrtValue.ortvalue_from_shape_and_type((rows, columns), np.float32, device)
+    )
+
+    def once() -> None:
+        session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+
+    fastest = _fastest(once, seconds)
+    np.testing.assert_allclose(binding.copy_outputs_to_cpu()[0][0], left[0] @ right, rtol=1e-2)
+    return rows * inner * columns / fastest
+
+
+def bandwidth(seconds: float) -> float:
+    """Bytes a second of copying an array on the host with one thread, reading and writing both counted."""
+    source = np.ones(COPIED_BYTES // 8)
+    target = np.empty_like(source)
+    return 2 * COPIED_BYTES / _fastest(lambda: np.copyto(target, source), seconds)
+
+
+def _product(left: tuple[int, int], right: np.ndarray) -> bytes:
+    """A graph of one matrix product."""
+    given = helper.make_tensor_value_info("left", TensorProto.FLOAT, left)
+    found = helper.make_tensor_value_info("product", TensorProto.FLOAT, (left[0], right.shape[1]))
+    node = helper.make_node("MatMul", ["left", "right"], ["product"])
+    graph = helper.make_graph([node], "product", [given], [found], [numpy_helper.from_array(right, "right")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def _fastest(call: Callable[[], None], seconds: float) -> float:
+    """Least seconds of a call, of at least five, for about `seconds`."""
+    call()
+    found, until = [], time.perf_counter() + seconds
+    while len(found) < 5 or time.perf_counter() < until:
+        began = time.perf_counter()
+        call()
+        found.append(time.perf_counter() - began)
+    return min(found)

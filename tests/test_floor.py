@@ -1,0 +1,52 @@
+"""The floor: multiply-adds counted by hand, and rates that scale as they must."""
+
+import numpy as np
+import pytest
+
+from bench.floor import encoder_multiply_adds, floor_seconds, head_multiply_adds
+from bench.rates import Rates, measure_rates, product_rate
+from infer.errors import InputError
+from train.config import BertConfig, BestConfig, LinearConfig, MFConfig
+
+# dim 4, feed-forward 8: a projection is 16, a feed-forward block 2 x 4 x 8 = 64.
+SMALL = {"dim": 4, "heads": 2, "feedforward": 8, "window": 3}
+
+
+def test_multiply_adds_by_hand() -> None:
+    one = BertConfig(**SMALL, layers=1)
+    # Length 2: keys and values 2 x 2 x 16, query and output 2 x 16, feed-forward 64, attention twice 2 x 4.
+    assert encoder_multiply_adds(one, np.array([2])) == 64 + 32 + 64 + 16
+    # A history beyond the window counts as the window, an empty one as nothing.
+    three = 96 + 32 + 64 + 24
+    assert encoder_multiply_adds(one, np.array([3, 90, 0])) == 2 * three
+    # A second layer has every position: 3 x (4 x 16 + 64), attention twice 4 x (1 + 2 + 3), or twice 4 x 9.
+    assert encoder_multiply_adds(BertConfig(**SMALL, layers=2), np.array([3])) == three + 384 + 48
+    assert encoder_multiply_adds(BertConfig(**SMALL, layers=2, masking="last"), np.array([3])) == three + 384 + 72
+    # An appended mask takes one of the three places: histories of 2 and of 5 both fill the window.
+    masked = BertConfig(**SMALL, layers=1, masking="last", append_mask=True)
+    assert encoder_multiply_adds(masked, np.array([2, 5])) == 2 * three
+    assert encoder_multiply_adds(LinearConfig(window=3, neighbours=7), np.array([2, 5])) == 5 * 7
+    assert encoder_multiply_adds(MFConfig(dim=4), np.array([2, 5])) == 0
+    assert head_multiply_adds(one, 5, 9) == head_multiply_adds(MFConfig(dim=4), 5, 9) == 5 * 4 * 10
+    with pytest.raises(InputError, match="members"):
+        encoder_multiply_adds(BestConfig(), np.array([2]))
+
+
+def test_seconds_by_hand() -> None:
+    rates = Rates(peak=100.0, head=50.0, bandwidth=10.0, head_shape=(1, 4, 10), device="cpu", threads=1)
+    found = floor_seconds(BertConfig(**SMALL, layers=1), np.array([2]), 9, rates)
+    assert found.peak_seconds == (176 + 40) / 100
+    assert found.head_seconds == found.seconds == 176 / 100 + 40 / 50
+    assert found.memory_seconds == 2 * 4 * 10 / 10
+    both = floor_seconds([BertConfig(**SMALL, layers=1), MFConfig(dim=4)], np.array([2]), 9, rates)
+    assert both.seconds == pytest.approx(found.seconds + 40 / 50)
+
+
+def test_a_square_product_is_faster_than_one_of_a_single_row() -> None:
+    # A matrix times a vector waits for memory; that is why the head's own shape is measured.
+    square, row = (product_rate(n, 1024, 8192, "cpu", 1, 0.05) for n in (256, 1))
+    assert square > 2 * row > 0
+    rates = measure_rates(batch=2, dim=8, items=100, seconds=0.01)
+    assert rates.head_shape == (2, 8, 101) and min(rates.peak, rates.head, rates.bandwidth) > 0
+    with pytest.raises(InputError, match="--device tpu"):
+        product_rate(2, 2, 2, "tpu", 1, 0.01)
