@@ -31,7 +31,7 @@ from infer.report import Totals, render, report, versions
 from infer.schema import SPLIT
 from infer.shards import Earlier, measure_shards, score_shard
 from infer.source import SHARD_USERS, Source, open_source, select_users
-from infer.stages import Stages
+from infer.stages import Stages, peak_memory
 from infer.tables import collect, scan_interactions
 from infer.task import Job, ScoringConfig, check_ids, open_job
 
@@ -141,6 +141,7 @@ def _finish(config: BatchConfig, job: Job, output: Output, source: Source, whole
     rows = sum(pl.scan_parquet(output.part(s.number)).select(pl.len()).collect().item() for s in source.shards)
     with stages("publish"):
         about = {"dataset": job.model.metadata.dataset, "rows": rows, "users": found.users, "versions": versions()}
+        about |= {"device": config.device, "seconds": stages.as_dict(), "peak_memory_bytes": peak_memory()}
         output.publish(len(source.shards), about)
     _say_what_was_left_out(job, found)
     scored = sum(part["scored"] for part in parts)

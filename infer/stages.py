@@ -6,9 +6,11 @@ print(stages)
 """
 
 import resource
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class Stages:
@@ -32,11 +34,20 @@ class Stages:
         """Seconds since the first stage could begin, those between stages included."""
         return time.perf_counter() - self.began
 
+    def as_dict(self) -> dict[str, float]:
+        """Seconds by stage, and `total`: with what lies between the stages."""
+        return {**self.seconds, "total": self.elapsed}
+
     def __str__(self) -> str:
         parts = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in self.seconds.items())
         return f"{parts}, total {self.elapsed:.2f} s; peak memory {peak_memory() / 2**20:.0f} MiB"
 
 
 def peak_memory() -> int:
-    """Largest resident size of this process so far, in bytes (Linux counts in KiB)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Largest resident size of this process so far, in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # `getrusage` would count what the parent held when it started this process.
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
