@@ -104,8 +104,8 @@ def main(words: Sequence[str]) -> None:
     if of > 1 and (read_json(output.manifest) or {}).get("digest") == output.digest and not output.work.exists():
         print(f"nothing to do: {output.folder} holds the lists of this model, table and options")
         return
-    output.begin(config.restart)
     try:
+        output.begin(config.restart)
         _score_all(config, job, output, stages)
     finally:
         # What fails at once leaves nothing to go on with; another share may have begun all the same.

@@ -1,6 +1,7 @@
 """Batch scoring: lists and metrics of a model whose scores are written down here."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from markov import write_model
 
 from infer import batch
 from infer.errors import InputError
-from infer.lists import model_lists
+from infer.lists import batches, model_lists
+from infer.session import open_model
 from infer.task import ScoringConfig, prepare, select_users
 
 ITEMS = ["a", "b", "c", "d", "e"]
@@ -88,6 +90,26 @@ def test_ranks_and_scores_are_best_first_and_ids_keep_their_type(files) -> None:
 def test_lists_do_not_depend_on_the_batch_size(files, batch_size: int) -> None:
     task = prepare(ScoringConfig(model=files[0]), True)
     assert model_lists(task, 3, batch_size).equals(model_lists(task, 3, 2))
+
+
+def test_a_batch_is_bounded_by_scores_and_by_seen_items_with_the_same_lists(files, monkeypatch) -> None:
+    task = prepare(ScoringConfig(model=files[0]), True)
+    whole = model_lists(task, 3, 256)
+    assert [len(rows) for rows in batches(task.model, task.histories.lengths, 256)] == [3]
+    monkeypatch.setattr("infer.lists.LARGEST_SCORES", 2 * 6)  # five items and padding
+    assert [len(rows) for rows in batches(task.model, task.histories.lengths, 256)] == [2, 1]
+    assert model_lists(task, 3, 256).equals(whole)
+    monkeypatch.setattr("infer.lists.LARGEST_SEEN", 3)
+    assert [len(rows) for rows in batches(task.model, np.array([3, 1, 1, 2, 9]), 256)] == [2, 1, 1, 1]
+
+
+def test_windows_are_as_long_as_a_users_own_history_needs(artifacts: Path) -> None:
+    model = open_model(artifacts / "bert.onnx")  # window 8
+    assert model.any_length and model.window_lengths(np.array([0, 1, 8, 9])).tolist() == [8, 8, 8, 8]
+    longer = replace(model, metadata=replace(model.metadata, window=50))
+    assert longer.window_lengths(np.array([0, 1, 8, 9, 48, 49, 500])).tolist() == [8, 8, 8, 16, 48, 50, 50]
+    found = [rows.tolist() for rows in batches(longer, np.array([60, 3, 20, 70, 5]), 256)]
+    assert found == [[1, 4], [2], [0, 3]]
 
 
 def test_unknown_users_are_left_out_and_counted_for_window_models(files, tmp_path: Path) -> None:
