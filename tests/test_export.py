@@ -9,10 +9,12 @@ import onnxruntime as ort
 import pytest
 import torch
 from checkerboard import ROOT
-from onnx import numpy_helper
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
 
 from export import __main__ as command
-from export.graph import export_graph
+from export.graph import ALL_SCORES, append_top_k, export_graph
 from export.parity import TOLERANCE, check_parity
 from infer.errors import InputError
 from infer.files import sha256
@@ -88,8 +90,7 @@ def test_the_graph_ranks_as_numpy_ranks_torch_scores(kind: str, batch: int, k: i
 def test_a_graph_with_other_weights_is_refused(artifacts: Path) -> None:
     _, model = trained(artifacts, "hybrid")
     proto = export_graph(model, 24)
-    bias = next(i for i in proto.graph.initializer if i.name == "head.bias")
-    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(1e-3), bias.name))
+    model.head.bias.data += 1e-3
     with pytest.raises(InputError, match=r"differs from PyTorch by 1\.00e-03, above 1e-04"):
         check_parity(model, proto, 24, 40)
 
@@ -108,11 +109,33 @@ def test_a_graph_whose_scores_change_with_the_padding_is_refused(artifacts: Path
         check_parity(model, export_graph(model, 24), 24, 40)
 
 
+@settings(max_examples=60, deadline=None)
+@given(items=st.integers(1, 13), k=st.integers(1, 15), block=st.integers(2, 5), data=st.data())
+def test_the_top_k_by_blocks_is_the_top_k_of_all_with_ties_in_ascending_order(items, k, block, data) -> None:
+    columns = -(-(items + 1) // block) * block
+    scores = np.array(data.draw(st.lists(st.integers(0, 3), min_size=2 * columns, max_size=2 * columns)), np.float32)
+    drop = np.array(data.draw(st.lists(st.integers(0, items), min_size=4, max_size=4))).reshape(2, 2)
+    value = helper.make_tensor_value_info(ALL_SCORES, TensorProto.FLOAT, ["batch", columns])
+    graph = helper.make_graph([], "top", [value], [])
+    append_top_k(graph, items, block)
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(proto, full_check=True)
+    session = ort.InferenceSession(proto.SerializeToString())
+    feeds = {ALL_SCORES: scores.reshape(2, columns), "seen": drop, "k": np.array([k])}
+    found, values = session.run(["items", "scores"], feeds)
+    for row in range(2):
+        unseen = [i for i in range(1, items + 1) if i not in drop[row]]
+        best = sorted(unseen, key=lambda i: (-feeds[ALL_SCORES][row, i], i))[:k]
+        kept = values[row] > DROPPED
+        assert found[row, kept].tolist() == best and found.shape[1] == min(k, items + 1)
+        assert kept[: len(best)].all() and not kept[len(best) :].any()
+
+
 def test_a_graph_that_recommends_seen_items_is_refused(artifacts: Path) -> None:
     _, model = trained(artifacts, "mf")
     proto = export_graph(model, 24)
-    top_k = next(node for node in proto.graph.node if node.op_type == "TopK")
-    top_k.input[0] = "all_scores"
+    for node in proto.graph.node:
+        node.input[:] = ["all_scores" if name == "unseen_scores" else name for name in node.input]
     with pytest.raises(InputError, match="drops other items than those seen"):
         check_parity(model, proto, 24, 40)
 

@@ -38,6 +38,7 @@ class MiniBERT4Rec(nn.Module):
 
     closed_form = False
     any_length = True  # `forward` takes windows that are shorter, too
+    extra_columns = 0  # of zeros behind the scores, for an export that takes the top k by blocks
 
     def __init__(self, items: int, config: BertConfig, counts: np.ndarray | None = None, levels: int = 0) -> None:
         super().__init__()
@@ -141,7 +142,13 @@ class MiniBERT4Rec(nn.Module):
         if self.config.append_mask:
             window = nn.functional.pad(window, (0, 1), value=self.mask)
             levels = None if levels is None else nn.functional.pad(levels, (0, 1), value=PAD)
-        return self.score(self.newest_state(window, levels))
+        states, (weight, bias) = self.newest_state(window, levels), self.output
+        weight = weight[: self.mask]
+        if bias is not None:
+            # One product with the bias as a further column: adding it to all scores takes half as long again.
+            states = torch.cat([states, torch.ones_like(states[:, :1])], 1)
+            weight = torch.cat([weight, bias[: self.mask, None]], 1)
+        return states @ nn.functional.pad(weight, (0, 0, 0, self.extra_columns)).T
 
     def loss(self, batch: SequenceBatch) -> Tensor:
         """Mean loss of the hidden (or next) items, each times its weight."""
@@ -194,19 +201,28 @@ class MiniBERT4Rec(nn.Module):
 
 
 def newest_of(layer: nn.TransformerEncoderLayer, hidden: Tensor, padding: Tensor) -> Tensor:
-    """(batch, length, dim) to (batch, dim): the layer's output at the last position alone.
+    """(batch, length, dim) to (batch, dim): the layer's output at the last position alone, for scoring.
 
-    The last position reads every other, so keys and values are of all, the query of one. padding:
-    (batch, length), added to the attention.
+    padding: (batch, length), added to the attention. With one query the keys and values of the other
+    positions need not be computed: q (W x) = (q W) x, and values are summed before they are projected.
+    The keys' bias adds the same to every position, which softmax does not see.
     """
-    newest = hidden[:, -1:]
+    attention, (batch, _, dim) = layer.self_attn, hidden.shape
+    heads, size = attention.num_heads, attention.head_dim
+    query_weight, key_weight, value_weight = attention.in_proj_weight.chunk(3)
+    query_bias, _, value_bias = attention.in_proj_bias.chunk(3)
     read = layer.norm1(hidden) if layer.norm_first else hidden
-    attended = layer.self_attn(read[:, -1:], read, read, key_padding_mask=padding, need_weights=False)[0]
-    newest = newest + layer.dropout1(attended)
+    query = nn.functional.linear(read[:, -1], query_weight, query_bias) * size**-0.5
+    query = query.view(batch, heads, size).transpose(0, 1)  # (heads, batch, size)
+    asked = (query @ key_weight.view(heads, size, dim)).transpose(0, 1)  # (batch, heads, dim)
+    weights = (asked @ read.transpose(1, 2) + padding[:, None]).softmax(-1)  # (batch, heads, length)
+    found = (weights @ read).transpose(0, 1)  # (heads, batch, dim)
+    values = (found @ value_weight.view(heads, size, dim).transpose(1, 2)).transpose(0, 1).reshape(batch, dim)
+    newest = hidden[:, -1] + attention.out_proj(values + value_bias)
     newest = newest if layer.norm_first else layer.norm1(newest)
-    inner = layer.activation(layer.linear1(layer.norm2(newest) if layer.norm_first else newest))
-    newest = newest + layer.dropout2(layer.linear2(layer.dropout(inner)))
-    return (newest if layer.norm_first else layer.norm2(newest)).squeeze(1)
+    inner = layer.linear1(layer.norm2(newest) if layer.norm_first else newest)
+    newest = newest + layer.linear2(layer.activation(inner))
+    return newest if layer.norm_first else layer.norm2(newest)
 
 
 def sinusoidal(length: int, dim: int) -> Tensor:

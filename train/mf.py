@@ -40,6 +40,7 @@ class MF(nn.Module):
 
     input_names = ("user",)
     window = 0
+    extra_columns = 0  # of zeros behind the scores, for an export that takes the top k by blocks
 
     def __init__(self, users: int, items: int, config: MFConfig) -> None:
         super().__init__()
@@ -53,7 +54,7 @@ class MF(nn.Module):
 
     def forward(self, user: Tensor) -> Tensor:
         """Scores of every item: (batch,) user indexes to (batch, items + 1)."""
-        return self.users(user) @ self.items.weight.T
+        return self.users(user) @ nn.functional.pad(self.items.weight, (0, 0, 0, self.extra_columns)).T
 
     def rate(self, user: Tensor, item: Tensor) -> Tensor:
         """Predicted ratings of pairs: (batch,), (batch,) to (batch,), in the ratings' own unit."""
