@@ -148,23 +148,29 @@ def seen(histories: Histories, multiple: int = 64) -> np.ndarray:
 
 
 def digests(histories: Histories) -> np.ndarray:
-    """(users,) uint64: equal for equal histories, and for different ones only by a chance of 2^-64.
+    """(users,) uint64: equal for equal histories, and for different ones only by a chance of about 2^-64.
 
     The sum over a history of a mixed (item, rating level, place), so that order counts.
     """
-    place = np.arange(histories.offsets[0], histories.offsets[-1], dtype=np.uint64)
-    place -= np.repeat(histories.offsets[:-1].astype(np.uint64), histories.lengths)
-    items = histories.items[histories.offsets[0] : histories.offsets[-1]].astype(np.uint64)
+    begin, end = histories.offsets[0], histories.offsets[-1]
+    mixed = histories.items[begin:end].astype(np.uint64)
     if histories.levels is not None:
-        items += histories.levels[histories.offsets[0] : histories.offsets[-1]].astype(np.uint64) << np.uint64(40)
-    mixed = _mix(_mix(items) + place)
-    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)])
-    return np.diff(sums[histories.offsets - histories.offsets[0]]) + _mix(histories.lengths.astype(np.uint64))
+        mixed += histories.levels[begin:end].astype(np.uint64) << np.uint64(32)
+    mixed *= np.uint64(0xD6E8FEB86659FD93)
+    place = np.arange(end - begin, dtype=np.uint64)
+    place -= np.repeat((histories.offsets[:-1] - begin).astype(np.uint64), histories.lengths)
+    place *= np.uint64(0x9E3779B97F4A7C15)
+    mixed += place
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(_mix(mixed), dtype=np.uint64)])
+    return np.diff(sums[histories.offsets - begin]) + _mix(histories.lengths.astype(np.uint64))
 
 
 def _mix(values: np.ndarray) -> np.ndarray:
-    """SplitMix64's finaliser (Steele et al. 2014): neighbouring numbers become unrelated ones."""
-    values = values + np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    """SplitMix64's finaliser (Steele et al. 2014), in place: neighbouring numbers become unrelated ones."""
+    shifted = np.empty_like(values)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        np.right_shift(values, np.uint64(shift), out=shifted)
+        values ^= shifted
+        if factor != 1:
+            values *= np.uint64(factor)
+    return values

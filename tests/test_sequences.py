@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infer.schema import vocabulary
-from infer.sequences import Histories, before, build_histories, seen, windows
+from infer.sequences import Histories, before, build_histories, digests, seen, windows
 
 TABLE = pl.DataFrame(
     [
@@ -113,3 +113,24 @@ def test_seen_is_as_narrow_as_its_multiple_allows() -> None:
         one = Histories(pl.Series("user", [1]), np.ones(longest, dtype=np.int32), np.array([0, longest]))
         assert seen(one).shape == (1, width)
         assert seen(one, multiple=1).shape == (1, max(1, longest))
+
+
+def of(*items: list[int], levels: list[int] | None = None) -> Histories:
+    offsets = np.cumsum([0, *map(len, items)])
+    found = np.concatenate([np.array(i, np.int32) for i in items])
+    return Histories(pl.Series("user", range(len(items))), found, offsets, levels=levels and np.array(levels))
+
+
+def test_digests_tell_items_order_length_and_ratings_apart_and_nothing_else() -> None:
+    found = digests(of([1, 2], [2, 1], [1, 2, 3], [], [1], [2], [0, 1, 2], [1, 2]))
+    assert found[0] == found[7] and len(set(found.tolist())) == 7
+    assert digests(of([9, 9, 9], [1, 2]))[1] == found[0]
+    assert digests(of([5], [1, 2]).rows(1, 2))[0] == found[0]
+    rated = digests(of([1, 2], [1, 2], [1, 2], levels=[3, 4, 4, 3, 3, 4]))
+    assert rated[0] == rated[2] != rated[1]
+
+
+@given(st.lists(st.lists(st.integers(1, 4), max_size=4), min_size=2, max_size=40))
+def test_digests_are_equal_just_where_histories_are(histories: list[list[int]]) -> None:
+    found = digests(of(*histories)).tolist()
+    assert len(set(found)) == len({tuple(items) for items in histories})
