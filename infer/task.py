@@ -41,7 +41,8 @@ class Job:
     """An open model and the table it is to score.
 
     checksum: SHA-256 of the table.  split: which held-out items histories end before; None if whole
-    histories are used.  protocol: how the table says its items were held out.
+    histories are used.  protocol: how the table says its items were held out.  items, users: ids and
+    indexes that the model knows; no users if it needs none.
     """
 
     model: Model
@@ -51,6 +52,7 @@ class Job:
     split: str | None
     protocol: str
     items: pl.DataFrame
+    users: pl.DataFrame
 
     def task(self, interactions: pl.DataFrame, in_order: bool = False) -> "Task":
         """Histories of tidy rows, cut at the held-out items; in_order: whether they are by user and time."""
@@ -59,7 +61,7 @@ class Job:
             interactions, targets = before(interactions, self.split)
         levels = self.model.metadata.rating_levels
         histories = build_histories(interactions, self.items, rating_levels=levels, in_order=in_order)
-        return Task(self, histories, _user_index(self.model, histories.users), targets)
+        return Task(self, histories, _user_index(self.users, histories.users), targets)
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,8 @@ def open_job(config: ScoringConfig, measure: bool) -> Job:
             "export again, or pass it as --interactions to score it all the same"
         )
     split = config.split if measure and SPLIT in collect_names(found, table) else None
-    return Job(model, table, columns, checksum, split, _protocol(table), vocabulary(metadata.item_ids, ITEM))
+    items, users = vocabulary(metadata.item_ids, ITEM), vocabulary(metadata.user_ids, USER)
+    return Job(model, table, columns, checksum, split, _protocol(table), items, users)
 
 
 def prepare(config: ScoringConfig, measure: bool) -> Task:
@@ -179,12 +182,11 @@ def check_users(known: pl.Series, texts: list[str], message: str) -> None:
         raise InputError(message.format(strange))
 
 
-def _user_index(model: Model, users: pl.Series) -> np.ndarray:
-    """(users,) the index each user has in the model, PAD for a user it does not know."""
-    table = vocabulary(model.metadata.user_ids, USER)
-    if table.is_empty() or table.schema[USER] != users.dtype:
+def _user_index(known: pl.DataFrame, users: pl.Series) -> np.ndarray:
+    """(users,) the index each user has in the model, PAD for one that is not `known` (user, index)."""
+    if known.is_empty() or known.schema[USER] != users.dtype:
         return np.full(len(users), PAD, dtype=np.int64)
-    joined = users.to_frame(USER).join(table, on=USER, how="left", maintain_order="left")
+    joined = users.to_frame(USER).join(known, on=USER, how="left", maintain_order="left")
     return joined["index"].fill_null(PAD).cast(pl.Int64).to_numpy()
 
 
