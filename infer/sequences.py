@@ -70,7 +70,7 @@ def build_histories(
     becomes the number, from 1, of the nearest of them.
     """
     ordered = interactions if in_order else interactions.sort(USER, TIMESTAMP, ITEM)
-    index = item_index(ordered[ITEM], vocabulary)
+    index = index_of(ordered[ITEM], vocabulary)
     known = index != PAD
     begins = np.flatnonzero((ordered[USER] != ordered[USER].shift()).fill_null(True).to_numpy())
     found = ordered[USER].gather(begins)
@@ -87,18 +87,22 @@ def build_histories(
     return Histories(found, index[known], offsets, int(len(known) - known.sum()), levels)
 
 
-def item_index(items: pl.Series, vocabulary: pl.DataFrame) -> np.ndarray:
-    """(n,) int32 the index of each item id, PAD for an item that the vocabulary does not have."""
-    ids = vocabulary[ITEM]
-    lowest, highest = (ids.min(), ids.max()) if ids.dtype.is_integer() and len(ids) else (0, LOOKUP)
-    if highest - lowest >= LOOKUP or lowest < 0:
-        joined = items.to_frame(ITEM).join(vocabulary, on=ITEM, how="left", maintain_order="left")
+def index_of(values: pl.Series, vocabulary: pl.DataFrame) -> np.ndarray:
+    """(n,) int32 the index of each id, PAD for an id that the vocabulary (id, index) does not have.
+
+    values: named as the vocabulary's column of ids, and of its type.
+    """
+    ids = vocabulary[values.name]
+    small = ids.dtype.is_integer() and len(ids) > 0 and 0 <= ids.min() and ids.max() < LOOKUP
+    if not small:
+        joined = values.to_frame().join(vocabulary, on=values.name, how="left", maintain_order="left")
         return joined["index"].fill_null(PAD).cast(pl.Int32).to_numpy()
     # Ids that are small numbers are their own address in a table, ten times faster than a join.
+    highest = ids.max()
     table = np.full(highest + 2, PAD, dtype=np.int32)
     table[ids.to_numpy()] = vocabulary["index"].to_numpy()
-    values = items.to_numpy()
-    return table[np.where((values >= 0) & (values <= highest), values, highest + 1)]
+    places = values.to_numpy()
+    return table[np.where((places >= 0) & (places <= highest), places, highest + 1)]
 
 
 def rating_level(ratings: np.ndarray, levels: Sequence[float]) -> np.ndarray:

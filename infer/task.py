@@ -16,7 +16,7 @@ from infer.cli import option
 from infer.errors import InputError
 from infer.files import sha256
 from infer.schema import ITEM, PAD, PROTOCOL_KEY, SPLIT, TEST, USER, vocabulary
-from infer.sequences import Histories, before, build_histories
+from infer.sequences import Histories, before, build_histories, index_of
 from infer.session import Model, open_model
 from infer.tables import PARQUET, Columns, collect_names, read_interactions, scan_interactions
 
@@ -186,8 +186,7 @@ def _user_index(known: pl.DataFrame, users: pl.Series) -> np.ndarray:
     """(users,) the index each user has in the model, PAD for one that is not `known` (user, index)."""
     if known.is_empty() or known.schema[USER] != users.dtype:
         return np.full(len(users), PAD, dtype=np.int64)
-    joined = users.to_frame(USER).join(known, on=USER, how="left", maintain_order="left")
-    return joined["index"].fill_null(PAD).cast(pl.Int64).to_numpy()
+    return index_of(users, known).astype(np.int64)
 
 
 def _protocol(table: Path) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infer.schema import vocabulary
-from infer.sequences import Histories, before, build_histories, digests, seen, windows
+from infer.sequences import Histories, before, build_histories, digests, index_of, seen, windows
 
 TABLE = pl.DataFrame(
     [
@@ -134,3 +134,13 @@ def test_digests_tell_items_order_length_and_ratings_apart_and_nothing_else() ->
 def test_digests_are_equal_just_where_histories_are(histories: list[list[int]]) -> None:
     found = digests(of(*histories)).tolist()
     assert len(set(found)) == len({tuple(items) for items in histories})
+
+
+@pytest.mark.parametrize("ids", [[5, 7, 900], [-3, 5, 7], [5, 7, 10**12], ["a", "b", "é"]])
+def test_indexes_are_those_of_the_vocabulary_and_padding_for_the_rest(ids: list) -> None:
+    known = vocabulary(ids, "item")
+    strange = "zz" if isinstance(ids[0], str) else 6
+    values = pl.Series("item", [ids[2], strange, ids[0], ids[0]], dtype=known.schema["item"])
+    assert index_of(values, known).tolist() == [3, 0, 1, 1]
+    if not isinstance(ids[0], str):
+        assert index_of(pl.Series("item", [-1, 2**62]), known).tolist() == [0, 0]
