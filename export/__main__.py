@@ -4,15 +4,18 @@ In: artifacts/NAME.pt. Out: artifacts/NAME.onnx: the graph with seen items dropp
 inside, item ids, window length, configuration, data set and checksum, seed, validation metrics and
 the measured difference from PyTorch. A model that differs is not written.
 
-    python -m export [NAME ...] [--artifacts=artifacts]
+    python -m export [NAME ...] [--artifacts=artifacts] [--precision=fp32]
 
-NAMEs are those of checkpoints; by default mf, bert and hybrid.
+NAMEs are those of checkpoints; by default mf, bert and hybrid. --precision=int8 writes NAME.int8.onnx, beside
+NAME.onnx, unless it loses more NDCG@10 on the validation items than --largest-loss; fp16 likewise.
 """
 
 import sys
+import tempfile
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -22,6 +25,7 @@ from torch import nn
 
 from export.graph import export_graph
 from export.parity import check_parity
+from export.quality import check_quality
 from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.files import write_bytes
@@ -38,31 +42,60 @@ class ExportConfig:
     """Options of `python -m export`."""
 
     artifacts: Path = option(Path("artifacts"), "folder with the checkpoints, and to write to")
+    precision: Literal["fp32", "int8", "fp16"] = option("fp32", "of the arithmetic; int8 for CPUs, fp16 for GPUs")
+    largest_loss: float = option(0.02, "share of NDCG@10 that int8 or fp16 may lose", minimum=0)
 
 
-def export(name: str, artifacts: Path) -> tuple[Path, Metadata]:
+def export(name: str, artifacts: Path, precision: str = "fp32", largest_loss: float = 0.02) -> tuple[Path, Metadata]:
     """Export one checkpoint; returns the written file and its metadata.
 
-    Raises InputError if there is no usable checkpoint or the graph fails the parity check.
+    Raises InputError if there is no usable checkpoint or the graph fails the parity check or, in
+    another precision than fp32, loses more than `largest_loss` of NDCG@10.
     """
     state = checkpoint.read(
         checkpoint.finished(artifacts, name), f"run `python -m train {name} --artifacts={artifacts}` first"
     )
     model = restore(state)
     _refuse_broken_weights(name, model)
-    items = len(state["item_ids"])
-    proto = export_graph(model, items)
-    parity = check_parity(model, proto, items, len(state["user_ids"]))
-    metadata = describe(state, model, parity)
-    for key, text in metadata.to_properties().items():
-        proto.metadata_props.add(key=key, value=text)
-    proto.producer_name, proto.producer_version = "hybrid-recommender-onnx", ""
-    path = artifacts / f"{name}.onnx"
-    write_bytes(path, proto.SerializeToString(deterministic=True))
+    proto, parity = _checked(state, model, precision)
+    if precision != "fp32":
+        parity |= _loss(state, model, proto, precision, artifacts / INTERACTIONS_FILE, largest_loss)
+    metadata = describe(state, model, parity, precision)
+    path = artifacts / (f"{name}.onnx" if precision == "fp32" else f"{name}.{precision}.onnx")
+    write_bytes(path, _content(proto, metadata))
     return path, metadata
 
 
-def describe(state: dict, model: nn.Module, parity: dict[str, float]) -> Metadata:
+def _checked(state: dict, model: nn.Module, precision: str) -> tuple[onnx.ModelProto, dict[str, float]]:
+    """The graph, and how far it is from PyTorch."""
+    proto = export_graph(model, len(state["item_ids"]), precision)
+    sizes = len(state["item_ids"]), len(state["user_ids"])
+    return proto, check_parity(model, proto, *sizes, exact=precision == "fp32")
+
+
+def _loss(
+    state: dict, model: nn.Module, proto: onnx.ModelProto, precision: str, table: Path, largest_loss: float
+) -> dict[str, float]:
+    """What the graph in another precision loses against the one in fp32, and its share of the size."""
+    exact, parity = _checked(state, model, "fp32")
+    with tempfile.TemporaryDirectory() as folder:
+        paths = Path(folder) / "fp32.onnx", Path(folder) / f"{precision}.onnx"
+        for path, graph in zip(paths, (exact, proto), strict=True):
+            path.write_bytes(_content(graph, describe(state, model, parity)))
+        loss = check_quality(*paths, table, largest_loss)
+        return loss | {"size": paths[1].stat().st_size / paths[0].stat().st_size}
+
+
+def _content(proto: onnx.ModelProto, metadata: Metadata) -> bytes:
+    """The bytes of the file: the graph and what it says of itself."""
+    del proto.metadata_props[:]
+    for key, text in metadata.to_properties().items():
+        proto.metadata_props.add(key=key, value=text)
+    proto.producer_name, proto.producer_version = "hybrid-recommender-onnx", ""
+    return proto.SerializeToString(deterministic=True)
+
+
+def describe(state: dict, model: nn.Module, parity: dict[str, float], precision: str = "fp32") -> Metadata:
     """What the file is to say of itself."""
     origin, best = state["origin"], state["best"]
     return Metadata(
@@ -72,6 +105,7 @@ def describe(state: dict, model: nn.Module, parity: dict[str, float]) -> Metadat
         window=model.window,
         rating_levels=state["rating_levels"] if LEVELS_INPUT in model.input_names else [],
         padding="left, index 0",
+        precision=precision,
         dataset=origin["dataset"],
         dataset_checksum=origin["dataset_checksum"],
         interactions=INTERACTIONS_FILE,
@@ -99,11 +133,22 @@ def main(words: list[str]) -> None:
             raise InputError(f"no model is called '{name}'; {config.artifacts} holds {_checkpoints(config.artifacts)}")
     for name in names or DEFAULT:
         print(f"{name}: exporting ...", end=" ", flush=True)
-        path, metadata = export(name, config.artifacts)
+        path, metadata = export(name, config.artifacts, config.precision, config.largest_loss)
         print(
             f"{path} ({path.stat().st_size / 1e6:.1f} MB), largest difference from PyTorch "
             f"{metadata.parity['largest_score_difference']:.1e} over {metadata.parity['users']} users"
+            + _stated_loss(metadata)
         )
+
+
+def _stated_loss(metadata: Metadata) -> str:
+    found = metadata.parity
+    if metadata.precision == "fp32":
+        return ""
+    return (
+        f"; NDCG@10 {found['ndcg@10']:.4f} against {found['ndcg@10_fp32']:.4f} in fp32, {found['overlap@10']:.1%} of "
+        f"the same items, {found['size']:.0%} of the size"
+    )
 
 
 def _checkpoints(artifacts: Path) -> str:

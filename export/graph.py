@@ -19,6 +19,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from export.precision import ROW_SCALE, in_precision
 from infer.schema import DROPPED, PAD
 from infer.session import ITEMS_OUTPUT, K_INPUT, SCORES_OUTPUT, SEEN_INPUT, USER_INPUT
 
@@ -29,10 +30,11 @@ ALL_SCORES = "all_scores"
 BLOCK = 128
 
 
-def export_graph(model: nn.Module, items: int) -> onnx.ModelProto:
+def export_graph(model: nn.Module, items: int, precision: str = "fp32") -> onnx.ModelProto:
     """Trace `model` and append the top-k; every weight stays inside the one file.
 
-    items: size of the catalogue, without padding.
+    items: size of the catalogue, without padding.  precision: one of `precision.PRECISIONS`.
+    Raises InputError if the model cannot be had in that precision.
     """
     examples = tuple(
         torch.ones((2,) if name == USER_INPUT else (2, model.window), dtype=torch.int64) for name in model.input_names
@@ -62,6 +64,7 @@ def export_graph(model: nn.Module, items: int) -> onnx.ModelProto:
         if blocked:
             model.extra_columns = 0
     proto = program.model_proto
+    proto = in_precision(proto, precision)
     append_top_k(proto.graph, items, BLOCK if blocked else 0)
     strip(proto)
     return proto
@@ -109,11 +112,19 @@ def append_top_k(graph: onnx.GraphProto, items: int, block: int = 0) -> None:
             helper.make_node("Min", [K_INPUT, "catalogue"], ["bounded_k"]),
         ]
     )
+    scaled = any(ROW_SCALE in node.output for node in graph.node)
+    values = "unscaled_scores" if scaled else SCORES_OUTPUT
     if block:
-        _append_blocks(graph, columns // block, block)
+        _append_blocks(graph, columns // block, block, values)
     else:
-        graph.node.append(
-            helper.make_node("TopK", ["unseen_scores", "bounded_k"], [SCORES_OUTPUT, ITEMS_OUTPUT], axis=1)
+        graph.node.append(helper.make_node("TopK", ["unseen_scores", "bounded_k"], [values, ITEMS_OUTPUT], axis=1))
+    if scaled:
+        graph.node.extend(
+            [
+                helper.make_node("Greater", [values, "dropped_value"], ["is_listed"]),
+                helper.make_node("Mul", [values, ROW_SCALE], ["scaled_scores"]),
+                helper.make_node("Where", ["is_listed", "scaled_scores", values], [SCORES_OUTPUT]),
+            ]
         )
     graph.input.extend(
         [
@@ -130,7 +141,7 @@ def append_top_k(graph: onnx.GraphProto, items: int, block: int = 0) -> None:
     )
 
 
-def _append_blocks(graph: onnx.GraphProto, blocks: int, block: int) -> None:
+def _append_blocks(graph: onnx.GraphProto, blocks: int, block: int, values: str) -> None:
     """The top k among the items of the k best blocks, in ascending order of items, so that equal
     scores come out as without blocks."""
     constants = {
@@ -154,7 +165,7 @@ def _append_blocks(graph: onnx.GraphProto, blocks: int, block: int) -> None:
             helper.make_node("Add", ["block_columns", "within_block"], ["candidate_blocks"]),
             helper.make_node("Reshape", ["candidate_blocks", "flat"], ["candidates"]),
             helper.make_node("GatherElements", ["unseen_scores", "candidates"], ["candidate_scores"], axis=1),
-            helper.make_node("TopK", ["candidate_scores", "bounded_k"], [SCORES_OUTPUT, "places"], axis=1),
+            helper.make_node("TopK", ["candidate_scores", "bounded_k"], [values, "places"], axis=1),
             helper.make_node("GatherElements", ["candidates", "places"], [ITEMS_OUTPUT], axis=1),
         ]
     )

@@ -35,7 +35,7 @@ PAD = 0
 DROPPED = -3.0e38
 
 INTERACTIONS_FILE, ITEMS_FILE = "interactions.parquet", "items.parquet"
-FORMAT = "2"
+FORMAT = "3"
 PREFIX = "recommender."
 
 
@@ -46,6 +46,7 @@ class Metadata:
     item_ids[i] is the item with index i + 1; user_ids likewise, empty if the model needs none.
     window is the number of recent items in the input `window`, 0 if the model takes none.
     rating_levels are the ratings, ascending, that the input `levels` counts from 1; empty if none.
+    precision is that of the arithmetic: fp32, fp16 or int8.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class Metadata:
     window: int
     rating_levels: list[float]
     padding: str
+    precision: str
     dataset: str
     dataset_checksum: str
     interactions: str

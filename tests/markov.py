@@ -34,6 +34,7 @@ def write_model(path: Path, item_ids: list, scores: np.ndarray, table: Path, use
         window=0 if user_ids else 3,
         rating_levels=[],
         padding="left, index 0",
+        precision="fp32",
         dataset="by hand",
         dataset_checksum=sha256(table),
         interactions=table.name,

@@ -1,0 +1,42 @@
+"""What a cheaper precision costs: the same users' lists in fp32 and in it, and the held-out items in both.
+
+In: two model files of the same weights and the table they were trained on. Out: NDCG@10 of the validation
+items for both, and the share of fp32's top ten that the other lists too; or InputError.
+"""
+
+from pathlib import Path
+
+from infer.errors import InputError
+from infer.lists import model_lists
+from infer.metrics import rank_metrics, ranks
+from infer.schema import ITEM, USER, VALIDATION
+from infer.task import ScoringConfig, prepare
+
+K = 10
+BATCH_SIZE = 256
+
+
+def check_quality(exact: Path, cheaper: Path, table: Path, largest_loss: float) -> dict[str, float]:
+    """Compare on the validation items of `table`.
+
+    largest_loss: how much of NDCG@10 may be lost, as a share of it.
+    Raises InputError if more is lost, or if there is no table to measure it on.
+    """
+    if not table.is_file():
+        raise InputError(f"{table}, on which the loss of another precision is measured, is not there")
+    found, lists = {}, {}
+    for path in (exact, cheaper):
+        task = prepare(ScoringConfig(model=path, interactions=table, split=VALIDATION), measure=True)
+        if task.targets is None:
+            raise InputError(f"{table} holds nothing out, so the loss of another precision cannot be measured")
+        lists[path] = model_lists(task, K, BATCH_SIZE)
+        gain = ranks(lists[path], task.targets).select(rank_metrics(K)[f"ndcg@{K}"].mean())
+        found[path] = gain.item()
+    both = lists[exact].join(lists[cheaper], on=[USER, ITEM]).height
+    overlap = both / max(1, lists[exact].height)
+    if not found[cheaper] >= (1 - largest_loss) * found[exact]:
+        raise InputError(
+            f"NDCG@{K} of validation items falls from {found[exact]:.4f} to {found[cheaper]:.4f}, by more than "
+            f"--largest-loss {largest_loss}: the file was not written"
+        )
+    return {f"ndcg@{K}_fp32": found[exact], f"ndcg@{K}": found[cheaper], f"overlap@{K}": overlap}
