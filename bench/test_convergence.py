@@ -20,7 +20,7 @@ from train.loop import EpochRecord, Run, fit
 from train.models import build
 
 # Of validation; on the synthetic data about half of all next items follow from the one before.
-NDCG_GOAL = 0.38
+NDCG_GOAL = 0.35
 THREADS = 1  # of PyTorch: two would wait for each other wherever a core is shared
 
 

@@ -21,6 +21,8 @@ from infer.schema import DROPPED, PAD
 from infer.sequences import seen
 
 BATCH, ROUNDS = 256, 12
+# Threads of the engine before still wait for work, busily, and would be in the way of the next.
+PAUSE = 0.02
 Way = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
@@ -69,10 +71,12 @@ def test_engines(benchmark, subject, kind: str, device: str) -> None:
     def take_turns() -> None:
         order.append(order.pop(0))
         for name in order:
+            time.sleep(PAUSE)
             began = time.perf_counter()
             items, scores = others[name](rows)
             seconds[name].append(time.perf_counter() - began)
             one.check(rows, items, scores)
+        time.sleep(PAUSE)
 
     histories, users = one.part(rows)
     items, scores = benchmark.pedantic(

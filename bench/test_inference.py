@@ -5,6 +5,8 @@
 Timed is what the scorer does for a batch: windows from histories, the session, the sorted top k on the host.
 """
 
+import time
+
 import numpy as np
 import pytest
 
@@ -13,19 +15,24 @@ from bench.world import KINDS, MAIN, OTHERS
 
 BATCHES = (1, 32, 256, 1024)
 BATCH = 256  # at which windows and catalogues are compared
+SECONDS, ROUNDS = 0.5, (10, 300)
 SINGLE_ROUNDS = 300
 
 
-def measure(benchmark, one, rows: np.ndarray, rounds: int, rates, part: str) -> None:
-    """Time one batch, check its lists, and keep the record."""
+def measure(benchmark, one, rows: np.ndarray, rates) -> None:
+    """Time one batch for about SECONDS, check its lists, and keep the record."""
     histories, users = one.part(rows)
+    one.model.top(histories, users, K)
+    began = time.perf_counter()
+    one.model.top(histories, users, K)
+    rounds = int(np.clip(SECONDS / (time.perf_counter() - began), *ROUNDS))
     items, scores = benchmark.pedantic(lambda: one.model.top(histories, users, K), rounds=rounds, warmup_rounds=2)
     one.check(rows, items, scores)
     stats = benchmark.stats.stats
     dim = getattr(one.configs[-1], "dim", 64)
     floor = one.floor(rows, stats.min, rates(len(rows), dim, one.items, one.device))
     speed = {"users_per_second": len(rows) / stats.median}
-    benchmark.extra_info |= one.about(part, batch=len(rows), **speed, **floor)
+    benchmark.extra_info |= one.about("inference", batch=len(rows), **speed, **floor)
 
 
 @pytest.mark.parametrize("batch", BATCHES)
@@ -33,7 +40,7 @@ def measure(benchmark, one, rows: np.ndarray, rounds: int, rates, part: str) -> 
 def test_batch_size(benchmark, subject, rates, kind: str, device: str, batch: int) -> None:
     benchmark.group = f"inference: batch of {batch}, window {MAIN.window}, {MAIN.items} items"
     one = subject(kind, device)
-    measure(benchmark, one, one.batch(batch), 10 if batch > BATCH else 20, rates, "inference")
+    measure(benchmark, one, one.batch(batch), rates)
 
 
 @pytest.mark.parametrize("world", OTHERS)
@@ -43,7 +50,7 @@ def test_window_and_catalogue(benchmark, subject, rates, kind: str, device: str,
         pytest.skip("mf reads no window")
     benchmark.group = f"inference: batch of {BATCH}, {world}"
     one = subject(kind, device, OTHERS[world])
-    measure(benchmark, one, one.batch(BATCH), 10, rates, "inference")
+    measure(benchmark, one, one.batch(BATCH), rates)
 
 
 @pytest.mark.parametrize("kind", KINDS)
