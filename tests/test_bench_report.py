@@ -38,7 +38,7 @@ def measured(model: str, run: str = "run", device: str = "cpu") -> list[Record]:
     return [
         record("b1", part="inference", batch=1, users_per_second=50.0, times_floor=8.0, **shared, **rates),
         record("b9", part="inference", batch=9, users_per_second=900.0, times_floor=3.0, **shared, **rates),
-        record("w", part="inference", batch=9, users_per_second=9e9, times_floor=1.0, **shared | {"window": 9}, **rates),
+        record("w", part="inference", batch=9, users_per_second=9e9, times_floor=1, **(shared | {"window": 9}), **rates),
         record("l", part="latency", **shared, **latency),
         record("s", part="session", median=0.5, **shared),
         record("c", part="command", stage_seconds=STAGES, users_per_second=40.0, peak_memory_bytes=2**20, **shared),
