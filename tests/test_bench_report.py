@@ -30,6 +30,7 @@ PROBE = """
 def measured(model: str, run: str = "run", device: str = "cpu") -> list[Record]:
     """One record of every part, with round numbers."""
     shared = {"run": run, "model": model, "device": device, "ran_on": device, "window": 50, "items": 100, "users": 40}
+    narrow = shared | {"window": 9}
     rates = {"rates": {"peak": 2e9, "head": 1e9, "bandwidth": 3e9}, "floor_seconds": {"peak": 0.1, "head": 0.2}}
     latency = {"latency_seconds": {"p50": 0.002, "p95": 0.003, "p99": 0.004}}
     engine = {"seconds": 4.0, "ratio": 2.0, "low": 1.5, "high": 2.5}
@@ -38,7 +39,7 @@ def measured(model: str, run: str = "run", device: str = "cpu") -> list[Record]:
     return [
         record("b1", part="inference", batch=1, users_per_second=50.0, times_floor=8.0, **shared, **rates),
         record("b9", part="inference", batch=9, users_per_second=900.0, times_floor=3.0, **shared, **rates),
-        record("w", part="inference", batch=9, users_per_second=9e9, times_floor=1, **(shared | {"window": 9}), **rates),
+        record("w", part="inference", batch=9, users_per_second=9e9, times_floor=1, **narrow, **rates),
         record("l", part="latency", **shared, **latency),
         record("s", part="session", median=0.5, **shared),
         record("c", part="command", stage_seconds=STAGES, users_per_second=40.0, peak_memory_bytes=2**20, **shared),
