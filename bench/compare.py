@@ -5,8 +5,11 @@ both have; exit status 1 if any became slower.
 
     python -m bench.compare new.json bench/results/run-cpu-2-cores.json
 
-The ratio is of medians. Its interval comes from the rounds of both runs: the standard error of a median is about
-1.25 sigma / sqrt(rounds), sigma being the interquartile range / 1.35, which a few disturbed rounds do not move.
+The ratio is of medians, divided by how much longer the same small matrix product took just before and after the
+benchmark (`machine`): where others use the machine, it is not the code that differs. Its interval comes from the
+rounds of both runs: the standard error of a median is about 1.25 sigma / sqrt(rounds), sigma being the
+interquartile range / 1.35, which a few disturbed rounds do not move; the product's own error is half of what it
+differed between before and after.
 Slower means: the whole interval lies above 1 + --tolerance, which covers what differs between two runs but not
 between the rounds of one. A benchmark of one round has no interval and is shown without a verdict.
 """
@@ -36,11 +39,16 @@ class CompareConfig:
 
 @dataclass(frozen=True)
 class Change:
-    """One benchmark in both runs. ratio: new / saved median; low, high: 95% interval, None with a single round."""
+    """One benchmark in both runs.
+
+    new, saved: median seconds.  machine: how much longer the yardstick took in the new run, 1 if unknown.  ratio:
+    new / saved / machine; low, high: its 95% interval, None with a single round.
+    """
 
     name: str
     new: float
     saved: float
+    machine: float
     ratio: float
     low: float | None
     high: float | None
@@ -77,31 +85,28 @@ def check_machines(new: list[Record], saved: list[Record]) -> None:
         )
 
 
-def machine_ratio(new: list[Record], saved: list[Record]) -> float | None:
-    """How much slower the machine itself was in the new run, by its peak matrix product; None without a floor."""
-    peaks = [max((r.info["rates"]["peak"] for r in side if "rates" in r.info), default=None) for side in (new, saved)]
-    return None if None in peaks else peaks[1] / peaks[0]
-
-
 def render(found: list[Change], tolerance: float) -> str:
     """A line a benchmark."""
     width = max(len(change.name) for change in found)
-    lines = [f"{'':8}{'ratio':>7}  {'95% interval':16}{'new':>10}{'saved':>10}  benchmark"]
+    lines = [f"{'':8}{'ratio':>7}  {'95% interval':16}{'machine':>8}{'new':>10}{'saved':>10}  benchmark"]
     for c in found:
         interval = "one round" if c.low is None else f"[{c.low:.2f}, {c.high:.2f}]"
-        times = f"{duration(c.new):>10}{duration(c.saved):>10}"
+        times = f"{c.machine:8.2f}{duration(c.new):>10}{duration(c.saved):>10}"
         lines.append(f"{c.verdict(tolerance):8}{c.ratio:7.2f}  {interval:16}{times}  {c.name:{width}}".rstrip())
     return "\n".join(lines)
 
 
 def _change(new: Record, saved: Record) -> Change:
     medians = [record.stats["median"] for record in (new, saved)]
-    ratio = medians[0] / medians[1]
+    sticks = [record.info.get("yardstick_seconds") for record in (new, saved)]
+    machine = 1.0 if None in sticks else math.sqrt(math.prod(sticks[0]) / math.prod(sticks[1]))
+    ratio = medians[0] / medians[1] / machine
     if min(new.stats["rounds"], saved.stats["rounds"]) < 2:
-        return Change(new.name, *medians, ratio, None, None)
-    error = math.hypot(*(_relative_error(record) for record in (new, saved)))
+        return Change(new.name, *medians, machine, ratio, None, None)
+    unsteady = [abs(math.log(stick[0] / stick[1])) / 2 for stick in sticks if None not in sticks]
+    error = math.hypot(*(_relative_error(record) for record in (new, saved)), *unsteady)
     factor = math.exp(Z * error)
-    return Change(new.name, *medians, ratio, ratio / factor, ratio * factor)
+    return Change(new.name, *medians, machine, ratio, ratio / factor, ratio * factor)
 
 
 def _relative_error(record: Record) -> float:
@@ -121,9 +126,6 @@ def main(words: Sequence[str]) -> None:
         check_machines(new, saved)
     found = changes(new, saved)
     print(render(found, config.tolerance))
-    machine = machine_ratio(new, saved)
-    if machine is not None:
-        print(f"the machine's own matrix product took {machine:.2f} times as long as in the saved run")
     counts = {name: sum(c.verdict(config.tolerance) == name for c in found) for name in ("slower", "faster", "?")}
     print(
         f"{len(found)} benchmarks in both: {counts['slower']} slower, {counts['faster']} faster, "

@@ -7,13 +7,15 @@ record carries the machine and the sizes it was measured with.
 """
 
 import platform
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import onnxruntime as ort
 import pytest
 
-from bench.rates import Rates, measure_rates
+from bench.rates import Rates, measure_rates, product
 from bench.records import devices
 from bench.subjects import Subject, open_subject
 from bench.world import MAIN, OTHERS, World
@@ -77,3 +79,36 @@ def rates() -> Callable[[int, int, int, str], Rates]:
 def machine() -> dict[str, str | int]:
     """What a reader must know beside a time that belongs to no model."""
     return {"device": "cpu", "processor": platform.machine(), "onnxruntime": ort.__version__}
+
+
+@pytest.fixture(scope="session")
+def yardsticks() -> dict[str, Callable[[], None]]:
+    """Device -> a matrix product of a few milliseconds."""
+    return {device: product(512, 512, 512, device) for device in devices("all")}
+
+
+@pytest.fixture(autouse=True)
+def yardstick(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Time the same small product before and after each benchmark, in seconds: how fast the machine was just then.
+
+    On a machine that others use it differs from run to run by more than any round shows; `bench.compare` divides by it.
+    """
+    if "benchmark" not in request.fixturenames:
+        yield
+        return
+    benchmark = request.getfixturevalue("benchmark")  # skips here where benchmarks are not wanted
+    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    multiply = request.getfixturevalue("yardsticks")[parameters.get("device", "cpu")]
+    before = _typical(multiply)
+    yield
+    benchmark.extra_info["yardstick_seconds"] = [before, _typical(multiply)]
+
+
+def _typical(call: Callable[[], None], rounds: int = 30) -> float:
+    """Median seconds of a call."""
+    found = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        call()
+        found.append(time.perf_counter() - began)
+    return float(np.median(found))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.compare import Change, changes, check_machines, machine_ratio
+from bench.compare import Change, changes, check_machines
 from bench.convergence import reached_loss, reached_ndcg, scratch_loss
 from bench.runs import Record, load, load_all
 from bench.subjects import check_lists, percentiles
@@ -104,16 +104,27 @@ def test_ratios_and_intervals_by_hand() -> None:
     assert changes([slow], [calm])[0].verdict(0.6) == "-"
     assert changes([wild], [calm])[0].verdict(0.25) == "-", "noise of the rounds is no regression"
     once = record("slow", median=3.0, rounds=1)
-    assert changes([once], [calm])[0] == Change("slow", 3.0, 2.0, 1.5, None, None)
+    assert changes([once], [calm])[0] == Change("slow", 3.0, 2.0, 1.0, 1.5, None, None)
     assert changes([once], [calm])[0].verdict(0.25) == "?"
 
 
-def test_the_machine_is_compared_too() -> None:
-    fast, slow = record(rates={"peak": 10.0}), record(rates={"peak": 4.0})
-    assert machine_ratio([slow], [fast]) == 2.5 and machine_ratio([record()], [fast]) is None
-    check_machines([fast], [slow])
+def test_a_slow_machine_is_no_slow_code() -> None:
+    # The product took 4 ms instead of 2 (geometric mean of before and after): the machine was half as fast.
+    new = record(median=4.0, iqr=0.0, yardstick_seconds=[0.002, 0.008])
+    saved = record(median=2.0, iqr=0.0, yardstick_seconds=[0.002, 0.002])
+    (change,) = changes([new], [saved])
+    assert (change.machine, change.ratio, change.verdict(0.0)) == (2.0, 1.0, "-")
+    assert change.high == pytest.approx(math.exp(1.95996 * math.log(2)), rel=1e-4), "an unsteady product says little"
+    steady = record(median=4.0, iqr=0.0, yardstick_seconds=[0.002, 0.002])
+    (change,) = changes([steady], [saved])
+    assert (change.machine, change.ratio, change.verdict(0.25)) == (1.0, 2.0, "slower")
+    assert changes([steady], [record()])[0].machine == 1.0
+
+
+def test_runs_of_different_machines_are_not_compared() -> None:
+    check_machines([record()], [record()])
     with pytest.raises(InputError, match="only one has cpu, Abacus, 2"):
-        check_machines([record(cores=4)], [slow])
+        check_machines([record(cores=4)], [record()])
 
 
 def test_a_regression_fails_the_command(tmp_path: Path, run) -> None:
