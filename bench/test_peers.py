@@ -34,6 +34,7 @@ def test_peers(benchmark, subject, peer: str, tmp_path: Path, request: pytest.Fi
     other, seconds = Peer(peer, tmp_path), []
 
     def its_turn() -> None:
+        time.sleep(PAUSE)
         seconds.append(other.round())
         time.sleep(PAUSE)
 
