@@ -62,9 +62,17 @@ study *options:
 test *options:
     {{python}} -m pytest {{options}}
 
-# Run the benchmarks
+# Run the benchmarks, about eight minutes on two cores: `just bench --benchmark-json=run.json`
 bench *options:
     {{python}} -m pytest --benchmark-only {{options}}
+
+# Show benchmark runs on one page, by default those in bench/results: `just report run.json`
+report *options:
+    {{python}} -m bench.report {{options}}
+
+# Mark what became slower than in a saved run: `just bench-compare run.json bench/results/run-cpu-2-cores.json`
+bench-compare *options:
+    {{python}} -m bench.compare {{options}}
 
 # Check style and imports
 lint:

@@ -1,21 +1,114 @@
 """Benchmarks run with `pytest --benchmark-only`; plain `pytest` skips them.
 
-Each record carries the machine and the sizes it was measured with.
+    pytest --benchmark-only --device=cuda --benchmark-json=run.json
+
+They train and generate what they need, outside the timing, in a temporary folder; --world=FOLDER keeps it. Each
+record carries the machine and the sizes it was measured with.
 """
 
-import os
 import platform
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import numpy as np
 import onnxruntime as ort
 import pytest
+
+from bench.rates import Rates, measure_rates, product
+from bench.records import devices
+from bench.subjects import Subject, open_subject
+from bench.world import MAIN, OTHERS, World
+from infer.errors import InputError
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--device", default="all", help="benchmarks: cpu, cuda, or all that are there (default)")
+    parser.addoption("--world", default=None, help="benchmarks: keep generated data and trained models here")
+    parser.addoption("--peers", action="store_true", help="benchmarks: time other libraries, installed apart, too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        devices(config.getoption("--device"))
+    except InputError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "device" in metafunc.fixturenames:
+        metafunc.parametrize("device", devices(metafunc.config.getoption("--device")))
+
+
+@pytest.fixture(scope="session")
+def worlds(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[World], Path]:
+    """The folder of each world."""
+    kept = request.config.getoption("--world")
+    root = Path(kept) if kept else tmp_path_factory.mktemp("worlds")
+    names = {world: name.replace(" ", "-") for name, world in {"main": MAIN, **OTHERS}.items()}
+    return lambda world: root / names[world]
+
+
+@pytest.fixture(scope="session")
+def subject(worlds: Callable[[World], Path]) -> Callable[..., Subject]:
+    """An open model, its users and its PyTorch twin: subject(kind, device, world)."""
+    found: dict[tuple, Subject] = {}
+
+    def get(kind: str, device: str, world: World = MAIN) -> Subject:
+        if (kind, device, world) not in found:
+            found[kind, device, world] = open_subject(kind, device, world, worlds(world))
+        return found[kind, device, world]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def rates() -> Callable[[int, int, int, str], Rates]:
+    """This run's rates at the shape of a head: rates(batch, dim, items, device), each measured once."""
+    found: dict[tuple, Rates] = {}
+
+    def get(batch: int, dim: int, items: int, device: str) -> Rates:
+        if (batch, dim, items, device) not in found:
+            found[batch, dim, items, device] = measure_rates(batch, dim, items, device, seconds=0.2)
+        return found[batch, dim, items, device]
+
+    return get
 
 
 @pytest.fixture
 def machine() -> dict[str, str | int]:
-    """What a reader must know beside a time."""
-    return {
-        "device": "cpu",
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count() or 0,
-        "onnxruntime": ort.__version__,
-    }
+    """What a reader must know beside a time that belongs to no model."""
+    return {"device": "cpu", "processor": platform.machine(), "onnxruntime": ort.__version__}
+
+
+@pytest.fixture(scope="session")
+def yardsticks() -> dict[str, Callable[[], None]]:
+    """Device -> a matrix product of a few milliseconds."""
+    return {device: product(512, 512, 512, device) for device in devices("all")}
+
+
+@pytest.fixture(autouse=True)
+def yardstick(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Time the same small product before and after each benchmark, in seconds: how fast the machine was just then.
+
+    On a machine that others use it differs from run to run by more than any round shows; `bench.compare` divides by it.
+    """
+    if "benchmark" not in request.fixturenames:
+        yield
+        return
+    benchmark = request.getfixturevalue("benchmark")  # skips here where benchmarks are not wanted
+    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    multiply = request.getfixturevalue("yardsticks")[parameters.get("device", "cpu")]
+    before = _typical(multiply)
+    yield
+    benchmark.extra_info["yardstick_seconds"] = [before, _typical(multiply)]
+
+
+def _typical(call: Callable[[], None], rounds: int = 30) -> float:
+    """Median seconds of a call."""
+    found = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        call()
+        found.append(time.perf_counter() - began)
+    return float(np.median(found))

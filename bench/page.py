@@ -31,6 +31,7 @@ def write_page(tables: dict[str, pl.DataFrame], path: Path, command: str) -> Pat
     environment = Environment(loader=PackageLoader("bench", "."), autoescape=select_autoescape(default=True))
     found = sections(tables)
     text = environment.get_template("page.html.j2").render(
+        title="Does matrix factorization help BERT4Rec?",
         plotly=get_plotlyjs(),
         command=command,
         summary=[*answers_top(tables)[:2], *answers_cold(tables)[:2], *answers_convergence(tables)[:1]],

@@ -1,0 +1,92 @@
+"""Saved benchmark runs, checked: the JSON of `pytest --benchmark-only --benchmark-json=FILE`.
+
+In: files. Out: a `Record` for each benchmark, with its statistics and what it says of itself (`bench.records`).
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.records import FORMAT
+from infer.errors import InputError
+
+STATISTICS = ("min", "median", "iqr", "rounds")
+NEEDED = ("model", "device", "ran_on", "device_name", "cores", "threads", "versions", "commit")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One benchmark of one run.
+
+    run: name of the file without its suffix.  stats: seconds (min, median, iqr), rounds and data, every round's
+    seconds.  info: what the benchmark says of itself; empty for one that is of no model.
+    """
+
+    run: str
+    name: str
+    stats: dict[str, Any]
+    info: dict[str, Any]
+
+    @property
+    def part(self) -> str:
+        """Which question it answers; `other` for one that is of no model."""
+        return self.info.get("part", "other")
+
+    @property
+    def series(self) -> tuple[str, str, str]:
+        """Whose time it is: model, device, run."""
+        return self.info["model"], self.info["device"], self.run
+
+
+def load(path: Path) -> list[Record]:
+    """The records of one run, in its order.
+
+    Raises InputError if the file is not such a run, is empty or of another version, lacks what a reader must
+    know, or holds a time that was taken on another device than asked for.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: write it with `pytest --benchmark-only --benchmark-json={path}`")
+    try:
+        content = json.loads(path.read_text())
+    except ValueError:
+        raise InputError(f"{path} is not JSON; expected a file of --benchmark-json") from None
+    if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
+        raise InputError(f"{path} is not a benchmark run; expected a file of --benchmark-json")
+    if not content["benchmarks"]:
+        raise InputError(f"{path} is an empty run: no benchmark was executed")
+    records = [_record(path, row) for row in content["benchmarks"]]
+    if all(record.part == "other" for record in records):
+        raise InputError(f"{path} holds no record of format {FORMAT}: run the benchmarks of this version")
+    return records
+
+
+def load_all(paths: Sequence[Path]) -> list[Record]:
+    """The records of several runs; raises InputError as `load` does, and if two files have one name."""
+    names = [path.stem for path in paths]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"two runs are called {twice}; rename one, for names tell them apart")
+    return [record for path in paths for record in load(path)]
+
+
+def _record(path: Path, row: Any) -> Record:
+    """One checked benchmark."""
+    try:
+        name, stats, info = row["name"], row["stats"], row["extra_info"]
+        complete = all(isinstance(stats[key], int | float) for key in STATISTICS) and isinstance(stats["data"], list)
+    except (KeyError, TypeError):
+        complete = False
+    if not complete:
+        raise InputError(f"{path} lacks the statistics or rounds of a benchmark; expected a file of --benchmark-json")
+    if "part" not in info:
+        return Record(path.stem, name, stats, info)
+    if info.get("format") != FORMAT:
+        raise InputError(f"{path} has records of format {info.get('format')}; this version reads {FORMAT}")
+    missing = [key for key in NEEDED if key not in info]
+    if missing:
+        raise InputError(f"{path}: {name} does not say its {missing[0]}: run it again")
+    if info["ran_on"] != info["device"]:
+        raise InputError(f"{path}: {name} was asked to run on {info['device']} and ran on {info['ran_on']}")
+    return Record(path.stem, name, stats, info)

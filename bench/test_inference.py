@@ -1,0 +1,75 @@
+"""Users per second by model, device, batch size, window and catalogue; and the latency of one user.
+
+    pytest --benchmark-only bench/test_inference.py
+
+Timed is what the scorer does for a batch: windows from histories, the session, the sorted top k on the host.
+"""
+
+import time
+
+import numpy as np
+import pytest
+
+from bench.subjects import K, percentiles
+from bench.world import KINDS, MAIN, OTHERS
+
+BATCHES = (1, 32, 256, 1024)
+BATCH = 256  # at which windows and catalogues are compared
+SECONDS, ROUNDS = 0.5, (10, 300)
+SINGLE_ROUNDS = 300
+
+
+def measure(benchmark, one, rows: np.ndarray, rates) -> None:
+    """Time one batch for about SECONDS, check its lists, and keep the record."""
+    histories, users = one.part(rows)
+    one.model.top(histories, users, K)
+    began = time.perf_counter()
+    one.model.top(histories, users, K)
+    rounds = int(np.clip(SECONDS / (time.perf_counter() - began), *ROUNDS))
+    items, scores = benchmark.pedantic(lambda: one.model.top(histories, users, K), rounds=rounds, warmup_rounds=2)
+    one.check(rows, items, scores)
+    stats = benchmark.stats.stats
+    dim = getattr(one.configs[-1], "dim", 64)
+    floor = one.floor(rows, stats.min, rates(len(rows), dim, one.items, one.device))
+    speed = {"users_per_second": len(rows) / stats.median}
+    benchmark.extra_info |= one.about("inference", batch=len(rows), **speed, **floor)
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_batch_size(benchmark, subject, rates, kind: str, device: str, batch: int) -> None:
+    benchmark.group = f"inference: batch of {batch}, window {MAIN.window}, {MAIN.items} items"
+    one = subject(kind, device)
+    measure(benchmark, one, one.batch(batch), rates)
+
+
+@pytest.mark.parametrize("world", OTHERS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_window_and_catalogue(benchmark, subject, rates, kind: str, device: str, world: str) -> None:
+    if kind == "mf" and world.startswith("window"):
+        pytest.skip("mf reads no window")
+    benchmark.group = f"inference: batch of {BATCH}, {world}"
+    one = subject(kind, device, OTHERS[world])
+    measure(benchmark, one, one.batch(BATCH), rates)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_latency(benchmark, subject, kind: str, device: str) -> None:
+    """One user at a time, another one in each round, so that all lengths of history occur."""
+    benchmark.group = "latency: one user"
+    one = subject(kind, device)
+    order = iter(np.random.default_rng(0).permutation(len(one.task.histories)))
+    used, found = [], []
+
+    def another() -> tuple:
+        used.append(np.array([next(order)]))
+        return one.part(used[-1]), {}
+
+    def ask(histories, users) -> None:
+        found.append(one.model.top(histories, users, K))
+
+    benchmark.pedantic(ask, setup=another, rounds=SINGLE_ROUNDS, warmup_rounds=20)
+    for rows, (items, scores) in zip(used[::25], found[::25], strict=True):
+        one.check(rows, items, scores)
+    seconds = benchmark.stats.stats.data
+    benchmark.extra_info |= one.about("latency", batch=1, latency_seconds=percentiles(seconds))

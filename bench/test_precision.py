@@ -1,0 +1,81 @@
+"""int8 beside float32: seconds in alternation, size, and the metrics that each gives.
+
+pytest --benchmark-only bench/test_precision.py
+"""
+
+import contextlib
+import io
+import json
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.subjects import K
+from bench.world import quiet
+from export import __main__ as export_command
+from infer import batch
+from infer.schema import DROPPED
+from infer.sequences import seen
+from infer.session import open_model
+
+BATCH, ROUNDS = 256, 12
+METRICS = (f"hit@{K}", f"ndcg@{K}")
+
+
+def int8_file(model: Path) -> Path:
+    """The int8 file beside `model`, written by the command if it is not there."""
+    path = model.with_suffix(".int8.onnx")
+    if not path.is_file():
+        with quiet():
+            export_command.main([model.stem, "--precision=int8", f"--artifacts={model.parent}"])
+    return path
+
+
+def metrics(model: Path, device: str, output: Path) -> dict[str, float]:
+    """Of the test items, as the command measures them."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        batch.main([f"--model={model}", f"--output={output}", f"--k={K}", f"--device={device}", "--restart"])
+    found = json.loads(output.with_name(f"{output.stem}.metrics.json").read_text())["metrics"]
+    own = found[model.name.removesuffix(".onnx")]
+    return {name: own[name]["value"] for name in METRICS}
+
+
+@pytest.mark.parametrize("kind", ["mf", "bert", "hybrid"])
+def test_int8(benchmark, subject, kind: str, device: str, tmp_path: Path) -> None:
+    if "precision" not in {field.name for field in fields(export_command.ExportConfig)}:
+        pytest.skip("python -m export has no --precision yet")
+    benchmark.group = f"precision: batch of {BATCH}"
+    one = subject(kind, device)
+    small = open_model(int8_file(one.model.path), device)
+    rows = one.batch(BATCH)
+    histories, users = one.part(rows)
+    seconds = []
+
+    def float32() -> None:
+        began = time.perf_counter()
+        whole[:] = one.model.top(histories, users, K)
+        seconds.append(time.perf_counter() - began)
+
+    whole = [None, None]
+    items, scores = benchmark.pedantic(
+        lambda: small.top(histories, users, K), setup=float32, rounds=ROUNDS, warmup_rounds=2
+    )
+    one.check(rows, *whole)
+    assert (scores > DROPPED).all() and (np.diff(scores, axis=1) <= 0).all()
+    assert not (items[:, :, None] == seen(histories)[:, None, :]).any(), "a list holds a seen item"
+    own = np.array(benchmark.stats.stats.data)
+    ratios = np.array(seconds[-len(own) :]) / own
+    low, middle, high = (float(np.percentile(ratios, share)) for share in (25, 50, 75))
+    shared = np.mean([len(set(a) & set(b)) / K for a, b in zip(items, whole[0], strict=True)])
+    measured = {
+        name: metrics(path, device, tmp_path / f"{name}.parquet")
+        for name, path in (("float32", one.model.path), ("int8", small.path))
+    }
+    sizes = {"float32": one.model.path.stat().st_size / 1e6, "int8": small.path.stat().st_size / 1e6}
+    benchmark.extra_info |= one.about(
+        "precision", batch=BATCH, float32_ratio={"ratio": middle, "low": low, "high": high}, metrics=measured,
+        megabytes=sizes, shared_items=float(shared),
+    )  # fmt: skip

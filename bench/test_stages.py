@@ -1,0 +1,103 @@
+"""Where the command's time goes: starting a session, windows, the model, writing; and the whole command.
+
+pytest --benchmark-only bench/test_stages.py
+"""
+
+import contextlib
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bench.subjects import K
+from bench.world import KINDS
+from infer import batch
+from infer.lists import batches
+from infer.schema import ITEM, SCORE, USER
+from infer.session import open_model
+
+BATCH = 256
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_session(benchmark, subject, kind: str, device: str) -> None:
+    benchmark.group = "session start"
+    one = subject(kind, device)
+    opened = benchmark.pedantic(lambda: open_model(one.model.path, device), rounds=5, warmup_rounds=1)
+    assert opened.metadata == one.model.metadata
+    benchmark.extra_info |= one.about("session", megabytes=one.model.path.stat().st_size / 1e6)
+
+
+@pytest.mark.parametrize("stage", ["windows", "model"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_stage(benchmark, subject, kind: str, device: str, stage: str) -> None:
+    """All users of the world, in the batches that the command makes."""
+    benchmark.group = f"stage: {stage}"
+    one = subject(kind, device)
+    parts = list(batches(one.model, one.task.histories.lengths, BATCH))
+
+    def windows() -> list[dict[str, np.ndarray]]:
+        return [one.model.feeds(*one.part(rows), K) for rows in parts]
+
+    feeds = windows()
+    call = windows if stage == "windows" else lambda: [one.model.run(given) for given in feeds]
+    found = benchmark.pedantic(call, rounds=7, warmup_rounds=1)
+    if stage == "windows":
+        for given, again in zip(feeds, found, strict=True):
+            assert all(np.array_equal(given[name], again[name]) for name in given)
+    else:
+        for rows, (items, scores) in zip(parts, found, strict=True):
+            one.check(rows, items, scores)
+    speed = len(one.task.histories) / benchmark.stats.stats.median
+    benchmark.extra_info |= one.about(stage, batch=BATCH, users_per_second=speed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_command(benchmark, subject, kind: str, device: str, tmp_path: Path) -> None:
+    """`infer.batch` in this process: read, windows, model, write, publish, as its manifest says."""
+    benchmark.group = "end to end: python -m infer.batch"
+    one = subject(kind, device)
+    output = tmp_path / "lists.parquet"
+    words = [f"--model={one.model.path}", f"--output={output}", f"--k={K}", f"--batch-size={BATCH}"]
+    words += [f"--device={device}", "--restart"]
+    manifests = []
+
+    def command() -> None:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            batch.main(words)
+        manifests.append(json.loads(output.with_suffix(".json").read_text()))
+
+    benchmark.pedantic(command, rounds=5, warmup_rounds=1)
+    _check_written(one, output)
+    stages = {n: float(np.median([m["seconds"][n] for m in manifests[1:]])) for n in manifests[0]["seconds"]}
+    alone = _alone(words, output)
+    benchmark.extra_info |= one.about(
+        "command",
+        batch=BATCH,
+        stage_seconds=stages,
+        users_per_second=len(one.task.histories) / benchmark.stats.stats.median,
+        peak_memory_bytes=alone["peak_memory_bytes"],
+    )
+
+
+def _alone(words: list[str], output: Path) -> dict:
+    """The manifest of the command in a process of its own, whose peak memory is its own."""
+    done = subprocess.run([sys.executable, "-m", "infer.batch", *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(output.with_suffix(".json").read_text())
+
+
+def _check_written(one, output: Path) -> None:
+    """The written lists must be the best ones, of every user."""
+    lists = pl.read_parquet(output).sort(USER, "rank")
+    assert lists[USER].unique().sort().to_list() == one.task.histories.users.to_list()
+    ids = one.task.job.items
+    index = lists.join(ids, on=ITEM, how="left", maintain_order="left")["index"].to_numpy().reshape(-1, K)
+    scores = lists[SCORE].to_numpy().reshape(-1, K)
+    for rows in np.array_split(np.arange(len(index)), 4):
+        one.check(rows, index[rows].astype(np.int64), scores[rows])
