@@ -27,6 +27,7 @@ from torch import nn
 
 from bench.floor import floor_seconds
 from bench.rates import Rates, measure_rates
+from bench.records import about, ran_on
 from bench.synthetic import SyntheticConfig, write
 from bench.untrained import write_untrained
 from infer.cli import option, parse, run
@@ -175,13 +176,11 @@ def measure(config: ScaleConfig, folder: Path) -> dict:
     seconds = compare(alternatives(network, model, histories), histories, config.batch_size, config.rounds)
     floor = floor_seconds(kind, histories.lengths, items, rates)
     total = manifest["seconds"]["total"]
-    return {
+    return about("scale", config.kind, config.device, ran_on=ran_on(model)) | {
         "size": config.size,
         "users": len(histories),
         "items": items,
         "interactions": len(histories.items),
-        "kind": config.kind,
-        "device": config.device,
         "config": asdict(kind) | {"artifacts": None},
         "seconds": manifest["seconds"],
         "peak_memory_bytes": manifest["peak_memory_bytes"],

@@ -7,7 +7,6 @@ import contextlib
 import io
 import json
 import time
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +44,6 @@ def metrics(model: Path, device: str, output: Path) -> dict[str, float]:
 
 @pytest.mark.parametrize("kind", ["mf", "bert", "hybrid"])
 def test_int8(benchmark, subject, kind: str, device: str, tmp_path: Path) -> None:
-    if "precision" not in {field.name for field in fields(export_command.ExportConfig)}:
-        pytest.skip("python -m export has no --precision yet")
     benchmark.group = f"precision: batch of {BATCH}"
     one = subject(kind, device)
     small = open_model(int8_file(one.model.path), device)
