@@ -21,7 +21,7 @@ from infer.sequences import seen
 from infer.session import open_model
 
 BATCH, ROUNDS = 256, 12
-WORLDS = {"2000 items": MAIN, "20000 items": OTHERS["20000 items"]}
+WORLDS = {"small catalogue": MAIN, "large catalogue": OTHERS["large catalogue"]}
 METRICS = (f"hit@{K}", f"ndcg@{K}")
 
 
