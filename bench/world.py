@@ -35,8 +35,8 @@ USERS = 1_024
 
 @dataclass(frozen=True)
 class World:
-    """items: the catalogue, of which some occur in no interaction.  window: what transformers read.  epochs: of a transformer; costs do not depend on them.
-    interactions: about, of USERS users."""
+    """items: the catalogue, of which some occur in no interaction.  window: what transformers read.  epochs: of a
+    transformer; costs do not depend on them.  interactions: about, of USERS users."""
 
     items: int = 2_000
     window: int = 50
