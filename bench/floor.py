@@ -56,9 +56,9 @@ class Floor:
 def encoder_multiply_adds(config: TrainConfig, lengths: np.ndarray) -> int:
     """Of everything but the scores of the items, on the latest `window` of each user's items.
 
-    lengths: (users,) items in each history. In the last layer of a transformer only the newest position asks,
-    attends and is transformed; keys and values are of all. Layer norms and activations are not counted. An
-    item-item model adds `neighbours` numbers an item. Raises InputError for other models.
+    lengths: (users,) items in each history. In the last layer of a transformer only the newest position is computed:
+    its query, carried over to what the others hold, and the sum of that, projected. Layer norms and activations
+    are not counted. An item-item model adds `neighbours` numbers an item. Raises InputError for other models.
     """
     if isinstance(config, MFConfig):
         return 0
@@ -72,7 +72,7 @@ def encoder_multiply_adds(config: TrainConfig, lengths: np.ndarray) -> int:
     read = (np.minimum(lengths, config.window - config.append_mask) + config.append_mask).astype(np.int64)
     pairs = read * (read + 1) // 2 if config.masking == "causal" else read * read
     whole = read * (4 * dim * dim + 2 * dim * inner) + 2 * pairs * dim  # query, key, value, output; both attentions
-    newest = 2 * read * dim * dim + 2 * dim * dim + 2 * dim * inner + 2 * read * dim
+    newest = 4 * dim * dim + 2 * dim * inner + 2 * config.heads * read * dim
     newest[read == 0] = 0
     return int((config.layers - 1) * whole.sum() + newest.sum())
 

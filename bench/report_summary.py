@@ -88,7 +88,7 @@ def _precision(records: list[Record]) -> list[str]:
             f"{ratio['ratio']:.2f} times as fast" if ratio["low"] > 1 else f"{1 / ratio['ratio']:.2f} times as slow"
         )  # fmt: skip
         ours, whole = (f"{metrics[numbers][name]:.4f}" for numbers in ("int8", "float32"))
-        parts.append(f"{label(records, r)} {speed}, NDCG@10 {ours} instead of {whole}")
+        parts.append(f"{label(records, r)}, {r.info['items']:,} items {speed}, NDCG@10 {ours} instead of {whole}")
     return [f"int8 beside float32: {'; '.join(parts)}."] if parts else []
 
 

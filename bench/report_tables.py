@@ -139,8 +139,9 @@ def precision(records: list[Record]) -> Table:
         for name in ("float32", "int8"):
             values = [f"{value:.4f}" for value in info["metrics"][name].values()]
             speed = f"{ratio['ratio']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]" if name == "float32" else "1"
-            rows.append([label(records, record), name, f"{info['megabytes'][name]:.2f} MB", speed, *values])
-    header = ["model, device", "numbers", "file", "seconds ÷ int8's", "Hit@10", "NDCG@10"]
+            size = f"{info['megabytes'][name]:.2f} MB"
+            rows.append([label(records, record), f"{info['items']:,}", name, size, speed, *values])
+    header = ["model, device", "items", "numbers", "file", "seconds ÷ int8's", "Hit@10", "NDCG@10"]
     return {"caption": "Precision, in alternation, with the metrics of each", "header": header, "rows": rows}
 
 

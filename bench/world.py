@@ -35,8 +35,8 @@ USERS = 1_024
 
 @dataclass(frozen=True)
 class World:
-    """items: the catalogue.  window: what transformers read.  epochs: of a transformer; costs do not depend on them.
-    interactions: about, of USERS users."""
+    """items: the catalogue, of which some occur in no interaction.  window: what transformers read.  epochs: of a
+    transformer; costs do not depend on them.  interactions: about, of USERS users."""
 
     items: int = 2_000
     window: int = 50
@@ -63,7 +63,7 @@ class World:
 # Other catalogues and windows serve to measure seconds only: one epoch on fewer interactions.
 MAIN = World()
 OTHERS = {name: World(**sizes, epochs=1, interactions=30_000) for name, sizes in {
-    "20000 items": {"items": 20_000}, "window 10": {"window": 10}, "window 200": {"window": 200},
+    "large catalogue": {"items": 20_000}, "window 10": {"window": 10}, "window 200": {"window": 200},
 }.items()}  # fmt: skip
 
 

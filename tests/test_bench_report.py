@@ -65,7 +65,7 @@ def test_sentences_say_what_the_records_say(records) -> None:
     assert "NDCG@10 of 0.3 on validation: bert, cpu epoch 2, 4 s; hybrid, cpu not reached (0.200)." in text
     assert "hybrid, cpu reaches the best validation loss of training from scratch after 2 epochs and 4 s;" in text
     assert "bert, cpu: torch 2.0" in text
-    assert "bert, cpu 1.50 times as fast, NDCG@10 0.2400 instead of 0.2500" in text
+    assert "bert, cpu, 100 items 1.50 times as fast, NDCG@10 0.2400 instead of 0.2500" in text
     assert summary(records[:1]) == [
         "Scoring is fastest so: bert, cpu 50 users a second at batches of 1, 8.0 times the floor."
     ]

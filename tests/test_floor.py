@@ -14,10 +14,11 @@ SMALL = {"dim": 4, "heads": 2, "feedforward": 8, "window": 3}
 
 def test_multiply_adds_by_hand() -> None:
     one = BertConfig(**SMALL, layers=1)
-    # Length 2: keys and values 2 x 2 x 16, query and output 2 x 16, feed-forward 64, attention twice 2 x 4.
-    assert encoder_multiply_adds(one, np.array([2])) == 64 + 32 + 64 + 16
+    # Length 2: query, key, value and output of one position 4 x 16, feed-forward 64, two heads' scores and sums over
+    # both positions 2 x 2 x 2 x 4.
+    assert encoder_multiply_adds(one, np.array([2])) == 64 + 64 + 32
     # A history beyond the window counts as the window, an empty one as nothing.
-    three = 96 + 32 + 64 + 24
+    three = 64 + 64 + 48
     assert encoder_multiply_adds(one, np.array([3, 90, 0])) == 2 * three
     # A second layer has every position: 3 x (4 x 16 + 64), attention twice 4 x (1 + 2 + 3), or twice 4 x 9.
     assert encoder_multiply_adds(BertConfig(**SMALL, layers=2), np.array([3])) == three + 384 + 48
@@ -35,8 +36,8 @@ def test_multiply_adds_by_hand() -> None:
 def test_seconds_by_hand() -> None:
     rates = Rates(peak=100.0, head=50.0, bandwidth=10.0, head_shape=(1, 4, 10), device="cpu", threads=1)
     found = floor_seconds(BertConfig(**SMALL, layers=1), np.array([2]), 9, rates)
-    assert found.peak_seconds == (176 + 40) / 100
-    assert found.head_seconds == found.seconds == 176 / 100 + 40 / 50
+    assert found.peak_seconds == (160 + 40) / 100
+    assert found.head_seconds == found.seconds == 160 / 100 + 40 / 50
     assert found.memory_seconds == 2 * 4 * 10 / 10
     both = floor_seconds([BertConfig(**SMALL, layers=1), MFConfig(dim=4)], np.array([2]), 9, rates)
     assert both.seconds == pytest.approx(found.seconds + 40 / 50)
