@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 import pytest
+import torch
 
 from bench.rates import Rates, measure_rates, product
 from bench.records import devices
@@ -64,15 +65,18 @@ def subject(worlds: Callable[[World], Path]) -> Callable[..., Subject]:
 
 @pytest.fixture(scope="session")
 def rates() -> Callable[[int, int, int, str], Rates]:
-    """This run's rates at the shape of a head: rates(batch, dim, items, device), each measured once."""
-    found: dict[tuple, Rates] = {}
+    """The machine's rates just now, at the shape of a head: rates(batch, dim, items, device); `bench.runs` takes the
+    best of a run."""
+    return lambda batch, dim, items, device: measure_rates(batch, dim, items, device, seconds=0.15)
 
-    def get(batch: int, dim: int, items: int, device: str) -> Rates:
-        if (batch, dim, items, device) not in found:
-            found[batch, dim, items, device] = measure_rates(batch, dim, items, device, seconds=0.2)
-        return found[batch, dim, items, device]
 
-    return get
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread: two would wait for each other wherever a core is shared."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

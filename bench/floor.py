@@ -92,10 +92,22 @@ def floor_seconds(
     """
     configs = [config] if isinstance(config, TrainConfig) else list(config)
     rates = rates or measure_rates(min(256, len(lengths)), getattr(configs[0], "dim", 64), items)
-    encoder = sum(encoder_multiply_adds(c, lengths) for c in configs)
-    head = sum(head_multiply_adds(c, len(lengths), items) for c in configs)
-    scored = 2 * SCORE_BYTES * len(lengths) * (items + 1) * len(configs)
-    return Floor((encoder + head) / rates.peak, encoder / rates.peak + head / rates.head, scored / rates.bandwidth)
+    return at(work(configs, lengths, items), rates.peak, rates.head, rates.bandwidth)
+
+
+def work(configs: Sequence[TrainConfig], lengths: np.ndarray, items: int) -> dict[str, int]:
+    """What there is to do: multiply-adds of the encoders and of the heads, and bytes of scores written and read."""
+    return {
+        "encoder": sum(encoder_multiply_adds(config, lengths) for config in configs),
+        "head": sum(head_multiply_adds(config, len(lengths), items) for config in configs),
+        "score_bytes": 2 * SCORE_BYTES * len(lengths) * (items + 1) * len(configs),
+    }
+
+
+def at(work: dict[str, int], peak: float, head: float, bandwidth: float) -> Floor:
+    """The floor of some work at these rates."""
+    encoder = work["encoder"] / peak
+    return Floor(encoder + work["head"] / peak, encoder + work["head"] / head, work["score_bytes"] / bandwidth)
 
 
 def main(words: Sequence[str]) -> None:

@@ -22,7 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from infer.errors import InputError
 from infer.session import PROVIDERS
 
-SQUARE = 2048
+SQUARE = 1024
 COPIED_BYTES = 256 * 2**20  # far beyond any cache
 
 

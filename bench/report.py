@@ -29,7 +29,7 @@ FLOOR = (
     "in the same run: the head at the rate of its own skinny shape, the rest at that of a large square product. "
     "Looking up, copying, sorting and dropping seen items are not in it."
 )
-NOISE = "Spread is the interquartile range of the rounds in per cent of their median."
+NOISE = "A batch holds users drawn at random; python -m infer.batch groups those with histories of similar length. Spread is the interquartile range of the rounds in per cent of their median."
 
 
 @dataclass(frozen=True, kw_only=True)

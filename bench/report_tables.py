@@ -4,6 +4,7 @@ In: records of one or more runs. Out: dictionaries for the template; a table wit
 """
 
 from bench.convergence import Reached, comparable_loss, reached_loss, reached_ndcg, scratch_loss
+from bench.rates import SQUARE
 from bench.runs import Record
 
 Table = dict
@@ -69,7 +70,7 @@ def inference(records: list[Record]) -> Table:
         [
             label(records, r), f"{r.info['batch']:,}", str(r.info["window"]), f"{r.info['items']:,}",
             duration(r.stats["median"]), _spread(r), f"{r.info['users_per_second']:,.0f}",
-            duration(r.info["floor_seconds"]["head"]), f"{r.info['times_floor']:.1f}",
+            duration(r.info["floor_seconds"]), f"{r.info['times_floor']:.1f}",
         ]
         for r in of(records, "inference")
     ]  # fmt: skip
@@ -172,7 +173,7 @@ def rates(records: list[Record]) -> Table:
         for (run, device, batch, items), rate in found.items()
     ]
     header = ["run", "device", "batch × items", "10⁹ multiply-adds/s at the head's shape"]
-    header += ["of a 2048³ product", "memory, GB/s"]
+    header += [f"of a {SQUARE}³ product", "memory, GB/s"]
     caption = "The floor's rates: ONNX Runtime's float32 matrix product alone, best repetition"
     return {"caption": caption, "header": header, "rows": rows}
 
@@ -183,7 +184,8 @@ def machine(records: list[Record]) -> list[tuple[str, str]]:
     for run in dict.fromkeys(record.run for record in records):
         own = [record.info for record in records if record.run == run and record.part != "other"]
         names = ", ".join(dict.fromkeys(f"{i['device']}: {i['device_name']}, {i['cores']} cores" for i in own))
-        threads = ", ".join(f"{name} {count or 'all cores'}" for name, count in own[0]["threads"].items())
+        counts = dict.fromkeys((name, count or "all cores") for info in own for name, count in info["threads"].items())
+        threads = ", ".join(f"{name} {count}" for name, count in counts)
         versions = ", ".join(f"{name} {value}" for name, value in own[0]["versions"].items())
         set_ = ", ".join(f"{name}={value}" for name, value in own[0].get("variables", {}).items())
         rows.append((run, f"{names}; {own[0].get('system', '')}; threads: {threads}{'; ' + set_ if set_ else ''}"))

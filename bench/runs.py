@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import floor
 from bench.records import FORMAT
 from infer.errors import InputError
 
@@ -59,6 +60,7 @@ def load(path: Path) -> list[Record]:
     records = [_record(path, row) for row in content["benchmarks"]]
     if all(record.part == "other" for record in records):
         raise InputError(f"{path} holds no record of format {FORMAT}: run the benchmarks of this version")
+    _put_on_best_rates([record for record in records if "floor_work" in record.info])
     return records
 
 
@@ -69,6 +71,32 @@ def load_all(paths: Sequence[Path]) -> list[Record]:
     if twice is not None:
         raise InputError(f"two runs are called {twice}; rename one, for names tell them apart")
     return [record for path in paths for record in load(path)]
+
+
+def _put_on_best_rates(records: list[Record]) -> None:
+    """Measure every distance from the floor with the best rates of the whole run, the least disturbed ones.
+
+    Rates are measured beside each benchmark; where others used the machine just then they are too low, and what is
+    called a floor would not be one.
+    """
+    best: dict[tuple, float] = {}
+    for record in records:
+        for key, rate in _rates(record.info).items():
+            best[key] = max(rate, best.get(key, 0.0))
+    for record in records:
+        rates = {key[1]: best[key] for key in _rates(record.info)}
+        found = floor.at(record.info["floor_work"], **rates).seconds
+        record.info.update(floor_seconds=found, times_floor=record.stats["min"] / found, rates=rates)
+
+
+def _rates(info: dict[str, Any]) -> dict[tuple, float]:
+    """The rates of a record, by what they are comparable over."""
+    rates, device = info["rates"], info["device"]
+    return {
+        (device, "peak"): rates["peak"],
+        (device, "head", info["batch"], info["items"]): rates["head"],
+        (device, "bandwidth"): rates["bandwidth"],
+    }
 
 
 def _record(path: Path, row: Any) -> Record:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.floor import floor_seconds
+from bench import floor
 from bench.rates import Rates
 from bench.records import about, ran_on
 from bench.world import World, model_file, network
@@ -82,10 +82,11 @@ class Subject:
 
     def floor(self, rows: np.ndarray, seconds: float, rates: Rates) -> dict[str, Any]:
         """The floor of scoring these rows, and how many times as long the measured `seconds` are."""
-        found = floor_seconds(self.configs, self.task.histories.lengths[rows], self.items, rates)
-        bounds = {"peak": found.peak_seconds, "head": found.head_seconds, "memory": found.memory_seconds}
+        to_do = floor.work(self.configs, self.task.histories.lengths[rows], self.items)
+        found = floor.at(to_do, rates.peak, rates.head, rates.bandwidth)
         return {
-            "floor_seconds": bounds,
+            "floor_work": to_do,
+            "floor_seconds": found.head_seconds,
             "times_floor": seconds / found.seconds,
             "rates": {"peak": rates.peak, "head": rates.head, "bandwidth": rates.bandwidth},
         }

@@ -21,15 +21,6 @@ from train.models import build
 
 # Of validation; on the synthetic data about half of all next items follow from the one before.
 NDCG_GOAL = 0.35
-THREADS = 1  # of PyTorch: two would wait for each other wherever a core is shared
-
-
-@pytest.fixture
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("kind", KINDS)

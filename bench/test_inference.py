@@ -2,7 +2,8 @@
 
     pytest --benchmark-only bench/test_inference.py
 
-Timed is what the scorer does for a batch: windows from histories, the session, the sorted top k on the host.
+Timed is what the scorer does for a batch: windows from histories, the session, the sorted top k on the host. Users
+are drawn at random, as a service would meet them; the command groups those with histories of similar length.
 """
 
 import time

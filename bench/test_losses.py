@@ -31,7 +31,7 @@ def data() -> Data:
 
 @pytest.mark.parametrize("loss", ["softmax", "sampled", "gbce"])
 @pytest.mark.benchmark(group="losses")
-def test_losses(benchmark, loss: str, data: Data) -> None:
+def test_losses(benchmark, one_thread, loss: str, data: Data) -> None:
     """STEPS steps of the default model; every weight must have moved and stayed finite."""
     torch.manual_seed(0)
     config = configuration("bert", loss=loss)

@@ -44,6 +44,18 @@ def test_a_saved_run_comes_back(tmp_path: Path) -> None:
         load_all([tmp_path / "a.json", save(tmp_path / "b" / "a.json", row())])
 
 
+def test_distances_are_from_the_best_rates_of_the_run(tmp_path: Path) -> None:
+    work = {"encoder": 60, "head": 40, "score_bytes": 8}
+    shared = {"floor_work": work, "batch": 4, "items": 9, "times_floor": 0.5, "floor_seconds": 9.0}
+    slow, fast = {"peak": 10.0, "head": 20.0, "bandwidth": 1.0}, {"peak": 20.0, "head": 10.0, "bandwidth": 1.0}
+    other = shared | {"batch": 5, "rates": slow | {"head": 80.0}}  # the head's rate is of another shape
+    rows = [row("a", 16.0, rates=slow, **shared), row("b", 16.0, rates=fast, **shared), row("c", 16.0, **other)]
+    found = load(save(tmp_path / "a.json", *rows))
+    # 60 at 20 a second and 40 at 20 (or 80) a second, against the fastest round of 8 s.
+    assert [record.info["floor_seconds"] for record in found] == [5.0, 5.0, 3.5]
+    assert [record.info["times_floor"] for record in found] == [1.6, 1.6, 8 / 3.5]
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [
