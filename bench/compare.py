@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.report import leading
-from bench.report_tables import duration
+from bench.report_values import duration
 from bench.runs import Record, load
 from infer.cli import option, parse, run
 from infer.errors import InputError

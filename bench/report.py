@@ -14,6 +14,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, select_autoescape
 from plotly.offline import get_plotlyjs
 
+from bench import report_beside as beside
 from bench import report_plots as plots
 from bench import report_tables as tables
 from bench.records import ROOT
@@ -29,7 +30,10 @@ FLOOR = (
     "in the same run: the head at the rate of its own skinny shape, the rest at that of a large square product. "
     "Looking up, copying, sorting and dropping seen items are not in it."
 )
-NOISE = "A batch holds users drawn at random; python -m infer.batch groups those with histories of similar length. Spread is the interquartile range of the rounds in per cent of their median."
+NOISE = (
+    "A batch holds users drawn at random; python -m infer.batch groups those with histories of similar length. "
+    "Spread is the interquartile range of the rounds in per cent of their median."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +81,11 @@ def sections(records: list[Record]) -> list[dict]:
             "title": "Engines and precision",
             "sentences": [],
             "plots": [("Other engines beside ONNX Runtime", plots.ratios(records))],
-            "tables": [tables.engines(records), tables.precision(records)],
+            "tables": [beside.engines(records), beside.precision(records)],
         },
-        {"title": "Other libraries", "sentences": [], "plots": [], "tables": [tables.peers(records)]},
-        {"title": "Parts by themselves", "sentences": [], "plots": [], "tables": [tables.others(records)]},
-        {"title": "The machine's rates", "sentences": [], "plots": [], "tables": [tables.rates(records)]},
+        {"title": "Other libraries", "sentences": [], "plots": [], "tables": [beside.peers(records)]},
+        {"title": "Parts by themselves", "sentences": [], "plots": [], "tables": [beside.others(records)]},
+        {"title": "The machine's rates", "sentences": [], "plots": [], "tables": [beside.rates(records)]},
     ]
     for section in found:
         section["tables"] = [table for table in section["tables"] if table["rows"]]

@@ -6,7 +6,7 @@ In: records of one or more runs. Out: what `bench.plots` makes for the study, in
 import numpy as np
 
 from bench.plots import COLOURS, figure
-from bench.report_tables import label, main_sweep, of
+from bench.report_values import label, main_sweep, of
 from bench.runs import Record
 
 MODELS = ("mf", "bert", "hybrid", "best")

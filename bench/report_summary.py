@@ -4,7 +4,7 @@ In: records of one or more runs. Out: sentences for the top of the page.
 """
 
 from bench.convergence import comparable_loss, reached_loss, reached_ndcg, scratch_loss
-from bench.report_tables import duration, label, main_sweep, of
+from bench.report_values import duration, label, main_sweep, of
 from bench.runs import Record
 
 

@@ -3,33 +3,11 @@
 In: records of one or more runs. Out: dictionaries for the template; a table without rows is left out there.
 """
 
+from statistics import median
+
 from bench.convergence import Reached, comparable_loss, reached_loss, reached_ndcg, scratch_loss
-from bench.rates import SQUARE
+from bench.report_values import Table, duration, label, main_sweep, of, spread
 from bench.runs import Record
-
-Table = dict
-
-
-def of(records: list[Record], *parts: str) -> list[Record]:
-    """The records of some parts, in their order."""
-    return [record for record in records if record.part in parts]
-
-
-def label(records: list[Record], record: Record) -> str:
-    """Model and device; with the run where the page shows more than one."""
-    model, device, run = record.series
-    return f"{model}, {device}" + (f" ({run})" if len({r.run for r in records}) > 1 else "")
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds with a fitting unit and three digits."""
-    if seconds is None:
-        return "–"
-    if seconds >= 1000:
-        return f"{seconds:,.0f} s"
-    units = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
-    unit, scale = next((found for found in units if seconds >= found[1]), units[-1])
-    return f"{seconds / scale:.3g} {unit}"
 
 
 def overview(records: list[Record]) -> Table:
@@ -58,18 +36,12 @@ def overview(records: list[Record]) -> Table:
     return {"caption": "Which model, on which device, at what cost", "header": header, "rows": rows}
 
 
-def main_sweep(inference: list[Record]) -> list[Record]:
-    """Those on the window and catalogue that have most records: the sweep over batch sizes."""
-    keys = [(record.info["window"], record.info["items"]) for record in inference]
-    return [r for r, key in zip(inference, keys, strict=True) if key == max(keys, key=keys.count)]
-
-
 def inference(records: list[Record]) -> Table:
     """Every batch size, window and catalogue, with the distance from the floor."""
     rows = [
         [
             label(records, r), f"{r.info['batch']:,}", str(r.info["window"]), f"{r.info['items']:,}",
-            duration(r.stats["median"]), _spread(r), f"{r.info['users_per_second']:,.0f}",
+            duration(r.stats["median"]), spread(r), f"{r.info['users_per_second']:,.0f}",
             duration(r.info["floor_seconds"]), f"{r.info['times_floor']:.1f}",
         ]
         for r in of(records, "inference")
@@ -115,69 +87,6 @@ def stages(records: list[Record]) -> Table:
     }
 
 
-def engines(records: list[Record]) -> Table:
-    """How many times ONNX Runtime's seconds the others take, in alternation."""
-    rows = []
-    for record in of(records, "engines"):
-        for name, found in record.info["engines"].items():
-            ratio = f"{found['ratio']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
-            rows.append(
-                [label(records, record), name, duration(found["seconds"]), duration(record.stats["median"]), ratio]
-            )
-        for name, reason in record.info["failed"].items():
-            rows.append(
-                [label(records, record), name, "–", duration(record.stats["median"]), f"does not work: {reason}"]
-            )
-    caption = "Other engines, same batch, same answers: ratio to ONNX Runtime, median and quartiles of the rounds"
-    return {"caption": caption, "header": ["model, device", "engine", "seconds", "ONNX Runtime", "ratio"], "rows": rows}
-
-
-def precision(records: list[Record]) -> Table:
-    """float32 beside int8: size, speed and what each is worth."""
-    rows = []
-    for record in of(records, "precision"):
-        info, ratio = record.info, record.info["float32_ratio"]
-        for name in ("float32", "int8"):
-            values = [f"{value:.4f}" for value in info["metrics"][name].values()]
-            speed = f"{ratio['ratio']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]" if name == "float32" else "1"
-            size = f"{info['megabytes'][name]:.2f} MB"
-            rows.append([label(records, record), f"{info['items']:,}", name, size, speed, *values])
-    header = ["model, device", "items", "numbers", "file", "seconds ÷ int8's", "Hit@10", "NDCG@10"]
-    return {"caption": "Precision, in alternation, with the metrics of each", "header": header, "rows": rows}
-
-
-def peers(records: list[Record]) -> Table:
-    """Other libraries on the same work."""
-    rows = []
-    for record in of(records, "peers"):
-        info = record.info
-        ratio = f"{info['ratio']:.2f} [{info['low']:.2f}, {info['high']:.2f}]" if "ratio" in info else "–"
-        rows.append([info["peer"], label(records, record), duration(info.get("peer_seconds")), ratio, info["note"]])
-    header = ["library", "beside", "seconds", "seconds ÷ ours", "what differs"]
-    return {"caption": "Other libraries, same data, k and seen rule", "header": header, "rows": rows}
-
-
-def others(records: list[Record]) -> Table:
-    """Benchmarks that are of no model."""
-    rows = [[r.run, r.name, duration(r.stats["median"]), _spread(r)] for r in of(records, "other")]
-    return {"caption": "Parts by themselves", "header": ["run", "benchmark", "median", "± IQR"], "rows": rows}
-
-
-def rates(records: list[Record]) -> Table:
-    """The machine's own rates, by head shape."""
-    found = {}
-    for r in of(records, "inference"):
-        found[r.run, r.info["device"], r.info["batch"], r.info["items"]] = r.info["rates"]
-    rows = [
-        [run, device, f"{batch:,} × {items:,}", *(f"{rate[n] / 1e9:.1f}" for n in ("head", "peak", "bandwidth"))]
-        for (run, device, batch, items), rate in found.items()
-    ]
-    header = ["run", "device", "batch × items", "10⁹ multiply-adds/s at the head's shape"]
-    header += [f"of a {SQUARE}³ product", "memory, GB/s"]
-    caption = "The floor's rates: ONNX Runtime's float32 matrix product alone, best repetition"
-    return {"caption": caption, "header": header, "rows": rows}
-
-
 def machine(records: list[Record]) -> list[tuple[str, str]]:
     """What each run was measured on and with."""
     rows = []
@@ -190,13 +99,13 @@ def machine(records: list[Record]) -> list[tuple[str, str]]:
         set_ = ", ".join(f"{name}={value}" for name, value in own[0].get("variables", {}).items())
         rows.append((run, f"{names}; {own[0].get('system', '')}; threads: {threads}{'; ' + set_ if set_ else ''}"))
         rows.append(("", f"{versions}; commit {own[0]['commit']}"))
+        sticks = [seconds for info in own for seconds in info.get("yardstick_seconds", ())]
+        if sticks:
+            low, middle, high = (duration(found) for found in (min(sticks), median(sticks), max(sticks)))
+            said = f"{low} to {high}, median {middle}; what is above the least is others' work on the machine"
+            rows.append(("", f"the same 512³ product, timed before and after every benchmark: {said}"))
     return rows
 
 
 def _reached(found: Reached) -> str:
     return "not reached" if found is None else f"epoch {found[0]}, {duration(found[1])}"
-
-
-def _spread(record: Record) -> str:
-    median = record.stats["median"]
-    return f"{record.stats['iqr'] / median:.0%}" if median and record.stats["rounds"] > 1 else "–"

@@ -77,12 +77,14 @@ def _put_on_best_rates(records: list[Record]) -> None:
     """Measure every distance from the floor with the best rates of the whole run, the least disturbed ones.
 
     Rates are measured beside each benchmark; where others used the machine just then they are too low, and what is
-    called a floor would not be one.
+    called a floor would not be one. The peak is the best product of any shape.
     """
     best: dict[tuple, float] = {}
     for record in records:
         for key, rate in _rates(record.info).items():
             best[key] = max(rate, best.get(key, 0.0))
+        device = record.info["device"]
+        best[device, "peak"] = max(best[device, "peak"], record.info["rates"]["head"])
     for record in records:
         rates = {key[1]: best[key] for key in _rates(record.info)}
         found = floor.at(record.info["floor_work"], **rates).seconds

@@ -8,9 +8,11 @@ import pytest
 from browser import opened
 from test_bench_runs import record
 
+from bench import report_beside as beside
 from bench import report_tables as tables
 from bench.report import sections, write_report
 from bench.report_summary import summary
+from bench.report_values import duration
 from bench.runs import Record
 
 PLOTS = 9
@@ -75,14 +77,18 @@ def test_tables_hold_the_records(records) -> None:
     found = tables.overview(records)["rows"]
     assert found[0] == ["bert, cpu", "0.400", "4 s", "900 at 9", "3.0", "2 ms", "3 ms", "4 ms", "40", "1 MiB"]
     assert tables.convergence(records)["rows"][1][3:5] == ["not reached", "epoch 2, 4 s"]
-    assert tables.engines(records)["rows"][0][-1] == "2.00 [1.50, 2.50]"
-    assert tables.engines(records)["rows"][1][-1] == "does not work: no compiler"
+    assert beside.engines(records)["rows"][0][-1] == "2.00 [1.50, 2.50]"
+    assert beside.engines(records)["rows"][1][-1] == "does not work: no compiler"
     assert tables.stages(records)["rows"][0] == [
         "bert, cpu", "500 ms", "–", "–", *["100 ms"] * 3, "500 ms", *["100 ms"] * 2, "2 s",
     ]  # fmt: skip
-    assert [tables.duration(s) for s in (None, 0.0, 2e-6, 0.0123, 12.34, 1234.5)] == [
+    assert [duration(s) for s in (None, 0.0, 2e-6, 0.0123, 12.34, 1234.5)] == [
         "–", "0 µs", "2 µs", "12.3 ms", "12.3 s", "1,234 s",
     ]  # fmt: skip
+    records[0].info["yardstick_seconds"] = [0.002, 0.006, 0.003]
+    assert tables.machine(records)[2][1].endswith(
+        "2 ms to 6 ms, median 3 ms; what is above the least is others' work on the machine"
+    )
     two = [*records, *measured("bert", run="other")]
     assert tables.overview(two)["rows"][-1][0] == "bert, cpu (other)"
 

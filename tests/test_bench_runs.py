@@ -51,9 +51,9 @@ def test_distances_are_from_the_best_rates_of_the_run(tmp_path: Path) -> None:
     other = shared | {"batch": 5, "rates": slow | {"head": 80.0}}  # the head's rate is of another shape
     rows = [row("a", 16.0, rates=slow, **shared), row("b", 16.0, rates=fast, **shared), row("c", 16.0, **other)]
     found = load(save(tmp_path / "a.json", *rows))
-    # 60 at 20 a second and 40 at 20 (or 80) a second, against the fastest round of 8 s.
-    assert [record.info["floor_seconds"] for record in found] == [5.0, 5.0, 3.5]
-    assert [record.info["times_floor"] for record in found] == [1.6, 1.6, 8 / 3.5]
+    # 60 at 80 a second and 40 at 20 (or 80) a second, against the fastest round of 8 s.
+    assert [record.info["floor_seconds"] for record in found] == [2.75, 2.75, 1.25]
+    assert [record.info["times_floor"] for record in found] == [8 / 2.75, 8 / 2.75, 6.4]
 
 
 @pytest.mark.parametrize(
