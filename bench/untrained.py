@@ -11,7 +11,7 @@ import polars as pl
 import torch
 from torch import nn
 
-from export.__main__ import describe
+from export.__main__ import describe, file_content
 from export.graph import export_graph
 from export.parity import check_parity
 from infer.files import sha256, write_bytes
@@ -48,8 +48,6 @@ def write_untrained(kind: str, config: TrainConfig, table: Path, folder: Path) -
             "config": {"seed": config.seed},
         },
     }
-    for key, text in describe(state, model, parity).to_properties().items():
-        proto.metadata_props.add(key=key, value=text)
     path = folder / f"{kind}.onnx"
-    write_bytes(path, proto.SerializeToString(deterministic=True))
+    write_bytes(path, file_content(proto, describe(state, model, parity)))
     return model, path

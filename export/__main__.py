@@ -29,8 +29,9 @@ from export.quality import check_quality
 from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.files import write_bytes
+from infer.modelfile import LARGEST_VALUE, sealed
 from infer.schema import INTERACTIONS_FILE, ITEMS_FILE, Metadata
-from infer.session import LEVELS_INPUT, USER_INPUT
+from infer.signature import LEVELS_INPUT, USER_INPUT
 from train import checkpoint
 from train.models import restore
 
@@ -62,7 +63,7 @@ def export(name: str, artifacts: Path, precision: str = "fp32", largest_loss: fl
         parity |= _loss(state, model, proto, precision, artifacts / INTERACTIONS_FILE, largest_loss)
     metadata = describe(state, model, parity, precision)
     path = artifacts / (f"{name}.onnx" if precision == "fp32" else f"{name}.{precision}.onnx")
-    write_bytes(path, _content(proto, metadata))
+    write_bytes(path, file_content(proto, metadata))
     return path, metadata
 
 
@@ -81,18 +82,18 @@ def _loss(
     with tempfile.TemporaryDirectory() as folder:
         paths = Path(folder) / "fp32.onnx", Path(folder) / f"{precision}.onnx"
         for path, graph in zip(paths, (exact, proto), strict=True):
-            path.write_bytes(_content(graph, describe(state, model, parity)))
+            path.write_bytes(file_content(graph, describe(state, model, parity)))
         loss = check_quality(*paths, table, largest_loss)
         return loss | {"size": paths[1].stat().st_size / paths[0].stat().st_size}
 
 
-def _content(proto: onnx.ModelProto, metadata: Metadata) -> bytes:
-    """The bytes of the file: the graph and what it says of itself."""
+def file_content(proto: onnx.ModelProto, metadata: Metadata) -> bytes:
+    """The bytes of the file: the graph, what it says of itself, and their checksum."""
     del proto.metadata_props[:]
     for key, text in metadata.to_properties().items():
         proto.metadata_props.add(key=key, value=text)
     proto.producer_name, proto.producer_version = "hybrid-recommender-onnx", ""
-    return proto.SerializeToString(deterministic=True)
+    return sealed(proto.SerializeToString(deterministic=True))
 
 
 def describe(state: dict, model: nn.Module, parity: dict[str, float], precision: str = "fp32") -> Metadata:
@@ -158,8 +159,8 @@ def _checkpoints(artifacts: Path) -> str:
 
 def _refuse_broken_weights(name: str, model: nn.Module) -> None:
     for part, weight in model.state_dict().items():
-        if not torch.isfinite(weight).all():
-            raise InputError(f"{name}.pt holds values in {part} that are not finite numbers: train it again")
+        if weight.is_floating_point() and not (weight.abs() <= LARGEST_VALUE).all():
+            raise InputError(f"{name}.pt holds values in {part} that are not finite numbers below 1e15: train it again")
 
 
 if __name__ == "__main__":

@@ -21,9 +21,10 @@ from torch import nn
 
 from export.precision import ROW_SCALE, in_precision
 from infer.schema import DROPPED, PAD
-from infer.session import ITEMS_OUTPUT, K_INPUT, SCORES_OUTPUT, SEEN_INPUT, USER_INPUT
+from infer.signature import ITEMS_OUTPUT, K_INPUT, SCORES_OUTPUT, SEEN_INPUT, USER_INPUT
 
 ALL_SCORES = "all_scores"
+EXPORTERS = ("torch.onnx", "onnxscript", "onnx_ir")  # loggers that tell of their own work
 
 # Items whose largest score is found first: the top k lie in the k blocks with the largest, and a
 # maximum over all scores takes a third of the time of a top k over them.
@@ -44,8 +45,9 @@ def export_graph(model: nn.Module, items: int, precision: str = "fp32") -> onnx.
     blocked = hasattr(model, "extra_columns")
     if blocked:
         model.extra_columns = -(items + 1) % BLOCK
-    quiet = logging.getLogger("torch.onnx")
-    level, _ = quiet.level, quiet.setLevel(logging.ERROR)
+    levels = {name: logging.getLogger(name).level for name in EXPORTERS}
+    for name in EXPORTERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
             warnings.simplefilter("ignore")
@@ -60,7 +62,8 @@ def export_graph(model: nn.Module, items: int, precision: str = "fp32") -> onnx.
                 verbose=False,
             )
     finally:
-        quiet.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
         if blocked:
             model.extra_columns = 0
     proto = program.model_proto

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from infer.cli import option, parse, run
 from infer.errors import InputError
-from infer.files import sha256, write_text
+from infer.files import write_text
 from infer.output import Output, read_json
 from infer.report import Totals, render, report, versions
 from infer.schema import SPLIT
@@ -66,7 +66,7 @@ def plan_of(job: Job, config: BatchConfig) -> dict:
     """Everything that the lists follow from; batch size, threads and device change only rounding."""
     return {
         "format": PLAN_FORMAT,
-        "model": sha256(job.model.path),
+        "model": job.model.checksum,
         "data": {"sha256": job.checksum, "columns": asdict(job.columns), "users": config.users},
         "options": {"k": config.k, "split": job.split, "shard_users": config.shard_users},
         "only_changed": config.only_changed,

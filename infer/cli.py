@@ -113,8 +113,13 @@ def run(main: Callable[[Sequence[str]], None]) -> int:
         message, status = "out of memory: try a smaller --batch-size", 1
     except KeyboardInterrupt:
         message, status = "interrupted", 130
-    print("error:", " ".join(message.split()), file=sys.stderr)
+    print("error:", printable(" ".join(message.split())), file=sys.stderr)
     return status
+
+
+def printable(text: str) -> str:
+    """The text without what could steer a terminal: such characters become `?`."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _typed(config: type) -> list[tuple[Field, Any]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from infer.cli import option, parse, run
+from infer.cli import option, parse, printable, run
 from infer.errors import InputError
 from infer.lists import model_lists
 from infer.schema import GENRES, ITEM, RANK, SCORE, TITLE, USER
@@ -62,7 +62,7 @@ def _titles(task: Task, stated: Path | None, ids: pl.DataType) -> pl.DataFrame:
 
 def _named(row: dict) -> str:
     title = row[TITLE] or f"item {row[ITEM]}"
-    return f"{title} [{row[GENRES]}]" if row[GENRES] else title
+    return printable(f"{title} [{row[GENRES]}]" if row[GENRES] else title)
 
 
 if __name__ == "__main__":

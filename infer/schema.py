@@ -7,6 +7,8 @@ only, so the file that `export` writes is the file that `infer` reads.
 """
 
 import json
+import math
+import typing
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from pathlib import PurePath
@@ -35,8 +37,9 @@ PAD = 0
 DROPPED = -3.0e38
 
 INTERACTIONS_FILE, ITEMS_FILE = "interactions.parquet", "items.parquet"
-FORMAT = "3"
+FORMAT = "4"
 PREFIX = "recommender."
+KINDS = {kind.__name__: kind for kind in (str, int, dict)}
 
 
 @dataclass(frozen=True)
@@ -83,24 +86,24 @@ class Metadata:
             raise InputError(f"{source} has metadata format {found}; this version reads {FORMAT}")
         try:
             values = {f.name: json.loads(properties[PREFIX + f.name]) for f in fields(cls)}
-        except (KeyError, ValueError) as error:
-            raise InputError(f"{source} has damaged metadata ({error}): export it again") from None
+        except (KeyError, ValueError, RecursionError) as error:
+            raise InputError(f"{source} has damaged metadata ({str(error)[:80]}): export it again") from None
         metadata = cls(**values)
         metadata._check(source)
         return metadata
 
     def _check(self, source: str) -> None:
         for f in fields(self):
-            wanted = {"str": str, "int": int}.get(str(getattr(f.type, "__name__", f.type)))
+            wanted = getattr(typing.get_origin(f.type), "__name__", getattr(f.type, "__name__", ""))
             value = getattr(self, f.name)
-            if wanted is not None and (not isinstance(value, wanted) or isinstance(value, bool)):
+            if wanted in KINDS and (type(value) is not KINDS[wanted] or not str(value).isprintable()):
                 raise InputError(f"{source} has damaged metadata ({f.name}): export it again")
         for name, ids in (("item_ids", self.item_ids), ("user_ids", self.user_ids)):
-            whole = isinstance(ids, list) and len({type(i) for i in ids}) <= 1
-            if not whole or (ids and type(ids[0]) not in (int, str)) or len(set(ids)) != len(ids):
+            if not _are_ids(ids):
                 raise InputError(f"{source} has damaged metadata ({name}): export it again")
-        ascending = isinstance(self.rating_levels, list) and all(isinstance(r, int | float) for r in self.rating_levels)
-        if not ascending or any(a >= b for a, b in pairwise(self.rating_levels)):
+        levels = self.rating_levels
+        ascending = isinstance(levels, list) and all(type(r) in (int, float) and abs(r) < math.inf for r in levels)
+        if not ascending or any(a >= b for a, b in pairwise(levels)):
             raise InputError(f"{source} has damaged metadata (rating_levels): export it again")
         for name in (self.interactions, self.items):
             if not name or PurePath(name).name != name:
@@ -114,3 +117,19 @@ def vocabulary(ids: list[int] | list[str], name: str) -> pl.DataFrame:
     dtype = pl.String if ids and isinstance(ids[0], str) else pl.Int64
     table = pl.DataFrame({name: pl.Series(ids, dtype=dtype)})
     return table.with_row_index("index", offset=PAD + 1).with_columns(pl.col("index").cast(pl.Int32))
+
+
+def _are_ids(ids: Any) -> bool:
+    """Whether these are different 64-bit integers, or different texts that can be written."""
+    if not isinstance(ids, list) or len({type(i) for i in ids}) > 1:
+        return False
+    kind = type(ids[0]) if ids else int
+    if kind not in (int, str) or len(set(ids)) != len(ids):
+        return False
+    if kind is int:
+        return all(-(2**63) <= i < 2**63 for i in ids)
+    try:
+        "".join(ids).encode()  # half of a surrogate pair cannot be
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -5,33 +5,51 @@ In: a path and a device. Out: a `Model` that scores one batch, fed by the inputs
     python -c "from infer.session import open_model; print(open_model('hybrid.onnx').metadata.kind)"
 """
 
+import hashlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 
+from infer import modelfile, ties
 from infer.errors import InputError, first_line
 from infer.schema import Metadata
 from infer.sequences import Histories, level_windows, seen, windows
+from infer.signature import (
+    ITEMS_OUTPUT,
+    K_INPUT,
+    LEVELS_INPUT,
+    SCORES_OUTPUT,
+    SEEN_INPUT,
+    USER_INPUT,
+    WINDOW_INPUT,
+    check_lists,
+    check_signature,
+)  # fmt: skip
 
 ARTIFACTS = Path("artifacts")
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-
-# Every input that a graph may declare; the scorer feeds those that this one does.
-USER_INPUT, WINDOW_INPUT, LEVELS_INPUT, SEEN_INPUT, K_INPUT = "user", "window", "levels", "seen", "k"
-ITEMS_OUTPUT, SCORES_OUTPUT = "items", "scores"
 
 # Windows of users with short histories are cut to multiples of this: padding costs time, and every
 # further length costs ONNX Runtime another plan of its memory.
 STEP = 8
 
+# Working memory of ONNX Runtime on the CPU, in bytes: several times what the largest batch needs (`infer.lists`).
+# A graph that asks for more ends in an error, not with the machine's memory.
+LARGEST_MEMORY = 4 * 2**30
+
 
 @dataclass(frozen=True)
 class Model:
-    """An open ONNX Runtime session and what its file says of itself."""
+    """An open ONNX Runtime session and what its file says of itself.
+
+    checksum: SHA-256 of the bytes that are run, whatever has become of the file since.
+    """
 
     path: Path
+    checksum: str
     metadata: Metadata
     session: ort.InferenceSession
     inputs: tuple[str, ...]
@@ -84,17 +102,40 @@ class Model:
         return {name: available[name]() for name in self.inputs}
 
     def run(self, feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Items and scores as `top` gives them; on a GPU nothing but the top k leaves it."""
+        """Items and scores as `top` gives them, from the inputs of `feeds`.
+
+        Raises InputError if the graph fails on them or gives what is no list.
+        """
+        rows, k = len(feeds[SEEN_INPUT]), int(feeds[K_INPUT][0])
+        if rows == 1:
+            # A single row takes another way through matrix products, and its scores end in other digits.
+            feeds = {name: v if name == K_INPUT else np.repeat(v, 2, axis=0) for name, v in feeds.items()}
+        if self.device == "cpu":
+            items, scores = ties.in_order(*self._ask(feeds))
+        else:
+            items, scores = ties.best(
+                lambda number: self._ask(feeds | {K_INPUT: np.array([number], dtype=np.int64)}),
+                k,
+                len(self.metadata.item_ids),
+            )
+        return items[:rows], scores[:rows]
+
+    def _ask(self, feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """One run of the graph; on a GPU nothing but the top k leaves it."""
         binding = self.session.io_binding()
         for name, values in feeds.items():
             binding.bind_cpu_input(name, values)
         for name in (ITEMS_OUTPUT, SCORES_OUTPUT):
             binding.bind_output(name, self.device)
-        self.session.run_with_iobinding(binding)
+        try:
+            self.session.run_with_iobinding(binding)
+        except Exception as error:  # ONNX Runtime raises one class per status, all derived from Exception
+            raise InputError(f"{self.path} fails on these users: {first_line(error)}") from None
         items, scores = binding.copy_outputs_to_cpu()
-        # TopK leaves equal scores in an order of the device's choosing.
-        order = np.lexsort((items, -scores), axis=-1)
-        return np.take_along_axis(items, order, 1), np.take_along_axis(scores, order, 1)
+        check_lists(
+            self.path, items, scores, len(feeds[SEEN_INPUT]), int(feeds[K_INPUT][0]), len(self.metadata.item_ids)
+        )
+        return items, scores
 
 
 def find_model(path: Path) -> Path:
@@ -112,8 +153,9 @@ def find_model(path: Path) -> Path:
 def open_model(path: str | Path, device: str = "cpu", threads: int = 0) -> Model:
     """Open an exported model on `device` ("cpu" or "cuda") with `threads` threads (0: every core).
 
-    Raises InputError if the file is absent, not ONNX, not exported by this project or damaged, and
-    if the device is not the one asked for: ONNX Runtime alone would only warn and use the CPU.
+    Raises InputError if the file is absent, not ONNX, not exported by this project, damaged or hostile
+    (`infer.modelfile`), and if the device is not the one asked for: ONNX Runtime alone would only warn
+    and use the CPU.
     """
     path = find_model(Path(path))
     provider = PROVIDERS[device]
@@ -123,41 +165,34 @@ def open_model(path: str | Path, device: str = "cpu", threads: int = 0) -> Model
             f"{', '.join(ort.get_available_providers())}; install onnxruntime-gpu on a machine with "
             "a CUDA device, or use --device cpu"
         )
-    ort.set_default_logger_severity(4)  # the exception says it; the log would repeat it on stderr
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = threads
+    content, metadata = modelfile.load(path)
     try:
-        session = ort.InferenceSession(path, options, providers=[provider])
-        properties = session.get_modelmeta().custom_metadata_map
+        session = ort.InferenceSession(content, _options(device, threads), providers=[provider], enable_fallback=0)
     except Exception as error:  # ONNX Runtime raises one class per status, all derived from Exception
         raise InputError(f"{path} is not a readable ONNX model: {first_line(error)}") from None
     used = session.get_providers()[0]
     if used != provider:
         raise InputError(f"--device {device}: {provider} could not start, {used} would run instead")
-    model = Model(
-        path,
-        Metadata.from_properties(properties, str(path)),
-        session,
-        tuple(i.name for i in session.get_inputs()),
-        device,
-    )
-    _check_signature(model)
-    return model
+    check_signature(path, session, metadata)
+    names = tuple(i.name for i in session.get_inputs())
+    return Model(path, hashlib.sha256(content).hexdigest(), metadata, session, names, device)
 
 
-def _check_signature(model: Model) -> None:
-    known = {USER_INPUT, WINDOW_INPUT, LEVELS_INPUT, SEEN_INPUT, K_INPUT}
-    outputs = {o.name for o in model.session.get_outputs()}
-    strange = sorted(set(model.inputs) - known)
-    if strange or not {SEEN_INPUT, K_INPUT} <= set(model.inputs) or outputs != {ITEMS_OUTPUT, SCORES_OUTPUT}:
-        raise InputError(
-            f"{model.path} takes {', '.join(model.inputs)} and gives {', '.join(sorted(outputs))}; "
-            f"expected inputs among {', '.join(sorted(known))} and outputs items, scores"
-        )
-    if WINDOW_INPUT in model.inputs and model.metadata.window < 1:
-        raise InputError(f"{model.path} takes a window but states no length: export it again")
-    if LEVELS_INPUT in model.inputs and not model.metadata.rating_levels:
-        raise InputError(f"{model.path} takes rating levels but states none: export it again")
-    if USER_INPUT in model.inputs and not model.metadata.user_ids:
-        raise InputError(f"{model.path} takes users but lists none: export it again")
+def _options(device: str, threads: int) -> ort.SessionOptions:
+    """How sessions run: silently, for the exception says it all, and within a bounded memory."""
+    ort.set_default_logger_severity(4)
+    ort.disable_telemetry_events()
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    if device == "cpu":
+        _bound_memory()
+        options.add_session_config_entry("session.use_env_allocators", "1")
+    return options
+
+
+@cache
+def _bound_memory() -> None:
+    """Give all CPU sessions of this process one arena of at most LARGEST_MEMORY."""
+    info = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    ort.create_and_register_allocator(info, ort.OrtArenaCfg({"max_mem": LARGEST_MEMORY}))

@@ -8,17 +8,22 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export.graph import append_top_k
 from infer.files import sha256, write_bytes
+from infer.modelfile import sealed
 from infer.schema import Metadata
 
 
-def write_model(path: Path, item_ids: list, scores: np.ndarray, table: Path, user_ids: list | None = None) -> Path:
+def write_model(
+    path: Path, item_ids: list, scores: np.ndarray, table: Path, user_ids: list | None = None, operator: str = ""
+) -> Path:
     """A file that scores items by the row of `scores` for the newest item (or for the user).
 
-    scores: (rows, items + 1); row = index of the newest item, or of the user if user_ids are given.
+    scores: (rows, items + 1); row = index of the newest item, or of the user if user_ids are given.  operator: that
+    every score goes through (Log makes broken ones of negative numbers).
     """
     name, shape = ("user", ["batch"]) if user_ids else ("window", ["batch", 3])
     nodes = [] if user_ids else [helper.make_node("Gather", [name, "newest"], ["last"], axis=1)]
-    nodes.append(helper.make_node("Gather", ["table", name if user_ids else "last"], ["all_scores"]))
+    nodes.append(helper.make_node("Gather", ["table", name if user_ids else "last"], ["row"]))
+    nodes.append(helper.make_node(operator or "Identity", ["row"], ["all_scores"]))
     initializers = [
         numpy_helper.from_array(scores.astype(np.float32), "table"),
         numpy_helper.from_array(np.array(2), "newest"),
@@ -48,5 +53,5 @@ def write_model(path: Path, item_ids: list, scores: np.ndarray, table: Path, use
     for key, text in metadata.to_properties().items():
         proto.metadata_props.add(key=key, value=text)
     onnx.checker.check_model(proto)
-    write_bytes(path, proto.SerializeToString())
+    write_bytes(path, sealed(proto.SerializeToString()))
     return path

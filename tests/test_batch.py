@@ -153,11 +153,12 @@ def test_the_report_measures_the_model_beside_random_and_popularity(files, tmp_p
 
 
 def test_a_score_that_is_not_a_number_names_the_user(files, tmp_path: Path) -> None:
-    broken = NEXT.astype(float)
-    broken[4, 2] = np.nan
-    model = write_model(tmp_path / "broken.onnx", ITEMS, broken, files[1])
-    with pytest.raises(InputError, match="user u3 a score that is not a finite number"):
-        model_lists(prepare(ScoringConfig(model=model), True), 3, 2)
+    for value in (-1, 0):  # whose logarithms are NaN and minus infinity
+        broken = np.abs(NEXT) + 1.0
+        broken[4, 1:4] = value
+        model = write_model(tmp_path / "broken.onnx", ITEMS, broken, files[1], operator="Log")
+        with pytest.raises(InputError, match="user u3 a score that is not a finite number"):
+            model_lists(prepare(ScoringConfig(model=model), True), 5, 2)
 
 
 def test_users_are_chosen_by_id_or_from_a_file(files, tmp_path: Path) -> None:

@@ -150,10 +150,13 @@ def test_a_model_that_fails_leaves_the_earlier_file(folder: Path, monkeypatch) -
 
 def test_weights_that_are_not_numbers_are_refused(folder: Path) -> None:
     state, _ = trained(folder, "mf")
-    state["model"]["items.weight"][3, 1] = torch.nan
-    checkpoint.save(folder / "mf.pt", state)
-    with pytest.raises(InputError, match=r"values in items\.weight that are not finite"):
-        command.export("mf", folder)
+    before = (folder / "mf.onnx").read_bytes()
+    for value in (torch.nan, -torch.inf, 1e20):
+        state["model"]["items.weight"][3, 1] = value
+        checkpoint.save(folder / "mf.pt", state)
+        with pytest.raises(InputError, match=r"values in items\.weight that are not finite numbers below 1e15"):
+            command.export("mf", folder)
+    assert (folder / "mf.onnx").read_bytes() == before
 
 
 def test_an_empty_window_has_finite_scores_and_does_not_disturb_others(artifacts: Path) -> None:

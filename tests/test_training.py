@@ -1,5 +1,7 @@
 """Training: same seed same weights, resuming, checkpoints that cannot harm, ranks against a naive ranking."""
 
+import hashlib
+import io
 import os
 import pickle
 import shutil
@@ -18,7 +20,7 @@ from train import checkpoint
 from train.batches import load
 from train.config import BertConfig, MFConfig, TrainConfig
 from train.loop import Run, fit, target_ranks, validation_rows
-from train.models import build
+from train.models import build, restore
 from train.presets import configuration
 
 SHORT = {"mf": {"epochs": 4, "batch_size": 64}, "bert": {"epochs": 4, "window": 8, "feedforward": 16}}
@@ -116,17 +118,51 @@ def test_the_history_has_a_row_an_epoch(folder: Path) -> None:
     assert history["epoch"].to_list() == [1, 2, 3, 4] and history["train_loss"].is_sorted(descending=True)
 
 
+def with_checksum(content: bytes) -> bytes:
+    return content + hashlib.sha256(content).digest()
+
+
+def torch_bytes(content: object) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
 def test_damaged_and_foreign_checkpoints_are_refused(folder: Path) -> None:
     path = folder / "mf.pt"
     whole = path.read_bytes()
-    for content in (b"", b"no checkpoint", whole[: len(whole) // 2]):
+    for content in (b"", b"no checkpoint", whole[: len(whole) // 2], whole + b"!", torch_bytes({"weights": 1})):
         path.write_bytes(content)
-        with pytest.raises(InputError, match=r"mf\.pt is not a readable checkpoint") as caught:
+        with pytest.raises(InputError, match=r"mf\.pt is damaged or not a checkpoint of this version: train") as caught:
             checkpoint.read(path, "train it again")
         assert "\n" not in str(caught.value)
-    torch.save({"weights": torch.ones(2)}, path)
-    with pytest.raises(InputError, match="not a checkpoint of this version"):
+    for content in ({"weights": torch.ones(2)}, [1], {"origin": 3}):
+        path.write_bytes(with_checksum(torch_bytes(content)))
+        with pytest.raises(InputError, match="not a checkpoint of this version"):
+            checkpoint.read(path, "train it again")
+    path.write_bytes(with_checksum(b"no checkpoint"))
+    with pytest.raises(InputError, match=r"mf\.pt is not a readable checkpoint"):
         checkpoint.read(path, "train it again")
+
+
+def test_changed_bytes_of_a_checkpoint_are_noticed(folder: Path) -> None:
+    path, rng = folder / "mf.pt", np.random.default_rng(0)
+    whole = path.read_bytes()
+    for _ in range(500):
+        content = bytearray(whole)
+        for place in rng.integers(0, len(content), rng.integers(1, 4)):
+            content[place] ^= int(rng.integers(1, 256))
+        path.write_bytes(content)
+        if bytes(content) != whole:
+            with pytest.raises(InputError):
+                checkpoint.read(path, "train it again")
+
+
+def test_a_checkpoint_of_two_models_is_refused(folder: Path) -> None:
+    state = checkpoint.read(folder / "mf.pt", "")
+    for change in ({"model": {}}, {"user_ids": [1]}, {"origin": state["origin"] | {"config": {"no": 1}}}):
+        with pytest.raises(InputError, match="does not hold one model"):
+            restore(state | change)
 
 
 class Harmful:
@@ -139,12 +175,10 @@ class Harmful:
 def test_a_checkpoint_cannot_run_code(folder: Path, monkeypatch) -> None:
     monkeypatch.chdir(folder)
     for content in ({"origin": Harmful()}, Harmful()):
-        torch.save(content, "mf.pt")
-        with pytest.raises(InputError):
-            checkpoint.read(Path("mf.pt"), "train it again")
-        Path("mf.pt").write_bytes(pickle.dumps(content))
-        with pytest.raises(InputError):
-            checkpoint.read(Path("mf.pt"), "train it again")
+        for stored in (torch_bytes(content), pickle.dumps(content)):
+            Path("mf.pt").write_bytes(with_checksum(stored))
+            with pytest.raises(InputError, match="is not a readable checkpoint"):
+                checkpoint.read(Path("mf.pt"), "train it again")
     assert not Path("harmed").exists()
 
 

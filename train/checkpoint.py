@@ -2,12 +2,12 @@
 
 In: a model between two epochs. Out: artifacts/NAME.partial.pt after every epoch and artifacts/NAME.pt
 after the last. Files hold tensors and plain values only and are read with `weights_only`, which
-cannot run code.
+cannot run code; they end with a SHA-256 of all before it, for PyTorch itself does not notice changed weights.
 """
 
+import hashlib
 import io
 import json
-import pickle
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from infer.files import write_bytes
 from train.batches import Data
 from train.config import TrainConfig
 
-FORMAT = 2
+FORMAT = 3
+DIGEST = 32  # bytes
 
 
 def finished(artifacts: Path, name: str) -> Path:
@@ -54,17 +55,22 @@ def save(path: Path, content: dict[str, Any]) -> None:
     """Replace `path` with a checkpoint."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest())
 
 
 def read(path: Path, advice: str) -> dict[str, Any]:
     """Load a checkpoint without running code; raises InputError with `advice` if it cannot be used."""
     if not path.is_file():
         raise InputError(f"{path} does not exist: {advice}")
+    stored = path.read_bytes()
+    stored, digest = stored[:-DIGEST], stored[-DIGEST:]
+    if hashlib.sha256(stored).digest() != digest:
+        raise InputError(f"{path} is damaged or not a checkpoint of this version: {advice}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+        content = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
+    except Exception as error:  # PyTorch raises whatever its reader meets
         raise InputError(f"{path} is not a readable checkpoint ({first_line(error)[:80]}): {advice}") from None
-    if not isinstance(content, dict) or content.get("origin", {}).get("format") != FORMAT:
+    origin = content.get("origin") if isinstance(content, dict) else None
+    if not isinstance(origin, dict) or origin.get("format") != FORMAT:
         raise InputError(f"{path} is not a checkpoint of this version: {advice}")
     return content

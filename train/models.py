@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from infer.errors import InputError
+from infer.errors import InputError, first_line
 from infer.files import sha256
 from train import checkpoint
 from train.batches import Data
@@ -47,9 +47,15 @@ def build(kind: str, data: Data, config: TrainConfig) -> tuple[nn.Module, dict[s
 
 
 def restore(state: dict[str, Any]) -> nn.Module:
-    """The trained model in a checkpoint's content, in evaluation mode, on the CPU."""
-    model = _empty(state)
-    model.load_state_dict(state["model"])
+    """The trained model in a checkpoint's content, in evaluation mode, on the CPU.
+
+    Raises InputError if its configuration and weights are not those of one model.
+    """
+    try:
+        model = _empty(state)
+        model.load_state_dict(state["model"])
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise InputError(f"a checkpoint does not hold one model ({first_line(error)[:80]}): train it again") from None
     return model.eval()
 
 
