@@ -62,7 +62,7 @@ study *options:
 test *options:
     {{python}} -m pytest {{options}}
 
-# Run the benchmarks, about eight minutes on two cores: `just bench --benchmark-json=run.json`
+# Run the benchmarks, about five minutes on two cores: `just bench --benchmark-json=run.json`
 bench *options:
     {{python}} -m pytest --benchmark-only {{options}}
 

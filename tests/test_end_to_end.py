@@ -83,7 +83,7 @@ def test_scoring_imports_no_torch(made) -> None:
         "        runpy.run_module(name, run_name='__main__')\n"
         "    except SystemExit as done:\n"
         "        assert done.code == 0, done.code\n"
-        "loaded = {name.split('.')[0] for name in sys.modules} & {'torch', 'onnx', 'scipy', 'train', 'export'}\n"
+        "loaded = {name.split('.')[0] for name in sys.modules} & {'torch', 'onnxscript', 'scipy', 'train', 'export'}\n"
         "print('LOADED', sorted(loaded))\n"
     )
     done = subprocess.run(
