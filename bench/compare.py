@@ -11,7 +11,8 @@ rounds of both runs: the standard error of a median is about 1.25 sigma / sqrt(r
 interquartile range / 1.35, which a few disturbed rounds do not move; the product's own error is half of what it
 differed between before and after.
 Slower means: the whole interval lies above 1 + --tolerance, which covers what differs between two runs but not
-between the rounds of one. A benchmark of one round has no interval and is shown without a verdict.
+between the rounds of one, and so does the ratio of the fastest rounds (`fastest`), which others disturb least. A
+benchmark of one round has no interval and is shown without a verdict.
 """
 
 import math
@@ -42,7 +43,8 @@ class Change:
     """One benchmark in both runs.
 
     new, saved: median seconds.  machine: how much longer the yardstick took in the new run, 1 if unknown.  ratio:
-    new / saved / machine; low, high: its 95% interval, None with a single round.
+    new / saved / machine; low, high: its 95% interval, None with a single round.  fastest: ratio of the fastest
+    rounds, as they were measured.
     """
 
     name: str
@@ -52,14 +54,15 @@ class Change:
     ratio: float
     low: float | None
     high: float | None
+    fastest: float
 
     def verdict(self, tolerance: float) -> str:
         """`slower`, `faster`, `-` if neither, `?` if one round cannot tell."""
         if self.low is None or self.high is None:
             return "?"
-        if self.low > 1 + tolerance:
+        if min(self.low, self.fastest) > 1 + tolerance:
             return "slower"
-        return "faster" if self.high < 1 / (1 + tolerance) else "-"
+        return "faster" if max(self.high, self.fastest) < 1 / (1 + tolerance) else "-"
 
 
 def changes(new: list[Record], saved: list[Record]) -> list[Change]:
@@ -88,10 +91,10 @@ def check_machines(new: list[Record], saved: list[Record]) -> None:
 def render(found: list[Change], tolerance: float) -> str:
     """A line a benchmark."""
     width = max(len(change.name) for change in found)
-    lines = [f"{'':8}{'ratio':>7}  {'95% interval':16}{'machine':>8}{'new':>10}{'saved':>10}  benchmark"]
+    lines = [f"{'':8}{'ratio':>7}  {'95% interval':16}{'fastest':>8}{'machine':>8}{'new':>10}{'saved':>10}  benchmark"]
     for c in found:
         interval = "one round" if c.low is None else f"[{c.low:.2f}, {c.high:.2f}]"
-        times = f"{c.machine:8.2f}{duration(c.new):>10}{duration(c.saved):>10}"
+        times = f"{c.fastest:8.2f}{c.machine:8.2f}{duration(c.new):>10}{duration(c.saved):>10}"
         lines.append(f"{c.verdict(tolerance):8}{c.ratio:7.2f}  {interval:16}{times}  {c.name:{width}}".rstrip())
     return "\n".join(lines)
 
@@ -101,12 +104,13 @@ def _change(new: Record, saved: Record) -> Change:
     sticks = [record.info.get("yardstick_seconds") for record in (new, saved)]
     machine = 1.0 if None in sticks else math.sqrt(math.prod(sticks[0]) / math.prod(sticks[1]))
     ratio = medians[0] / medians[1] / machine
+    fastest = new.stats["min"] / saved.stats["min"]
     if min(new.stats["rounds"], saved.stats["rounds"]) < 2:
-        return Change(new.name, *medians, machine, ratio, None, None)
+        return Change(new.name, *medians, machine, ratio, None, None, fastest)
     unsteady = [abs(math.log(stick[0] / stick[1])) / 2 for stick in sticks if None not in sticks]
     error = math.hypot(*(_relative_error(record) for record in (new, saved)), *unsteady)
     factor = math.exp(Z * error)
-    return Change(new.name, *medians, machine, ratio, ratio / factor, ratio * factor)
+    return Change(new.name, *medians, machine, ratio, ratio / factor, ratio * factor, fastest)
 
 
 def _relative_error(record: Record) -> float:

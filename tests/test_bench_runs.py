@@ -115,8 +115,12 @@ def test_ratios_and_intervals_by_hand() -> None:
     assert changes([calm], [slow])[0].verdict(0.25) == "faster"
     assert changes([slow], [calm])[0].verdict(0.6) == "-"
     assert changes([wild], [calm])[0].verdict(0.25) == "-", "noise of the rounds is no regression"
+    disturbed = record("slow", median=3.0, iqr=0.01)
+    disturbed.stats["min"] = calm.stats["min"]
+    assert changes([disturbed], [calm])[0].verdict(0.25) == "-", "its fastest round is as fast as before"
+    assert changes([calm], [disturbed])[0].verdict(0.25) == "-"
     once = record("slow", median=3.0, rounds=1)
-    assert changes([once], [calm])[0] == Change("slow", 3.0, 2.0, 1.0, 1.5, None, None)
+    assert changes([once], [calm])[0] == Change("slow", 3.0, 2.0, 1.0, 1.5, None, None, 1.5)
     assert changes([once], [calm])[0].verdict(0.25) == "?"
 
 
