@@ -57,7 +57,10 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes, as `sha256sum` prints it."""
+    """Hexadecimal SHA-256 of a file's bytes, as `sha256sum` prints it; of a folder's file names and their SHA-256s."""
+    if path.is_dir():
+        found = [f"{sha256(part)}  {part.name}\n" for part in sorted(path.iterdir()) if part.is_file()]
+        return hashlib.sha256("".join(found).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -10,23 +10,22 @@ Parquet that is ordered by user is read where it lies. Anything else is first ch
 and sorted into temporary files in `folder`, a bounded number of rows at a time.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-from tqdm import tqdm
 
 from infer.errors import InputError
 from infer.files import replacing
+from infer.notes import Notes
+from infer.packed import unpack
 from infer.schema import ITEM, RATING, TIDY_KEY, TIMESTAMP, USER
+from infer.sorting import ROWS, parts, sorted_by_user, typed
 from infer.tables import PARQUET, Columns, collect, reading, scan_interactions
 from infer.task import check_users, wanted_users
-from infer.tidy import checked, tidy, written_plainly
+from infer.tidy import tidy
 
-ROWS = 4_000_000  # read at once
-SORTED_ROWS = 8_000_000  # sorted at once
 SHARD_USERS = 8_192
 
 
@@ -46,13 +45,14 @@ class Source:
 
     path: the file as given.  rows: lazily, in the shared columns, ordered by user.  ordered: whether
     also by (timestamp, item) within each user and without repeated pairs.  shards: whose rows follow
-    each other and make up the whole.
+    each other and make up the whole.  notes: what was found in the rows (`infer.tidy`).
     """
 
     path: Path
     rows: pl.LazyFrame
     ordered: bool
     shards: list[Shard]
+    notes: Notes = field(default_factory=Notes)
 
     @property
     def users(self) -> int:
@@ -75,18 +75,20 @@ def open_source(path: Path, columns: Columns, folder: Path, shard_users: int = S
     folder: belongs to this very table; files that a stopped run left there are used again.
     Raises InputError as `read_interactions` does, naming the file and the row.
     """
-    rows, ordered = scan_interactions(path, columns), False
-    if path.suffix in PARQUET:
+    rows, ordered, notes = _rows(path, columns, folder), False, Notes()
+    if path.is_file() and path.suffix in PARQUET:
         with reading(path):
             ordered = TIDY_KEY in pl.read_parquet_metadata(path) and _is_typed(rows.collect_schema())
-    else:
-        rows = _as_parquet(rows, path, folder / "text.parquet")
-    source = Source(path, rows if ordered else _typed(rows, path), ordered, [])
+    if not ordered:
+        rows, notes = typed(rows, path, folder, columns.drop_bad_rows)
+    source = Source(path, rows, ordered, [], notes)
     shards = _cut(source, shard_users)
     if shards is None:
         if ordered:
             raise InputError(f"{path} says that it is ordered by user, but is not: write it again")
-        source = _sorted(source, folder)
+        rows, repeated = sorted_by_user(source.rows, path, folder)
+        notes.add(repeated)
+        source = Source(path, rows, True, [], notes)
         shards = _cut(source, shard_users)
     return replace(source, shards=shards)
 
@@ -99,7 +101,8 @@ def select_users(source: Source, wanted: str) -> Source:
     texts = wanted_users(wanted)
     rows = collect(source.rows.filter(pl.col(USER).cast(pl.String).is_in(texts)), source.path)
     check_users(rows[USER].unique().cast(pl.String), texts, f"--users: {source.path} has no user '{{}}'")
-    return from_frame(source.path, rows if source.ordered else tidy(rows, str(source.path), False).interactions)
+    rows = rows if source.ordered else tidy(rows, str(source.path), number_ids=False).interactions
+    return replace(from_frame(source.path, rows), notes=source.notes)
 
 
 def from_frame(path: Path, table: pl.DataFrame, shard_users: int = SHARD_USERS) -> Source:
@@ -114,51 +117,30 @@ def _is_typed(schema: pl.Schema) -> bool:
     return ids and schema[TIMESTAMP].is_numeric() and (RATING not in schema or schema[RATING].is_numeric())
 
 
-def _as_parquet(rows: pl.LazyFrame, path: Path, target: Path) -> pl.LazyFrame:
-    """The same rows from a file in which any slice can be read without what comes before it."""
+def _rows(path: Path, columns: Columns, folder: Path) -> pl.LazyFrame:
+    """The table's rows, lazily; those of text come from a file in which any slice can be read without what comes
+    before it."""
+    if path.is_dir() or path.suffix in PARQUET:
+        return scan_interactions(path, columns)
+    target, unpacked = folder / "text.parquet", None
     if not target.exists():
+        if path.suffix == ".gz" and path.is_file():
+            unpacked = folder / "unpacked"
+            with replacing(unpacked) as part, part.open("wb") as file:
+                unpack(path, file)
+        rows = scan_interactions(path, columns, unpacked)
         with replacing(target) as part, reading(path):
             rows.sink_parquet(part)
+        if unpacked is not None:
+            unpacked.unlink()
     return pl.scan_parquet(target, glob=False)
-
-
-def _typed(rows: pl.LazyFrame, path: Path) -> pl.LazyFrame:
-    """Check every row; ids become Int64 if all are whole numbers written plainly, else String."""
-    plain = {USER: True, ITEM: True}
-    total = 0
-    for part in _parts(rows, path, "checking"):
-        part = checked(part, str(path), total)
-        plain = {name: plain[name] and written_plainly(part[name]) for name in plain}
-        total += part.height
-    if not total:
-        raise InputError(f"{path} has no rows")
-    return rows.with_columns(pl.col(name).cast(pl.Int64 if plain[name] else pl.String) for name in plain)
-
-
-def _sorted(source: Source, folder: Path) -> Source:
-    """The same rows in temporary files, each a range of users, tidy."""
-    counts = collect(source.rows.group_by(USER).agg(pl.len().alias("rows")).sort(USER), source.path)
-    bucket = (counts["rows"].cum_sum() - 1) // SORTED_ROWS
-    ranges = counts.with_columns(bucket.alias("bucket")).group_by("bucket", maintain_order=True)
-    bounds = ranges.agg(pl.col(USER).first().alias("first"), pl.col(USER).last().alias("last"))
-    files = []
-    for number, first, last in tqdm(
-        bounds.iter_rows(), total=bounds.height, desc=f"sorting {source.path.name}", unit=" parts", disable=None
-    ):
-        files.append(folder / f"sorted-{number:05}.parquet")
-        if files[-1].exists():  # from a run that was stopped
-            continue
-        part = collect(source.rows.filter(pl.col(USER).is_between(first, last)), source.path)
-        with replacing(files[-1]) as target:
-            tidy(part, str(source.path), number_ids=False).interactions.write_parquet(target)
-    return Source(source.path, pl.scan_parquet(files, glob=False), True, [])
 
 
 def _cut(source: Source, shard_users: int) -> list[Shard] | None:
     """Shards of at most `shard_users` users and, but for a single user, `ROWS` rows; None if the
     table is not ordered by user."""
     last, begins, total = None, [], 0
-    for part in _parts(source.rows.select(USER), source.path, "reading users"):
+    for part in parts(source.rows.select(USER), source.path, "reading users"):
         users = part[USER]
         if not users.is_sorted() or (last is not None and users[0] < last):
             return None
@@ -174,10 +156,3 @@ def _cut(source: Source, shard_users: int) -> list[Shard] | None:
         shards.append(Shard(len(shards), stop - first, int(starts[first]), int(starts[stop] - starts[first])))
         first = stop
     return shards
-
-
-def _parts(rows: pl.LazyFrame, path: Path, what: str) -> Iterator[pl.DataFrame]:
-    """Consecutive slices of at most `ROWS` rows, with a progress bar."""
-    total = collect(rows.select(pl.len()), path).item()
-    for start in tqdm(range(0, total, ROWS), desc=f"{what} of {path.name}", unit=" parts", leave=False, disable=None):
-        yield collect(rows.slice(start, ROWS), path)

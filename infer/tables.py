@@ -1,11 +1,12 @@
 """Read interaction and item tables: CSV, TSV, `::`-separated or Parquet, into the shared columns.
 
-In: a file and the names of its columns. Out: tidy interactions (user, item, timestamp and, where
-present, rating and split), ordered by (user, timestamp, item), without repeated pairs.
+In: a file, or a folder of Parquet files, and the names of its columns. Out: tidy interactions (user, item,
+timestamp and, where present, rating and split), ordered by (user, timestamp, item), without repeated pairs.
 
     python -m infer.batch --model hybrid.onnx --interactions ratings.csv --user-column userId
 """
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import polars as pl
 
+from infer import folders
 from infer.errors import InputError, first_line
+from infer.packed import unpack
 from infer.schema import GENRES, ITEM, RATING, SPLIT, TIMESTAMP, TITLE, USER
 from infer.tidy import Tidy, items_table, tidy
 
@@ -32,7 +35,8 @@ GUESSES = {
 
 @dataclass(frozen=True)
 class Columns:
-    """The file's own column names; None means the usual names (`GUESSES`)."""
+    """How to read a table: its own column names, None for the usual ones (`GUESSES`); and whether rows that cannot be
+    used are dropped and counted, or refused."""
 
     user: str | None = None
     item: str | None = None
@@ -40,16 +44,27 @@ class Columns:
     rating: str | None = None
     title: str | None = None
     genres: str | None = None
+    drop_bad_rows: bool = False
 
 
 def read_interactions(path: Path, columns: Columns = Columns()) -> Tidy:
     """Read and tidy one table of interactions; raises InputError naming the file and the row."""
-    return tidy(collect(scan_interactions(path, columns), path), str(path))
+    return tidy(collect(scan_interactions(path, columns), path), str(path), drop=columns.drop_bad_rows)
 
 
-def scan_interactions(path: Path, columns: Columns = Columns()) -> pl.LazyFrame:
-    """The columns that matter, lazily, under the shared names and in the types of the file."""
-    table = scan_table(path)
+def scan_interactions(path: Path, columns: Columns = Columns(), unpacked: Path | None = None) -> pl.LazyFrame:
+    """The columns that matter, lazily, under the shared names and in the types of the file.
+
+    unpacked: the content of `path`, if that is a gzip file and not to be unpacked in memory.
+    A folder is all Parquet files in it, in the order of their names (`infer.folders`).
+    """
+    if path.is_dir():
+        return folders.concatenated([(part, _chosen(scan_table(part), part, columns)) for part in folders.parts(path)])
+    return _chosen(scan_table(path, unpacked=unpacked), path, columns)
+
+
+def _chosen(table: pl.LazyFrame, path: Path, columns: Columns) -> pl.LazyFrame:
+    """The columns that matter under the shared names."""
     found = collect_names(table, path)
     names = _find(found, path, columns, needed=(USER, ITEM, TIMESTAMP), optional=(RATING,))
     keep = [pl.col(source).alias(target) for target, source in names.items()]
@@ -74,13 +89,17 @@ def read_table(
 
 
 def scan_table(
-    path: Path, separator: str | None = None, header: list[str] | None = None, encoding: str = "utf-8"
+    path: Path,
+    separator: str | None = None,
+    header: list[str] | None = None,
+    encoding: str = "utf-8",
+    unpacked: Path | None = None,
 ) -> pl.LazyFrame:
     """A table, lazily; text files come with every value as text and a null for an empty one.
 
     separator: of a text file; by default from the name (.csv `,`; .tsv, .txt tab; .dat `::`).
     header: the column names of a text file that has no header line, and no quoting.
-    encoding: of a text file, by Python's name.
+    encoding: of a text file, by Python's name.  unpacked: its content, if it is a gzip file.
     Raises InputError if the file is absent, empty, damaged, not UTF-8 or of an unknown type; damage
     further on shows when the rows are collected.
     """
@@ -97,7 +116,13 @@ def scan_table(
     with reading(path):
         if suffix in PARQUET:
             return pl.scan_parquet(path, glob=False)
-        source = path if encoding == "utf-8" else path.read_bytes().decode(encoding).encode()
+        source = unpacked or path
+        if path.suffix == ".gz" and unpacked is None:
+            content = io.BytesIO()
+            unpack(path, content)
+            source = content.getvalue()
+        if encoding != "utf-8":
+            source = (source if isinstance(source, bytes) else source.read_bytes()).decode(encoding).encode()
         return _scan_text(path, source, separator or SEPARATORS[suffix], header)
 
 

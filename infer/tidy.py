@@ -1,11 +1,14 @@
-"""Bring the rows of a table into the shared columns, types and order, and refuse what is no value.
+"""Bring the rows of a table into the shared columns, types and order, and refuse or drop what is no value.
 
 In: rows under the shared names, of any type and order. Out: tidy interactions (user, item, timestamp
 and, where present, rating and split), ordered by (user, timestamp, item), without repeated pairs.
 
     tidy(pl.read_csv("ratings.csv"), "ratings.csv").interactions
 
-Rules, each counted in `Tidy`:
+Rules, each counted in `infer.notes.Notes`:
+- A row without user, item or timestamp, or whose timestamp or rating is no finite number, is refused, or dropped
+  where that was asked for.
+- Timestamps become seconds since 1970 (`infer.timestamps`).
 - A pair (user, item) that occurs more than once keeps its latest row (the highest rating in a tie).
 - Rows of one user in the same second are ordered by item id: numbers by value, texts by code point.
 - An id column is a number if every value is a whole number written plainly (`7`, not `007` or `7.0`).
@@ -16,50 +19,81 @@ from dataclasses import dataclass
 import polars as pl
 
 from infer.errors import InputError
+from infer.notes import Notes
 from infer.schema import GENRES, ITEM, RATING, SPLIT, TEST, TEST_HISTORY, TIMESTAMP, TITLE, TRAIN, USER, VALIDATION
+from infer.timestamps import unix_seconds
 
 
 @dataclass(frozen=True)
 class Tidy:
-    """Interactions in the shared columns and order, and how many rows the rules removed."""
+    """Interactions in the shared columns and order, and what the rules changed."""
 
     interactions: pl.DataFrame
-    repeated: int
+    notes: Notes
+
+    @property
+    def repeated(self) -> int:
+        """How many rows repeated a pair."""
+        return self.notes.repeated or 0
 
 
-def tidy(table: pl.DataFrame, source: str, number_ids: bool = True) -> Tidy:
+def tidy(table: pl.DataFrame, source: str, number_ids: bool = True, drop: bool = False) -> Tidy:
     """Check types, drop repeated pairs and order by (user, timestamp, item).
 
     number_ids: whether ids that are whole numbers written as texts become numbers; not for a part
-    of a table, whose other parts may say otherwise.
+    of a table, whose other parts may say otherwise.  drop: leave rows out that cannot be used.
     Raises InputError for null or empty ids, and timestamps or ratings that are not finite numbers.
     """
     if table.is_empty():
         raise InputError(f"{source} has no rows")
-    table = checked(table, source)
+    table, notes = checked(table, source)
+    if not drop:
+        notes.refuse(source)
+    if table.is_empty():
+        raise InputError(f"{source} has no row that can be used: {notes}")
     if number_ids:
         table = table.with_columns(table[name].cast(pl.Int64) for name in (USER, ITEM) if written_plainly(table[name]))
+    return Tidy(unique_in_order(table, notes), notes)
+
+
+def unique_in_order(table: pl.DataFrame, notes: Notes) -> pl.DataFrame:
+    """Checked rows without repeated pairs, ordered by (user, timestamp, item); counts the repeated in `notes`."""
     order = [c for c in (USER, ITEM, TIMESTAMP, RATING) if c in table.columns]
     kept = table.sort(order, maintain_order=True).unique([USER, ITEM], keep="last", maintain_order=True)
     ordered = kept.sort(USER, TIMESTAMP, ITEM, maintain_order=True)
-    columns = [c for c in (USER, ITEM, TIMESTAMP, RATING, SPLIT) if c in ordered.columns]
-    return Tidy(ordered.select(columns), repeated=table.height - kept.height)
+    notes.repeated = table.height - kept.height
+    return ordered.select(c for c in (USER, ITEM, TIMESTAMP, RATING, SPLIT) if c in ordered.columns)
 
 
-def checked(table: pl.DataFrame, source: str, first_row: int = 0) -> pl.DataFrame:
-    """The same rows, ids as Int64 or String, timestamps and ratings as numbers.
+def checked(table: pl.DataFrame, source: str, first_row: int = 0) -> tuple[pl.DataFrame, Notes]:
+    """The rows that can be used, ids as Int64 or String, timestamps and ratings as numbers; and what was found.
 
-    first_row: how many rows of the source come before these, for the message.
-    Raises InputError naming the row if a value cannot be used.
+    first_row: how many rows of the source come before these, for the notes.
+    Raises InputError if a column is of a type that cannot be used.
     """
-    numbers = [n for n in (TIMESTAMP, RATING) if n in table.columns]
     if SPLIT in table.columns:
         _check_split(table, source)
-    return table.with_columns(
-        _ids(table, USER, source, first_row),
-        _ids(table, ITEM, source, first_row),
-        *(_number(table, name, source, first_row) for name in numbers),
-    )
+    notes = Notes()
+    columns = [_ids(table, USER, source), _ids(table, ITEM, source), _moments(table, source, notes)]
+    if RATING in table.columns:
+        columns.append(_ratings(table, source))
+    bad = {}
+    for column in columns:
+        wrong = column.is_null() if column.name in (USER, ITEM) else ~column.is_finite().fill_null(False)
+        if wrong.any():
+            bad[column.name] = wrong
+    used = table.with_columns(columns)
+    if not bad:
+        return used.with_columns(_whole(used[TIMESTAMP])), notes
+    wrong = pl.DataFrame(bad).select(pl.any_horizontal(pl.all()))[:, 0]
+    row = wrong.arg_true()[0]
+    notes.first = _complaint(table, next(name for name in bad if bad[name][row]), row, first_row)
+    left = pl.Series([True]).new_from_index(0, table.height)
+    for name, own in bad.items():
+        notes.unusable[_reason(name)] += int((own & left).sum())
+        left = left & ~own
+    used = used.filter(~wrong)
+    return used.with_columns(_whole(used[TIMESTAMP])), notes
 
 
 def written_plainly(ids: pl.Series) -> bool:
@@ -78,6 +112,8 @@ def items_table(table: pl.DataFrame, source: str) -> pl.DataFrame:
         elif isinstance(table.schema[name], pl.List):
             table = table.with_columns(pl.col(name).cast(pl.List(pl.String)).list.join("|"))
     ids = _ids(table, ITEM, source)
+    if ids.null_count():
+        raise InputError(f"{source} row {ids.is_null().arg_true()[0] + 1} has no {ITEM}")
     ids = ids.cast(pl.Int64) if written_plainly(ids) else ids
     return (
         table.with_columns(ids, pl.col(TITLE, GENRES).cast(pl.String, strict=False))
@@ -87,40 +123,57 @@ def items_table(table: pl.DataFrame, source: str) -> pl.DataFrame:
     )
 
 
-def _ids(table: pl.DataFrame, name: str, source: str, first_row: int = 0) -> pl.Series:
-    """An id column as Int64 or String, without nulls."""
+def _ids(table: pl.DataFrame, name: str, source: str) -> pl.Series:
+    """An id column as Int64 or String; null where there is none."""
     ids = table[name]
+    if ids.dtype == pl.Null:
+        return ids.cast(pl.Int64)
     if not (ids.dtype.is_integer() or ids.dtype in (pl.String, pl.Categorical) or ids.dtype == pl.Enum):
         raise InputError(f"{source} column {name} holds {ids.dtype}; expected whole numbers or texts")
     if not ids.dtype.is_integer():
         ids = ids.cast(pl.String)
-        ids = ids.set(ids == "", None)
-    if ids.null_count():
-        raise InputError(f"{source} row {first_row + ids.is_null().arg_true()[0] + 1} has no {name}")
-    if ids.dtype == pl.String:
-        return ids
-    beyond = next((n for n in (ids.min(), ids.max()) if not -(2**63) <= n < 2**63), None)
+        return ids.set(ids == "", None)
+    beyond = next((n for n in (ids.min(), ids.max()) if n is not None and not -(2**63) <= n < 2**63), None)
     if beyond is not None:
         raise InputError(f"{source} column {name} holds {beyond}, beyond 64-bit signed integers")
     return ids.cast(pl.Int64)
 
 
-def _number(table: pl.DataFrame, name: str, source: str, first_row: int) -> pl.Series:
-    """A numeric column: whole-number timestamps (seconds) as Int64, all else Float64."""
-    values = table[name]
-    if values.dtype in (pl.Date, pl.Datetime):
-        numbers = values.cast(pl.Datetime("us")).dt.epoch("us") / 1_000_000
-    elif values.dtype.is_numeric() or values.dtype == pl.String:
-        numbers = values.cast(pl.Float64, strict=False)
-    else:
-        raise InputError(f"{source} column {name} holds {values.dtype}; expected numbers")
-    wrong = (numbers.is_null() | ~numbers.is_finite().fill_null(False)).arg_true()
-    if len(wrong):
-        found = repr(values[wrong[0]]) if values[wrong[0]] is not None else "nothing"
-        raise InputError(f"{source} row {first_row + wrong[0] + 1} has the {name} {found[:80]}; expected a number")
-    if name == TIMESTAMP and (numbers == numbers.floor()).all() and numbers.abs().max() < 2**53:
-        return numbers.cast(pl.Int64)
-    return numbers
+def _moments(table: pl.DataFrame, source: str, notes: Notes) -> pl.Series:
+    """Timestamps as Float64 seconds, null or NaN where there is none; counts their units in `notes`."""
+    try:
+        seconds, units = unix_seconds(table[TIMESTAMP])
+    except TypeError as error:
+        raise InputError(f"{source} column {TIMESTAMP} holds {error}; expected numbers or dates") from None
+    notes.units.update(units)
+    return seconds.alias(TIMESTAMP)
+
+
+def _ratings(table: pl.DataFrame, source: str) -> pl.Series:
+    """Ratings as Float64, null where there is none."""
+    values = table[RATING]
+    if not (values.dtype.is_numeric() or values.dtype in (pl.String, pl.Null)):
+        raise InputError(f"{source} column {RATING} holds {values.dtype}; expected numbers")
+    return values.cast(pl.Float64, strict=False)
+
+
+def _whole(seconds: pl.Series) -> pl.Series:
+    """The same as Int64 if all are whole numbers."""
+    return seconds.cast(pl.Int64) if (seconds == seconds.floor()).all() else seconds
+
+
+def _complaint(table: pl.DataFrame, name: str, row: int, first_row: int) -> str:
+    """What is wrong with a value, in words."""
+    if name in (USER, ITEM):
+        return f"row {first_row + row + 1} has no {name}"
+    value = table[name][row]
+    found = "nothing" if value is None else repr(value)[:80]
+    expected = "seconds or a date" if name == TIMESTAMP else "a number"
+    return f"row {first_row + row + 1} has the {name} {found}; expected {expected}"
+
+
+def _reason(name: str) -> str:
+    return f"no {name}" if name in (USER, ITEM) else f"a {name} that is none"
 
 
 def _check_split(table: pl.DataFrame, source: str) -> None:

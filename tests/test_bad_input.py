@@ -18,7 +18,7 @@ TABLES = {
     "latin.csv": (GOOD.encode() + "1,café,103,5\n".encode("latin-1"), "latin.csv cannot be read"),
     "column.csv": (b"user,film,timestamp\n1,2,3\n", "has no item column; its columns: user, film, timestamp"),
     "url.csv": (GOOD.encode() + b"1,13,10https://example.org/x4,5\n", "row 4 has the timestamp '10https://"),
-    "word.csv": (GOOD.encode() + b"1,13,later,5\n", "row 4 has the timestamp 'later'; expected a number"),
+    "word.csv": (GOOD.encode() + b"1,13,later,5\n", "row 4 has the timestamp 'later'; expected seconds or a date"),
     "rating.csv": (GOOD.encode() + b"1,13,104,good\n", "row 4 has the rating 'good'; expected a number"),
     "infinite.csv": (GOOD.encode() + b"1,13,104,inf\n", "row 4 has the rating 'inf'"),
     "cut.csv": (GOOD.encode() + b"1,13", "row 4 has the timestamp nothing"),

@@ -1,0 +1,43 @@
+"""What was found in the rows of a table, counted: one line for whoever ran the command.
+
+In: counts of parts of a table. Out: their sum, as a line; or InputError if rows cannot be used and must not be dropped.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from infer.errors import InputError
+
+
+@dataclass
+class Notes:
+    """What was found in the rows of a table: rows by reason for which they cannot be used, the first of them in
+    words, timestamps by the unit they were in, repeated pairs (None: not looked for)."""
+
+    unusable: Counter = field(default_factory=Counter)
+    first: str = ""
+    units: Counter = field(default_factory=Counter)
+    repeated: int | None = None
+
+    def add(self, other: "Notes") -> None:
+        """Count the notes of further rows, too."""
+        self.first = self.first or other.first
+        self.unusable.update(other.unusable)
+        self.units.update(other.units)
+        if other.repeated is not None:
+            self.repeated = (self.repeated or 0) + other.repeated
+
+    def refuse(self, source: str) -> None:
+        """Raise InputError if there are rows that cannot be used."""
+        number = self.unusable.total()
+        if number:
+            more = f" (rows that cannot be used: {number}; --drop-bad-rows leaves them out)"
+            raise InputError(f"{source} {self.first}{more}")
+
+    def __str__(self) -> str:
+        """One line, empty if there is nothing to say."""
+        parts = [f"dropped {n:,} rows with {reason}" for reason, n in sorted(self.unusable.items())]
+        parts += [f"{n:,} timestamps in {unit} made seconds" for unit, n in sorted(self.units.items())]
+        if self.repeated:
+            parts.append(f"dropped {self.repeated:,} repeated (user, item) rows, of which the latest is kept")
+        return "; ".join(parts)
