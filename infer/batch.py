@@ -85,6 +85,7 @@ def score(config: BatchConfig, job: Job, output: Output, source: Source, stages:
     with tqdm(total=total, initial=done, unit=" users", desc=job.model.path.name, disable=None) as bar:
         for shard in mine:
             found = score_shard(job, source, shard, config.k, config.batch_size, stages, bar, earlier)
+            job.check_unchanged()
             with stages("write"):
                 output.write(shard.number, *found)
     return all(output.has(shard.number) for shard in source.shards)
@@ -108,8 +109,10 @@ def main(words: Sequence[str]) -> None:
         output.begin(config.restart)
         _score_all(config, job, output, stages)
     finally:
-        # What fails at once leaves nothing to go on with; another share may have begun all the same.
-        if of == 1 and output.work.exists() and not any((output.work / "lists").glob("*")):
+        # What fails at once leaves nothing to go on with, nor do lists of a table that is no longer there;
+        # another share may have begun all the same.
+        begun = any((output.work / "lists").glob("*"))
+        if of == 1 and output.work.exists() and not (begun and job.unchanged):
             output.discard()
 
 
@@ -139,6 +142,7 @@ def _finish(config: BatchConfig, job: Job, output: Output, source: Source, whole
         with stages("measure"):
             metrics, found = measure_shards(job, source, whole, output, name, config.k, config.seed)
     rows = sum(pl.scan_parquet(output.part(s.number)).select(pl.len()).collect().item() for s in source.shards)
+    job.check_unchanged()
     with stages("publish"):
         about = {"dataset": job.model.metadata.dataset, "rows": rows, "users": found.users, "versions": versions()}
         about |= {"device": config.device, "seconds": stages.as_dict(), "peak_memory_bytes": peak_memory()}

@@ -11,6 +11,7 @@ the earlier lists stay. A run of another model, table or options does not mix wi
 in every file says which run it belongs to.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -23,7 +24,7 @@ from typing import Any
 import polars as pl
 
 from infer.errors import InputError, first_line
-from infer.files import replacing, write_text
+from infer.files import exchange, replacing, write_text
 
 PLAN_KEY, TOTALS_KEY = "plan", "totals"
 
@@ -61,13 +62,11 @@ class Output:
             self.discard()
         elif restart:
             self.discard()
-        elif self.work.is_dir() and not (self.work / "lists").exists() and self.folder.is_dir():
-            # Killed just after publication: take the lists back, so that what follows it is done, too.
-            shutil.rmtree(self.work / "earlier", ignore_errors=True)
-            self.folder.rename(self.work / "lists")
         try:
             for name in ("lists", "users", "sorted"):
                 (self.work / name).mkdir(parents=True, exist_ok=True)
+            if found == self.plan and not restart:
+                self._take_published()
         except OSError as error:
             raise InputError(f"cannot write {self.folder}: {error.strerror}; earlier files are unchanged") from None
         if found != self.plan or restart:
@@ -116,9 +115,10 @@ class Output:
             if not _is_part(stray):  # of a process that was killed while it wrote
                 stray.unlink()
         try:
-            if self.folder.exists():
-                self.folder.rename(self.work / "earlier")
-            (self.work / "lists").rename(self.folder)
+            if not (self.folder.exists() and exchange(self.work / "lists", self.folder)):
+                if self.folder.exists():  # two steps, between which a reader finds no lists
+                    self.folder.rename(self.work / "earlier")
+                (self.work / "lists").rename(self.folder)
         except OSError as error:
             self._put_back()
             raise InputError(f"cannot write {self.folder}: {first_line(error)}; the earlier lists are there") from None
@@ -129,8 +129,25 @@ class Output:
         return json.loads(pl.read_parquet_metadata(self.part(number))[TOTALS_KEY])
 
     def discard(self) -> None:
-        """Remove the work folder."""
+        """Remove the work folder; the plan first, without which nobody goes on with what is left of it."""
+        with contextlib.suppress(OSError):
+            (self.work / "plan.json").unlink(missing_ok=True)
         shutil.rmtree(self.work, ignore_errors=True)
+
+    def _take_published(self) -> None:
+        """After a run that was killed just after publication: its lists count as done, what follows is done again."""
+        for part in (self.work / "lists").glob("part-*"):
+            if self._plan_in(part) != self.digest:
+                part.unlink()  # earlier lists, which have changed places with the published ones
+        for part in self.folder.glob("part-*") if self.folder.is_dir() else ():
+            users = self.work / "users" / part.name
+            if users.exists() and not (self.work / "lists" / part.name).exists():
+                if self._plan_in(part) == self.digest:
+                    with replacing(self.work / "lists" / part.name) as copy:
+                        shutil.copyfile(part, copy)
+
+    def _plan_in(self, part: Path) -> str | None:
+        return pl.read_parquet_metadata(part).get(PLAN_KEY)
 
     def _put_back(self) -> None:
         """Undo half a publication: the earlier lists return to their place."""

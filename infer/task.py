@@ -14,7 +14,7 @@ import polars as pl
 
 from infer.cli import option
 from infer.errors import InputError
-from infer.files import sha256
+from infer.files import sha256, stamp
 from infer.schema import ITEM, PAD, PROTOCOL_KEY, SPLIT, TEST, USER, vocabulary
 from infer.sequences import Histories, before, build_histories, index_of
 from infer.session import Model, open_model
@@ -40,9 +40,9 @@ class ScoringConfig:
 class Job:
     """An open model and the table it is to score.
 
-    checksum: SHA-256 of the table.  split: which held-out items histories end before; None if whole
-    histories are used.  protocol: how the table says its items were held out.  items, users: ids and
-    indexes that the model knows; no users if it needs none.
+    checksum: SHA-256 of the table.  stamp: tells whether it is still that file.  split: which held-out
+    item histories end before; None if whole histories are used.  protocol: how the table says its
+    items were held out.  items, users: ids and indexes that the model knows; no users if it needs none.
     """
 
     model: Model
@@ -53,6 +53,20 @@ class Job:
     protocol: str
     items: pl.DataFrame
     users: pl.DataFrame
+    stamp: tuple[int, ...]
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the table is as it was when its checksum was taken: neither replaced nor written to."""
+        return self.table.is_file() and stamp(self.table) == self.stamp
+
+    def check_unchanged(self) -> None:
+        """Raises InputError if the table is another than the one whose checksum was taken."""
+        if not self.unchanged:
+            raise InputError(
+                f"{self.table} was changed while it was scored: run again when nobody writes to it; "
+                "earlier lists are unchanged"
+            )
 
     def task(self, interactions: pl.DataFrame, in_order: bool = False) -> "Task":
         """Histories of tidy rows, cut at the held-out items; in_order: whether they are by user and time."""
@@ -123,7 +137,7 @@ def open_job(config: ScoringConfig, measure: bool) -> Job:
     if config.interactions is None and not table.is_file():
         raise InputError(f"{table}, which {model.path.name} was trained on, is not there; give --interactions FILE")
     columns = Columns(config.user_column, config.item_column, config.timestamp_column, config.rating_column)
-    found = scan_interactions(table, columns)
+    found, stamped = scan_interactions(table, columns), stamp(table)
     checksum = sha256(table)
     if checksum != metadata.dataset_checksum and config.interactions is None:
         raise InputError(
@@ -132,7 +146,7 @@ def open_job(config: ScoringConfig, measure: bool) -> Job:
         )
     split = config.split if measure and SPLIT in collect_names(found, table) else None
     items, users = vocabulary(metadata.item_ids, ITEM), vocabulary(metadata.user_ids, USER)
-    return Job(model, table, columns, checksum, split, _protocol(table), items, users)
+    return Job(model, table, columns, checksum, split, _protocol(table), items, users, stamped)
 
 
 def prepare(config: ScoringConfig, measure: bool) -> Task:
