@@ -26,6 +26,7 @@ from tqdm import tqdm
 from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.files import write_text
+from infer.notes import Notes
 from infer.output import Output, read_json
 from infer.report import Totals, render, report, versions
 from infer.schema import SPLIT
@@ -147,6 +148,10 @@ def _finish(config: BatchConfig, job: Job, output: Output, source: Source, whole
         about = {"dataset": job.model.metadata.dataset, "rows": rows, "users": found.users, "versions": versions()}
         about |= {"device": config.device, "seconds": stages.as_dict(), "peak_memory_bytes": peak_memory()}
         output.publish(len(source.shards), about)
+    notes = Notes(repeated=sum(part["repeated"] for part in parts))
+    notes.add(whole.notes)
+    if str(notes):
+        print(f"{job.table}: {notes}")
     _say_what_was_left_out(job, found)
     scored = sum(part["scored"] for part in parts)
     print(

@@ -73,8 +73,11 @@ def exchange(one: Path, other: Path) -> bool:
     return renameat2 is not None and renameat2(*places, EXCHANGE) == 0
 
 
-def stamp(path: Path) -> tuple[int, int, int, int]:
-    """What differs once a file is replaced or written to: device, inode, bytes, nanoseconds of the last write."""
+def stamp(path: Path) -> tuple[int, ...]:
+    """What differs once a file, or one in a folder, is replaced or written to: device, inode, bytes, nanoseconds of
+    the last write."""
+    if path.is_dir():
+        return tuple(value for part in sorted(path.iterdir()) if part.is_file() for value in stamp(part))
     found = path.stat()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 

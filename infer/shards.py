@@ -45,7 +45,7 @@ class Earlier:
 
     def unchanged(self, users: pl.DataFrame) -> tuple[np.ndarray, pl.DataFrame]:
         """Which of consecutive users (user, history) are as they were: (users,) bool, and their lists."""
-        inside = pl.col(USER).is_between(users[USER][0], users[USER][-1])
+        inside = pl.col(USER).is_between(pl.lit(users[USER][0]), pl.lit(users[USER][-1]))  # texts would be columns
         known = self.users.filter(inside).collect()
         same = users.join(known, on=[USER, HISTORY], how="left", maintain_order="left", coalesce=False)
         mask = same[f"{USER}_right"].is_not_null()
@@ -62,7 +62,7 @@ def score_shard(
     with stages("windows"):
         task = job.task(rows, in_order=True)
         users = pl.DataFrame([task.histories.users, pl.Series(HISTORY, digests(task.histories))])
-    found = asdict(totals(task)) | {"scored": len(task.histories)}
+    found = asdict(totals(task)) | {"scored": len(task.histories), "repeated": shard.rows - rows.height}
     bar.update(shard.users - len(task.histories))
     if earlier is None or not len(task.histories):
         return model_lists(task, k, batch_size, stages, bar), users, found

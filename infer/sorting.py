@@ -68,7 +68,7 @@ def sorted_by_user(rows: pl.LazyFrame, path: Path, folder: Path) -> tuple[pl.Laz
     ):
         files.append(folder / f"sorted-{number:05}.parquet")
         if not files[-1].exists():  # from a run that was stopped
-            part = collect(rows.filter(pl.col(USER).is_between(first, last)), path)
+            part = collect(rows.filter(pl.col(USER).is_between(pl.lit(first), pl.lit(last))), path)
             found = tidy(part, str(path), number_ids=False)
             whole = found.interactions.with_columns(pl.col(TIMESTAMP).cast(pl.Float64))
             with replacing(files[-1]) as target:

@@ -31,6 +31,7 @@ class ScoringConfig:
     item_column: str | None = option(None, "name of the item column in --interactions")
     timestamp_column: str | None = option(None, "name of the timestamp column in --interactions")
     rating_column: str | None = option(None, "name of the rating column in --interactions, if the model reads ratings")
+    drop_bad_rows: bool = option(False, "leave rows out that cannot be used, and say how many; else they are refused")
     split: Literal["validation", "test"] = option(TEST, "which held-out item the metrics are of")
     device: Literal["cpu", "cuda"] = option("cpu", "where the model runs; never another silently")
     threads: int = option(0, "threads of ONNX Runtime; 0 means one for each core", minimum=0)
@@ -58,7 +59,7 @@ class Job:
     @property
     def unchanged(self) -> bool:
         """Whether the table is as it was when its checksum was taken: neither replaced nor written to."""
-        return self.table.is_file() and stamp(self.table) == self.stamp
+        return self.table.exists() and stamp(self.table) == self.stamp
 
     def check_unchanged(self) -> None:
         """Raises InputError if the table is another than the one whose checksum was taken."""
@@ -136,7 +137,13 @@ def open_job(config: ScoringConfig, measure: bool) -> Job:
     table = config.interactions or model.path.parent / metadata.interactions
     if config.interactions is None and not table.is_file():
         raise InputError(f"{table}, which {model.path.name} was trained on, is not there; give --interactions FILE")
-    columns = Columns(config.user_column, config.item_column, config.timestamp_column, config.rating_column)
+    columns = Columns(
+        config.user_column,
+        config.item_column,
+        config.timestamp_column,
+        config.rating_column,
+        drop_bad_rows=config.drop_bad_rows,
+    )
     found, stamped = scan_interactions(table, columns), stamp(table)
     checksum = sha256(table)
     if checksum != metadata.dataset_checksum and config.interactions is None:
@@ -155,8 +162,11 @@ def prepare(config: ScoringConfig, measure: bool) -> Task:
     Raises InputError as `open_job` does, and if there is nothing to measure.
     """
     job = open_job(config, measure)
-    interactions = read_interactions(job.table, job.columns).interactions
+    found = read_interactions(job.table, job.columns)
+    interactions = found.interactions
     check_ids(job, interactions.schema)
+    if str(found.notes):
+        print(f"{job.table}: {found.notes}")
     task = job.task(interactions, in_order=True)
     if task.targets is not None and task.targets.is_empty():
         raise InputError(f"{job.table} has no {job.split} items to measure; use --no-metrics")
@@ -205,7 +215,7 @@ def _user_index(known: pl.DataFrame, users: pl.Series) -> np.ndarray:
 
 def _protocol(table: Path) -> str:
     """What `python -m train.data` wrote into the file; other tables say nothing of their split."""
-    if table.suffix not in PARQUET:
+    if table.is_dir() or table.suffix not in PARQUET:
         return "as the table's column split says"
     return pl.read_parquet_metadata(table).get(PROTOCOL_KEY, "as the table's column split says")
 

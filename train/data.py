@@ -67,6 +67,7 @@ class DataConfig:
     rating_column: str | None = option(None, "name of the rating column")
     title_column: str | None = option(None, "name of the title column")
     genres_column: str | None = option(None, "name of the genres column")
+    drop_bad_rows: bool = option(False, "leave rows out that cannot be used, and say how many; else they are refused")
     split: Literal["leave-one-out", "time"] = option("leave-one-out", "hold out last items, or what follows a moment")
     validation_share: float = option(0.1, "--split=time: share of interactions between the two moments", minimum=0)
     test_share: float = option(0.1, "--split=time: share of interactions after the second moment", minimum=0)
@@ -84,6 +85,7 @@ class DataConfig:
             self.rating_column,
             self.title_column,
             self.genres_column,
+            self.drop_bad_rows,
         )
 
 
@@ -144,9 +146,11 @@ def main(words: list[str]) -> None:
     with replacing(target) as part, replacing(config.artifacts / ITEMS_FILE) as items_part:
         table.write_parquet(part, metadata={DATASET_KEY: name, PROTOCOL_KEY: made.protocol, TIDY_KEY: "1"})
         items.write_parquet(items_part)
+    if str(found.notes):
+        print(f"{name}: {found.notes}")
     print(f"{name}: {table.height:,} interactions of {users:,} users with {table[ITEM].n_unique():,} items -> {target}")
     print(
-        f"removed {found.repeated:,} repeated (user, item) rows; {held.height:,} users are measured, "
+        f"{held.height:,} users are measured, "
         f"{users - held.height:,} have {few}; {only_held:,} items occur only as held-out items"
     )
     print(f"held out: {made.protocol}")
