@@ -28,12 +28,13 @@ from infer.errors import InputError
 from infer.files import write_text
 from infer.notes import Notes
 from infer.output import Output, read_json
+from infer.reading import collect
 from infer.report import Totals, render, report, versions
 from infer.schema import SPLIT
 from infer.shards import Earlier, measure_shards, score_shard
 from infer.source import SHARD_USERS, Source, open_source, select_users
 from infer.stages import Stages, peak_memory
-from infer.tables import collect, scan_interactions
+from infer.tables import scan_interactions
 from infer.task import Job, ScoringConfig, check_ids, open_job
 
 PLAN_FORMAT = 1

@@ -4,8 +4,11 @@
 class InputError(Exception):
     """Something the user gave cannot be used.
 
-    The message is one line: what was found, what was expected, what to do.
+    The message is one line, whatever stands in the names it quotes: what was found, what was expected, what to do.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
 
 
 def first_line(error: BaseException) -> str:

@@ -13,8 +13,8 @@ from tqdm import tqdm
 from infer.errors import InputError
 from infer.files import replacing
 from infer.notes import Notes
+from infer.reading import collect
 from infer.schema import ITEM, TIMESTAMP, USER
-from infer.tables import collect
 from infer.tidy import checked, tidy, written_plainly
 
 ROWS = 4_000_000  # read at once

@@ -20,9 +20,10 @@ from infer.errors import InputError
 from infer.files import replacing
 from infer.notes import Notes
 from infer.packed import unpack
+from infer.reading import collect, reading
 from infer.schema import ITEM, RATING, TIDY_KEY, TIMESTAMP, USER
 from infer.sorting import ROWS, parts, sorted_by_user, typed
-from infer.tables import PARQUET, Columns, collect, reading, scan_interactions
+from infer.tables import PARQUET, Columns, scan_interactions
 from infer.task import check_users, wanted_users
 from infer.tidy import tidy
 

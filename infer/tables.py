@@ -7,16 +7,15 @@ timestamp and, where present, rating and split), ordered by (user, timestamp, it
 """
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from infer import folders
-from infer.errors import InputError, first_line
+from infer.errors import InputError
 from infer.packed import unpack
+from infer.reading import collect, collect_names, reading
 from infer.schema import GENRES, ITEM, RATING, SPLIT, TIMESTAMP, TITLE, USER
 from infer.tidy import Tidy, items_table, tidy
 
@@ -124,27 +123,6 @@ def scan_table(
         if encoding != "utf-8":
             source = (source if isinstance(source, bytes) else source.read_bytes()).decode(encoding).encode()
         return _scan_text(path, source, separator or SEPARATORS[suffix], header)
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn what Polars and the system say of a damaged file into an InputError that names it."""
-    try:
-        yield
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {first_line(error)}") from None
-
-
-def collect(rows: pl.LazyFrame, path: Path) -> pl.DataFrame:
-    """The rows in memory; raises InputError naming `path` if they cannot be read."""
-    with reading(path):
-        return rows.collect(engine="streaming")
-
-
-def collect_names(rows: pl.LazyFrame, path: Path) -> list[str]:
-    """The column names; raises InputError naming `path` if they cannot be read."""
-    with reading(path):
-        return rows.collect_schema().names()
 
 
 def _scan_text(path: Path, source: Path | bytes, separator: str, header: list[str] | None) -> pl.LazyFrame:

@@ -15,10 +15,11 @@ import polars as pl
 from infer.cli import option
 from infer.errors import InputError
 from infer.files import sha256, stamp
+from infer.reading import collect_names
 from infer.schema import ITEM, PAD, PROTOCOL_KEY, SPLIT, TEST, USER, vocabulary
 from infer.sequences import Histories, before, build_histories, index_of
 from infer.session import Model, open_model
-from infer.tables import PARQUET, Columns, collect_names, read_interactions, scan_interactions
+from infer.tables import PARQUET, Columns, read_interactions, scan_interactions
 
 
 @dataclass(frozen=True, kw_only=True)
