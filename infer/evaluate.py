@@ -24,6 +24,7 @@ from infer.cohorts import cohort_metrics
 from infer.errors import InputError
 from infer.files import replacing, write_text
 from infer.metrics import summarise
+from infer.probe import probe
 from infer.protocols import PROTOCOLS, rank_among, sample_negatives
 from infer.report import provenance, totals
 from infer.schema import DROPPED, ITEM, RANK, USER, vocabulary
@@ -78,6 +79,7 @@ def negatives_of(task: Task, number: int, seed: int) -> dict[str, np.ndarray]:
 
 def read_negatives(path: Path, task: Task) -> dict[str, np.ndarray]:
     """Saved negatives; raises InputError if they are not of this table and split, or hold seen items."""
+    probe(path)
     table = read_table(path)
     if path.suffix != ".parquet" or table.columns != ["protocol", USER, ITEM]:
         raise InputError(f"{path} holds no negatives: expected a MODEL.negatives.parquet")

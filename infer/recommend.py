@@ -13,6 +13,7 @@ import polars as pl
 from infer.cli import option, parse, printable, run
 from infer.errors import InputError
 from infer.lists import model_lists
+from infer.probe import probe
 from infer.schema import GENRES, ITEM, RANK, SCORE, TITLE, USER
 from infer.tables import read_items
 from infer.task import ScoringConfig, Task, prepare, select_users
@@ -54,6 +55,7 @@ def _titles(task: Task, stated: Path | None, ids: pl.DataType) -> pl.DataFrame:
     if stated is None and not path.is_file():
         print(f"no titles: {path} is not there; name a table with --items")
         return pl.DataFrame(schema={ITEM: ids, TITLE: pl.String, GENRES: pl.String})
+    probe(path)
     titles = read_items(path) if stated else pl.read_parquet(path)
     if titles.schema[ITEM] != ids and not titles.is_empty():
         raise InputError(f"{path} has {titles.schema[ITEM]} as item ids; the interactions have {ids}")

@@ -15,6 +15,7 @@ import polars as pl
 from infer.cli import option
 from infer.errors import InputError
 from infer.files import sha256, stamp
+from infer.probe import probe
 from infer.reading import collect_names
 from infer.schema import ITEM, PAD, PROTOCOL_KEY, SPLIT, TEST, USER, vocabulary
 from infer.sequences import Histories, before, build_histories, index_of
@@ -145,8 +146,11 @@ def open_job(config: ScoringConfig, measure: bool) -> Job:
         config.rating_column,
         drop_bad_rows=config.drop_bad_rows,
     )
-    found, stamped = scan_interactions(table, columns), stamp(table)
-    checksum = sha256(table)
+    stamped = stamp(table) if table.exists() else ()
+    checksum = sha256(table) if table.exists() else ""
+    if checksum != metadata.dataset_checksum:
+        probe(table)
+    found = scan_interactions(table, columns)
     if checksum != metadata.dataset_checksum and config.interactions is None:
         raise InputError(
             f"{table} is not the table {model.path.name} was trained on ({metadata.dataset}): train and "

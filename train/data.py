@@ -22,6 +22,7 @@ import polars as pl
 from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.files import replacing
+from infer.probe import probe
 from infer.schema import (
     DATASET_KEY,
     GENRES,
@@ -101,6 +102,7 @@ def load(config: DataConfig) -> tuple[str, Tidy, pl.DataFrame]:
         path = Path(name)
         if not path.exists():
             raise InputError(f"--dataset {name} is neither a file nor one of {', '.join(sources.SOURCES)}")
+        probe(path)
         return path.name, read_interactions(path, config.columns), _given_items(config)
     try:
         found = sources.locate(name, config.data_dir, config.cache_dir, config.mirror)
@@ -158,6 +160,7 @@ def main(words: list[str]) -> None:
 
 def _given_items(config: DataConfig) -> pl.DataFrame:
     if config.items is not None:
+        probe(config.items)
         return read_items(config.items, config.columns)
     return pl.DataFrame(schema={ITEM: pl.Int64, TITLE: pl.String, GENRES: pl.String})
 
