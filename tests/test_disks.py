@@ -34,7 +34,7 @@ def test_a_full_disk_loses_nothing(name: str, prepared: dict, tmp_path: Path) ->
         found = stage(name, prepared, folder, tmp_path / "log")
         check_refused(found, REASONS, limits={"RLIMIT_FSIZE": 200})
         if mounted:
-            for free in (0, 8192):
+            for free in (0, 4096):
                 with disks.full(folder, free):
                     check_refused(found, REASONS)
         found.check_next_run()
