@@ -74,6 +74,20 @@ report *options:
 bench-compare *options:
     {{python}} -m bench.compare {{options}}
 
+# Run the tests under another Python, in an environment of its own: `just check-python python3.12`
+check-python command:
+    {{command}} -m venv build/check-{{command}}
+    build/check-{{command}}/bin/python -m pip install -q -c constraints.txt -e ".[dev]"
+    build/check-{{command}}/bin/python -m pytest -q
+
+# Print every installed distribution with its licence; fails if one is unknown or not allowed
+licences:
+    {{python}} tests/licences.py
+
+# Look up known vulnerabilities of the pinned versions, with pip-audit in an environment of its own
+audit:
+    {{python}} tests/audit.py
+
 # Check style and imports
 lint:
     ruff check .
