@@ -2,7 +2,7 @@
 
     python tests/audit.py
 
-Exit status 0 if none is known, 1 if some are, 3 if the data cannot be reached.
+Exit status 0 if none is known, 1 if some are, 3 if the data of some cannot be reached.
 """
 
 import subprocess
@@ -13,6 +13,7 @@ from pathlib import Path
 
 PINS = Path(__file__).parents[1] / "constraints.txt"
 UNREACHABLE = 3
+SKIPPED = "could not be audited"
 
 
 def main() -> int:
@@ -30,8 +31,12 @@ def main() -> int:
     if "Traceback" in done.stderr or "ConnectionError" in done.stderr or "HTTPError" in done.stderr:
         print("error: the data of known vulnerabilities cannot be reached: nothing was audited", file=sys.stderr)
         return UNREACHABLE
-    print(done.stdout + done.stderr, end="")
-    return done.returncode
+    found = [line for line in done.stdout.splitlines() if SKIPPED not in line]
+    print("\n".join(found))
+    skipped = done.stdout.count(SKIPPED)
+    if skipped:
+        print(f"error: the data of {skipped} distributions cannot be reached: they were not audited", file=sys.stderr)
+    return done.returncode or (UNREACHABLE if skipped else 0)
 
 
 if __name__ == "__main__":
