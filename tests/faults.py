@@ -182,11 +182,19 @@ def check_whole(folder: Path, earlier: dict[str, bytes], expected: dict[str, byt
     for name, content in found.items():
         if content != earlier.get(name):
             assert name in expected, f"{name} is nobody's"
-            assert meaning(name, content) == meaning(name, expected[name]), f"{name} is neither of the two"
+            own = meaning(name, content)
+            assert own == meaning(name, expected[name]) or _unfinished(name, found), f"{name} is neither of the two"
     for lists in {str(Path(name).parent) for name in found if ".topk.parquet/" in name}:
         own = {name: found[name] for name in found if str(Path(name).parent) == lists}
         of = [{n: c for n, c in run.items() if str(Path(n).parent) == lists} for run in (earlier, expected)]
         assert own in of, f"{lists} holds lists of two runs"
+
+
+def _unfinished(name: str, found: dict[str, bytes]) -> bool:
+    """Whether a file belongs to a cell of a study that is still being made: it measures validation items first, under
+    the names that the test items' files get."""
+    path = Path(name)
+    return "cells" in path.parts and str(path.with_name(f"{path.name.partition('.')[0]}.cell.json")) not in found
 
 
 def check_complete(folder: Path, expected: dict[str, bytes]) -> None:
