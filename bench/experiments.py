@@ -55,6 +55,8 @@ EXPERIMENTS = (
     Experiment("scratch", "transformer from scratch", "bert", short=True, varied=True),
     Experiment("hybrid", "hybrid, iALS", "hybrid", short=True, varied=True),
     Experiment("hybrid-ppmi", "hybrid, PPMI", "hybrid", changes={"initial": "ppmi"}, short=True),
+    Experiment("hybrid-chain", "hybrid, iALS, with a chain", "hybrid", changes={"chain": 256}),
+    Experiment("scratch-chain", "from scratch, with a chain", "bert", changes={"chain": 256}),
     Experiment("best", "best.onnx", "best", changes={"members": MEMBERS}, stage=1, short=True),
     Experiment("mf-64", "MF of ratings, 64", "mf", "paper", {"dim": 64}, seeds=2),
     Experiment(
@@ -74,6 +76,9 @@ PAIRS = (
     ("hybrid", "scratch"),
     ("hybrid-ppmi", "scratch"),
     ("hybrid-mf", "scratch"),
+    ("hybrid-chain", "scratch-chain"),
+    ("hybrid-chain", "scratch"),
+    ("hybrid-chain", "hybrid"),
     ("hybrid-paper", "bert-paper"),
     ("best", "ease-markov"),
     ("best", "hybrid"),

@@ -69,17 +69,20 @@ def encoder_multiply_adds(config: TrainConfig, lengths: np.ndarray) -> int:
             f"no multiply-adds are known of {type(config).__name__}: give the configurations of its members"
         )
     dim, inner = config.dim, config.feedforward
+    chain = int(np.minimum(lengths, config.window).sum()) * config.chain
     read = (np.minimum(lengths, config.window - config.append_mask) + config.append_mask).astype(np.int64)
     pairs = read * (read + 1) // 2 if config.masking == "causal" else read * read
     whole = read * (4 * dim * dim + 2 * dim * inner) + 2 * pairs * dim  # query, key, value, output; both attentions
     newest = 4 * dim * dim + 2 * dim * inner + 2 * config.heads * read * dim
     newest[read == 0] = 0
-    return int((config.layers - 1) * whole.sum() + newest.sum())
+    return int((config.layers - 1) * whole.sum() + newest.sum()) + chain
 
 
 def head_multiply_adds(config: TrainConfig, users: int, items: int) -> int:
     """Of scoring every item by a dot product; 0 for item-item models, which have no head."""
-    return 0 if isinstance(config, LinearConfig) else users * config.dim * (items + 1)
+    if isinstance(config, LinearConfig):
+        return 0
+    return users * (config.dim + getattr(config, "chain", 0)) * (items + 1)
 
 
 def floor_seconds(

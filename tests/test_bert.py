@@ -99,6 +99,20 @@ def test_a_causal_state_knows_nothing_of_what_comes_later() -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("head", ["tied", "separate"])
+def test_a_chain_adds_what_recent_items_lead_to(head: str) -> None:
+    model, plain = made("hybrid", chain=3, chain_decay=0.5, head=head), made("hybrid", head=head)
+    plain.load_state_dict({n: w for n, w in model.state_dict().items() if n in plain.state_dict()})
+    window = torch.tensor([[0, 0, 0, 2, 7, 4]])
+    sources, successors = model.sources.weight, model.successors.weight[:MASK]
+    chain = (0.25 * sources[2] + 0.5 * sources[7] + sources[4]) @ successors.T
+    assert chain.abs().max() > 1e-3
+    torch.testing.assert_close(model(window)[0], plain(window)[0] + chain, atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.newest_state(window), model.states(window)[:, -1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(model(window[:, 3:]), model(window), atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
 def test_an_appended_mask_is_where_the_next_item_is_read() -> None:
     model = made("bert4rec")
     assert model.window == 5
@@ -221,6 +235,8 @@ def test_item_vectors_stay_fixed_for_the_first_epochs_and_are_trained_afterwards
 
 REFUSED = {
     "--recency-decay 0.5 weighs, .* cannot work with causal, which hides none": {"recency_decay": 0.5},
+    "--chain scores what follows an item; --masking cloze": {"chain": 2, "masking": "cloze"},
+    "--chain-decay 0.0 is not above 0": {"chain": 2, "chain_decay": 0.0},
     "--frozen-epochs with --initial random would hold meaningless": {"frozen_epochs": 1},
     "--perturbation disturbs given vectors": {"perturbation": 0.1},
     "--append-mask needs a mask token, which --masking causal never trains": {"append_mask": True},

@@ -21,6 +21,8 @@ from infer.files import sha256
 from infer.schema import DROPPED, Metadata
 from infer.session import open_model
 from train import checkpoint
+from train.bert import MiniBERT4Rec
+from train.config import BertConfig
 from train.models import restore
 
 KINDS = ["mf", "bert", "hybrid"]
@@ -85,6 +87,24 @@ def test_the_graph_ranks_as_numpy_ranks_torch_scores(kind: str, batch: int, k: i
     assert items.shape == scores.shape == (batch, min(k, 25))
     np.testing.assert_allclose(scores, -np.sort(-expected, axis=1)[:, :k], atol=TOLERANCE)
     np.testing.assert_allclose(np.take_along_axis(expected, items, axis=1), scores, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_chain_is_exported_with_the_encoder(precision: str) -> None:
+    torch.manual_seed(0)
+    config = BertConfig(dim=8, heads=2, feedforward=16, window=6, chain=5, initial_std=1.0)
+    model = MiniBERT4Rec(20, config).eval()
+    proto = export_graph(model, 20, precision)
+    if precision == "fp32":
+        assert check_parity(model, proto, 20, 1)["largest_score_difference"] <= TOLERANCE
+    session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    window = torch.tensor([[0, 0, 3, 9, 4, 7], [1, 2, 3, 4, 5, 6]])
+    given = {"window": window.numpy(), "seen": np.zeros((2, 1), np.int64), "k": np.array([20])}
+    items, scores = session.run(["items", "scores"], given)
+    with torch.no_grad():
+        expected = model(window).numpy()
+    error = np.abs(np.take_along_axis(expected, items, 1) - scores).max()
+    assert error <= (TOLERANCE if precision == "fp32" else 0.05 * expected[:, 1:].std())
 
 
 def test_a_graph_with_other_weights_is_refused(artifacts: Path) -> None:

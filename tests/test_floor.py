@@ -26,6 +26,10 @@ def test_multiply_adds_by_hand() -> None:
     # An appended mask takes one of the three places: histories of 2 and of 5 both fill the window.
     masked = BertConfig(**SMALL, layers=1, masking="last", append_mask=True)
     assert encoder_multiply_adds(masked, np.array([2, 5])) == 2 * three
+    # A chain of rank 5 sums over the two items of the history, and is as many columns of the head.
+    chain = BertConfig(**SMALL, layers=1, chain=5)
+    assert encoder_multiply_adds(chain, np.array([2])) == 64 + 64 + 32 + 2 * 5
+    assert head_multiply_adds(chain, 5, 9) == 5 * (4 + 5) * 10
     assert encoder_multiply_adds(LinearConfig(window=3, neighbours=7), np.array([2, 5])) == 5 * 7
     assert encoder_multiply_adds(MFConfig(dim=4), np.array([2, 5])) == 0
     assert head_multiply_adds(one, 5, 9) == head_multiply_adds(MFConfig(dim=4), 5, 9) == 5 * 4 * 10

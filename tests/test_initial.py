@@ -10,7 +10,12 @@ import pytest
 from infer.errors import InputError
 from infer.sequences import Histories
 from train.batches import Data
+from train.bert import MiniBERT4Rec
+from train.config import LinearConfig
+from train.hybrid import chain_factors, start_chain
 from train.initial import LAG_DECAY, ials, ppmi, rated, transitions
+from train.linear import markov
+from train.presets import configuration
 
 
 def data(histories: list[list[int]], items: int) -> Data:
@@ -76,3 +81,26 @@ def test_features_give_items_without_ratings_a_place(groups: Data, tmp_path: Pat
 def test_ppmi_of_more_dimensions_than_items_is_refused(groups: Data) -> None:
     with pytest.raises(InputError, match="at most 11 dimensions"):
         ppmi(groups, 12, 0)
+
+
+def test_a_chain_starts_from_the_best_approximation_of_the_transitions(groups: Data) -> None:
+    full = markov(groups, LinearConfig(kind="markov")).toarray()
+    values = np.linalg.svd(full, compute_uv=False)
+    for rank in (2, 6):
+        left, right = (factor.numpy() for factor in chain_factors(groups, configuration("hybrid", chain=rank)))
+        assert left.shape == right.shape == (13, rank) and not left[0].any() and not right[0].any()
+        # Eckart & Young 1936: what is left over are the smaller singular values.
+        rest = np.linalg.norm(full - left[1:] @ right[1:].T)
+        assert rest == pytest.approx(np.linalg.norm(values[rank:]), rel=1e-4)
+    with pytest.raises(InputError, match="--chain 12 is not below the number of items, 12"):
+        chain_factors(groups, configuration("hybrid", chain=12))
+
+
+def test_a_chains_factors_are_rescaled_and_keep_their_shape(groups: Data) -> None:
+    config = configuration("hybrid", chain=2, initial_std=0.25)
+    model, factors = MiniBERT4Rec(12, config), chain_factors(groups, config)
+    start_chain(model, factors)
+    for table, factor in zip((model.sources, model.successors), factors, strict=True):
+        own = table.weight[1:13].detach()
+        assert own.std().item() == pytest.approx(0.25, rel=1e-4) and not table.weight[0].any()
+        np.testing.assert_allclose(own / own[0, 0], factor[1:] / factor[1, 0], rtol=1e-3, atol=1e-4)

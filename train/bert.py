@@ -4,6 +4,10 @@ In: windows of item indexes, oldest to newest, left-padded. Out: a score for eve
 `preset=paper` it is MiniBERT4Rec: bidirectional like BERT4Rec (Sun et al. 2019), with item embeddings
 only, no positions, and a linear head of its own; the defaults read only backwards, like SASRec.
 
+With `chain` the scores are the sum of the encoder's and of a factorised Markov chain, as FPMC adds one
+to matrix factorization (Rendle et al. 2010): every recent item, fading with its age, times a low-rank
+item-to-item matrix, whose two factors are trained with the rest.
+
     python -m train bert
 """
 
@@ -56,6 +60,14 @@ class MiniBERT4Rec(nn.Module):
         if self.rated:
             self.levels = nn.Embedding(levels + 1, config.dim, padding_idx=PAD)
             nn.init.normal_(self.levels.weight[1:], std=0.02)
+        if config.chain:
+            self.sources = nn.Embedding(self.mask + 1, config.chain, padding_idx=PAD)
+            self.successors = nn.Embedding(self.mask + 1, config.chain, padding_idx=PAD)
+            with torch.no_grad():
+                self.sources.weight *= config.initial_std
+                self.successors.weight *= config.initial_std
+            age = torch.arange(self.length)[:, None] - torch.arange(self.length)
+            self.register_buffer("fading", (config.chain_decay ** age.clamp(min=0)).tril(), persistent=False)
         self.input_dropout = nn.Dropout(config.input_dropout)
         layer = nn.TransformerEncoderLayer(
             config.dim,
@@ -104,35 +116,47 @@ class MiniBERT4Rec(nn.Module):
         return self.input_dropout(hidden), padding, future
 
     def states(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
-        """(batch, length) item indexes and rating levels to (batch, length, dim)."""
+        """(batch, length) item indexes and rating levels to (batch, length, dim + chain)."""
         hidden, padding, future = self.embedded(window, levels)
         # Said outright, or the encoder would compare the mask's values, which no exporter can trace.
-        return self.encoder(hidden, mask=future, src_key_padding_mask=padding, is_causal=False)
+        states = self.encoder(hidden, mask=future, src_key_padding_mask=padding, is_causal=False)
+        if not self.config.chain:
+            return states
+        length = window.shape[1]
+        return torch.cat([states, self.fading[:length, :length] @ self.sources(window)], 2)
 
     def newest_state(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
-        """(batch, dim): `states` at the last position, without computing the others in the last layer."""
+        """(batch, dim + chain): `states` at the last position, without computing the others in the last layer."""
         hidden, padding, future = self.embedded(window, levels)
         for layer in self.encoder.layers[:-1]:
             hidden = layer(hidden, src_mask=future, src_key_padding_mask=padding, is_causal=False)
         newest = newest_of(self.encoder.layers[-1], hidden, padding)
-        return newest if self.encoder.norm is None else self.encoder.norm(newest)
+        newest = newest if self.encoder.norm is None else self.encoder.norm(newest)
+        if not self.config.chain:
+            return newest
+        # The last row of the fading, oldest first; of a shorter window its end.
+        weight = self.fading[-1, self.length - window.shape[1] :]
+        return torch.cat([newest, weight @ self.sources(window)], 1)
 
     @property
     def output(self) -> tuple[Tensor, Tensor | None]:
-        """Weights (items + 1 or more, dim) and bias (items + 1,) that turn a state into scores."""
-        if self.config.head == "separate":
-            return self.head.weight, self.head.bias
-        return self.items.weight, self.bias if self.config.item_bias else None
+        """Weights (items + 1 or more, dim + chain) and bias (items + 1,) that turn a state into scores."""
+        separate = self.config.head == "separate"
+        weight = self.head.weight if separate else self.items.weight
+        bias = self.head.bias if separate else self.bias if self.config.item_bias else None
+        if self.config.chain:
+            weight = torch.cat([weight, self.successors.weight[: len(weight)]], 1)
+        return weight, bias
 
     def score(self, states: Tensor, items: Tensor | None = None) -> Tensor:
-        """(targets, dim) states to (targets, items + 1) scores, or (targets, n) scores of n items."""
+        """(targets, dim + chain) states to (targets, items + 1) scores, or (targets, n) scores of n items."""
         weight, bias = self.output
         if items is None:
             return nn.functional.linear(states, weight[: self.mask], bias)
         return nn.functional.linear(states, weight[items], None if bias is None else bias[items])
 
     def score_own(self, states: Tensor, items: Tensor) -> Tensor:
-        """(targets, dim) states and (targets,) items to (targets, 1): each state scores one item."""
+        """(targets, dim + chain) states and (targets,) items to (targets, 1): each state scores one item."""
         weight, bias = self.output
         scores = (states * weight[items]).sum(1, keepdim=True)
         return scores if bias is None else scores + bias[items][:, None]
@@ -152,7 +176,7 @@ class MiniBERT4Rec(nn.Module):
 
     def loss(self, batch: SequenceBatch) -> Tensor:
         """Mean loss of the hidden (or next) items, each times its weight."""
-        states = self.states(batch.window, batch.levels).flatten(0, 1)[batch.place]  # (targets, dim)
+        states = self.states(batch.window, batch.levels).flatten(0, 1)[batch.place]  # (targets, dim + chain)
         if self.config.loss == "softmax":
             each = nn.functional.cross_entropy(self.score(states), batch.item, reduction="none")
         else:

@@ -84,6 +84,10 @@ class BertConfig(TrainConfig):
     )
     content: float = option(1.0, "--initial=ials: weight of genres, year and title words in it; 0: none", minimum=0)
     mf: str = option("mf", "--initial=mf: name of the trained model to start from")
+    chain: int = option(
+        0, "rank of a factorised Markov chain whose scores are added to the encoder's; 0: none", minimum=0
+    )
+    chain_decay: float = option(0.8, "chain: how much less each older item counts, up to 1", minimum=0)
     initial_std: float = option(0.1, "standard deviation of the initial item vectors", minimum=0)
     perturbation: float = option(0.0, "standard deviation of the noise added to initial vectors", minimum=0)
     frozen_epochs: int = option(0, "first epochs in which the item embeddings stay fixed", minimum=0)
@@ -130,6 +134,11 @@ class BertConfig(TrainConfig):
                 self.initial == "random" and self.perturbation > 0,
                 "--perturbation disturbs given vectors; --initial random has none",
             ),
+            "chain": (
+                self.chain and self.masking != "causal",
+                f"--chain scores what follows an item; --masking {self.masking} also reads what comes after it",
+            ),
+            "decay": (not 0 < self.chain_decay <= 1, f"--chain-decay {self.chain_decay} is not above 0 and at most 1"),
             "calibration": (self.calibration > 1, f"--calibration {self.calibration} is above 1"),
         }
         for wrong, reason in refused.values():

@@ -2,12 +2,15 @@
 
 In: item vectors (of artifacts/mf.pt, implicit ALS or transition PPMI) and a sequence model. Out: the
 same model, whose item embeddings are those vectors, rescaled and with a little noise; they stay
-fixed for the first epochs (`MiniBERT4Rec.start_epoch`) and are trained from then on.
+fixed for the first epochs (`MiniBERT4Rec.start_epoch`) and are trained from then on. A chain beside
+the encoder starts from the singular vectors of the transition matrix.
 
     python -m train hybrid
 """
 
+import numpy as np
 import torch
+from scipy.sparse.linalg import svds
 from torch import Tensor, nn
 
 from infer.errors import InputError
@@ -15,7 +18,8 @@ from infer.files import sha256
 from train import checkpoint, initial
 from train.batches import Data
 from train.bert import MiniBERT4Rec
-from train.config import BertConfig
+from train.config import BertConfig, LinearConfig
+from train.linear import markov
 
 # Of implicit ALS; chosen on validation. What recommends best by itself is not the best start.
 ROUNDS, CONFIDENCE, REGULARIZATION = 15, 20.0, 1.0
@@ -64,3 +68,25 @@ def start_from(model: MiniBERT4Rec, vectors: Tensor) -> None:
     scale = config.initial_std / own.std() if config.initial_std else 1.0
     with torch.no_grad():
         model.items.weight[1 : model.mask] = own * scale + torch.randn(own.shape) * config.perturbation
+
+
+def chain_factors(data: Data, config: BertConfig) -> tuple[Tensor, Tensor]:
+    """Two (items + 1, chain): what an item leads from, and what it leads to, whose product is the best
+    approximation of that rank to `train.linear.markov`'s matrix with its defaults.
+
+    Raises InputError if the catalogue is too small for the rank.
+    """
+    if config.chain >= len(data.item_ids):
+        raise InputError(f"--chain {config.chain} is not below the number of items, {len(data.item_ids)}")
+    matrix = markov(data, LinearConfig(kind="markov")).astype(np.float64)
+    left, values, right = svds(matrix, k=config.chain, random_state=np.random.default_rng(config.seed))
+    halves = (left * np.sqrt(values), right.T * np.sqrt(values))
+    return tuple(torch.from_numpy(np.pad(half, ((1, 0), (0, 0)))).float() for half in halves)
+
+
+def start_chain(model: MiniBERT4Rec, factors: tuple[Tensor, Tensor]) -> None:
+    """Set the chain to `factors`, two (items + 1, chain): rescaled to initial_std, unless that is 0."""
+    std = model.config.initial_std
+    with torch.no_grad():
+        for table, factor in zip((model.sources, model.successors), factors, strict=True):
+            table.weight[1 : model.mask] = factor[1:] * (std / factor[1:].std() if std else 1.0)

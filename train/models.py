@@ -15,7 +15,7 @@ from train.batches import Data
 from train.bert import MiniBERT4Rec
 from train.blend import Blend, names
 from train.config import BestConfig, TrainConfig
-from train.hybrid import item_vectors, start_from
+from train.hybrid import chain_factors, item_vectors, start_chain, start_from
 from train.linear import SOLVERS, Neighbours
 from train.mf import MF
 from train.presets import CONFIGS
@@ -43,6 +43,8 @@ def build(kind: str, data: Data, config: TrainConfig) -> tuple[nn.Module, dict[s
         return model, {}
     vectors, parents = item_vectors(data, config)
     start_from(model, vectors)
+    if config.chain:
+        start_chain(model, chain_factors(data, config))
     return model, parents
 
 
