@@ -138,40 +138,35 @@ class MiniBERT4Rec(nn.Module):
         weight = self.fading[-1, self.length - window.shape[1] :]
         return torch.cat([newest, weight @ self.sources(window)], 1)
 
-    @property
-    def output(self) -> tuple[Tensor, Tensor | None]:
-        """Weights (items + 1 or more, dim + chain) and bias (items + 1,) that turn a state into scores."""
+    def output(self, items: Tensor | slice) -> tuple[Tensor, Tensor | None]:
+        """Weights (n, dim + chain) and bias (n,) that turn a state into scores of these n items."""
         separate = self.config.head == "separate"
-        weight = self.head.weight if separate else self.items.weight
+        weight = (self.head.weight if separate else self.items.weight)[items]
         bias = self.head.bias if separate else self.bias if self.config.item_bias else None
         if self.config.chain:
-            weight = torch.cat([weight, self.successors.weight[: len(weight)]], 1)
-        return weight, bias
+            weight = torch.cat([weight, self.successors.weight[items]], 1)
+        return weight, None if bias is None else bias[items]
 
     def score(self, states: Tensor, items: Tensor | None = None) -> Tensor:
         """(targets, dim + chain) states to (targets, items + 1) scores, or (targets, n) scores of n items."""
-        weight, bias = self.output
-        if items is None:
-            return nn.functional.linear(states, weight[: self.mask], bias)
-        return nn.functional.linear(states, weight[items], None if bias is None else bias[items])
+        return nn.functional.linear(states, *self.output(slice(self.mask) if items is None else items))
 
     def score_own(self, states: Tensor, items: Tensor) -> Tensor:
         """(targets, dim + chain) states and (targets,) items to (targets, 1): each state scores one item."""
-        weight, bias = self.output
-        scores = (states * weight[items]).sum(1, keepdim=True)
-        return scores if bias is None else scores + bias[items][:, None]
+        weight, bias = self.output(items)
+        scores = (states * weight).sum(1, keepdim=True)
+        return scores if bias is None else scores + bias[:, None]
 
     def forward(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
         """Scores of the next item: (batch, window) items and levels to (batch, items + 1)."""
         if self.config.append_mask:
             window = nn.functional.pad(window, (0, 1), value=self.mask)
             levels = None if levels is None else nn.functional.pad(levels, (0, 1), value=PAD)
-        states, (weight, bias) = self.newest_state(window, levels), self.output
-        weight = weight[: self.mask]
+        states, (weight, bias) = self.newest_state(window, levels), self.output(slice(self.mask))
         if bias is not None:
             # One product with the bias as a further column: adding it to all scores takes half as long again.
             states = torch.cat([states, torch.ones_like(states[:, :1])], 1)
-            weight = torch.cat([weight, bias[: self.mask, None]], 1)
+            weight = torch.cat([weight, bias[:, None]], 1)
         return states @ nn.functional.pad(weight, (0, 0, 0, self.extra_columns)).T
 
     def loss(self, batch: SequenceBatch) -> Tensor:

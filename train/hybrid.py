@@ -10,7 +10,6 @@ the encoder starts from the singular vectors of the transition matrix.
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import svds
 from torch import Tensor, nn
 
 from infer.errors import InputError
@@ -79,9 +78,8 @@ def chain_factors(data: Data, config: BertConfig) -> tuple[Tensor, Tensor]:
     if config.chain >= len(data.item_ids):
         raise InputError(f"--chain {config.chain} is not below the number of items, {len(data.item_ids)}")
     matrix = markov(data, LinearConfig(kind="markov")).astype(np.float64)
-    left, values, right = svds(matrix, k=config.chain, random_state=np.random.default_rng(config.seed))
-    halves = (left * np.sqrt(values), right.T * np.sqrt(values))
-    return tuple(torch.from_numpy(np.pad(half, ((1, 0), (0, 0)))).float() for half in halves)
+    sources, successors = initial.factorised(matrix, config.chain, config.seed)
+    return torch.from_numpy(sources), torch.from_numpy(successors)
 
 
 def start_chain(model: MiniBERT4Rec, factors: tuple[Tensor, Tensor]) -> None:

@@ -78,6 +78,13 @@ def ppmi(data: Data, dim: int, seed: int) -> np.ndarray:
     context = column**SMOOTHING / (column**SMOOTHING).sum()
     information = np.log(counts.data / (row[counts.row] * context[counts.col]))
     positive = sp.csr_matrix((np.maximum(information, 0), (counts.row, counts.col)), shape=counts.shape)
-    left, values, _ = svds(positive, k=dim, random_state=np.random.default_rng(seed))
+    return factorised(positive, dim, seed)[0]
+
+
+def factorised(matrix: sp.csr_matrix, dim: int, seed: int) -> list[np.ndarray]:
+    """Two (items + 1, dim) whose product is the best approximation of rank dim to matrix (items, items):
+    left and right singular vectors, times the square roots of the singular values, largest first."""
+    left, values, right = svds(matrix, k=dim, random_state=np.random.default_rng(seed))
     order = np.argsort(-values)
-    return np.vstack([np.zeros((1, dim)), left[:, order] * np.sqrt(values[order])]).astype(np.float32)
+    halves = (side[:, order] * np.sqrt(values[order]) for side in (left, right.T))
+    return [np.vstack([np.zeros((1, dim)), half]).astype(np.float32) for half in halves]
