@@ -20,10 +20,22 @@ NAMES = TITLES | {
     "scratch": SCRATCH,
     "bert-paper": "the paper's BERT",
     "hybrid-paper": "the paper's hybrid",
-    **{f"hybrid{end}": f"the hybrid from {of}" for end, of in (("", "iALS"), ("-ppmi", "PPMI"), ("-mf", "rating MF"))},
+    "scratch-chain": f"{SCRATCH}, with a chain trained from random weights",
+    "hybrid": "the hybrid",
+    **{
+        f"hybrid-{end}": f"the hybrid with {of} only"
+        for end, of in (("ials", "iALS"), ("ppmi", "PPMI"), ("mf", "rating MF"))
+    },
 }
 # Of whom the first lines of the page speak, in this order.
-ASKED = (("hybrid", "scratch"), ("hybrid-paper", "bert-paper"), ("hybrid", "ease"), ("best", "ease-markov"))
+ASKED = (
+    ("hybrid", "scratch"),
+    ("hybrid", "scratch-chain"),
+    ("hybrid-ials", "scratch"),
+    ("hybrid-paper", "bert-paper"),
+    ("hybrid", "markov"),
+    ("best", "ease-markov"),
+)
 
 
 def paper_note() -> str:
@@ -93,7 +105,7 @@ def answers_cold(tables: dict[str, pl.DataFrame]) -> list[str]:
 def answers_convergence(tables: dict[str, pl.DataFrame]) -> list[str]:
     """RQ3 in sentences: time to the best validation loss of training from scratch, and seconds an epoch."""
     found = []
-    for name in ("hybrid", "hybrid-ppmi", "hybrid-mf"):
+    for name in ("hybrid", "hybrid-ials", "hybrid-ppmi", "hybrid-mf"):
         own = tables["convergence"].filter(pl.col("experiment") == name)
         if own.height:
             found.append(_capital(_sooner(own, NAMES[name])))

@@ -11,7 +11,7 @@ import polars as pl
 from bench.experiments import LEAVE_ONE_OUT
 
 COLOURS = ("#3b7dd8", "#e0803a", "#3fa673", "#b565c9", "#c9a227", "#d0506a", "#5aa9c4", "#8a8f98")
-CURVES = ("scratch", "hybrid", "hybrid-ppmi", "hybrid-mf", "softmax", "bert-paper", "hybrid-paper")
+CURVES = ("scratch", "hybrid", "hybrid-ials", "hybrid-ppmi", "hybrid-mf", "softmax", "bert-paper", "hybrid-paper")
 COHORT_BARS = ("popularity", "scratch", "hybrid", "ease-markov", "content", "best")
 
 

@@ -47,7 +47,7 @@ class ScaleConfig:
     """Options of `python -m bench.scale`."""
 
     size: Literal["small", "1m", "20m", "32m"] = option("1m", "which MovieLens set the table has the shape of")
-    kind: Literal["bert", "mf"] = option("bert", "transformer (bert and hybrid cost the same) or mf")
+    kind: Literal["bert", "hybrid", "mf"] = option("bert", "transformer, the same with a chain, or mf")
     device: Literal["cpu", "cuda"] = option("cpu", "where the model runs")
     batch_size: int = option(256, "users scored at once", minimum=1)
     rounds: int = option(3, "batches on which the alternatives are timed in turn", minimum=1)
@@ -196,7 +196,7 @@ def measure(config: ScaleConfig, folder: Path) -> dict:
 
 
 def _rates(config: ScaleConfig, kind: TrainConfig, items: int) -> Rates:
-    return measure_rates(config.batch_size, kind.dim, items, config.device, seconds=1.0)
+    return measure_rates(config.batch_size, kind.dim + getattr(kind, "chain", 0), items, config.device, seconds=1.0)
 
 
 def main(words: Sequence[str]) -> None:

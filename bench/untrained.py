@@ -1,6 +1,6 @@
 """Model files with random weights, for any table: as large and as slow as trained ones, made in seconds.
 
-In: a kind (bert or mf), its configuration and a table. Out: the torch model and its exported file.
+In: a kind (bert, hybrid or mf), its configuration and a table. Out: the torch model and its exported file.
 
     model, path = write_untrained("bert", BertConfig(), Path("32m.parquet"), Path("/tmp/folder"))
 """

@@ -57,7 +57,7 @@ class World:
     def members(self) -> tuple[str, ...]:
         """Of best: in the main world as in `just train-best`, without content, for synthetic items have no titles;
         elsewhere fewer, since inverting a large catalogue takes longer than all of its timings."""
-        return ("ease", "markov", "hybrid", "hybrid-ppmi") if self == World() else ("markov", "hybrid")
+        return ("ease", "hybrid") if self == World() else ("markov", "hybrid")
 
 
 # Other catalogues and windows serve to measure seconds only: one epoch on fewer interactions.
@@ -79,16 +79,14 @@ def prepared(world: World, folder: Path) -> Path:
 
 
 def trained(world: World, folder: Path, kind: str) -> Path:
-    """The checkpoint of a kind of model (or of hybrid-ppmi), trained if it is not there."""
+    """The checkpoint of a kind of model, trained if it is not there."""
     path = checkpoint.finished(prepared(world, folder), kind)
     if path.is_file():
         return path
     for member in world.members if kind == "best" else ():
         trained(world, folder, member)
-    ppmi = kind == "hybrid-ppmi"
-    config = world.config("hybrid", folder, initial="ppmi") if ppmi else world.config(kind, folder)
     with quiet():
-        train("hybrid" if ppmi else kind, config, kind)
+        train(kind, world.config(kind, folder), kind)
     return path
 
 

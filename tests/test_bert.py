@@ -4,10 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
 from infer.errors import InputError
+from infer.sequences import Histories
+from train.batches import Data
 from train.bert import MiniBERT4Rec, sinusoidal
 from train.config import BertConfig, HybridConfig
 from train.hybrid import start_from
@@ -98,11 +101,18 @@ def test_a_causal_state_knows_nothing_of_what_comes_later() -> None:
     assert (both_ways[0, 1:4] - both_ways[1, 1:4]).abs().max() > 1e-4
 
 
+def without_chain(model: MiniBERT4Rec) -> MiniBERT4Rec:
+    """The same encoder and head alone."""
+    plain = MiniBERT4Rec(10, replace(model.config, chain=0, chain_trained=False), levels=3).eval()
+    plain.load_state_dict({n: w for n, w in model.state_dict().items() if n in plain.state_dict()})
+    return plain
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("head", ["tied", "separate"])
 def test_a_chain_adds_what_recent_items_lead_to(head: str) -> None:
-    model, plain = made("hybrid", chain=3, chain_decay=0.5, head=head), made("hybrid", head=head)
-    plain.load_state_dict({n: w for n, w in model.state_dict().items() if n in plain.state_dict()})
+    model = made("hybrid", chain=3, chain_trained=True, chain_decay=0.5, head=head)
+    plain = without_chain(model)
     window = torch.tensor([[0, 0, 0, 2, 7, 4]])
     sources, successors = model.sources.weight, model.successors.weight[:MASK]
     chain = (0.25 * sources[2] + 0.5 * sources[7] + sources[4]) @ successors.T
@@ -110,6 +120,35 @@ def test_a_chain_adds_what_recent_items_lead_to(head: str) -> None:
     torch.testing.assert_close(model(window)[0], plain(window)[0] + chain, atol=1e-5, rtol=0)
     torch.testing.assert_close(model.newest_state(window), model.states(window)[:, -1], atol=1e-5, rtol=0)
     torch.testing.assert_close(model(window[:, 3:]), model(window), atol=1e-5, rtol=0)
+
+
+def test_a_fixed_chain_joins_the_scores_but_not_the_training() -> None:
+    torch.manual_seed(0)
+    changes = {"chain": 3, "head": "tied", "dropout": 0.0, "input_dropout": 0.0, "loss": "softmax"}
+    model = MiniBERT4Rec(10, configuration("hybrid", **SMALL | changes))
+    plain, optimizer = without_chain(model), model.optimizer()
+    own = batch(torch.tensor([[0, 0, 1, 2, 7, 4], [5, 6, 1, 2, 3, 4]]), [4, 11], [9, 8])
+    loss = model.train().loss(own)
+    torch.testing.assert_close(loss, plain.train().loss(own))
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    loss.backward()
+    optimizer.step()
+    changed = {name for name, weight in model.state_dict().items() if not torch.equal(weight, before[name])}
+    assert "items.weight" in changed and not {"sources.weight", "successors.weight"} & changed
+    model.load_state_dict(before)
+    histories = Histories(pl.Series(["a", "b"]), np.array([1, 2, 7, 4, 9], np.int32), np.array([0, 3, 5]))
+    data = Data("d", "", list(range(1, 11)), [], None, None, [], histories, np.array([8, 3]), Path())
+    rows, scores = torch.tensor([0, 1]), []
+    for one in (model.eval(), plain.eval()):
+        scores.append(one(*one.inputs(data, rows)).detach())
+    assert (scores[0] - scores[1]).abs().max() > 1e-3
+    losses = [one.validation_loss(s, data, rows).item() for one, s in zip((model, plain), scores, strict=True)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
+def test_a_chain_has_at_most_the_rank_of_the_catalogue() -> None:
+    assert MiniBERT4Rec(10, configuration("hybrid", chain=50)).sources.weight.shape == (12, 9)
+    assert not hasattr(MiniBERT4Rec(1, configuration("hybrid", chain=50)), "sources")
 
 
 @torch.no_grad()
@@ -235,8 +274,10 @@ def test_item_vectors_stay_fixed_for_the_first_epochs_and_are_trained_afterwards
 
 REFUSED = {
     "--recency-decay 0.5 weighs, .* cannot work with causal, which hides none": {"recency_decay": 0.5},
-    "--chain scores what follows an item; --masking cloze": {"chain": 2, "masking": "cloze"},
-    "--chain-decay 0.0 is not above 0": {"chain": 2, "chain_decay": 0.0},
+    "--chain scores what follows an item; --masking cloze .* give --chain=0": {"chain": 2, "masking": "cloze"},
+    "--chain-decay 0.0 is not above 0": {"chain": 2, "chain_trained": True, "chain_decay": 0.0},
+    "--chain with --initial random would add meaningless scores": {"chain": 2},
+    "--chain-trained without --chain trains nothing": {"chain_trained": True},
     "--frozen-epochs with --initial random would hold meaningless": {"frozen_epochs": 1},
     "--perturbation disturbs given vectors": {"perturbation": 0.1},
     "--append-mask needs a mask token, which --masking causal never trains": {"append_mask": True},

@@ -44,7 +44,7 @@ def test_scores_are_standardised_weighed_and_summed(folder: Path) -> None:
     for member, weight in ((model.members[0], 0.5), (model.members[2], 2.0)):
         scores = member(window[:, -member.window :])[:, 1:].numpy()
         unit = (scores - scores.mean(1, keepdims=True)) / scores.std(1, keepdims=True)
-        expected = expected + weight * (unit if weight == 2 else np.sign(unit) * np.log1p(np.abs(unit)))
+        expected = expected + weight * np.sign(unit) * np.log1p(np.abs(unit))
     np.testing.assert_allclose(model(window)[:, 1:].numpy(), expected, rtol=1e-4, atol=1e-5)
     assert not model(window)[:, 0].any()
 

@@ -92,7 +92,7 @@ def test_the_graph_ranks_as_numpy_ranks_torch_scores(kind: str, batch: int, k: i
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_a_chain_is_exported_with_the_encoder(precision: str) -> None:
     torch.manual_seed(0)
-    config = BertConfig(dim=8, heads=2, feedforward=16, window=6, chain=5, initial_std=1.0)
+    config = BertConfig(dim=8, heads=2, feedforward=16, window=6, chain=5, chain_trained=True, initial_std=1.0)
     model = MiniBERT4Rec(20, config).eval()
     proto = export_graph(model, 20, precision)
     if precision == "fp32":

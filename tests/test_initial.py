@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from infer.errors import InputError
 from infer.sequences import Histories
+from train import initial
 from train.batches import Data
 from train.bert import MiniBERT4Rec
-from train.config import LinearConfig
-from train.hybrid import chain_factors, start_chain
+from train.hybrid import TRANSITIONS, chain_factors, start_chain
 from train.initial import LAG_DECAY, ials, ppmi, rated, transitions
 from train.linear import markov
 from train.presets import configuration
@@ -83,24 +84,47 @@ def test_ppmi_of_more_dimensions_than_items_is_refused(groups: Data) -> None:
         ppmi(groups, 12, 0)
 
 
-def test_a_chain_starts_from_the_best_approximation_of_the_transitions(groups: Data) -> None:
-    full = markov(groups, LinearConfig(kind="markov")).toarray()
-    values = np.linalg.svd(full, compute_uv=False)
+def product(data: Data, **changes) -> np.ndarray:
+    """(items, items) what the chain's two factors make together."""
+    sources, successors = (factor.numpy() for factor in chain_factors(data, configuration("hybrid", **changes)))
+    assert sources.shape == successors.shape and not sources[0].any() and not successors[0].any()
+    return sources[1:] @ successors[1:].T
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_a_chain_starts_from_the_best_approximation_of_the_transitions(groups: Data, dense: bool, monkeypatch) -> None:
+    monkeypatch.setattr(initial, "DENSE", 500 if dense else 0)
+    full = markov(groups, TRANSITIONS).toarray()
+    left, values, right = np.linalg.svd(full)
     for rank in (2, 6):
-        left, right = (factor.numpy() for factor in chain_factors(groups, configuration("hybrid", chain=rank)))
-        assert left.shape == right.shape == (13, rank) and not left[0].any() and not right[0].any()
         # Eckart & Young 1936: what is left over are the smaller singular values.
-        rest = np.linalg.norm(full - left[1:] @ right[1:].T)
+        rest = np.linalg.norm(full - product(groups, chain=rank, chain_power=1.0))
         assert rest == pytest.approx(np.linalg.norm(values[rank:]), rel=1e-4)
-    with pytest.raises(InputError, match="--chain 12 is not below the number of items, 12"):
-        chain_factors(groups, configuration("hybrid", chain=12))
+    flat = left[:, :6] * values[:6] ** 0.3 @ right[:6]
+    np.testing.assert_allclose(product(groups, chain=6, chain_power=0.3), flat, atol=1e-5)
 
 
-def test_a_chains_factors_are_rescaled_and_keep_their_shape(groups: Data) -> None:
-    config = configuration("hybrid", chain=2, initial_std=0.25)
-    model, factors = MiniBERT4Rec(12, config), chain_factors(groups, config)
-    start_chain(model, factors)
+def test_directions_without_transitions_stay_zero_with_any_power() -> None:
+    two = data([[1, 2], [1, 2], [3]], 4)
+    found = product(two, chain=50, chain_power=0.0)
+    assert found.shape == (4, 4) and found[0, 1] == pytest.approx(1, abs=1e-5)
+    assert not found[2:].any() and not found[:, 2:].any()
+    assert not product(data([[1], [2], [3]], 4), chain=2).any()
+
+
+def test_a_chains_scores_vary_as_much_as_asked(groups: Data) -> None:
+    config = configuration("hybrid", chain=4, chain_weight=0.7, initial_std=0.25)
+    model, factors = MiniBERT4Rec(12, config).eval(), chain_factors(groups, config)
+    start_chain(model, factors, groups)
+    assert model.successors.weight[1:13].std().item() == pytest.approx(0.25, rel=1e-4)
+    with torch.no_grad():
+        window = model.inputs(groups, torch.arange(40))[0]
+        scores = model.newest_chain(window) @ model.successors.weight[1:13].T
+    assert scores.std(1, correction=0).mean().item() == pytest.approx(0.7, rel=1e-4)
     for table, factor in zip((model.sources, model.successors), factors, strict=True):
         own = table.weight[1:13].detach()
-        assert own.std().item() == pytest.approx(0.25, rel=1e-4) and not table.weight[0].any()
         np.testing.assert_allclose(own / own[0, 0], factor[1:] / factor[1, 0], rtol=1e-3, atol=1e-4)
+        assert not table.weight[0].any()
+    nothing = data([[1], [2], [3]], 12)
+    start_chain(model, chain_factors(nothing, config), nothing)
+    assert not model.sources.weight[:13].any() and not model.successors.weight[:13].any()

@@ -144,7 +144,7 @@ def test_cold_start_in_words() -> None:
     cold = row(0.1, -0.01, 0.2, metric="hit@100", by="target_count", cohort="0", one="hybrid", other="scratch")
     differences = pl.DataFrame([{name: cold.get(name) for name in SCHEMA}], schema=SCHEMA)
     (sentence,) = answers_cold({"differences": differences, "newcomers": NOTHING})
-    assert sentence.startswith("Held-out items rated 0 times before: The hybrid from iALS is not distinguishable from")
+    assert sentence.startswith("Held-out items rated 0 times before: The hybrid is not distinguishable from")
 
 
 def test_convergence_in_words() -> None:

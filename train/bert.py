@@ -6,7 +6,8 @@ only, no positions, and a linear head of its own; the defaults read only backwar
 
 With `chain` the scores are the sum of the encoder's and of a factorised Markov chain, as FPMC adds one
 to matrix factorization (Rendle et al. 2010): every recent item, fading with its age, times a low-rank
-item-to-item matrix, whose two factors are trained with the rest.
+item-to-item matrix. Its two factors are fixed and join the finished encoder's scores, or with
+`chain_trained` they are trained with it.
 
     python -m train bert
 """
@@ -60,12 +61,14 @@ class MiniBERT4Rec(nn.Module):
         if self.rated:
             self.levels = nn.Embedding(levels + 1, config.dim, padding_idx=PAD)
             nn.init.normal_(self.levels.weight[1:], std=0.02)
-        if config.chain:
-            self.sources = nn.Embedding(self.mask + 1, config.chain, padding_idx=PAD)
-            self.successors = nn.Embedding(self.mask + 1, config.chain, padding_idx=PAD)
-            with torch.no_grad():
-                self.sources.weight *= config.initial_std
-                self.successors.weight *= config.initial_std
+        self.rank = min(config.chain, items - 1)
+        if self.rank:
+            self.sources = nn.Embedding(self.mask + 1, self.rank, padding_idx=PAD)
+            self.successors = nn.Embedding(self.mask + 1, self.rank, padding_idx=PAD)
+            for table in (self.sources, self.successors):
+                table.weight.requires_grad_(config.chain_trained)
+                with torch.no_grad():
+                    table.weight *= config.initial_std
             age = torch.arange(self.length)[:, None] - torch.arange(self.length)
             self.register_buffer("fading", (config.chain_decay ** age.clamp(min=0)).tril(), persistent=False)
         self.input_dropout = nn.Dropout(config.input_dropout)
@@ -94,6 +97,11 @@ class MiniBERT4Rec(nn.Module):
         return ("window", "levels") if self.rated else ("window",)
 
     @property
+    def chained(self) -> bool:
+        """Whether the chain takes part in what is computed now: a fixed one has no part in training."""
+        return self.rank > 0 and (self.config.chain_trained or not self.training)
+
+    @property
     def window(self) -> int:
         """How many recent items `forward` takes."""
         return self.length - self.config.append_mask
@@ -116,43 +124,46 @@ class MiniBERT4Rec(nn.Module):
         return self.input_dropout(hidden), padding, future
 
     def states(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
-        """(batch, length) item indexes and rating levels to (batch, length, dim + chain)."""
+        """(batch, length) item indexes and rating levels to (batch, length, dim + rank), rank 0 unless `chained`."""
         hidden, padding, future = self.embedded(window, levels)
         # Said outright, or the encoder would compare the mask's values, which no exporter can trace.
         states = self.encoder(hidden, mask=future, src_key_padding_mask=padding, is_causal=False)
-        if not self.config.chain:
+        if not self.chained:
             return states
         length = window.shape[1]
         return torch.cat([states, self.fading[:length, :length] @ self.sources(window)], 2)
 
+    def newest_chain(self, window: Tensor) -> Tensor:
+        """(batch, rank): the chain's part of `states` at the last position."""
+        # The last row of the fading, oldest first; of a shorter window its end.
+        return self.fading[-1, self.length - window.shape[1] :] @ self.sources(window)
+
     def newest_state(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
-        """(batch, dim + chain): `states` at the last position, without computing the others in the last layer."""
+        """(batch, dim + rank): `states` at the last position, without computing the others in the last layer."""
         hidden, padding, future = self.embedded(window, levels)
         for layer in self.encoder.layers[:-1]:
             hidden = layer(hidden, src_mask=future, src_key_padding_mask=padding, is_causal=False)
         newest = newest_of(self.encoder.layers[-1], hidden, padding)
         newest = newest if self.encoder.norm is None else self.encoder.norm(newest)
-        if not self.config.chain:
+        if not self.chained:
             return newest
-        # The last row of the fading, oldest first; of a shorter window its end.
-        weight = self.fading[-1, self.length - window.shape[1] :]
-        return torch.cat([newest, weight @ self.sources(window)], 1)
+        return torch.cat([newest, self.newest_chain(window)], 1)
 
     def output(self, items: Tensor | slice) -> tuple[Tensor, Tensor | None]:
-        """Weights (n, dim + chain) and bias (n,) that turn a state into scores of these n items."""
+        """Weights (n, dim + rank) and bias (n,) that turn a state into scores of these n items."""
         separate = self.config.head == "separate"
         weight = (self.head.weight if separate else self.items.weight)[items]
         bias = self.head.bias if separate else self.bias if self.config.item_bias else None
-        if self.config.chain:
+        if self.chained:
             weight = torch.cat([weight, self.successors.weight[items]], 1)
         return weight, None if bias is None else bias[items]
 
     def score(self, states: Tensor, items: Tensor | None = None) -> Tensor:
-        """(targets, dim + chain) states to (targets, items + 1) scores, or (targets, n) scores of n items."""
+        """(targets, dim + rank) states to (targets, items + 1) scores, or (targets, n) scores of n items."""
         return nn.functional.linear(states, *self.output(slice(self.mask) if items is None else items))
 
     def score_own(self, states: Tensor, items: Tensor) -> Tensor:
-        """(targets, dim + chain) states and (targets,) items to (targets, 1): each state scores one item."""
+        """(targets, dim + rank) states and (targets,) items to (targets, 1): each state scores one item."""
         weight, bias = self.output(items)
         scores = (states * weight).sum(1, keepdim=True)
         return scores if bias is None else scores + bias[:, None]
@@ -171,7 +182,7 @@ class MiniBERT4Rec(nn.Module):
 
     def loss(self, batch: SequenceBatch) -> Tensor:
         """Mean loss of the hidden (or next) items, each times its weight."""
-        states = self.states(batch.window, batch.levels).flatten(0, 1)[batch.place]  # (targets, dim + chain)
+        states = self.states(batch.window, batch.levels).flatten(0, 1)[batch.place]  # (targets, dim + rank)
         if self.config.loss == "softmax":
             each = nn.functional.cross_entropy(self.score(states), batch.item, reduction="none")
         else:
@@ -207,8 +218,15 @@ class MiniBERT4Rec(nn.Module):
         return batches(data, self.config, self.mask, generator)
 
     def validation_loss(self, scores: Tensor, data: Data, rows: Tensor) -> Tensor:
-        """Mean cross-entropy over all items of the users' next item, whatever the training loss."""
+        """Mean cross-entropy over all items of the users' next item, whatever the training loss.
+
+        It is the encoder's alone if the chain is fixed: that joins the scores for their order's sake, on a
+        scale at which they are no logarithms of chances.
+        """
         scores = scores.clone()
+        if self.rank and not self.config.chain_trained:
+            window = torch.from_numpy(windows(data.histories.take(rows.numpy()), self.window)).to(scores.device)
+            scores -= self.newest_chain(window) @ self.successors.weight[: self.mask].T
         scores[:, PAD] = -torch.inf
         return nn.functional.cross_entropy(scores, torch.from_numpy(data.targets)[rows].to(scores.device))
 

@@ -1,11 +1,11 @@
 """The blend: several trained models inside one graph, their scores weighed by what validation shows.
 
 In: finished checkpoints in artifacts/ (item-item models and transformers). Out: one model whose
-score is the sum of its members' scores, each standardised over the catalogue for each user, times
-weights that are fitted to the validation items. Item-item scores are zero for most items and large
-for few, so they are also compressed: sign(z) log(1 + |z|).
+score is the sum of its members' scores, each standardised over the catalogue for each user and, since
+they are small for most items and large for few, compressed: sign(z) log(1 + |z|), times weights that
+are fitted to the validation items.
 
-    python -m train best --members=ease,markov,content,hybrid
+    python -m train best --members=ease,content,hybrid
 """
 
 import numpy as np
@@ -17,7 +17,6 @@ from infer.schema import PAD
 from infer.sequences import seen, windows
 from train.batches import Data
 from train.config import BestConfig
-from train.linear import Neighbours
 
 # Weights are pulled a little towards equal ones; with a few hundred users they would fit noise.
 PENALTY = 1e-3
@@ -58,7 +57,7 @@ class Blend(nn.Module):
             centred = scores - scores.mean(1, keepdim=True)
             # Clamped, since the exporter takes a sum with so small a number for a sum with zero.
             unit = centred / centred.square().mean(1, keepdim=True).sqrt().clamp(min=1e-6)
-            found.append(unit.sign() * unit.abs().log1p() if isinstance(member, Neighbours) else unit)
+            found.append(unit.sign() * unit.abs().log1p())
         return nn.functional.pad(torch.stack(found), (1, 0))
 
     def combined(self, scores: Tensor, weights: Tensor, newcomers: Tensor) -> Tensor:

@@ -88,6 +88,11 @@ class BertConfig(TrainConfig):
         0, "rank of a factorised Markov chain whose scores are added to the encoder's; 0: none", minimum=0
     )
     chain_decay: float = option(0.8, "chain: how much less each older item counts, up to 1", minimum=0)
+    chain_power: float = option(
+        0.3, "chain: singular values are raised to this power; below 1, rarer patterns count more", minimum=0
+    )
+    chain_weight: float = option(0.3, "chain: standard deviation of its scores over the items, at first", minimum=0)
+    chain_trained: bool = option(False, "train the chain with the encoder; else it joins the scores, not the loss")
     initial_std: float = option(0.1, "standard deviation of the initial item vectors", minimum=0)
     perturbation: float = option(0.0, "standard deviation of the noise added to initial vectors", minimum=0)
     frozen_epochs: int = option(0, "first epochs in which the item embeddings stay fixed", minimum=0)
@@ -136,8 +141,14 @@ class BertConfig(TrainConfig):
             ),
             "chain": (
                 self.chain and self.masking != "causal",
-                f"--chain scores what follows an item; --masking {self.masking} also reads what comes after it",
+                f"--chain scores what follows an item; --masking {self.masking} also reads what comes after it: "
+                "give --chain=0",
             ),
+            "random chain": (
+                self.chain and self.initial == "random" and not self.chain_trained,
+                "--chain with --initial random would add meaningless scores: give --chain-trained, or --chain=0",
+            ),
+            "no chain": (self.chain_trained and not self.chain, "--chain-trained without --chain trains nothing"),
             "decay": (not 0 < self.chain_decay <= 1, f"--chain-decay {self.chain_decay} is not above 0 and at most 1"),
             "calibration": (self.calibration > 1, f"--calibration {self.calibration} is above 1"),
         }
@@ -148,10 +159,13 @@ class BertConfig(TrainConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class HybridConfig(BertConfig):
-    """The same transformer whose item embeddings start from matrix factorization."""
+    """The same transformer whose item embeddings start from matrix factorization, and a factorised Markov chain."""
 
     initial: Literal["random", "mf", "ials", "ppmi", "ials+ppmi"] = option(
         "ials", "item vectors: random, of a trained mf, of implicit ALS, of factorised transition PPMI, or half each"
+    )
+    chain: int = option(
+        192, "rank of a factorised Markov chain whose scores are added to the encoder's; 0: none", minimum=0
     )
 
 
@@ -186,6 +200,4 @@ class LinearConfig(TrainConfig):
 class BestConfig(TrainConfig):
     """A weighted sum of other models' scores (`train.blend`)."""
 
-    members: str = option(
-        "ease,markov,content,hybrid,hybrid-ppmi", "trained models of the same table, separated by commas"
-    )
+    members: str = option("ease,content,hybrid", "trained models of the same table, separated by commas")

@@ -2,8 +2,8 @@
 
 In: item vectors (of artifacts/mf.pt, implicit ALS or transition PPMI) and a sequence model. Out: the
 same model, whose item embeddings are those vectors, rescaled and with a little noise; they stay
-fixed for the first epochs (`MiniBERT4Rec.start_epoch`) and are trained from then on. A chain beside
-the encoder starts from the singular vectors of the transition matrix.
+fixed for the first epochs (`MiniBERT4Rec.start_epoch`) and are trained from then on. The chain beside
+the encoder is a factorisation of the transition matrix.
 
     python -m train hybrid
 """
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from infer.errors import InputError
 from infer.files import sha256
+from infer.sequences import windows
 from train import checkpoint, initial
 from train.batches import Data
 from train.bert import MiniBERT4Rec
@@ -22,6 +23,10 @@ from train.linear import markov
 
 # Of implicit ALS; chosen on validation. What recommends best by itself is not the best start.
 ROUNDS, CONFIDENCE, REGULARIZATION = 15, 20.0, 1.0
+# What the chain factorises; chosen on validation.
+TRANSITIONS = LinearConfig(kind="markov", smoothing=300.0, popularity=0.0)
+# Users by whom the chain's scale is found.
+SCALE_USERS = 1_000
 
 
 def item_vectors(data: Data, config: BertConfig) -> tuple[Tensor, dict[str, str]]:
@@ -70,21 +75,35 @@ def start_from(model: MiniBERT4Rec, vectors: Tensor) -> None:
 
 
 def chain_factors(data: Data, config: BertConfig) -> tuple[Tensor, Tensor]:
-    """Two (items + 1, chain): what an item leads from, and what it leads to, whose product is the best
-    approximation of that rank to `train.linear.markov`'s matrix with its defaults.
+    """Two (items + 1, rank): what an item leads from, and what it leads to.
 
-    Raises InputError if the catalogue is too small for the rank.
+    Their product is the best approximation of that rank (`chain`, or what the catalogue has) to TRANSITIONS'
+    matrix, if chain_power is 1. A smaller power flattens its spectrum: the few patterns that most
+    transitions follow, popularity above all, then outweigh the others less.
     """
-    if config.chain >= len(data.item_ids):
-        raise InputError(f"--chain {config.chain} is not below the number of items, {len(data.item_ids)}")
-    matrix = markov(data, LinearConfig(kind="markov")).astype(np.float64)
-    sources, successors = initial.factorised(matrix, config.chain, config.seed)
+    rank = min(config.chain, len(data.item_ids) - 1)
+    sources, successors = initial.factorised(markov(data, TRANSITIONS), rank, config.seed, config.chain_power)
     return torch.from_numpy(sources), torch.from_numpy(successors)
 
 
-def start_chain(model: MiniBERT4Rec, factors: tuple[Tensor, Tensor]) -> None:
-    """Set the chain to `factors`, two (items + 1, chain): rescaled to initial_std, unless that is 0."""
-    std = model.config.initial_std
-    with torch.no_grad():
-        for table, factor in zip((model.sources, model.successors), factors, strict=True):
-            table.weight[1 : model.mask] = factor[1:] * (std / factor[1:].std() if std else 1.0)
+@torch.no_grad()
+def start_chain(model: MiniBERT4Rec, factors: tuple[Tensor, Tensor], data: Data) -> None:
+    """Set the chain to `factors`, two (items + 1, rank), on a scale beside that of the encoder.
+
+    successors: standard deviation initial_std, as the item embeddings, unless that is 0.  sources: such that
+    the scores of one user vary over the items with a standard deviation of chain_weight, in the mean
+    over a seeded sample of users with a history.
+    """
+    config, (sources, successors) = model.config, factors
+    spread = successors[1:].std() if len(successors) > 2 else successors.new_zeros(())
+    if config.initial_std and spread:
+        successors = successors * (config.initial_std / spread)
+    rows = np.flatnonzero(data.histories.lengths)
+    rows = np.sort(np.random.default_rng(config.seed).permutation(rows)[:SCALE_USERS])
+    window = torch.from_numpy(windows(data.histories.take(rows), model.length))
+    state = model.fading[-1] @ sources[window]  # (users, rank)
+    # The variance over the items without the scores of all of them: s' Cov s.
+    found = ((state @ successors[1:].T.cov(correction=0)) * state).sum(1).clamp(min=0).sqrt().mean()
+    sources = sources * (config.chain_weight / found if found else 1.0)
+    for table, factor in ((model.sources, sources), (model.successors, successors)):
+        table.weight[: model.mask] = factor

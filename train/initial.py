@@ -17,6 +17,11 @@ from train.batches import Data
 from train.content import load as features
 
 LAGS, LAG_DECAY, SMOOTHING = 10, 0.8, 0.75
+# Up to so many items a matrix is decomposed whole, which takes less than a second; the sparse solver may
+# not converge when most of a small matrix's singular values are asked for.
+DENSE = 500
+# Of the largest singular value: what is smaller is rounding.
+NOTHING = 1e-6
 
 
 def rated(data: Data) -> sp.csr_matrix:
@@ -81,10 +86,22 @@ def ppmi(data: Data, dim: int, seed: int) -> np.ndarray:
     return factorised(positive, dim, seed)[0]
 
 
-def factorised(matrix: sp.csr_matrix, dim: int, seed: int) -> list[np.ndarray]:
-    """Two (items + 1, dim) whose product is the best approximation of rank dim to matrix (items, items):
-    left and right singular vectors, times the square roots of the singular values, largest first."""
-    left, values, right = svds(matrix, k=dim, random_state=np.random.default_rng(seed))
-    order = np.argsort(-values)
-    halves = (side[:, order] * np.sqrt(values[order]) for side in (left, right.T))
+def factorised(matrix: sp.csr_matrix, dim: int, seed: int, power: float = 1.0) -> list[np.ndarray]:
+    """Two (items + 1, dim) whose product is the best approximation of rank dim to matrix (items, items).
+
+    They are left and right singular vectors, largest first, times the square roots of the singular
+    values; the values may be raised to a power before. Those that are zero stay zero with any power.
+    """
+    matrix = matrix.astype(np.float64)
+    if not matrix.count_nonzero():
+        return [np.zeros((matrix.shape[0] + 1, dim), np.float32) for _ in range(2)]
+    if matrix.shape[0] <= DENSE:
+        left, values, right = np.linalg.svd(matrix.toarray())
+    else:
+        # Single precision takes half the time.
+        left, values, right = svds(matrix.astype(np.float32), k=dim, random_state=np.random.default_rng(seed))
+    order = np.argsort(-values)[:dim]
+    values = np.where(values > NOTHING * values.max(), values, 0)[order]
+    values = np.where(values > 0, values, 1) ** power * (values > 0)
+    halves = (side[:, order] * np.sqrt(values) for side in (left, right.T))
     return [np.vstack([np.zeros((1, dim)), half]).astype(np.float32) for half in halves]

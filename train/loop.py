@@ -161,8 +161,9 @@ def _average(run: Run, decay: float) -> None:
     if run.average is None:
         run.average = _weights(run.model)
     decay = min(decay, run.steps / (run.steps + 10))
-    for name, weight in run.model.state_dict().items():
-        run.average[name].lerp_(weight, 1 - decay)
+    for name, weight in run.model.named_parameters():
+        if weight.requires_grad:  # what is fixed is its own average, and may be large
+            run.average[name].lerp_(weight, 1 - decay)
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:

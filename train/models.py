@@ -43,8 +43,8 @@ def build(kind: str, data: Data, config: TrainConfig) -> tuple[nn.Module, dict[s
         return model, {}
     vectors, parents = item_vectors(data, config)
     start_from(model, vectors)
-    if config.chain:
-        start_chain(model, chain_factors(data, config))
+    if model.rank:
+        start_chain(model, chain_factors(data, config), data)
     return model, parents
 
 

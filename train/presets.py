@@ -44,17 +44,18 @@ SASREC = {
     "layers": 2, "heads": 1, "feedforward": 64, "activation": "relu", "item_bias": False, "loss": "gbce",
     "negatives": 1, "calibration": 0.0, "learning_rate": 1e-3, "initial_std": 0.02,
 }  # fmt: skip
+GSASREC = SASREC | {"negatives": 256, "calibration": 0.75}
 PRESETS: dict[str, dict[str, dict]] = {
     "paper": {
         "mf": {"objective": "ratings", "dim": 32, "epochs": 30},
         "bert": PAPER,
-        "hybrid": PAPER | {"initial": "mf", "initial_std": 0.0, "perturbation": 0.01, "frozen_epochs": 2},
+        "hybrid": PAPER | {"initial": "mf", "initial_std": 0.0, "perturbation": 0.01, "frozen_epochs": 2, "chain": 0},
     },
-    "bert4rec": {"mf": {}, "bert": BERT4REC, "hybrid": BERT4REC},
-    "sasrec": {"mf": {}, "bert": SASREC, "hybrid": SASREC},
-    "gsasrec": {"mf": {}, **dict.fromkeys(("bert", "hybrid"), SASREC | {"negatives": 256, "calibration": 0.75})},
+    "bert4rec": {"mf": {}, "bert": BERT4REC, "hybrid": BERT4REC | {"chain": 0}},
+    "sasrec": {"mf": {}, "bert": SASREC, "hybrid": SASREC | {"chain": 0}},
+    "gsasrec": {"mf": {}, "bert": GSASREC, "hybrid": GSASREC | {"chain": 0}},
     "hybrid": {"mf": {}, "bert": {}, "hybrid": {}},
-    "best": {"mf": {}, "bert": {}, "hybrid": {}, "best": {"members": "ease,markov,content,hybrid,hybrid-ppmi"}},
+    "best": {"mf": {}, "bert": {}, "hybrid": {}, "best": {}},
 }
 DEFAULT = "hybrid"
 
