@@ -20,7 +20,9 @@ NAMES = TITLES | {
     "scratch": SCRATCH,
     "bert-paper": "the paper's BERT",
     "hybrid-paper": "the paper's hybrid",
-    "scratch-chain": f"{SCRATCH}, with a chain trained from random weights",
+    "scratch-chain": f"{SCRATCH}, with the hybrid's chain",
+    "scratch-random": f"{SCRATCH}, with a chain trained from random weights",
+    "chain": "the factorised Markov chain alone",
     "hybrid": "the hybrid",
     **{
         f"hybrid-{end}": f"the hybrid with {of} only"
@@ -30,7 +32,9 @@ NAMES = TITLES | {
 # Of whom the first lines of the page speak, in this order.
 ASKED = (
     ("hybrid", "scratch"),
+    ("hybrid", "scratch-random"),
     ("hybrid", "scratch-chain"),
+    ("hybrid", "chain"),
     ("hybrid-ials", "scratch"),
     ("hybrid-paper", "bert-paper"),
     ("hybrid", "markov"),

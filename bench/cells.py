@@ -110,11 +110,14 @@ def prepare_folder(folder: Path, source: Path) -> None:
 def make(cell: Cell) -> tuple[float, float]:
     """Train, export and evaluate one cell; returns the seconds it took and its Hit@10 in [0, 1]."""
     import torch  # not needed to collect tables
+    from threadpoolctl import threadpool_limits
 
     from export.__main__ import export
     from train.__main__ import train
 
+    # One thread, also in NumPy's and SciPy's BLAS: others train beside it.
     torch.set_num_threads(1)
+    threadpool_limits(1)
     began = time.perf_counter()
     name = cell.experiment.name
     cell.marker.unlink(missing_ok=True)

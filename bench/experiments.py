@@ -48,6 +48,10 @@ EXPERIMENTS = (
     ),
     Experiment("markov", "Markov", "markov", seeds=1, short=True, varied=True),
     Experiment(
+        "chain", "factorised Markov alone", "markov", changes={"rank": 192, "smoothing": 300.0, "popularity": 0.0},
+        seeds=1, short=True,
+    ),
+    Experiment(
         "ease-markov", "EASE + Markov", "best", changes={"members": "ease-plain,markov"}, stage=1, seeds=1, short=True
     ),
     Experiment("ease", "local EASE + content", "ease", seeds=1, short=True),
@@ -57,7 +61,11 @@ EXPERIMENTS = (
     Experiment("hybrid-ials", "hybrid, iALS only", "hybrid", changes={"chain": 0}, short=True),
     Experiment("hybrid-ppmi", "hybrid, PPMI only", "hybrid", changes={"chain": 0, "initial": "ppmi"}),
     Experiment("hybrid-trained", "hybrid, chain trained", "hybrid", changes={"chain_trained": True}),
-    Experiment("scratch-chain", "from scratch, chain trained", "bert", changes={"chain": 192, "chain_trained": True}),
+    Experiment("scratch-chain", "from scratch, with the chain", "bert", changes={"chain": 192}, short=True),
+    Experiment(
+        "scratch-random", "from scratch, with a random chain, trained", "bert",
+        changes={"chain": 192, "chain_initial": "random", "chain_trained": True},
+    ),
     Experiment("best", "best.onnx", "best", changes={"members": MEMBERS}, stage=1, short=True),
     Experiment("mf-64", "MF of ratings, 64", "mf", "paper", {"dim": 64}, seeds=2),
     Experiment(
@@ -76,7 +84,10 @@ TRANSFORMERS = {experiment.name for experiment in EXPERIMENTS if experiment.kind
 # (one, other): is one better than the other?
 PAIRS = (
     ("hybrid", "scratch"),
+    ("hybrid", "scratch-random"),
     ("hybrid", "scratch-chain"),
+    ("hybrid", "chain"),
+    ("scratch-chain", "scratch"),
     ("hybrid", "markov"),
     ("hybrid", "hybrid-ials"),
     ("hybrid", "hybrid-trained"),

@@ -74,6 +74,16 @@ def test_markov_counts_what_follows() -> None:
     np.testing.assert_allclose(fair[0], found[0] / (np.array([3, 3, 2, 2, 0]) + 20))
 
 
+def test_a_factorised_markov_model_has_the_chains_table() -> None:
+    options = {"smoothing": 1.0, "popularity": 0.0}
+    whole = markov(SMALL, configuration("markov", **options)).toarray()
+    left, values, right = np.linalg.svd(whole)
+    found = markov(SMALL, configuration("markov", **options, rank=2, power=0.5))
+    np.testing.assert_allclose(found, left[:, :2] * values[:2] ** 0.5 @ right[:2], atol=1e-6)
+    with pytest.raises(InputError, match="--rank would fill a matrix of 5 items, above --most-items 4"):
+        markov(SMALL, configuration("markov", rank=2, most_items=4))
+
+
 def test_knn_is_the_cosine_of_users() -> None:
     found = knn(SMALL, configuration("knn")).toarray()
     # 1 and 2 share two users, and each has three.

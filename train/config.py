@@ -92,6 +92,9 @@ class BertConfig(TrainConfig):
         0.3, "chain: singular values are raised to this power; below 1, rarer patterns count more", minimum=0
     )
     chain_weight: float = option(0.3, "chain: standard deviation of its scores over the items, at first", minimum=0)
+    chain_initial: Literal["transitions", "random"] = option(
+        "transitions", "chain: from the singular vectors of the transition matrix, or random"
+    )
     chain_trained: bool = option(False, "train the chain with the encoder; else it joins the scores, not the loss")
     initial_std: float = option(0.1, "standard deviation of the initial item vectors", minimum=0)
     perturbation: float = option(0.0, "standard deviation of the noise added to initial vectors", minimum=0)
@@ -145,10 +148,13 @@ class BertConfig(TrainConfig):
                 "give --chain=0",
             ),
             "random chain": (
-                self.chain and self.initial == "random" and not self.chain_trained,
-                "--chain with --initial random would add meaningless scores: give --chain-trained, or --chain=0",
+                self.chain and self.chain_initial == "random" and not self.chain_trained,
+                "--chain-initial random adds meaningless scores unless they are trained: give --chain-trained",
             ),
-            "no chain": (self.chain_trained and not self.chain, "--chain-trained without --chain trains nothing"),
+            "no chain": (
+                not self.chain and (self.chain_trained or self.chain_initial == "random"),
+                "--chain-trained and --chain-initial do nothing without --chain: give its rank",
+            ),
             "decay": (not 0 < self.chain_decay <= 1, f"--chain-decay {self.chain_decay} is not above 0 and at most 1"),
             "calibration": (self.calibration > 1, f"--calibration {self.calibration} is above 1"),
         }
@@ -182,11 +188,13 @@ class LinearConfig(TrainConfig):
     backward: float = option(0.3, "markov: weight of what came before, beside what follows", minimum=0)
     smoothing: float = option(100.0, "markov: added to each item's number of transitions", minimum=0)
     popularity: float = option(0.2, "markov: divide by popularity to this power", minimum=0)
+    rank: int = option(0, "markov: keep the largest so many singular values; 0: all, unfactorised", minimum=0)
+    power: float = option(0.3, "markov: with a rank, singular values are raised to this power", minimum=0)
     locality: float = option(0.95, "ease: fading of co-occurrence with distance; 1 for Steck's", minimum=0)
     regularization: float = option(100.0, "ease: L2 penalty lambda", minimum=0)
     content: float = option(1.0, "ease: weight of genres, year and title words; 0: none", minimum=0)
     least_count: int = option(0, "ease: items rated less often have no weights", minimum=0)
-    most_items: int = option(20_000, "ease: refuse to invert a larger matrix", minimum=1)
+    most_items: int = option(20_000, "ease, markov with a rank: refuse a larger dense matrix", minimum=1)
     rare: int = option(5, "content: recommends items that at most so many users have rated", minimum=0)
 
     def check(self) -> None:

@@ -21,7 +21,7 @@ from infer.sequences import windows
 from train import content
 from train.batches import Data
 from train.config import LinearConfig
-from train.initial import rated, transitions
+from train.initial import factorised, rated, transitions
 
 # The kernel of co-occurrence is cut where it falls below this.
 NEGLIGIBLE = 1e-3
@@ -82,18 +82,31 @@ def knn(data: Data, config: LinearConfig) -> sp.csr_matrix:
     return found
 
 
-def markov(data: Data, config: LinearConfig) -> sp.csr_matrix:
+def markov(data: Data, config: LinearConfig) -> np.ndarray | sp.csr_matrix:
     """(items, items) share of the row's item's successors, less for items popular anywhere.
 
     Successors within config.lags steps, each further step counting config.lag_decay times as much;
     predecessors count config.backward times as much as successors. Row sums are smoothed by
-    config.smoothing and columns divided by popularity^config.popularity.
+    config.smoothing and columns divided by popularity^config.popularity.  With config.rank the matrix is
+    replaced by an approximation as `train.hybrid.chain_factors` makes it, which is dense.
+
+    Raises InputError if the catalogue is too large for that.
     """
+    size = len(data.item_ids)
+    if config.rank and size > config.most_items:
+        raise InputError(
+            f"markov with --rank would fill a matrix of {size} items, above --most-items {config.most_items}: "
+            "leave out --rank, or raise --most-items if there is memory (4 bytes an entry)"
+        )
     counts = transitions(data, config.lags, config.lag_decay)
     counts = (counts + config.backward * counts.T).tocsr()
     total = np.asarray(counts.sum(1)).ravel()
     popular = (data.counts[1:] + 20.0) ** config.popularity
-    return (sp.diags(1 / np.maximum(total + config.smoothing, 1e-9)) @ counts @ sp.diags(1 / popular)).tocsr()
+    shares = (sp.diags(1 / np.maximum(total + config.smoothing, 1e-9)) @ counts @ sp.diags(1 / popular)).tocsr()
+    if not config.rank:
+        return shares
+    sources, successors = factorised(shares, min(config.rank, size - 1), config.seed, config.power)
+    return sources[1:] @ successors[1:].T
 
 
 def ease(data: Data, config: LinearConfig) -> np.ndarray | sp.csr_matrix:

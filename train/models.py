@@ -39,11 +39,11 @@ def build(kind: str, data: Data, config: TrainConfig) -> tuple[nn.Module, dict[s
         model.origins = [state["origin"] for state, _ in found]
         return model, {f"{name}.pt": digest for name, (_, digest) in zip(names(config), found, strict=True)}
     model = MiniBERT4Rec(items, config, data.counts, len(data.rating_levels))
-    if config.initial == "random":
-        return model, {}
-    vectors, parents = item_vectors(data, config)
-    start_from(model, vectors)
-    if model.rank:
+    parents: dict[str, str] = {}
+    if config.initial != "random":
+        vectors, parents = item_vectors(data, config)
+        start_from(model, vectors)
+    if model.rank and config.chain_initial == "transitions":
         start_chain(model, chain_factors(data, config), data)
     return model, parents
 
