@@ -78,11 +78,16 @@ def encoder_multiply_adds(config: TrainConfig, lengths: np.ndarray) -> int:
     return int((config.layers - 1) * whole.sum() + newest.sum()) + chain
 
 
+def head_width(config: TrainConfig) -> int:
+    """Length of what scores an item by a dot product: its vector, and its part of a chain."""
+    return getattr(config, "dim", 64) + getattr(config, "chain", 0)
+
+
 def head_multiply_adds(config: TrainConfig, users: int, items: int) -> int:
     """Of scoring every item by a dot product; 0 for item-item models, which have no head."""
     if isinstance(config, LinearConfig):
         return 0
-    return users * (config.dim + getattr(config, "chain", 0)) * (items + 1)
+    return users * head_width(config) * (items + 1)
 
 
 def floor_seconds(
@@ -94,7 +99,7 @@ def floor_seconds(
     run; by default measured now, at the head's own shape for a batch of 256.
     """
     configs = [config] if isinstance(config, TrainConfig) else list(config)
-    rates = rates or measure_rates(min(256, len(lengths)), getattr(configs[0], "dim", 64), items)
+    rates = rates or measure_rates(min(256, len(lengths)), head_width(configs[0]), items)
     return at(work(configs, lengths, items), rates.peak, rates.head, rates.bandwidth)
 
 

@@ -25,7 +25,7 @@ import polars as pl
 import torch
 from torch import nn
 
-from bench.floor import floor_seconds
+from bench.floor import floor_seconds, head_width
 from bench.rates import Rates, measure_rates
 from bench.records import about, ran_on
 from bench.synthetic import SyntheticConfig, write
@@ -196,7 +196,7 @@ def measure(config: ScaleConfig, folder: Path) -> dict:
 
 
 def _rates(config: ScaleConfig, kind: TrainConfig, items: int) -> Rates:
-    return measure_rates(config.batch_size, kind.dim + getattr(kind, "chain", 0), items, config.device, seconds=1.0)
+    return measure_rates(config.batch_size, head_width(kind), items, config.device, seconds=1.0)
 
 
 def main(words: Sequence[str]) -> None:

@@ -249,6 +249,20 @@ def test_options_that_exclude_each_other_are_refused(folder: Path) -> None:
         build("hybrid", load(folder), configuration("hybrid", "paper", artifacts=folder, dim=16))
 
 
+def test_a_chain_comes_from_the_transitions_also_beside_a_model_from_scratch(folder: Path) -> None:
+    data = load(folder)
+    hybrid, scratch, random = (
+        build(kind, data, short(kind, "hybrid", chain=3, artifacts=folder, **changes))[0].state_dict()
+        for kind, changes in (
+            ("hybrid", {}), ("bert", {}), ("bert", {"chain_initial": "random", "chain_trained": True})
+        )
+    )  # fmt: skip
+    for name in ("sources.weight", "successors.weight"):
+        assert hybrid[name][1:].std() > 0 and torch.equal(hybrid[name], scratch[name])
+        assert not torch.equal(random[name], scratch[name])
+    assert not torch.equal(hybrid["items.weight"], scratch["items.weight"])
+
+
 def test_a_hybrid_needs_an_mf_of_the_same_table(folder: Path) -> None:
     config = configuration("hybrid", "paper", artifacts=folder)
     other = pl.read_parquet(folder / "interactions.parquet").head(200)
