@@ -65,9 +65,9 @@ def subject(worlds: Callable[[World], Path]) -> Callable[..., Subject]:
 
 @pytest.fixture(scope="session")
 def rates() -> Callable[[int, int, int, str], Rates]:
-    """The machine's rates just now, at the shape of a head: rates(batch, dim, items, device); `bench.runs` takes the
+    """The machine's rates just now, at the shape of a head: rates(batch, width, items, device); `bench.runs` takes the
     best of a run."""
-    return lambda batch, dim, items, device: measure_rates(batch, dim, items, device, seconds=0.15)
+    return lambda batch, width, items, device: measure_rates(batch, width, items, device, seconds=0.15)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import torch
 from infer.errors import InputError
 from infer.session import PROVIDERS, Model
 
-FORMAT = 1
+FORMAT = 2
 LIBRARIES = ("onnxruntime", "torch", "polars", "numpy", "implicit", "onnx", "pytest-benchmark")
 ROOT = Path(__file__).resolve().parents[1]
 

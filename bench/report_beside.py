@@ -60,12 +60,12 @@ def rates(records: list[Record]) -> Table:
     """The machine's own rates, by head shape."""
     found = {}
     for r in of(records, "inference"):
-        found[r.run, r.info["device"], r.info["batch"], r.info["items"]] = r.info["rates"]
-    rows = [
-        [run, device, f"{batch:,} × {items:,}", *(f"{rate[n] / 1e9:.1f}" for n in ("head", "peak", "bandwidth"))]
-        for (run, device, batch, items), rate in found.items()
-    ]
-    header = ["run", "device", "batch × items", "10⁹ multiply-adds/s at the head's shape"]
+        found[r.run, r.info["device"], *(r.info[n] for n in ("batch", "head_width", "items"))] = r.info["rates"]
+    rows = []
+    for (run, device, *shape), rate in found.items():
+        numbers = (f"{rate[name] / 1e9:.1f}" for name in ("head", "peak", "bandwidth"))
+        rows.append([run, device, " × ".join(f"{n:,}" for n in shape), *numbers])
+    header = ["run", "device", "batch × width × items", "10⁹ multiply-adds/s at the head's shape"]
     header += [f"best of any shape and of {SQUARE}³", "memory, GB/s"]
     caption = "The floor's rates: ONNX Runtime's float32 matrix product alone, best repetition"
     return {"caption": caption, "header": header, "rows": rows}

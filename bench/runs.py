@@ -96,7 +96,7 @@ def _rates(info: dict[str, Any]) -> dict[tuple, float]:
     rates, device = info["rates"], info["device"]
     return {
         (device, "peak"): rates["peak"],
-        (device, "head", info["batch"], info["items"]): rates["head"],
+        (device, "head", info["batch"], info["head_width"], info["items"]): rates["head"],
         (device, "bandwidth"): rates["bandwidth"],
     }
 

@@ -86,6 +86,7 @@ class Subject:
         found = floor.at(to_do, rates.peak, rates.head, rates.bandwidth)
         return {
             "floor_work": to_do,
+            "head_width": floor.head_width(self.configs[-1]),
             "floor_seconds": found.head_seconds,
             "times_floor": seconds / found.seconds,
             "rates": {"peak": rates.peak, "head": rates.head, "bandwidth": rates.bandwidth},

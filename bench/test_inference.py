@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+from bench.floor import head_width
 from bench.subjects import K, percentiles
 from bench.world import KINDS, MAIN, OTHERS
 
@@ -30,8 +31,8 @@ def measure(benchmark, one, rows: np.ndarray, rates) -> None:
     items, scores = benchmark.pedantic(lambda: one.model.top(histories, users, K), rounds=rounds, warmup_rounds=2)
     one.check(rows, items, scores)
     stats = benchmark.stats.stats
-    dim = getattr(one.configs[-1], "dim", 64)
-    floor = one.floor(rows, stats.min, rates(len(rows), dim, one.items, one.device))
+    width = head_width(one.configs[-1])
+    floor = one.floor(rows, stats.min, rates(len(rows), width, one.items, one.device))
     speed = {"users_per_second": len(rows) / stats.median}
     benchmark.extra_info |= one.about("inference", batch=len(rows), **speed, **floor)
 

@@ -33,7 +33,7 @@ def measured(model: str, run: str = "run", device: str = "cpu") -> list[Record]:
     """One record of every part, with round numbers."""
     shared = {"run": run, "model": model, "device": device, "ran_on": device, "window": 50, "items": 100, "users": 40}
     narrow = shared | {"window": 9}
-    rates = {"rates": {"peak": 2e9, "head": 1e9, "bandwidth": 3e9}, "floor_seconds": 0.2}
+    rates = {"rates": {"peak": 2e9, "head": 1e9, "bandwidth": 3e9}, "floor_seconds": 0.2, "head_width": 64}
     latency = {"latency_seconds": {"p50": 0.002, "p95": 0.003, "p99": 0.004}}
     engine = {"seconds": 4.0, "ratio": 2.0, "low": 1.5, "high": 2.5}
     ratio = {"ratio": 1.5, "low": 1.4, "high": 1.6}

@@ -8,13 +8,14 @@ import pytest
 
 from bench.compare import Change, changes, check_machines
 from bench.convergence import reached_loss, reached_ndcg, scratch_loss
+from bench.records import FORMAT
 from bench.runs import Record, load, load_all
 from bench.subjects import check_lists, percentiles
 from infer.errors import InputError
 from infer.schema import DROPPED
 
 ABOUT = {
-    "format": 1, "part": "inference", "model": "bert", "device": "cpu", "ran_on": "cpu", "device_name": "Abacus",
+    "format": FORMAT, "part": "inference", "model": "bert", "device": "cpu", "ran_on": "cpu", "device_name": "Abacus",
     "cores": 2, "threads": {"torch": 1}, "versions": {"torch": "2"}, "commit": "abc",
 }  # fmt: skip
 
@@ -46,14 +47,16 @@ def test_a_saved_run_comes_back(tmp_path: Path) -> None:
 
 def test_distances_are_from_the_best_rates_of_the_run(tmp_path: Path) -> None:
     work = {"encoder": 60, "head": 40, "score_bytes": 8}
-    shared = {"floor_work": work, "batch": 4, "items": 9, "times_floor": 0.5, "floor_seconds": 9.0}
+    shared = {"floor_work": work, "batch": 4, "head_width": 2, "items": 9, "times_floor": 0.5, "floor_seconds": 9.0}
     slow, fast = {"peak": 10.0, "head": 20.0, "bandwidth": 1.0}, {"peak": 20.0, "head": 10.0, "bandwidth": 1.0}
     other = shared | {"batch": 5, "rates": slow | {"head": 80.0}}  # the head's rate is of another shape
+    wide = shared | {"head_width": 3, "rates": slow | {"head": 40.0}}
     rows = [row("a", 16.0, rates=slow, **shared), row("b", 16.0, rates=fast, **shared), row("c", 16.0, **other)]
+    rows.append(row("d", 16.0, **wide))
     found = load(save(tmp_path / "a.json", *rows))
-    # 60 at 80 a second and 40 at 20 (or 80) a second, against the fastest round of 8 s.
-    assert [record.info["floor_seconds"] for record in found] == [2.75, 2.75, 1.25]
-    assert [record.info["times_floor"] for record in found] == [8 / 2.75, 8 / 2.75, 6.4]
+    # 60 at 80 a second and 40 at 20 (or 80, 40) a second, against the fastest round of 8 s.
+    assert [record.info["floor_seconds"] for record in found] == [2.75, 2.75, 1.25, 1.75]
+    assert [record.info["times_floor"] for record in found] == [8 / 2.75, 8 / 2.75, 6.4, 8 / 1.75]
 
 
 @pytest.mark.parametrize(
@@ -63,10 +66,10 @@ def test_distances_are_from_the_best_rates_of_the_run(tmp_path: Path) -> None:
         ("[]", "is not a benchmark run"),
         ('{"version": "5.3.1"}', "is not a benchmark run"),
         ('{"benchmarks": []}', "is an empty run: no benchmark was executed"),
-        (json.dumps({"benchmarks": [row(format=0)]}), "has records of format 0; this version reads 1"),
+        (json.dumps({"benchmarks": [row(format=0)]}), f"has records of format 0; this version reads {FORMAT}"),
         (json.dumps({"benchmarks": [row() | {"stats": {"min": 1}}]}), "lacks the statistics"),
         (json.dumps({"benchmarks": [3]}), "lacks the statistics"),
-        (json.dumps({"benchmarks": [row() | {"extra_info": {}}]}), "holds no record of format 1"),
+        (json.dumps({"benchmarks": [row() | {"extra_info": {}}]}), f"holds no record of format {FORMAT}"),
         (json.dumps({"benchmarks": [row(device="cuda")]}), "one was asked to run on cuda and ran on cpu"),
     ],
 )
