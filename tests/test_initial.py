@@ -10,7 +10,7 @@ import torch
 
 from infer.errors import InputError
 from infer.sequences import Histories
-from train import initial
+from train import hybrid, initial
 from train.batches import Data
 from train.bert import MiniBERT4Rec
 from train.hybrid import TRANSITIONS, chain_factors, start_chain
@@ -102,6 +102,14 @@ def test_a_chain_starts_from_the_best_approximation_of_the_transitions(groups: D
         assert rest == pytest.approx(np.linalg.norm(values[rank:]), rel=1e-4)
     flat = left[:, :6] * values[:6] ** 0.3 @ right[:6]
     np.testing.assert_allclose(product(groups, chain=6, chain_power=0.3), flat, atol=1e-5)
+
+
+def test_a_chain_of_many_interactions_counts_fewer_steps(groups: Data, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(hybrid, "MOST_PAIRS", 3 * len(groups.histories.items) + 1)
+    left, values, right = np.linalg.svd(markov(groups, replace(TRANSITIONS, lags=3)).toarray())
+    found = product(groups, chain=4, chain_power=1.0)
+    np.testing.assert_allclose(found, left[:, :4] * values[:4] @ right[:4], atol=1e-5)
+    assert "within 3 steps instead of 20" in capsys.readouterr().out
 
 
 def test_directions_without_transitions_stay_zero_with_any_power() -> None:

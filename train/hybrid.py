@@ -8,6 +8,8 @@ the encoder is a factorisation of the transition matrix.
     python -m train hybrid
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -25,6 +27,9 @@ from train.linear import markov
 ROUNDS, CONFIDENCE, REGULARIZATION = 15, 20.0, 1.0
 # What the chain factorises; chosen on validation.
 TRANSITIONS = LinearConfig(kind="markov", smoothing=300.0, popularity=0.0)
+# Most pairs of an item and one that follows it: with more interactions fewer steps are counted, so that the
+# matrix stays within a few GiB.
+MOST_PAIRS = 100_000_000
 # Users by whom the chain's scale is found.
 SCALE_USERS = 1_000
 
@@ -79,10 +84,15 @@ def chain_factors(data: Data, config: BertConfig) -> tuple[Tensor, Tensor]:
 
     Their product is the best approximation of that rank (`chain`, or what the catalogue has) to TRANSITIONS'
     matrix, if chain_power is 1. A smaller power flattens its spectrum: the few patterns that most
-    transitions follow, popularity above all, then outweigh the others less.
+    transitions follow, popularity above all, then outweigh the others less.  Beyond MOST_PAIRS fewer steps are
+    counted, which is printed.
     """
     rank = min(config.chain, len(data.item_ids) - 1)
-    sources, successors = initial.factorised(markov(data, TRANSITIONS), rank, config.seed, config.chain_power)
+    lags = max(1, min(TRANSITIONS.lags, MOST_PAIRS // max(1, len(data.histories.items))))
+    if lags < TRANSITIONS.lags:
+        print(f"the chain counts what follows within {lags} steps instead of {TRANSITIONS.lags}, to spare memory")
+    matrix = markov(data, replace(TRANSITIONS, lags=lags))
+    sources, successors = initial.factorised(matrix, rank, config.seed, config.chain_power)
     return torch.from_numpy(sources), torch.from_numpy(successors)
 
 
