@@ -34,7 +34,7 @@ def write_page(tables: dict[str, pl.DataFrame], path: Path, command: str) -> Pat
         title="Does matrix factorization help BERT4Rec?",
         plotly=get_plotlyjs(),
         command=command,
-        summary=[*answers_top(tables)[:2], *answers_cold(tables)[:2], *answers_convergence(tables)[:1]],
+        summary=[*answers_top(tables)[:3], *answers_cold(tables)[:2], *answers_convergence(tables)[:1]],
         sections=[section for section in found if section["tables"] or section["plots"]],
         absent=[section["title"] for section in found if not (section["tables"] or section["plots"])],
         about=tables["about"].rows(),

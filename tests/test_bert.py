@@ -177,22 +177,24 @@ def test_the_papers_loss_is_the_cross_entropy_at_the_masked_position() -> None:
     torch.testing.assert_close(model.loss(batch(window, [3], [2])), -torch.log_softmax(logits, 0)[2])
 
 
-@pytest.mark.parametrize("loss", ["sampled", "gbce"])
+@pytest.mark.parametrize("loss", ["sampled", "gbce", "bce"])
 @pytest.mark.parametrize("head", ["tied", "separate"])
 def test_sampled_losses_see_the_scores_that_forward_gives(loss: str, head: str) -> None:
-    model = made("hybrid", loss=loss, head=head)
-    window, negatives = windows([6, 4]), (5, 2, 2)
-    found = model.loss(batch(window, [5, 11], [7, 2], negatives))
+    model = made("hybrid", loss=loss, head=head, chain=3, chain_trained=True)
+    window, negatives = windows([6, 4]), ((5, 2, 2), (5, 2, 2))
+    if loss == "bce":
+        negatives = ((5, 2, 2), (9, 2, 1))
+    found = model.loss(batch(window, [5, 11], [7, 2], negatives if loss == "bce" else negatives[0]))
     scores = model(window)
     each = []
     for row, item in enumerate((7, 2)):
-        own, others = scores[row, item], [n for n in negatives if n != item]
+        own, others = scores[row, item], [n for n in negatives[row] if n != item]
         if loss == "sampled":
             terms = [own.exp(), *(scores[row, n].exp() / model.expected[n] for n in others)]
             each.append(sum(terms).log() - own)
         else:
             rate = 3 / 9
-            beta = rate * (0.75 * (1 - 1 / rate) + 1 / rate)
+            beta = rate * (0.75 * (1 - 1 / rate) + 1 / rate) if loss == "gbce" else 1
             false = sum(torch.nn.functional.softplus(scores[row, n]) for n in others)
             each.append((beta * torch.nn.functional.softplus(-own) + false) / 4)
     torch.testing.assert_close(found, sum(each) / 2)

@@ -150,12 +150,12 @@ class MiniBERT4Rec(nn.Module):
         return torch.cat([newest, self.newest_chain(window)], 1)
 
     def output(self, items: Tensor | slice) -> tuple[Tensor, Tensor | None]:
-        """Weights (n, dim + rank) and bias (n,) that turn a state into scores of these n items."""
+        """Weights (n, dim + rank) and bias (n,) that turn a state into scores of these n items, of any shape."""
         separate = self.config.head == "separate"
         weight = (self.head.weight if separate else self.items.weight)[items]
         bias = self.head.bias if separate else self.bias if self.config.item_bias else None
         if self.chained:
-            weight = torch.cat([weight, self.successors.weight[items]], 1)
+            weight = torch.cat([weight, self.successors.weight[items]], -1)
         return weight, None if bias is None else bias[items]
 
     def score(self, states: Tensor, items: Tensor | None = None) -> Tensor:
@@ -163,10 +163,10 @@ class MiniBERT4Rec(nn.Module):
         return nn.functional.linear(states, *self.output(slice(self.mask) if items is None else items))
 
     def score_own(self, states: Tensor, items: Tensor) -> Tensor:
-        """(targets, dim + rank) states and (targets,) items to (targets, 1): each state scores one item."""
+        """(targets, dim + rank) states and (targets, n) items to (targets, n): each state scores items of its own."""
         weight, bias = self.output(items)
-        scores = (states * weight).sum(1, keepdim=True)
-        return scores if bias is None else scores + bias[:, None]
+        scores = (states[:, None] * weight).sum(2)
+        return scores if bias is None else scores + bias
 
     def forward(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
         """Scores of the next item: (batch, window) items and levels to (batch, items + 1)."""
@@ -186,13 +186,15 @@ class MiniBERT4Rec(nn.Module):
         if self.config.loss == "softmax":
             each = nn.functional.cross_entropy(self.score(states), batch.item, reduction="none")
         else:
-            positive = self.score_own(states, batch.item)
-            negative = self.score(states, batch.negatives)
-            collides = batch.item[:, None] == batch.negatives
+            item, own = batch.item[:, None], self.config.loss == "bce"
+            positive = self.score_own(states, item)
+            negative = (self.score_own if own else self.score)(states, batch.negatives)
+            collides = item == batch.negatives
             if self.config.loss == "sampled":
                 each = sampled_softmax(positive, negative, self.expected[batch.negatives], collides)
             else:
-                each = generalised_bce(positive, negative, collides, self.mask - 1, self.config.calibration)
+                calibration = 0.0 if own else self.config.calibration
+                each = generalised_bce(positive, negative, collides, self.mask - 1, calibration)
         return (each * batch.weight).sum() / batch.weight.sum()
 
     def optimizer(self) -> torch.optim.Optimizer:

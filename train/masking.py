@@ -13,6 +13,7 @@ are left-padded, so that the last column is the newest item.
     causal   nothing is hidden: every item predicts the next (Kang & McAuley 2018, SASRec)
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -32,7 +33,8 @@ class SequenceBatch:
 
     window, levels: (batch, length) items, with the hidden ones replaced, and rating levels.
     place: (targets,) flat positions in window.  item: (targets,) what belongs there.  weight:
-    (targets,) of each in the loss.  negatives: (n,) sampled items, or none.
+    (targets,) of each in the loss.  negatives: (n,) sampled items for all targets, (targets, n) with a
+    loss that wants own ones for each, or none.
     """
 
     window: Tensor
@@ -78,7 +80,9 @@ def batches(data: Data, config: BertConfig, mask: int, generator: torch.Generato
             weight = weights[target_levels.flatten()[place]]
         negatives = torch.empty(0, dtype=torch.int64)
         if config.loss != "softmax":
-            negatives = torch.multinomial(probability, config.negatives, replacement=True, generator=generator)
+            each = (len(place), config.negatives) if config.loss == "bce" else (config.negatives,)
+            draws = torch.multinomial(probability, math.prod(each), replacement=True, generator=generator)
+            negatives = draws.view(each)
         yield SequenceBatch(inputs, input_levels, place, targets.flatten()[place], weight, negatives)
 
 
