@@ -74,8 +74,8 @@ EXPERIMENTS = (
     ),
     Experiment("softmax", "from scratch, full softmax", "bert", changes={"loss": "softmax"}, seeds=1),
     Experiment("bert4rec", "BERT4Rec", "bert", "bert4rec", seeds=2),
-    Experiment("sasrec", "SASRec", "bert", "sasrec", seeds=2),
-    Experiment("gsasrec", "gSASRec", "bert", "gsasrec", seeds=2),
+    Experiment("sasrec", "SASRec", "bert", "sasrec", seeds=1),
+    Experiment("gsasrec", "gSASRec", "bert", "gsasrec", seeds=1),
 )  # fmt: skip
 TITLES = {experiment.name: experiment.title for experiment in EXPERIMENTS}
 # Whose validation losses can be compared: cross-entropy over all items, whatever they were trained with.

@@ -10,6 +10,7 @@ import torch
 
 from infer.errors import InputError
 from infer.sequences import Histories
+from train import bert
 from train.batches import Data
 from train.bert import MiniBERT4Rec, sinusoidal
 from train.config import BertConfig, HybridConfig
@@ -177,14 +178,13 @@ def test_the_papers_loss_is_the_cross_entropy_at_the_masked_position() -> None:
     torch.testing.assert_close(model.loss(batch(window, [3], [2])), -torch.log_softmax(logits, 0)[2])
 
 
-@pytest.mark.parametrize("loss", ["sampled", "gbce", "bce"])
+@pytest.mark.parametrize(("loss", "worth"), [("sampled", 100), ("gbce", 100), ("gbce", 0)])
 @pytest.mark.parametrize("head", ["tied", "separate"])
-def test_sampled_losses_see_the_scores_that_forward_gives(loss: str, head: str) -> None:
+def test_sampled_losses_see_the_scores_that_forward_gives(loss: str, worth: int, head: str, monkeypatch) -> None:
+    monkeypatch.setattr(bert, "WORTH_SCORING_ALL", worth)
     model = made("hybrid", loss=loss, head=head, chain=3, chain_trained=True)
-    window, negatives = windows([6, 4]), ((5, 2, 2), (5, 2, 2))
-    if loss == "bce":
-        negatives = ((5, 2, 2), (9, 2, 1))
-    found = model.loss(batch(window, [5, 11], [7, 2], negatives if loss == "bce" else negatives[0]))
+    window, negatives = windows([6, 4]), ((5, 2, 2), (5, 2, 2) if loss == "sampled" else (9, 2, 1))
+    found = model.loss(batch(window, [5, 11], [7, 2], negatives[0] if loss == "sampled" else negatives))
     scores = model(window)
     each = []
     for row, item in enumerate((7, 2)):
@@ -194,7 +194,7 @@ def test_sampled_losses_see_the_scores_that_forward_gives(loss: str, head: str) 
             each.append(sum(terms).log() - own)
         else:
             rate = 3 / 9
-            beta = rate * (0.75 * (1 - 1 / rate) + 1 / rate) if loss == "gbce" else 1
+            beta = rate * (0.75 * (1 - 1 / rate) + 1 / rate)
             false = sum(torch.nn.functional.softplus(scores[row, n]) for n in others)
             each.append((beta * torch.nn.functional.softplus(-own) + false) / 4)
     torch.testing.assert_close(found, sum(each) / 2)

@@ -147,7 +147,7 @@ def test_negatives_follow_the_stated_power_and_are_never_padding() -> None:
     assert negative_probability(counts, BertConfig(loss="gbce"))[1:] == pytest.approx([1 / 3] * 3), "gBCE is uniform"
     config = BertConfig(window=4, batch_size=1, negatives=500)
     drawn = torch.cat([batch.negatives for batch in batches(data([4, 4]), config, MASK, generator(0))])
-    (own,) = batches(data([4, 4]), replace(config, loss="bce", negatives=7, batch_size=9), MASK, generator(0))
+    (own,) = batches(data([4, 4]), replace(config, loss="gbce", negatives=7, batch_size=9), MASK, generator(0))
     assert own.negatives.shape == (len(own), 7) and len(own.negatives.unique()) > 7, "each target has its own"
     assert drawn.min() >= 1 and drawn.max() <= 30
     assert (drawn <= 4).float().mean() == pytest.approx(4 * 3**0.5 / (4 * 3**0.5 + 26), abs=0.03)

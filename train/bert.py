@@ -29,6 +29,9 @@ from train.masking import SequenceBatch, batches, negative_probability
 # Added to the attention of what must not be read; finite, so that a window of padding stays finite.
 BLOCKED = -1e9
 
+# To look up and score one item for one state takes as long as about a hundred scores of one large product.
+WORTH_SCORING_ALL = 100
+
 # Not `nn.functional.relu` and `.gelu`: for these the encoder layer takes a fused path in evaluation,
 # which gives NaN for a window of padding and cannot be exported.
 ACTIVATIONS = {"relu": torch.relu, "gelu": torch.ops.aten.gelu.default}
@@ -186,15 +189,17 @@ class MiniBERT4Rec(nn.Module):
         if self.config.loss == "softmax":
             each = nn.functional.cross_entropy(self.score(states), batch.item, reduction="none")
         else:
-            item, own = batch.item[:, None], self.config.loss == "bce"
-            positive = self.score_own(states, item)
-            negative = (self.score_own if own else self.score)(states, batch.negatives)
-            collides = item == batch.negatives
+            item = batch.item[:, None]
+            positive, collides = self.score_own(states, item), item == batch.negatives
             if self.config.loss == "sampled":
+                negative = self.score(states, batch.negatives)
                 each = sampled_softmax(positive, negative, self.expected[batch.negatives], collides)
             else:
-                calibration = 0.0 if own else self.config.calibration
-                each = generalised_bce(positive, negative, collides, self.mask - 1, calibration)
+                if self.mask <= WORTH_SCORING_ALL * batch.negatives.shape[1]:
+                    negative = self.score(states).gather(1, batch.negatives)
+                else:
+                    negative = self.score_own(states, batch.negatives)
+                each = generalised_bce(positive, negative, collides, self.mask - 1, self.config.calibration)
         return (each * batch.weight).sum() / batch.weight.sum()
 
     def optimizer(self) -> torch.optim.Optimizer:

@@ -71,12 +71,10 @@ class BertConfig(TrainConfig):
         None, "recency: how much less likely each older item is hidden (default 0.8)", minimum=0
     )
     append_mask: bool = option(False, "read the next item at a mask token after the history, not at its last item")
-    loss: Literal["softmax", "sampled", "gbce", "bce"] = option(
-        "sampled",
-        "over all items, over sampled ones with logQ correction, generalised binary cross-entropy, or binary "
-        "cross-entropy with negatives for each target",
+    loss: Literal["softmax", "sampled", "gbce"] = option(
+        "sampled", "over all items, over sampled ones with logQ correction, or generalised binary cross-entropy"
     )
-    negatives: int = option(512, "sampled, gbce: drawn for a step; bce: drawn for each target", minimum=1)
+    negatives: int = option(512, "sampled: drawn for a step; gbce: drawn for each target", minimum=1)
     negative_power: float = option(0.5, "sampled: drawn in proportion to (count + 1) to this power", minimum=0)
     calibration: float = option(0.75, "gbce: t, from 0 (plain) to 1 (fully calibrated)", minimum=0)
     ratings: Literal["off", "embedding", "weight"] = option("off", "ignored, added to the input, or weighing the loss")

@@ -80,7 +80,7 @@ def batches(data: Data, config: BertConfig, mask: int, generator: torch.Generato
             weight = weights[target_levels.flatten()[place]]
         negatives = torch.empty(0, dtype=torch.int64)
         if config.loss != "softmax":
-            each = (len(place), config.negatives) if config.loss == "bce" else (config.negatives,)
+            each = (len(place), config.negatives) if config.loss == "gbce" else (config.negatives,)
             draws = torch.multinomial(probability, math.prod(each), replacement=True, generator=generator)
             negatives = draws.view(each)
         yield SequenceBatch(inputs, input_levels, place, targets.flatten()[place], weight, negatives)

@@ -7,8 +7,7 @@ In: the name of a preset and a kind of model. Out: its configuration.
     paper     Enhance Recommender Systems with Hybrid BERT and Matrix Factorization Embeddings
     bert4rec  Sun et al. 2019: bidirectional, cloze, learned positions, tied head
     sasrec    Kang & McAuley 2018: causal, learned positions, tied head, binary cross-entropy
-    gsasrec   Petrov & Macdonald 2023: SASRec with many negatives (here of a step, not of each item) and a
-              calibrated loss
+    gsasrec   Petrov & Macdonald 2023: SASRec with many negatives and a calibrated loss
     hybrid    ours, the default: the best single model on validation data
     best      ours: what `just train-best` blends; single models as in hybrid
 """
@@ -42,10 +41,10 @@ BERT4REC = {
     "initial_std": 0.02, "learning_rate": 1e-3, "beta2": 0.999,
 }  # fmt: skip
 SASREC = {
-    "layers": 2, "heads": 1, "feedforward": 64, "activation": "relu", "item_bias": False, "loss": "bce",
-    "negatives": 1, "learning_rate": 1e-3, "initial_std": 0.02,
+    "layers": 2, "heads": 1, "feedforward": 64, "activation": "relu", "item_bias": False, "loss": "gbce",
+    "negatives": 1, "calibration": 0.0, "learning_rate": 1e-3, "initial_std": 0.02, "epochs": 60, "patience": 10,
 }  # fmt: skip
-GSASREC = SASREC | {"loss": "gbce", "negatives": 256}
+GSASREC = SASREC | {"negatives": 256, "calibration": 0.75, "epochs": 25}
 PRESETS: dict[str, dict[str, dict]] = {
     "paper": {
         "mf": {"objective": "ratings", "dim": 32, "epochs": 30},
