@@ -29,12 +29,13 @@ SPLITS = (
 def write_page(tables: dict[str, pl.DataFrame], path: Path, command: str) -> Path:
     """Render the page; returns where it lies."""
     environment = Environment(loader=PackageLoader("bench", "."), autoescape=select_autoescape(default=True))
-    found = sections(tables)
+    # Of cold start: items that few have rated, then those that nobody has.
+    found, cold = sections(tables), answers_cold(tables)
     text = environment.get_template("page.html.j2").render(
         title="Does matrix factorization help BERT4Rec?",
         plotly=get_plotlyjs(),
         command=command,
-        summary=[*answers_top(tables)[:3], *answers_cold(tables)[:2], *answers_convergence(tables)[:1]],
+        summary=[*answers_top(tables)[:3], *cold[1:2], *cold[-1:], *answers_convergence(tables)[:1]],
         sections=[section for section in found if section["tables"] or section["plots"]],
         absent=[section["title"] for section in found if not (section["tables"] or section["plots"])],
         about=tables["about"].rows(),
