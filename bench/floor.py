@@ -79,7 +79,7 @@ def encoder_multiply_adds(config: TrainConfig, lengths: np.ndarray) -> int:
 
 
 def head_width(config: TrainConfig) -> int:
-    """Length of what scores an item by a dot product: its vector, and its part of a chain."""
+    """Length of what scores an item by a dot product: its vector, and its part of a chain; 64 without one."""
     return getattr(config, "dim", 64) + getattr(config, "chain", 0)
 
 

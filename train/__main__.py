@@ -39,7 +39,7 @@ def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
     if config.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: PyTorch finds no CUDA device here; use --device cpu")
     data = load(config.artifacts)
-    if getattr(config, "initial", "random") != "random":
+    if getattr(config, "initial", "random") != "random" or getattr(config, "chain", 0):
         print(f"{name}: solving for the vectors that it starts from ...", flush=True)
     began = time.perf_counter()
     model, parents = build(kind, data, config)
