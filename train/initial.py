@@ -42,15 +42,15 @@ def ials(
     from implicit.als import AlternatingLeastSquares
     from threadpoolctl import threadpool_limits
 
-    model = AlternatingLeastSquares(
-        factors=dim, iterations=epochs, alpha=confidence, regularization=regularization, random_state=seed,
-        use_gpu=False, num_threads=torch.get_num_threads(),
-    )  # fmt: skip
     table = rated(data)
     if content:
         table = sp.vstack([table, features(data.folder, data.item_ids) * np.float32(content)]).tocsr()
     # Its solver runs BLAS within its own threads; more threads there only wait for each other.
     with threadpool_limits(1, "blas"):
+        model = AlternatingLeastSquares(
+            factors=dim, iterations=epochs, alpha=confidence, regularization=regularization, random_state=seed,
+            use_gpu=False, num_threads=torch.get_num_threads(),
+        )  # fmt: skip
         model.fit(table, show_progress=False)
     users = model.user_factors[: len(data.user_ids)]
     return [np.vstack([np.zeros((1, dim), np.float32), part]) for part in (users, model.item_factors)]
