@@ -1,5 +1,6 @@
 """Item-item models against formulas written out, and their graph against a loop."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,13 @@ import polars as pl
 import pytest
 import torch
 
+from bench.experiments import EXPERIMENTS
 from export.graph import export_graph
 from export.parity import check_parity
 from infer.errors import InputError
 from infer.sequences import Histories
 from train.batches import Data
+from train.hybrid import TRANSITIONS
 from train.linear import Neighbours, ease, knn, markov
 from train.presets import configuration
 
@@ -82,6 +85,13 @@ def test_a_factorised_markov_model_has_the_chains_table() -> None:
     np.testing.assert_allclose(found, left[:, :2] * values[:2] ** 0.5 @ right[:2], atol=1e-6)
     with pytest.raises(InputError, match="--rank would fill a matrix of 5 items, above --most-items 4"):
         markov(SMALL, configuration("markov", rank=2, most_items=4))
+
+
+def test_the_studys_chain_alone_is_the_hybrids() -> None:
+    (alone, beside) = (e for e in EXPERIMENTS if e.name in ("chain", "scratch-chain"))
+    chain = configuration("hybrid")
+    same = replace(TRANSITIONS, rank=chain.chain, power=chain.chain_power, decay=chain.chain_decay)
+    assert configuration("markov", **alone.changes) == same and beside.changes == {"chain": chain.chain}
 
 
 def test_knn_is_the_cosine_of_users() -> None:

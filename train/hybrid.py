@@ -87,12 +87,11 @@ def chain_factors(data: Data, config: BertConfig) -> tuple[Tensor, Tensor]:
     transitions follow, popularity above all, then outweigh the others less.  Beyond MOST_PAIRS fewer steps are
     counted, which is printed.
     """
-    rank = min(config.chain, len(data.item_ids) - 1)
     lags = max(1, min(TRANSITIONS.lags, MOST_PAIRS // max(1, len(data.histories.items))))
     if lags < TRANSITIONS.lags:
         print(f"the chain counts what follows within {lags} steps instead of {TRANSITIONS.lags}, to spare memory")
     matrix = markov(data, replace(TRANSITIONS, lags=lags))
-    sources, successors = initial.factorised(matrix, rank, config.seed, config.chain_power)
+    sources, successors = initial.factorised(matrix, config.chain, config.seed, config.chain_power)
     return torch.from_numpy(sources), torch.from_numpy(successors)
 
 

@@ -89,10 +89,12 @@ def ppmi(data: Data, dim: int, seed: int) -> np.ndarray:
 def factorised(matrix: sp.csr_matrix, dim: int, seed: int, power: float = 1.0) -> list[np.ndarray]:
     """Two (items + 1, dim) whose product is the best approximation of rank dim to matrix (items, items).
 
+    dim: more than items - 1, which is what the sparse solver can find, counts as that.
+
     They are left and right singular vectors, largest first, times the square roots of the singular
     values; the values may be raised to a power before. Those that are zero stay zero with any power.
     """
-    matrix = matrix.astype(np.float64)
+    matrix, dim = matrix.astype(np.float64), min(dim, matrix.shape[0] - 1)
     if not matrix.count_nonzero():
         return [np.zeros((matrix.shape[0] + 1, dim), np.float32) for _ in range(2)]
     if matrix.shape[0] <= DENSE:

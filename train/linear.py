@@ -105,7 +105,7 @@ def markov(data: Data, config: LinearConfig) -> np.ndarray | sp.csr_matrix:
     shares = (sp.diags(1 / np.maximum(total + config.smoothing, 1e-9)) @ counts @ sp.diags(1 / popular)).tocsr()
     if not config.rank:
         return shares
-    sources, successors = factorised(shares, min(config.rank, size - 1), config.seed, config.power)
+    sources, successors = factorised(shares, config.rank, config.seed, config.power)
     return sources[1:] @ successors[1:].T
 
 
