@@ -7,8 +7,9 @@ once: nothing that happens to the file afterwards matters.
 
 Refused are: a file that does not end with the checksum of all that stands before it (`sealed`); weights in other
 files; operators of other domains than ONNX' own; graphs within graphs, which could loop for ever; tensors whose
-declared shape is not that of their values; and values that are not finite numbers, or so large that scores
-would overflow. A checksum is no signature: it tells damage, not the author.
+declared shape is not that of their values; values that are not finite numbers, or so large that scores
+would overflow; and products of whole numbers that come out differently on different CPUs. A checksum is no
+signature: it tells damage, not the author.
 """
 
 import hashlib
@@ -39,6 +40,11 @@ LARGEST_FILE = 2**31 - 1  # bytes of any protobuf message
 MOST_NODES = 10_000
 # Products of two values below this, and sums of millions of them, are still finite in fp32.
 LARGEST_VALUE = 1e15
+# x86-64 CPUs without VNNI add two products of an unsigned and a signed byte in 16 bits, which saturate: with
+# 2 * 255 * 64 they never do.
+LARGEST_INT8 = 64
+# Operators, and those that ONNX Runtime fuses into them, of whose weights this is not checked.
+OTHER_INTEGER_PRODUCTS = {"ConvInteger", "QLinearConv", "QLinearMatMul", "QuantizeLinear", "DequantizeLinear"}
 
 
 def sealed(content: bytes) -> bytes:
@@ -101,6 +107,24 @@ def _check_graph(path: Path, proto: onnx.ModelProto) -> None:
             raise InputError(f"{path} has a {node.op_type[:80]} with a graph within; expected a plain graph")
     for tensor in _tensors(graph):
         _check_tensor(path, tensor)
+    _check_integer_products(path, graph)
+
+
+def _check_integer_products(path: Path, graph: onnx.GraphProto) -> None:
+    """Weights of products of whole numbers are so small that every CPU sums them exactly."""
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type in OTHER_INTEGER_PRODUCTS:
+            raise InputError(f"{path} has a {node.op_type}, which CPUs compute differently; expected a MatMulInteger")
+        if node.op_type != "MatMulInteger":
+            continue
+        tensor = weights.get(node.input[1])
+        values = None if tensor is None else numpy_helper.to_array(tensor)
+        if values is None or values.dtype != np.int8 or (np.abs(values.astype(np.int16)) > LARGEST_INT8).any():
+            raise InputError(
+                f"{path} multiplies by whole numbers beyond {LARGEST_INT8}, whose sums overflow on some CPUs: "
+                "export it again with this version"
+            )
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:

@@ -128,7 +128,36 @@ def input_type(proto: onnx.ModelProto) -> None:
     next(i for i in proto.graph.input if i.name == "k").type.tensor_type.elem_type = TensorProto.FLOAT
 
 
+def whole_product(top: int, kind: type = np.int8, operator: str = "", computed: bool = False) -> Change:
+    """A product of whole numbers beside the scores, whose largest weight is `top`."""
+
+    def change(proto: onnx.ModelProto) -> None:
+        stored = np.array([[1, -1], [0, top]], dtype=kind)
+        proto.graph.initializer.append(numpy_helper.from_array(stored, "bytes"))
+        proto.graph.initializer.append(numpy_helper.from_array(np.ones((1, 2), np.uint8), "ones"))
+        if computed:
+            proto.graph.node.append(helper.make_node("Transpose", ["bytes"], ["turned"]))
+        inputs = ["ones", "turned" if computed else "bytes"]
+        proto.graph.node.append(helper.make_node(operator or "MatMulInteger", inputs, ["unread"]))
+
+    return change
+
+
+BEYOND = "multiplies by whole numbers beyond 64, whose sums overflow on some CPUs: export it again"
+
 HOSTILE: dict[str, tuple[Change, str]] = {
+    "weights of 8 bits": (whole_product(65), BEYOND),
+    "weights of 8 bits, negative": (whole_product(-128), BEYOND),
+    "unsigned weights": (whole_product(3, np.uint8), BEYOND),
+    "weights that are computed": (whole_product(3, computed=True), BEYOND),
+    "another product of whole numbers": (
+        whole_product(3, operator="ConvInteger"),
+        "has a ConvInteger, which CPUs compute",
+    ),
+    "steps that are fused into one": (
+        whole_product(3, operator="DequantizeLinear"),
+        "has a DequantizeLinear, which CPUs",
+    ),
     "weights above the folder": (outside("../../etc/passwd"), "in another file; expected all of them inside"),
     "weights at an absolute path": (outside("/etc/passwd"), "in another file; expected all of them inside"),
     "weights behind a link": (outside("link"), "in another file; expected all of them inside"),
@@ -161,6 +190,11 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "a table at a path": (metadata("items", '"/etc/passwd"'), "which is not a file beside it"),
     "ratings that are none": (metadata("rating_levels", "[1, NaN]"), "has damaged metadata (rating_levels)"),
 }
+
+
+def test_weights_of_7_bits_are_read(whole: bytes, tmp_path: Path) -> None:
+    path = changed(whole, whole_product(-64), tmp_path / "m.onnx")
+    assert open_model(path).metadata.kind == "hybrid"
 
 
 @pytest.mark.parametrize("case", HOSTILE)

@@ -13,10 +13,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export import __main__ as command
 from export.graph import ALL_SCORES, append_top_k
-from export.precision import in_precision
+from export.precision import BIAS_ROWS, in_precision
 from export.quality import check_quality
 from infer import batch
 from infer.errors import InputError
+from infer.modelfile import LARGEST_INT8
 from infer.schema import DROPPED
 from infer.session import open_model
 
@@ -57,11 +58,97 @@ def top(
 
 
 def test_whole_steps_are_exact_in_int8() -> None:
-    # Weights and states that are whole multiples of a 127th of their largest lose nothing.
-    weights = np.array([[0, 127, 0, -64], [0, 1, 127, 127]]) / 127
+    # Weights of whole 64ths of their largest and states of whole 127ths lose nothing.
+    weights = np.array([[0, 64, 0, -32], [0, 1, 64, 64]]) / 64
     items, scores = top(session(weights, "int8"), np.array([[127, 0], [0, -254]]) / 127, 3)
     assert items.tolist() == [[1, 2, 3], [1, 2, 3]]
-    np.testing.assert_allclose(scores, [[1, 0, -64 / 127], [-2 / 127, -2, -2]], atol=1e-6)
+    np.testing.assert_allclose(scores, [[1, 0, -0.5], [-2 / 64, -2, -2]], atol=1e-6)
+
+
+def byte_product(weights: np.ndarray) -> ort.InferenceSession:
+    """(batch, dim) unsigned bytes @ weights (dim, items) of signed ones, as int8 files have it."""
+    nodes = [helper.make_node("MatMulInteger", ["state", "weights"], ["scores"])]
+    state = helper.make_tensor_value_info("state", TensorProto.UINT8, ["batch", len(weights)])
+    scores = helper.make_tensor_value_info("scores", TensorProto.INT32, ["batch", weights.shape[1]])
+    stored = numpy_helper.from_array(weights.astype(np.int8), "weights")
+    graph = helper.make_graph(nodes, "bytes", [state], [scores], [stored])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    return ort.InferenceSession(proto.SerializeToString())
+
+
+@pytest.mark.parametrize("dim", [4, 7, 16, 64, 257])
+@pytest.mark.parametrize("batch", [1, 2, 33])
+def test_the_largest_bytes_are_summed_exactly_on_this_processor(dim: int, batch: int) -> None:
+    """Depends on the processor: without VNNI, x86-64 gives 65,534 for four products of 255 and 127, not 129,540."""
+    weights = np.tile([LARGEST_INT8, -LARGEST_INT8, 1], (dim, 30))
+    found = byte_product(weights).run(None, {"state": np.full((batch, dim), 255, np.uint8)})[0]
+    assert (found == 255 * weights.sum(0)).all()
+
+
+def pairs_in_16_bits(state: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """state (batch, dim) @ weights (dim, items) as x86-64 without VNNI adds it: by pairs, which saturate."""
+    products = state[:, :, None].astype(np.int64) * weights.astype(np.int64)
+    products = np.pad(products, ((0, 0), (0, -products.shape[1] % 2), (0, 0)))
+    pairs = products[:, ::2] + products[:, 1::2]
+    return np.clip(pairs, -(2**15), 2**15 - 1).sum(1)
+
+
+def test_int8_weights_fit_into_16_bits_by_pairs_whatever_processor_this_is() -> None:
+    rng = np.random.default_rng(0)
+    graph = in_precision(product(rng.normal(size=(65, 50))), "int8").graph
+    whole = next(numpy_helper.to_array(t) for t in graph.initializer if t.name == "int8_weights").astype(np.int64)
+    assert np.abs(whole).max() == LARGEST_INT8
+    worst = np.where(whole.T > 0, 255, 0)  # each item's own worst state
+    assert np.array_equal(pairs_in_16_bits(worst, whole), worst @ whole)
+    assert not np.array_equal(pairs_in_16_bits(worst, 2 * whole), worst @ (2 * whole)), "8 bits would not"
+
+
+def test_equal_weights_and_states_score_their_number() -> None:
+    """Depends on the processor, if weights ever have 8 bits again."""
+    for value in (1.0, -3.0):
+        _, scores = top(session(np.full((64, 9), value), "int8"), np.full((2, 64), 2.0), 8)
+        np.testing.assert_allclose(scores, 128 * value, rtol=1e-6)
+
+
+def with_bias(weights: np.ndarray, bias: np.ndarray) -> onnx.ModelProto:
+    """`product` with the bias as a last row of weights, and ones appended to the state, as exported models have it."""
+    proto = product(np.concatenate([weights, bias[None]]))
+    graph = proto.graph
+    graph.input[0].type.tensor_type.shape.dim[1].dim_value = len(weights)
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.array([1], np.int64), "width"),
+            numpy_helper.from_array(np.array([1], np.float32), "one"),
+        ]
+    )
+    graph.node[1].input[0] = "biased"
+    for place, node in enumerate(
+        [
+            helper.make_node("Shape", ["state"], ["rows"], start=0, end=1),
+            helper.make_node("Concat", ["rows", "width"], ["shape"], axis=0),
+            helper.make_node("Expand", ["one", "shape"], ["ones"]),
+            helper.make_node("Concat", ["state", "ones"], ["biased"], axis=1),
+        ]
+    ):
+        graph.node.insert(place, node)
+    return proto
+
+
+def test_a_bias_far_larger_than_the_weights_takes_nothing_from_their_steps() -> None:
+    rng = np.random.default_rng(0)
+    weights, bias = rng.normal(size=(16, 41)) / 10, rng.normal(size=41) * 3
+    state = rng.normal(size=(40, 16)) * np.array([0.001, 1, 10, 100])[np.arange(40) % 4, None]
+    proto = in_precision(with_bias(weights, bias), "int8")
+    append_top_k(proto.graph, 40)
+    items, scores = top(ort.InferenceSession(proto.SerializeToString()), state, 40)
+    expected = np.take_along_axis(state @ weights + bias, items, 1)
+    # Half a step of the weights at each of 16 places, of the state, and of the bias.
+    largest = np.maximum(np.abs(state).max(1), 1)
+    steps = (np.abs(state).sum(1) + 16) * np.maximum(np.abs(weights).max(), np.abs(bias).max() / BIAS_ROWS) / 128
+    steps = steps + largest / 127 * np.abs(weights).sum(0).max()
+    assert (np.abs(scores - expected).max(1) < steps).all()
+    alone = np.abs(scores - expected)[np.arange(40) % 4 == 0].max()
+    assert alone <= np.abs(bias).max() / BIAS_ROWS / 128 + 0.002, "of a small state only the bias is left, and is exact"
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
