@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from checkerboard import HANGS
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
@@ -36,6 +37,6 @@ def opened(page: Path, probe: str, width: int, dark: bool = False) -> str:
     words = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--dump-dom"]
     words += ["--virtual-time-budget=20000", f"--user-data-dir={page.parent / 'profile'}"]
     words += [f"--blink-settings=preferredColorScheme={0 if dark else 1}", outer.as_uri()]
-    done = subprocess.run([browser(), *words], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([browser(), *words], capture_output=True, text=True, timeout=HANGS)
     assert "<pre id=" in done.stdout, done.stderr[-2000:]
     return done.stdout.partition('<pre id="found">')[2].partition("</pre>")[0]

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 ROOT = Path(__file__).parent.parent
+HANGS = 3600  # seconds after which a process is taken for hanging: far more than any needs on a busy machine
 
 
 def checkerboard(users: int = 40, items: int = 24, seed: int = 0) -> pl.DataFrame:

@@ -1,5 +1,12 @@
-"""Shared by all tests: a tiny data set, models trained on it for a moment, and a way to run commands."""
+"""Shared by all tests: a tiny data set, models trained on it for a moment, and a way to run commands.
 
+Tests run with one thread a process, whatever the machine has: threads that spin beside other processes make them
+many times slower. A time limit is there to end what hangs; none is near what a command takes.
+"""
+
+import contextlib
+import importlib
+import io
 import os
 import subprocess
 import sys
@@ -8,9 +15,29 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from checkerboard import ROOT, checkerboard
+from checkerboard import HANGS, ROOT, checkerboard
+
+from infer import cli
 
 Run = Callable[..., subprocess.CompletedProcess]
+
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS", "NUMBA_NUM_THREADS"), "1"
+)
+# ranx computes a few hundred lists; compiling for them takes a minute.
+INTERPRETED = {"NUMBA_DISABLE_JIT": "1"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread for this process and all that it starts, unless the benchmarks are to run."""
+    if config.getoption("benchmark_only", False):
+        return
+    os.environ.update(ONE_THREAD | INTERPRETED)
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    torch.set_num_threads(1)
+    threadpool_limits(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,14 +49,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def run() -> Run:
-    """Run `python -m MODULE WORDS...` as a user would; returns the finished process."""
+def typed() -> Run:
+    """Run `python -m MODULE WORDS...` as a user would, in a process of its own; returns the finished process."""
 
     def call(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
         variables = {k: v for k, v in os.environ.items() if k != "RECOMMENDER_DATA"}
         variables |= {"PYTHONPATH": str(ROOT), **environment}
         command = [sys.executable, "-m", *map(str, words)]
-        return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=300)
+        return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=HANGS)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def run() -> Run:
+    """What `typed` does, in this process: a command is its `main`, with its words, output and exit status."""
+
+    def call(module: str, *words: str, **environment: str) -> subprocess.CompletedProcess:
+        found = importlib.util.find_spec(module)
+        main = importlib.import_module(f"{module}.__main__" if found.submodule_search_locations else module).main
+        out, errors = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(ROOT)
+            patch.delenv("RECOMMENDER_DATA", raising=False)
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", [module, *map(str, words)])
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+                try:
+                    status = cli.run(main)
+                except SystemExit as ended:
+                    status = ended.code
+        return subprocess.CompletedProcess([module, *words], status, out.getvalue(), errors.getvalue())
 
     return call
 

@@ -18,13 +18,12 @@ from multiprocessing import forkserver
 from pathlib import Path
 
 import polars as pl
-from checkerboard import ROOT
+from checkerboard import HANGS, ROOT
 
 COMMANDS = ("train.data", "train.__main__", "export.__main__", "infer.batch", "infer.evaluate", "bench.study")
 OPERATIONS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.listdir", "os.scandir", "ctypes.dlsym"}
 TIMES = ("seconds", "elapsed", "goal_seconds", "preparation_seconds", "seconds_per_epoch")
 NEVER = 10**9
-LONGEST = 240  # seconds of a command
 
 
 @dataclass(frozen=True)
@@ -69,11 +68,11 @@ def run(
     while not (log / "begun").exists() and child.is_alive():
         time.sleep(0.0005)
     ready = time.monotonic()
-    child.join(LONGEST if seconds is None else seconds)
+    child.join(HANGS if seconds is None else seconds)
     if child.is_alive():
         child.kill()
         child.join()
-        assert seconds is not None, f"{module} did not end within {LONGEST} s, begun {ready - began:.1f} s before"
+        assert seconds is not None, f"{module} did not end within {HANGS} s, begun {ready - began:.1f} s before"
     errors = [line for line in (log / "err").read_text().splitlines() if line.strip()]
     counted = (log / "operations").stat().st_size if (log / "operations").exists() else 0
     return Done(child.exitcode, errors, (log / "out").read_text(), counted, time.monotonic() - ready)

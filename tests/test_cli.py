@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from checkerboard import ROOT
+from checkerboard import HANGS, ROOT
 
 from infer.cli import choose, option, parse, run
 from infer.errors import InputError
@@ -173,6 +173,6 @@ def test_a_reader_that_has_gone_is_no_traceback() -> None:
     code = "from infer.cli import run; raise SystemExit(run(lambda words: print('x')))"
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, timeout=HANGS)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from checkerboard import ROOT, checkerboard
+from checkerboard import HANGS, ROOT, checkerboard
 
 
 def just(*words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess:
     """Run a recipe of the justfile with artifacts in another folder."""
     command = ["just", f"artifacts={folder}", *words]
-    return subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=600)
+    return subprocess.run(
+        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=HANGS
+    )
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +53,12 @@ def test_lists_cover_every_user_and_hold_nothing_they_have_seen(made) -> None:
         assert lists.select("user", "item").is_duplicated().sum() == 0
 
 
-def test_the_readme_command_works_as_typed_and_twice_gives_the_same_bytes(made, run) -> None:
+def test_the_readme_command_works_as_typed_and_twice_gives_the_same_bytes(made, typed) -> None:
     folder, _ = made
     lists = folder / "artifacts" / "hybrid.topk.parquet"
     first = {part.name: part.read_bytes() for part in lists.iterdir()}
     shutil.rmtree(lists)
-    done = run("infer.batch", "--model", "hybrid.onnx", cwd=folder)
+    done = typed("infer.batch", "--model", "hybrid.onnx", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert list(first) == ["part-00000.parquet"]
     assert {part.name: part.read_bytes() for part in lists.iterdir()} == first

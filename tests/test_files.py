@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from checkerboard import ROOT
+from checkerboard import HANGS, ROOT
 
 from infer.errors import InputError
 from infer.files import replacing, sha256, write_bytes, write_text
@@ -83,7 +83,7 @@ def test_a_disk_that_fills_while_writing_leaves_the_earlier_file(kind: str, tmp_
     path = tmp_path / "a"
     path.write_bytes(b"earlier\x00\xff")
     command = [sys.executable, "-c", FULL_DISK, str(path), kind]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANGS)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"cannot write {path}: ") and "File too large" in done.stdout
     assert done.stdout.count("\n") == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from checkerboard import ROOT
+from checkerboard import HANGS, ROOT
 
 from bench.answers import answers_cold, answers_convergence, compared, paper_note
 from bench.cells import Cell
@@ -34,7 +34,7 @@ def command(artifacts: Path, output: Path, *words: str) -> list[str]:
 
 
 def run_study(artifacts: Path, output: Path, *words: str) -> subprocess.CompletedProcess:
-    return subprocess.run(command(artifacts, output, *words), cwd=ROOT, capture_output=True, text=True, timeout=500)
+    return subprocess.run(command(artifacts, output, *words), cwd=ROOT, capture_output=True, text=True, timeout=HANGS)
 
 
 @pytest.fixture(scope="module")
