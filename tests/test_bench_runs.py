@@ -94,12 +94,12 @@ def test_commands_say_what_they_miss(tmp_path: Path, run, refused) -> None:
     refused(run("bench.floor", "--device=cuda"), "--device cuda")
 
 
-def test_a_missing_gpu_ends_the_benchmarks_in_one_line(run) -> None:
+def test_a_missing_gpu_ends_the_benchmarks_in_one_line(typed) -> None:
     from bench.records import cuda_is_there
 
     if cuda_is_there():
         pytest.skip("a GPU is here")
-    done = run("pytest", "--benchmark-only", "--device=cuda", "bench/test_topk.py")
+    done = typed("pytest", "--benchmark-only", "--device=cuda", "bench/test_topk.py")
     assert done.returncode != 0 and "Traceback" not in done.stdout + done.stderr
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     assert lines == ["ERROR: --device cuda: no such device here for both onnxruntime and PyTorch"]

@@ -132,7 +132,7 @@ def whole_product(top: int, kind: type = np.int8, operator: str = "", computed: 
     """A product of whole numbers beside the scores, whose largest weight is `top`."""
 
     def change(proto: onnx.ModelProto) -> None:
-        stored = np.array([[1, -1], [0, top]], dtype=kind)
+        stored = np.array([[1, 1], [0, top]], dtype=kind)
         proto.graph.initializer.append(numpy_helper.from_array(stored, "bytes"))
         proto.graph.initializer.append(numpy_helper.from_array(np.ones((1, 2), np.uint8), "ones"))
         if computed:
