@@ -1,0 +1,328 @@
+"""Every value of every preset, beside the published one and its source.
+
+A row is (ours, published, source). What no publication states is OURS, and has no published value: it is our
+own choice or, for the paper's models, a guess. A value that is published differently shows both.
+
+    sun       Sun et al. 2019, BERT4Rec, section 4, and the authors' repository FeiSun/BERT4Rec: run_ml-1m.sh,
+              bert_train/bert_config_ml-1m_64.json, optimization.py
+    kang      Kang & McAuley 2018, SASRec, sections III and IV, and the authors' repository kang205/SASRec: main.py
+              as its README runs it on ml-1m, model.py
+    petrov    Petrov & Macdonald 2023, gSASRec, and the authors' repository asash/gSASRec-pytorch: config.py,
+              config_ml1m.py, train_gsasrec.py
+    paper     Enhance Recommender Systems with Hybrid BERT and Matrix Factorization Embeddings
+    PyTorch   default of the PyTorch class that the paper uses
+"""
+
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from train import presets
+from train.config import BertConfig, BestConfig, HybridConfig, LinearConfig, MFConfig
+from train.presets import CONFIGS, LINEAR, PRESETS, configuration
+
+
+class Row(NamedTuple):
+    ours: object
+    published: object = None
+    source: str = "OURS"
+
+
+def of(source: str, published: object, ours: object = None) -> Row:
+    """A published value, which ours equals unless another is given."""
+    return Row(published if ours is None else ours, published, source)
+
+
+EVERY = {"artifacts": Row(Path("artifacts")), "seed": Row(0), "device": Row("cpu"), "validation_users": Row(10_000)}
+
+MF = EVERY | {
+    "objective": Row("implicit"),
+    "dim": Row(64),
+    "epochs": Row(15),
+    "batch_size": Row(1024),
+    "learning_rate": Row(1e-3),
+    "weight_decay": Row(0.0),
+    "initial_std": Row(0.1),
+    "confidence": Row(5.0),
+    "regularization": Row(30.0),
+}
+BERT = EVERY | {
+    "dim": Row(64),
+    "layers": Row(1),
+    "heads": Row(2),
+    "feedforward": Row(256),
+    "activation": Row("gelu"),
+    "norm": Row("pre"),
+    "dropout": Row(0.2),
+    "input_dropout": Row(0.2),
+    "positions": Row("learned"),
+    "head": Row("tied"),
+    "item_bias": Row(True),
+    "window": Row(50),
+    "stride": Row(25),
+    "masking": Row("causal"),
+    "mask_ratio": Row(None),
+    "span_length": Row(None),
+    "recency_decay": Row(None),
+    "append_mask": Row(False),
+    "loss": Row("sampled"),
+    "negatives": Row(512),
+    "negative_power": Row(0.5),
+    "calibration": Row(0.75),
+    "ratings": Row("off"),
+    "initial": Row("random"),
+    "content": Row(1.0),
+    "mf": Row("mf"),
+    "chain": Row(0),
+    "chain_decay": Row(0.8),
+    "chain_power": Row(0.3),
+    "chain_weight": Row(0.3),
+    "chain_initial": Row("transitions"),
+    "chain_trained": Row(False),
+    "initial_std": Row(0.1),
+    "perturbation": Row(0.0),
+    "frozen_epochs": Row(0),
+    "epochs": Row(25),
+    "patience": Row(6),
+    "batch_size": Row(16),
+    "learning_rate": Row(2e-3),
+    "weight_decay": Row(0.01),
+    "beta2": Row(0.98),
+    "clip": Row(5.0),
+    "average": Row(0.998),
+}
+HYBRID = BERT | {"initial": Row("ials"), "chain": Row(192)}
+EASE = EVERY | {
+    "kind": Row("ease"),
+    "window": Row(50),
+    "decay": Row(0.8),
+    "neighbours": Row(300),
+    "lags": Row(20),
+    "lag_decay": Row(0.85),
+    "backward": Row(0.3),
+    "smoothing": Row(100.0),
+    "popularity": Row(0.2),
+    "rank": Row(0),
+    "power": Row(0.3),
+    "locality": Row(0.95),
+    "regularization": Row(100.0),
+    "content": Row(1.0),
+    "least_count": Row(0),
+    "most_items": Row(20_000),
+    "rare": Row(5),
+}
+
+# A guess: the paper does not state it.
+GUESS = "guess"
+PAPER_MF = MF | {
+    "objective": of("paper: squared error of the ratings", "ratings"),
+    "dim": of("paper: k", 32),
+    "epochs": of("paper", 30),
+    "learning_rate": of("PyTorch, Adam", 1e-3),
+    "weight_decay": of("PyTorch, Adam", 0.0),
+    "initial_std": Row(0.1, source=GUESS),
+}
+PAPER_BERT = BERT | {
+    "dim": of("paper: the length of MF's item vectors, from which the hybrid starts", 32),
+    "layers": Row(2, source=GUESS),
+    "heads": Row(4, source=GUESS),
+    "feedforward": of("PyTorch, TransformerEncoderLayer", 2048),
+    "activation": of("paper", "relu"),
+    "norm": of("PyTorch, TransformerEncoderLayer", "post"),
+    "dropout": of("PyTorch, TransformerEncoderLayer", 0.1),
+    "input_dropout": of("PyTorch, TransformerEncoderLayer: none", 0.0),
+    "positions": of("paper: item embeddings only", "none"),
+    "head": of("paper: a linear layer of its own", "separate"),
+    "item_bias": of("PyTorch, Linear", True),
+    "window": Row(10, source=GUESS),
+    "stride": Row(0),
+    "masking": of("paper: one random position of each sequence", "one"),
+    "append_mask": of("paper: the last position predicts the next item", False),
+    "loss": of("paper: cross-entropy over all items", "softmax"),
+    "initial": of("paper: BERT alone starts from random vectors", "random"),
+    "initial_std": of("PyTorch, Embedding", 1.0),
+    "epochs": of("paper", 20),
+    "patience": Row(0),
+    "batch_size": Row(32),
+    "learning_rate": of("PyTorch, AdamW", 1e-3),
+    "weight_decay": of("PyTorch, AdamW", 0.01),
+    "beta2": of("PyTorch, AdamW", 0.999),
+    "clip": Row(0.0),
+    "average": Row(0.0),
+}
+PAPER_HYBRID = PAPER_BERT | {
+    "initial": of("paper: item embeddings start from MF's", "mf"),
+    "initial_std": of("paper: as MF left them, not rescaled", 0.0),
+    "perturbation": Row(0.01, source=GUESS),
+    "frozen_epochs": Row(2, source=GUESS),
+}
+BERT4REC = BERT | {
+    "dim": of("sun: hidden_size", 64),
+    "layers": of("sun: L, num_hidden_layers", 2),
+    "heads": of("sun: h, num_attention_heads", 2),
+    "feedforward": of("sun: intermediate_size", 256),
+    "activation": of("sun: hidden_act, section 3.3", "gelu"),
+    "norm": of("sun: section 3.3, layer norm of the sum", "post"),
+    "dropout": of("sun: hidden_dropout_prob", 0.2),
+    "input_dropout": of("sun: hidden_dropout_prob", 0.2),
+    "positions": of("sun: section 3.4", "learned"),
+    "head": of("sun: section 3.5, the shared item embedding", "tied"),
+    "item_bias": of("sun: section 3.5", True),
+    "window": of("sun: N for MovieLens, max_seq_length", 200, ours=50),
+    # Theirs slides windows by half their length: prop_sliding_window=0.5.
+    "stride": of("sun: prop_sliding_window times max_seq_length", 100, ours=25),
+    "masking": of("sun: section 3.6", "cloze"),
+    "mask_ratio": of("sun: rho for ML-1M, masked_lm_prob", 0.2),
+    "append_mask": of("sun: section 3.6, the mask token at the end", True),
+    "loss": of("sun: section 3.6", "softmax"),
+    "initial_std": of("sun: initializer_range", 0.02),
+    "learning_rate": of("sun: learning_rate, with warm-up and linear decay, which ours lacks", 1e-4, ours=1e-3),
+    "weight_decay": of("sun", 0.01),
+    "beta2": of("sun", 0.999),
+    "clip": of("sun: clip_norm", 5.0),
+    "batch_size": of("sun: batch_size", 256, ours=16),
+}
+SASREC = BERT | {
+    "dim": of("kang: d, hidden_units", 50, ours=64),
+    "layers": of("kang: b, num_blocks", 2),
+    "heads": of("kang: num_heads", 1),
+    "feedforward": of("kang: hidden_units, as wide as dim", 50, ours=64),
+    "activation": of("kang: section III.B", "relu"),
+    "norm": of("kang: section III.C, g(layer norm of x) + x", "pre"),
+    "dropout": of("kang: ML-1M, dropout_rate", 0.2),
+    "input_dropout": of("kang: ML-1M, dropout_rate", 0.2),
+    "positions": of("kang: section III.A", "learned"),
+    "head": of("kang: section III.D, shared item embedding", "tied"),
+    "item_bias": of("kang: section III.D", False),
+    "window": of("kang: n for ML-1M, maxlen", 200, ours=50),
+    "stride": of("kang: the latest window only", 0, ours=25),
+    "masking": of("kang: causality", "causal"),
+    # With t = 0 the generalised loss is binary cross-entropy.
+    "loss": of("kang: section III.E, binary cross-entropy", "gbce"),
+    "calibration": of("kang: section III.E", 0.0),
+    "negatives": of("kang: one for each target", 1),
+    "learning_rate": of("kang: lr", 1e-3),
+    "beta2": of("kang: model.py", 0.98),
+    "weight_decay": of("kang: l2_emb", 0.0, ours=0.01),
+    "batch_size": of("kang: batch_size", 128, ours=16),
+    "epochs": of("kang: num_epochs", 201, ours=60),
+    "patience": of("kang: as many epochs without a better one", 20, ours=10),
+    "initial_std": Row(0.02),
+}
+GSASREC = SASREC | {
+    "dim": of("petrov: embedding_dim", 128, ours=64),
+    "layers": of("petrov: num_blocks", 2),
+    "heads": of("petrov: num_heads", 1),
+    "feedforward": of("petrov: as SASRec, as wide as dim", 128, ours=64),
+    "dropout": of("petrov: dropout_rate", 0.0, ours=0.2),
+    "input_dropout": of("petrov: dropout_rate", 0.0, ours=0.2),
+    "window": of("petrov: sequence_length", 200, ours=50),
+    "stride": Row(25),
+    "loss": of("petrov: generalised binary cross-entropy", "gbce"),
+    "negatives": of("petrov: negs_per_pos", 256),
+    "calibration": of("petrov: t, gbce_t", 0.75),
+    "learning_rate": of("petrov: PyTorch, Adam", 1e-3),
+    "beta2": of("petrov: PyTorch, Adam", 0.999, ours=0.98),
+    "weight_decay": of("petrov: PyTorch, Adam", 0.0, ours=0.01),
+    "batch_size": of("petrov: train_batch_size", 128, ours=16),
+    # Theirs are of a hundred batches each, and cannot be compared.
+    "epochs": Row(25),
+    "patience": Row(10),
+}
+# Which values of an encoder that starts from matrix factorization nobody but us has published.
+STARTED = {"initial": Row("ials"), "chain": Row(0)}
+
+TABLES = {
+    ("paper", "mf"): PAPER_MF,
+    ("paper", "bert"): PAPER_BERT,
+    ("paper", "hybrid"): PAPER_HYBRID,
+    ("bert4rec", "mf"): MF,
+    ("bert4rec", "bert"): BERT4REC,
+    ("bert4rec", "hybrid"): BERT4REC | STARTED,
+    ("sasrec", "mf"): MF,
+    ("sasrec", "bert"): SASREC,
+    ("sasrec", "hybrid"): SASREC | STARTED,
+    ("gsasrec", "mf"): MF,
+    ("gsasrec", "bert"): GSASREC,
+    ("gsasrec", "hybrid"): GSASREC | STARTED,
+    ("hybrid", "mf"): MF,
+    ("hybrid", "bert"): BERT,
+    ("hybrid", "hybrid"): HYBRID,
+    ("best", "mf"): MF,
+    ("best", "bert"): BERT,
+    ("best", "hybrid"): HYBRID,
+    ("best", "best"): EVERY | {"members": Row("ease,content,hybrid")},
+}
+LINEAR_TABLES = {
+    "ease": EASE,
+    "knn": EASE | {"kind": Row("knn"), "decay": Row(0.9)},
+    "markov": EASE | {"kind": Row("markov")},
+    "content": EASE | {"kind": Row("content"), "neighbours": Row(50)},
+}
+
+
+def ours(table: dict[str, Row]) -> dict[str, object]:
+    return {name: row.ours for name, row in table.items()}
+
+
+@pytest.mark.parametrize(("preset", "kind"), TABLES)
+def test_every_value_of_a_preset_is_the_written_one(preset: str, kind: str) -> None:
+    assert asdict(configuration(kind, preset)) == ours(TABLES[preset, kind])
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("kind", LINEAR_TABLES)
+def test_an_item_item_model_is_the_same_in_every_preset(kind: str, preset: str) -> None:
+    assert asdict(configuration(kind, preset)) == ours(LINEAR_TABLES[kind])
+
+
+def test_every_preset_and_kind_has_a_table() -> None:
+    assert set(TABLES) == {(preset, kind) for preset, kinds in PRESETS.items() for kind in kinds}
+    assert set(LINEAR_TABLES) == set(LINEAR) and {*CONFIGS} == {*LINEAR, "mf", "bert", "hybrid", "best"}
+
+
+@pytest.mark.parametrize(
+    ("config", "table"),
+    [
+        (MFConfig, MF),
+        (BertConfig, BERT),
+        (HybridConfig, HYBRID),
+        (LinearConfig, EASE),
+        (BestConfig, TABLES["best", "best"]),
+    ],
+)
+def test_the_defaults_are_the_written_ones_and_what_a_kind_without_a_preset_gets(config: type, table: dict) -> None:
+    assert asdict(config()) == ours(table)
+    kind = next(name for name, found in CONFIGS.items() if found is config and name not in ("knn", "markov"))
+    assert kind == "content" or configuration(kind) == config()
+    assert list(ours(table)) == [f.name for f in fields(config)], "in the order of --help"
+
+
+def test_what_the_paper_does_not_state_is_called_a_guess() -> None:
+    tables = (PAPER_MF, PAPER_BERT, PAPER_HYBRID)
+    guesses = {name for table in tables for name, row in table.items() if row.source == GUESS}
+    assert guesses == {"initial_std", "window", "layers", "heads", "perturbation", "frozen_epochs"}
+    (sentence,) = (part for part in presets.__doc__.split("\n\n") if "guess" in part)
+    assert all(name in sentence for name in guesses)
+
+
+def test_changes_by_name_come_on_top_of_a_preset() -> None:
+    found = configuration("hybrid", "gsasrec", dim=16, initial="ppmi", negatives=3)
+    assert asdict(found) == ours(GSASREC | STARTED) | {"dim": 16, "initial": "ppmi", "negatives": 3}
+    assert configuration("knn", decay=0.5, window=3).decay == 0.5
+
+
+def test_differences_are_named_with_their_values() -> None:
+    changed = presets.differences(configuration("bert", "bert4rec"))
+    assert changed == {
+        "layers": 2, "norm": "post", "masking": "cloze", "mask_ratio": 0.2, "append_mask": True, "loss": "softmax",
+        "initial_std": 0.02, "learning_rate": 1e-3, "beta2": 0.999,
+    }  # fmt: skip
+    assert presets.differences(configuration("content")) == {"kind": "content", "neighbours": 50}
+
+
+def test_presets_that_build_upon_each_other_do_not_change_each_other() -> None:
+    assert PRESETS["sasrec"]["bert"]["negatives"] == 1 and PRESETS["gsasrec"]["bert"]["negatives"] == 256
+    assert "chain" not in PRESETS["sasrec"]["bert"] and PRESETS["sasrec"]["hybrid"]["chain"] == 0
