@@ -300,3 +300,122 @@ def test_options_that_cannot_work_together_are_refused_with_the_reason(reason: s
     with pytest.raises(InputError, match=reason):
         MiniBERT4Rec(10, BertConfig(artifacts=Path("none"), **REFUSED[reason]))
     assert isinstance(HybridConfig(frozen_epochs=1).check(), type(None))
+
+
+def stepped(gradients: list[float], **options) -> list[float]:
+    """A weight of 2 after each of the steps with these gradients."""
+    model = made("hybrid", **options)
+    optimizer, found = model.optimizer(), []
+    with torch.no_grad():
+        model.items.weight.fill_(2.0)
+    for gradient in gradients:
+        optimizer.zero_grad()
+        (model.items.weight.sum() * gradient).backward()
+        optimizer.step()
+        assert len(model.items.weight.unique()) == 1
+        found.append(model.items.weight[1, 0].item())
+    return found
+
+
+def test_a_step_of_adamw_by_hand() -> None:
+    # The first step is the rate times the sign of the gradient; decay takes rate times decay of the weight.
+    assert stepped([3.0], learning_rate=0.25, weight_decay=0.0) == pytest.approx([2 - 0.25])
+    assert stepped([3.0], learning_rate=0.25, weight_decay=0.4) == pytest.approx([2 * (1 - 0.1) - 0.25])
+    assert stepped([-3.0], learning_rate=0.5, weight_decay=0.0) == pytest.approx([2.5])
+    for beta2 in (0.5, 0.9):
+        mean = (0.9 * 0.1 * 1 + 0.1 * 3) / (1 - 0.9**2)
+        square = (beta2 * (1 - beta2) * 1 + (1 - beta2) * 9) / (1 - beta2**2)
+        found = stepped([1.0, 3.0], learning_rate=0.25, weight_decay=0.0, beta2=beta2)
+        assert found == pytest.approx([1.75, 1.75 - 0.25 * mean / square**0.5])
+
+
+def test_input_dropout_drops_its_share_of_what_is_embedded_and_scales_the_rest() -> None:
+    model, window = made("hybrid", input_dropout=0.25, dropout=0.0), windows([6] * 400)
+    whole = model.embedded(window)[0]
+    dropped = model.train().embedded(window)[0]
+    kept = dropped != 0
+    assert (~kept).float().mean().item() == pytest.approx(0.25, abs=0.01)
+    torch.testing.assert_close(dropped[kept], whole[kept] / 0.75)
+    with torch.no_grad():
+        assert torch.equal(model.eval().states(window), model.states(window))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["dropout", "input_dropout"])
+def test_each_dropout_alone_disturbs_training_but_not_evaluation(name: str) -> None:
+    none = {"dropout": 0.0, "input_dropout": 0.0}
+    window = windows([6, 4])
+    model = made("hybrid", **none | {name: 0.5})
+    quiet = made("hybrid", **none)
+    torch.testing.assert_close(quiet.train().states(window), quiet.eval().states(window), atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.states(window), quiet.states(window), atol=1e-5, rtol=0)
+    model.train()
+    assert (model.states(window) - model.states(window)).abs().max() > 0.1
+
+
+def test_the_encoder_has_the_stated_shape() -> None:
+    model = made("hybrid", layers=3, heads=4, feedforward=24, dropout=0.3, activation="relu", norm="post")
+    assert len(model.encoder.layers) == 3
+    for layer in model.encoder.layers:
+        assert layer.self_attn.num_heads == 4 and layer.self_attn.embed_dim == 8
+        assert layer.linear1.out_features == layer.linear2.in_features == 24
+        assert {layer.dropout.p, layer.dropout1.p, layer.dropout2.p, layer.self_attn.dropout} == {0.3}
+        assert layer.activation(torch.tensor([-1.0, 2.0])).tolist() == [0, 2] and not layer.norm_first
+    other = made("hybrid", activation="gelu", norm="pre")
+    # 2 times the share of the normal distribution below 2.
+    assert other.encoder.layers[0].activation(torch.tensor([2.0])).item() == pytest.approx(2 * 0.97725, abs=1e-4)
+    assert other.encoder.layers[0].norm_first and other.encoder.norm is not None
+
+
+def test_vectors_start_with_the_stated_deviations_and_padding_at_zero() -> None:
+    torch.manual_seed(0)
+    options = {"dim": 16, "window": 500, "ratings": "embedding", "head": "separate"}
+    model = MiniBERT4Rec(3000, configuration("hybrid", chain=4, chain_trained=True, **options), levels=500)
+    tables = {"items": 0.1, "levels": 0.02, "sources": 0.1, "successors": 0.1}
+    for name, deviation in tables.items():
+        weight = getattr(model, name).weight.detach()
+        assert weight[1:].std().item() == pytest.approx(deviation, rel=0.03) and not weight[0].any()
+    assert model.positions.std().item() == pytest.approx(0.02, rel=0.03)
+    plain = MiniBERT4Rec(3000, configuration("bert", "paper"))
+    assert plain.items.weight[1:].std().item() == pytest.approx(1.0, rel=0.02)
+    assert MiniBERT4Rec(3000, configuration("bert", initial_std=0.3)).items.weight[1:].std().item() == pytest.approx(
+        0.3, rel=0.02
+    )
+    # Without a scale of their own, random vectors keep PyTorch's.
+    assert MiniBERT4Rec(3000, configuration("bert", initial_std=0.0)).items.weight[1:].std().item() == pytest.approx(
+        1.0, rel=0.02
+    )
+
+
+def test_given_vectors_are_disturbed_with_the_stated_deviation() -> None:
+    torch.manual_seed(0)
+    config = configuration("hybrid", "paper", dim=16, perturbation=0.2)
+    model, vectors = MiniBERT4Rec(3000, config), torch.randn(3001, 16)
+    mask = model.items.weight[3001].detach().clone()
+    start_from(model, vectors)
+    noise = (model.items.weight[1:3001] - vectors[1:]).detach()
+    assert noise.std().item() == pytest.approx(0.2, rel=0.02) and noise.mean().item() == pytest.approx(0, abs=0.005)
+    assert torch.equal(model.items.weight[3001], mask) and not model.items.weight[0].any()
+
+
+def test_the_bias_starts_at_the_centred_logarithm_of_the_popularity() -> None:
+    counts = np.array([0, 3, 0, 7])
+    model = MiniBERT4Rec(3, configuration("bert", **SMALL), counts=counts)
+    logs = np.log(counts + 1.0)
+    np.testing.assert_allclose(model.bias.detach().numpy(), logs - logs.mean(), atol=1e-6)
+
+
+def test_negatives_are_expected_as_often_as_they_are_drawn() -> None:
+    counts = np.array([0, 3, 0, 8])
+    # Square roots of 4, 1 and 9 are 2, 1 and 3 of 6.
+    model = MiniBERT4Rec(3, configuration("bert", negatives=12, negative_power=0.5, **SMALL), counts=counts)
+    torch.testing.assert_close(model.expected, torch.tensor([0.0, 4, 2, 6]))
+    assert "expected" not in model.state_dict()
+
+
+def test_an_epoch_of_sequences_follows_the_configuration() -> None:
+    histories = Histories(pl.Series(range(5)), np.arange(1, 11, dtype=np.int32), np.arange(0, 12, 2))
+    data = Data("d", "", list(range(1, 11)), list(range(5)), None, None, [], histories, np.zeros(5), Path())
+    model = made("paper", batch_size=2)
+    found = list(model.training_batches(data, torch.Generator().manual_seed(0)))
+    assert [len(b.window) for b in found] == [2, 2, 1] and all((b.window == MASK).sum(1).eq(1).all() for b in found)

@@ -46,3 +46,33 @@ def test_gbce_is_the_papers_formula() -> None:
     for calibration, beta in ((0.75, 0.265), (0.0, 1.0), (1.0, 0.02)):
         expected = -(beta * math.log(sigmoid[0]) + math.log(1 - sigmoid[1]) + math.log(1 - sigmoid[2])) / 3
         assert generalised_bce(positive, negative, none, 101, calibration).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_more_negatives_than_items_sample_no_more_than_all() -> None:
+    # The sampling rate is at most 1, where beta is 1 for every t.
+    positive, negative = torch.tensor([[1.0]]), torch.tensor([[0.5, -1.0, 0.0, 0.0, 2.0]])
+    none = torch.zeros(1, 5, dtype=torch.bool)
+    expected = generalised_bce(positive, negative, none, 3, 0.0)
+    for calibration in (0.5, 1.0):
+        torch.testing.assert_close(generalised_bce(positive, negative, none, 3, calibration), expected)
+    assert torch.isfinite(generalised_bce(positive, negative, none, 1, 0.75)).all()
+
+
+def test_every_target_has_a_loss_of_its_own() -> None:
+    positive, negative = torch.tensor([[1.0], [-2.0]]), torch.tensor([[0.5, -1.0], [0.0, 3.0]])
+    collides, expected = torch.tensor([[False, True], [False, False]]), torch.tensor([0.5, 2.0])
+    for loss in (
+        lambda rows: sampled_softmax(positive[rows], negative[rows], expected, collides[rows]),
+        lambda rows: generalised_bce(positive[rows], negative[rows], collides[rows], 9, 0.75),
+    ):
+        together = loss([0, 1])
+        assert together.shape == (2,) and together[0] != together[1]
+        torch.testing.assert_close(together, torch.cat([loss([0]), loss([1])]))
+
+
+def test_the_sampled_softmax_by_hand() -> None:
+    # Drawn half a time and twice as often as expected once: exp(0) / .5 and exp(1) / 2 beside exp(2).
+    found = sampled_softmax(
+        torch.tensor([[2.0]]), torch.tensor([[0.0, 1.0]]), torch.tensor([0.5, 2.0]), torch.tensor([[False, False]])
+    )
+    assert found.item() == pytest.approx(math.log(math.exp(2) + 1 / 0.5 + math.exp(1) / 2) - 2)

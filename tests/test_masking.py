@@ -163,3 +163,151 @@ def test_the_generator_decides_the_batches() -> None:
         ]
 
     assert drawn(1) == drawn(1) != drawn(2)
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(0.25, [1, 1, 1, 1, 2, 2]), (0.5, [1, 1, 2, 2, 3, 3]), (0.0, [1] * 6)])
+def test_recency_hides_its_share_rounded_up_and_at_least_one(ratio: float, expected: list[int]) -> None:
+    hidden = hide(windows([1, 2, 3, 4, 5, 6]), BertConfig(masking="recency", mask_ratio=ratio), generator(0))
+    assert hidden.sum(1).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("masking", "default", "other"),
+    [
+        ("cloze", {"mask_ratio": 0.2}, {"mask_ratio": 0.3}),
+        ("recency", {"mask_ratio": 0.2}, {"mask_ratio": 0.4}),
+        ("recency", {"recency_decay": 0.8}, {"recency_decay": 0.6}),
+        ("span", {"span_length": 3.0}, {"span_length": 2.0}),
+    ],
+)
+def test_what_is_not_stated_has_the_default_that_help_names(masking: str, default: dict, other: dict) -> None:
+    found, same, changed = (
+        hide(windows([6] * 200), BertConfig(masking=masking, **options), generator(4))
+        for options in ({}, default, other)
+    )
+    assert torch.equal(found, same) and not torch.equal(found, changed)
+
+
+def test_a_ratio_of_one_hides_everything_but_padding() -> None:
+    window = windows([3, 6, 1])
+    for masking in ("cloze", "recency"):
+        hidden = hide(window, BertConfig(masking=masking, mask_ratio=1.0), generator(0))
+        assert torch.equal(hidden, window != 0)
+
+
+def test_a_decay_of_one_prefers_no_item() -> None:
+    assert shares("recency", mask_ratio=0.25, recency_decay=1.0) == pytest.approx([0.25] * 4, abs=0.03)
+
+
+def test_spans_have_geometric_lengths_and_end_anywhere() -> None:
+    hidden = hide(windows([100] * 6000, width=100), BertConfig(masking="span", span_length=2.0), generator(1))
+    length = hidden.sum(1)[~hidden[:, 0]]
+    # A mean of 2: every further item with the probability 1/2.
+    for n in (1, 2, 3):
+        assert (length == n).float().mean().item() == pytest.approx(0.5**n, abs=0.02)
+    newest = 99 - hidden.flip(1).int().argmax(1).float()
+    assert newest.mean().item() == pytest.approx(49.5, abs=1.5) and newest.min() == 0 and newest.max() == 99
+    ends = hide(windows([4] * 4000, width=4), BertConfig(masking="span", span_length=1.0), generator(2))
+    assert ends.float().mean(0).tolist() == pytest.approx([0.25] * 4, abs=0.03)
+
+
+@pytest.mark.parametrize("masking", STRATEGIES)
+def test_rows_are_masked_independently_of_each_other(masking: str) -> None:
+    hidden = hide(windows([6] * 50), BertConfig(masking=masking), generator(0))
+    assert (len(hidden.unique(dim=0)) > 1) == (masking != "last")
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 5])
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 11])
+def test_windows_are_those_of_walking_back_step_by_step(length: int, stride: int) -> None:
+    shifts = set()
+    for seed in range(40):
+        found, _ = sequences(data([length]), 4, stride, generator(seed))
+        ends = found[:, -1].tolist()
+        assert ends[0] == length
+        shift = length - ends[1] if len(ends) > 1 else None
+        shifts.add(shift)
+        if shift is not None:
+            # Every window ends `stride` items before the one before it and holds at least two items.
+            assert ends[1:] == list(range(length - shift, 1, -stride))
+        for row, end in zip(found.tolist(), ends, strict=True):
+            assert row == [max(0, item) for item in range(end - 3, end + 1)]
+    allowed = {shift if length - shift >= 2 else None for shift in range(1, stride + 1)}
+    assert shifts == allowed
+
+
+def test_windows_never_mix_users() -> None:
+    lengths = [9, 3, 1, 6]
+    items = np.concatenate([100 * user + np.arange(1, n + 1) for user, n in enumerate(lengths)]).astype(np.int32)
+    source = data(lengths)
+    source = replace(source, histories=replace(source.histories, items=items))
+    found, levels = sequences(source, 5, 2, generator(0))
+    for row, level in zip(found.tolist(), levels.tolist(), strict=True):
+        real = [item for item in row if item]
+        assert len({item // 100 for item in real}) == 1 and real == list(range(real[0], real[-1] + 1))
+        assert [r > 0 for r in row] == [r > 0 for r in level]
+    assert [row[-1] for row in found[:4].tolist()] == [9, 103, 201, 306], "each user's latest window"
+
+
+KINDS = [(m, loss) for m in (*STRATEGIES, "causal") for loss in ("softmax", "sampled", "gbce")]
+
+
+@pytest.mark.parametrize(("masking", "loss"), KINDS)
+def test_the_generator_alone_decides_every_batch(masking: str, loss: str) -> None:
+    config = BertConfig(masking=masking, loss=loss, window=6, batch_size=4, stride=3, negatives=5)
+
+    def drawn(seed: int, elsewhere: int) -> list:
+        torch.manual_seed(elsewhere)
+        made = batches(data([9, 4, 6, 12, 5]), config, MASK, generator(seed))
+        return [value.tolist() for batch in made for value in vars(batch).values()]
+
+    assert drawn(1, 0) == drawn(1, 7) != drawn(2, 0)
+
+
+@pytest.mark.parametrize("masking", ["last", "causal"])
+def test_an_epoch_holds_every_window_once_in_an_order_of_its_own(masking: str) -> None:
+    config = BertConfig(masking=masking, window=5, stride=0, batch_size=4, loss="softmax")
+    lengths = list(range(2, 12))
+    orders = []
+    for seed in range(3):
+        made = list(batches(data(lengths), config, MASK, generator(seed)))
+        assert [len(batch.window) for batch in made] == [4, 4, 2]
+        orders.append([item for batch in made for item in batch.item.tolist()])
+    if masking == "last":
+        assert all(sorted(order) == lengths for order in orders)
+    else:
+        assert all(len(order) == sum(min(n - 1, 5) for n in lengths) for order in orders)
+    assert orders[0] != orders[1] != orders[2] != orders[0] and orders[0] != sorted(orders[0])
+
+
+def test_a_history_of_one_item_has_nothing_to_predict_from() -> None:
+    config = BertConfig(masking="causal", window=4, stride=0, batch_size=2)
+    assert not list(batches(data([1, 1, 1]), config, MASK, generator(0)))
+    (batch,) = batches(data([1, 3]), config, MASK, generator(0))
+    assert batch.item.tolist() == [2, 3]
+
+
+@pytest.mark.parametrize("masking", ["last", "causal"])
+def test_a_batch_is_as_wide_as_the_window(masking: str) -> None:
+    config = BertConfig(masking=masking, window=5, stride=0, loss="softmax", ratings="embedding")
+    (batch,) = batches(data([9, 3]), config, MASK, generator(0))
+    assert batch.window.shape == batch.levels.shape == (2, 5)
+    kept = batch.window != MASK
+    # Level n % 3 + 1 belongs to item n; what is hidden, and padding, has none.
+    expected = torch.where(kept & (batch.window > 0), batch.window % 3 + 1, 0)
+    assert torch.equal(batch.levels, expected)
+
+
+def test_causal_targets_are_weighed_by_their_own_rating() -> None:
+    config = BertConfig(masking="causal", window=4, stride=0, loss="softmax", ratings="weight")
+    (batch,) = batches(data([5]), config, MASK, generator(0))
+    assert batch.item.tolist() == [2, 3, 4, 5]
+    # Levels 3, 1, 2, 3 of the ratings 1, 3, 5, whose mean is 3.
+    assert batch.weight.tolist() == pytest.approx([5 / 3, 1 / 3, 1, 5 / 3])
+
+
+@pytest.mark.parametrize(("loss", "shape"), [("softmax", (0,)), ("sampled", (7,)), ("gbce", (4, 7))])
+def test_negatives_are_drawn_as_often_as_asked(loss: str, shape: tuple) -> None:
+    config = BertConfig(masking="causal", window=4, stride=0, loss=loss, negatives=7)
+    (batch,) = batches(data([5]), config, MASK, generator(0))
+    assert batch.negatives.shape == shape and batch.negatives.dtype == torch.int64

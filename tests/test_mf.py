@@ -12,6 +12,7 @@ import torch
 
 from infer.errors import InputError
 from infer.sequences import Histories
+from train import mf
 from train.batches import Data
 from train.mf import MF, RatingBatch
 from train.presets import configuration
@@ -107,3 +108,50 @@ def test_the_implicit_objective_is_solved_and_groups_what_was_rated_together() -
     model.solve(data())
     scores = model(torch.tensor([1, 2, 3]))[:, 1:]
     assert (scores > 0.5).tolist() == [[True, False, False], [False, True, True], [True, False, False]]
+
+
+def test_vectors_start_with_the_stated_deviation_and_padding_at_zero() -> None:
+    torch.manual_seed(0)
+    model = MF(2000, 3000, configuration("mf", "paper", dim=16, initial_std=0.3))
+    for table in (model.users, model.items):
+        own = table.weight[1:].detach()
+        assert own.std().item() == pytest.approx(0.3, rel=0.02) and own.mean().item() == pytest.approx(0, abs=0.01)
+        assert not table.weight[0].any()
+
+
+def test_adam_takes_the_stated_step_with_the_penalty_in_the_gradient() -> None:
+    # The first step of Adam is the rate times the sign of the gradient, which is -1 + 1 * 2.
+    torch.manual_seed(0)
+    for decay, moved in ((0.0, 0.25), (1.0, -0.25)):
+        model = MF(3, 3, configuration("mf", "paper", dim=2, learning_rate=0.25, weight_decay=decay))
+        with torch.no_grad():
+            model.items.weight.fill_(2.0)
+        (-model.items.weight.sum()).backward()
+        model.optimizer().step()
+        torch.testing.assert_close(model.items.weight.detach(), torch.full((4, 2), 2.0 + moved))
+
+
+def test_implicit_als_is_solved_with_every_option_in_its_place(monkeypatch) -> None:
+    given = []
+
+    def solved(*values, **named) -> list[np.ndarray]:
+        given.append((values, named))
+        return [np.full((4, 2), n, np.float32) for n in (1, 2)]
+
+    monkeypatch.setattr(mf.initial, "ials", solved)
+    config = configuration("mf", dim=2, epochs=3, confidence=4.0, regularization=5.0, seed=6)
+    model, source = MF(3, 3, config), data()
+    model.solve(source)
+    assert given == [((source, 2, 3, 4.0, 5.0, 6), {})]
+    assert (model.users.weight == 1).all() and (model.items.weight == 2).all()
+
+
+def test_an_epoch_has_the_training_ratings_in_batches_of_the_stated_size() -> None:
+    ratings = (torch.tensor([1, 2, 3, 1, 2]), torch.tensor([1, 2, 3, 2, 1]), torch.arange(5.0))
+    model = MF(3, 3, configuration("mf", "paper", dim=2, batch_size=2))
+    made = list(model.training_batches(data(ratings), torch.Generator().manual_seed(0)))
+    assert [len(batch) for batch in made] == [2, 2, 1]
+    rows = {
+        (u, i, r) for b in made for u, i, r in zip(b.user.tolist(), b.item.tolist(), b.rating.tolist(), strict=True)
+    }
+    assert rows == set(zip(*(column.tolist() for column in ratings), strict=True))

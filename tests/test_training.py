@@ -5,7 +5,7 @@ import io
 import os
 import pickle
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -298,3 +298,137 @@ def test_mistyped_options_are_refused_before_anything_runs(folder: Path, run, re
     refused(run("train", "mf", f"--artifacts={folder}", "--epoch=3"), "unknown option --epoch; options: --artifacts")
     refused(run("train", "mf", f"--artifacts={folder}", "--epochs=2.5"), "--epochs takes a whole number; found '2.5'")
     assert sorted(folder.iterdir()) == before
+
+
+def test_a_checkpoint_holds_what_was_trained_and_where_it_came_from(folder: Path) -> None:
+    config = short("bert", "hybrid", artifacts=folder, epochs=3, seed=5)
+    run, data = command.train("bert", config, "named"), load(folder)
+    state = checkpoint.read(folder / "named.pt", "")
+    assert (state["item_ids"], state["user_ids"], state["rating_levels"]) == (
+        data.item_ids, data.user_ids, data.rating_levels
+    )  # fmt: skip
+    assert state["history"] == [asdict(record) for record in run.records] and len(state["history"]) == 3
+    assert state["best"] == asdict(run.best_record)
+    assert state["preparation_seconds"] == run.preparation_seconds > 0
+    assert equal(state["model"], run.model.state_dict()) and "members" not in state
+    origin = state["origin"]
+    assert origin["config"] == {n: v for n, v in asdict(config).items() if n != "artifacts"}
+    assert (origin["kind"], origin["dataset"], origin["dataset_checksum"]) == ("bert", data.name, data.checksum)
+    assert origin["parents"] == {} and origin["torch"] == str(torch.__version__)
+    assert set(origin) == {"format", "kind", "config", "dataset", "dataset_checksum", "parents", "torch"}
+
+
+def test_where_a_run_lies_is_no_part_of_its_origin_and_all_else_is(folder: Path) -> None:
+    data, config = load(folder), short("bert", artifacts=folder)
+    origin = checkpoint.origin("bert", config, data, {"mf.pt": "1"})
+    assert origin == checkpoint.origin("bert", replace(config, artifacts=folder / "x"), data, {"mf.pt": "1"})
+    others = (
+        checkpoint.origin("hybrid", config, data, {"mf.pt": "1"}),
+        checkpoint.origin("bert", replace(config, dropout=0.3), data, {"mf.pt": "1"}),
+        checkpoint.origin("bert", replace(config, seed=1), data, {"mf.pt": "1"}),
+        checkpoint.origin("bert", config, replace(data, checksum="0"), {"mf.pt": "1"}),
+        checkpoint.origin("bert", config, data, {"mf.pt": "2"}),
+    )
+    assert all(origin != other for other in others)
+
+
+def test_a_hybrid_names_the_mf_it_starts_from_by_its_checksum(folder: Path) -> None:
+    command.train("hybrid", short("hybrid", artifacts=folder, epochs=1))
+    parents = checkpoint.read(folder / "hybrid.pt", "")["origin"]["parents"]
+    assert parents == {"mf.pt": hashlib.sha256((folder / "mf.pt").read_bytes()).hexdigest()}
+
+
+def test_a_checkpoint_of_another_format_is_refused(folder: Path) -> None:
+    state = checkpoint.read(folder / "mf.pt", "")
+    for number in (checkpoint.FORMAT - 1, checkpoint.FORMAT + 1):
+        checkpoint.save(folder / "mf.pt", state | {"origin": state["origin"] | {"format": number}})
+        with pytest.raises(InputError, match="is not a checkpoint of this version: train it again"):
+            checkpoint.read(folder / "mf.pt", "train it again")
+    with pytest.raises(InputError, match=r"none\.pt does not exist: train it first"):
+        checkpoint.read(folder / "none.pt", "train it first")
+
+
+def test_an_unfinished_run_lies_beside_the_finished_one_after_every_epoch(folder: Path, monkeypatch) -> None:
+    seen = []
+    save = checkpoint.save
+
+    def watched(path: Path, content: dict) -> None:
+        seen.append((path.name, len(content["history"]), sorted(content)))
+        save(path, content)
+
+    monkeypatch.setattr(checkpoint, "save", watched)
+    command.train("mf", short("mf", artifacts=folder), "other")
+    assert [found[:2] for found in seen] == [*(("other.partial.pt", n) for n in (1, 2, 3, 4)), ("other.pt", 4)]
+    assert {"optimizer", "average", "steps"} <= set(seen[0][2]) and "optimizer" not in seen[-1][2]
+    assert not (folder / "other.partial.pt").exists()
+
+
+def test_every_epoch_is_printed_and_the_kept_one_is_named(folder: Path, capsys) -> None:
+    words = [f"--artifacts={folder}", "--dim=8", "--window=6", "--epochs=9", "--patience=2", "--learning-rate=0.05"]
+    command.main(["bert", *words, "--name=other", "--chain=3"])
+    lines = capsys.readouterr().out.splitlines()
+    history = pl.read_parquet(folder / "other.history.parquet")
+    best = history["epoch"][history["validation_ndcg_at_10"].arg_max()]
+    assert lines[0] == "other: solving for the vectors that it starts from ..."
+    assert lines[1].startswith("other on ratings.csv: ") and lines[1].endswith(" weights, seed 0")
+    assert lines[-1] == f"-> {folder / 'other.pt'}, epoch {best} of {len(history)}"
+    for line, row in zip(lines[2:-1], history.iter_rows(named=True), strict=True):
+        assert line == (
+            f"epoch {row['epoch']:>3}  train loss {row['train_loss']:8.4f}  validation loss "
+            f"{row['validation_loss']:8.4f}  hit@10 {row['validation_hit_at_10'] * 100:6.2f} %  "
+            f"ndcg@10 {row['validation_ndcg_at_10'] * 100:6.2f} %  {row['seconds']:6.2f} s"
+        )
+    command.main(["mf", f"--artifacts={folder}", "--name=solved"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == f"-> {folder / 'solved.pt'}" and len(lines) == 3
+    assert lines[0].startswith("solved on ratings.csv: 4,224 weights"), "(41 + 25) vectors of 64; nothing is solved for"
+    assert "train loss        -  validation loss        -" in lines[1]
+
+
+def test_the_command_takes_kind_preset_name_and_changes(folder: Path, monkeypatch) -> None:
+    taken = []
+
+    def trained(*given):
+        taken.append(given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "train", trained)
+    for words in (["bert", "--preset=sasrec", "--dim=12", "--name=s"], ["hybrid"], ["knn", "--preset=paper"]):
+        with pytest.raises(KeyboardInterrupt):
+            command.main(words)
+    assert taken == [
+        ("bert", configuration("bert", "sasrec", dim=12), "s"),
+        ("hybrid", configuration("hybrid", "hybrid"), "hybrid"),
+        ("knn", configuration("knn"), "knn"),
+    ]
+    for words, reason in (
+        (["bert", "--preset=x"], "--preset is one of paper, bert4rec, sasrec, gsasrec, hybrid, best; found 'x'"),
+        (["bert", "--name=a/b"], "--name a/b is not a plain file name"),
+        (["bert", "--name=.a"], r"--name \.a is not a plain file name"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            command.main(words)
+
+
+def test_a_missing_cuda_device_is_named(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="--device cuda: PyTorch finds no CUDA device here; use --device cpu"):
+        command.train("mf", MFConfig(artifacts=folder, device="cuda"))
+
+
+@pytest.mark.parametrize("kind", ["mf", "bert"])
+def test_held_out_items_do_not_change_what_is_trained(kind: str, folder: Path) -> None:
+    found = []
+    for turned in (False, True):
+        table = pl.read_parquet(folder / "interactions.parquet")
+        if turned:  # validation and test items change places
+            other = pl.col("split").replace({"validation": "test", "test": "validation"})
+            table = table.with_columns(split=other)
+            table.write_parquet(folder / "interactions.parquet")
+        data = load(folder)
+        config = short(kind, artifacts=folder)
+        model, _ = build(kind, data, config)
+        run = Run(model, model.optimizer())
+        records = list(fit(run, data, config))
+        found.append((run.model.state_dict(), [r.train_loss for r in records], [r.validation_loss for r in records]))
+    assert equal(found[0][0], found[1][0]) and found[0][1] == found[1][1] and found[0][2] != found[1][2]
