@@ -13,7 +13,7 @@ from infer.sequences import Histories
 from train import hybrid, initial
 from train.batches import Data
 from train.bert import MiniBERT4Rec
-from train.hybrid import TRANSITIONS, chain_factors, start_chain
+from train.hybrid import TRANSITIONS, chain_factors, item_vectors, start_chain
 from train.initial import LAG_DECAY, ials, ppmi, rated, transitions
 from train.linear import markov
 from train.presets import configuration
@@ -30,6 +30,12 @@ def data(histories: list[list[int]], items: int) -> Data:
 def test_transitions_count_forward_within_a_user_and_decay_with_the_lag() -> None:
     found = transitions(data([[1, 2, 3], [1, 2]], 3)).toarray()
     assert found.tolist() == [[0, 2, LAG_DECAY], [0, 0, 1], [0, 0, 0]]
+
+
+def test_transitions_reach_ten_steps_and_count_four_fifths_for_each_further_one() -> None:
+    found = transitions(data([list(range(1, 13))], 12)).toarray()
+    np.testing.assert_allclose(found[0], [0, *(0.8**lag for lag in range(10)), 0])
+    assert (initial.LAGS, LAG_DECAY, initial.SMOOTHING) == (10, 0.8, 0.75)
 
 
 def test_what_was_rated_is_one() -> None:
@@ -66,17 +72,104 @@ def test_ials_users_score_the_items_of_their_group(groups: Data) -> None:
     assert abs(scores[::2, 6:]).mean() < 0.1
 
 
-def test_features_give_items_without_ratings_a_place(groups: Data, tmp_path: Path) -> None:
-    # Item 13 has never been rated; it shares its genre with the first group.
+def least_squares(table: np.ndarray, others: np.ndarray, confidence: float, penalty: float) -> np.ndarray:
+    """Each row's vector, given those of the columns (Hu, Koren & Volinsky 2008, equation 4).
+
+    table: (rows, columns), 0 where not rated; what was rated weighs `confidence` times its entry, all else 1.
+    """
+    found = []
+    for row in table:
+        weight = np.where(row > 0, confidence * row, 1)
+        matrix = (others * weight[:, None]).T @ others + penalty * np.eye(others.shape[1])
+        found.append(np.linalg.solve(matrix, others.T @ (weight * (row > 0))))
+    return np.array(found)
+
+
+def test_ials_solves_users_then_items_in_every_round(groups: Data) -> None:
+    table = rated(groups).toarray()
+    for confidence, penalty in ((10.0, 0.1), (3.0, 2.0)):
+        users, items = (factor[1:] for factor in ials(groups, 2, 1, confidence, penalty, 0))
+        np.testing.assert_allclose(least_squares(table.T, users, confidence, penalty), items, atol=1e-4)
+        for _ in range(2):
+            users = least_squares(table, items, confidence, penalty)
+            items = least_squares(table.T, users, confidence, penalty)
+        found = ials(groups, 2, 3, confidence, penalty, 0)
+        np.testing.assert_allclose(found[0][1:], users, atol=1e-3)
+        np.testing.assert_allclose(found[1][1:], items, atol=1e-3)
+    assert np.abs(ials(groups, 2, 1, 10.0, 0.1, 1)[1] - ials(groups, 2, 1, 10.0, 0.1, 0)[1]).max() > 1e-2
+
+
+@pytest.fixture
+def described(groups: Data, tmp_path: Path) -> Data:
+    """The groups with a genre each, and one film that nobody has rated."""
     genres = ["War"] * 6 + ["Comedy"] * 6 + ["War"]
     pl.DataFrame({"item": range(1, 14), "title": [""] * 13, "genres": genres}).write_parquet(tmp_path / "items.parquet")
-    described = replace(groups, item_ids=list(range(1, 14)), folder=tmp_path)
+    return replace(groups, item_ids=list(range(1, 14)), folder=tmp_path)
+
+
+@pytest.mark.parametrize("weight", [1, 2])
+def test_features_weigh_like_further_users_who_rated_what_has_them(described: Data, weight: int) -> None:
+    comedy, war = list(range(7, 13)) * weight, [1, 2, 3, 4, 5, 6, 13] * weight
+    own = np.split(described.histories.items, described.histories.offsets[1:-1])
+    longer = data([*(list(history) for history in own), comedy, war], 13)
+    expected = ials(longer, 2, 3, 10.0, 0.1, 0)
+    users, items = ials(described, 2, 3, 10.0, 0.1, 0, content=float(weight))
+    np.testing.assert_allclose(items, expected[1], atol=1e-4)
+    np.testing.assert_allclose(users, expected[0][:41], atol=1e-4)
+
+
+def test_the_hybrids_vectors_are_those_of_ials_at_length_1(described: Data) -> None:
+    assert (hybrid.ROUNDS, hybrid.CONFIDENCE, hybrid.REGULARIZATION) == (15, 20.0, 1.0)
+    for options in ({"seed": 3, "content": 0.5}, {"seed": 0, "content": 0.0}):
+        found, parents = item_vectors(described, configuration("hybrid", dim=4, **options))
+        vectors = ials(described, 4, 15, 20.0, 1.0, options["seed"], options["content"])[1]
+        length = np.linalg.norm(vectors, axis=1, keepdims=True)
+        np.testing.assert_allclose(found.numpy(), vectors / np.where(length > 0, length, 1), atol=1e-4)
+        assert parents == {} and found.shape == (14, 4) and not found[0].any()
+    np.testing.assert_allclose(np.linalg.norm(found[1:13], axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(("dim", "sizes"), [(5, (3, 2)), (1, (1, 0))])
+def test_vectors_of_both_kinds_stand_side_by_side_at_the_same_spread(described: Data, dim: int, sizes: tuple) -> None:
+    found, parents = item_vectors(described, configuration("hybrid", dim=dim, initial="ials+ppmi", seed=2))
+    alone = [
+        item_vectors(described, configuration("hybrid", dim=size, initial=name, seed=2))[0].numpy()
+        for name, size in zip(("ials", "ppmi"), sizes, strict=True)
+        if size
+    ]
+    assert parents == {} and found.shape == (14, dim)
+    expected = np.hstack([half / half.std(ddof=1) for half in alone])
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
+    assert all(half.std() < 0.9 for half in alone), "which they did not have before"
+    if dim == 5:
+        np.testing.assert_allclose(alone[1], ppmi(described, 2, 2), atol=1e-6)
+
+
+def test_features_give_items_without_ratings_a_place(described: Data) -> None:
+    # Item 13 has never been rated; it shares its genre with the first group.
     users, items = ials(described, 2, 10, 10.0, 0.1, 0, content=1.0)
     assert len(users) == 41 and items.shape == (14, 2)
     unit = items[1:] / np.linalg.norm(items[1:], axis=1, keepdims=True)
     assert (unit[12] @ unit[:6].T).min() > (unit[12] @ unit[6:12].T).max()
     without = ials(described, 2, 10, 10.0, 0.1, 0)[1]
     assert not without[13].any()
+
+
+def test_ppmi_is_levy_and_goldbergs(groups: Data) -> None:
+    mixed = data([[1, 2, 3], [1, 2], [3, 4, 1], [2, 4, 1, 2, 5, 1, 6], [1, 5, 1, 2]], 6)
+    counts = np.zeros((6, 6))
+    for history in np.split(mixed.histories.items - 1, mixed.histories.offsets[1:-1]):
+        for place, one in enumerate(history):
+            for distance, other in enumerate(history[place + 1 :]):
+                counts[one, other] += 0.8**distance
+                counts[other, one] += 0.8**distance
+    context = counts.sum(0) ** 0.75 / (counts.sum(0) ** 0.75).sum()
+    with np.errstate(divide="ignore"):
+        information = np.log(counts / counts.sum(1, keepdims=True) / context)
+    assert (information[counts > 0] < 0).any(), "some of it is not positive"
+    left, values, _ = np.linalg.svd(np.maximum(information, 0))
+    vectors = ppmi(mixed, 3, 0)[1:]
+    np.testing.assert_allclose(vectors @ vectors.T, left[:, :3] * values[:3] @ left[:, :3].T, atol=1e-5)
 
 
 def test_ppmi_of_more_dimensions_than_items_is_refused(groups: Data) -> None:
@@ -136,3 +229,25 @@ def test_a_chains_scores_vary_as_much_as_asked(groups: Data) -> None:
     nothing = data([[1], [2], [3]], 12)
     start_chain(model, chain_factors(nothing, config), nothing)
     assert not model.sources.weight[:13].any() and not model.successors.weight[:13].any()
+
+
+def test_a_chains_scale_is_found_on_a_seeded_sample_of_users_with_a_history(monkeypatch) -> None:
+    assert hybrid.SCALE_USERS == 1_000 and hybrid.MOST_PAIRS == 100_000_000
+    monkeypatch.setattr(hybrid, "SCALE_USERS", 5)
+    rng = np.random.default_rng(1)
+    histories = [list(rng.permutation(12)[: user % 4] + 1) for user in range(40)]
+    mixed = data(histories, 12)
+    factors, means = None, []
+    for seed in (3, 4):
+        config = configuration("hybrid", chain=4, chain_weight=0.7, initial_std=0.0, seed=seed, chain_decay=0.5)
+        model, factors = MiniBERT4Rec(12, config).eval(), chain_factors(mixed, config)
+        start_chain(model, factors, mixed)
+        np.testing.assert_allclose(model.successors.weight[:13].detach(), factors[1], atol=1e-6)
+        spread = []
+        for history in histories:
+            state = sum(0.5**age * model.sources.weight[item] for age, item in enumerate(reversed(history)))
+            spread.append(float((model.successors.weight[1:13] @ state).std(correction=0)) if history else 0.0)
+        drawn = np.random.default_rng(seed).permutation([user for user in range(40) if histories[user]])[:5]
+        assert np.mean([spread[user] for user in drawn]) == pytest.approx(0.7, rel=1e-4)
+        means.append(np.mean(spread))
+    assert means[0] != pytest.approx(means[1], rel=1e-3), "another seed draws other users"
