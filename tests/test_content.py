@@ -28,6 +28,8 @@ def test_only_shared_features_are_kept() -> None:
     found = matrix(ITEMS, ["a", "b", "c", "d", "e"])
     # Sci-Fi of a, b and c; the word alien of a and b.
     assert sorted(found.toarray().tolist()) == [[1, 1, 0, 0, 0], [1, 1, 1, 0, 0]]
+    twice = pl.DataFrame({"item": ["a", "b"], "title": ["War War", "War"], "genres": ["", ""]})
+    assert matrix(twice, ["a", "b"]).toarray().tolist() == [[1, 1]], "a word counts once"
     assert matrix(ITEMS, [1, 2]).shape == (0, 2), "ids of another type have no features"
     assert matrix(ITEMS.clear(), ["a"]).shape == (0, 1)
 

@@ -14,8 +14,10 @@ from export.parity import check_parity
 from infer.errors import InputError
 from infer.sequences import Histories
 from train.batches import Data
+from train.content import load as features
+from train.content import similarity
 from train.hybrid import TRANSITIONS
-from train.linear import Neighbours, ease, knn, markov
+from train.linear import Neighbours, _reach, by_content, ease, knn, markov
 from train.presets import configuration
 
 
@@ -51,8 +53,10 @@ def test_ease_without_locality_is_the_textbooks() -> None:
     np.fill_diagonal(expected, 0)
     options = {"locality": 1.0, "content": 0.0, "regularization": 2.0, "least_count": 0}
     np.testing.assert_allclose(as_matrix(filled("ease", **options)), expected, atol=1e-5)
+    # Items 3 and 4 have been rated exactly twice, item 5 never.
     least = as_matrix(filled("ease", **options | {"least_count": 2}))
-    assert least[:4, :4].any() and not least[4].any() and not least[:, 4].any()
+    assert least[:4, 3].any() and least[3, :4].any() and not least[4].any() and not least[:, 4].any()
+    np.testing.assert_allclose(least[:4, :4], expected[:4, :4], atol=1e-5)
 
 
 def test_locality_makes_co_occurrence_fade_with_distance() -> None:
@@ -65,6 +69,63 @@ def test_locality_makes_co_occurrence_fade_with_distance() -> None:
     np.testing.assert_allclose(as_matrix(filled("ease", data([[1, 2, 3]], 3), **options)), expected, atol=1e-5)
 
 
+def test_co_occurrence_of_many_histories_adds_up_and_features_join_it(described: Data) -> None:
+    histories = np.split(described.histories.items - 1, described.histories.offsets[1:-1])
+    gram = np.zeros((5, 5))
+    for history in histories:
+        for place, one in enumerate(history):
+            for other_place, other in enumerate(history):
+                gram[one, other] += 0.5 ** abs(place - other_place)
+    # Items 1 and 5 share a genre, a word, a year and a decade; 2, 3 and 4 a decade, 2 and 3 a genre.
+    known = np.zeros((5, 5))
+    known[np.ix_([0, 4], [0, 4])] = 4
+    known[1:4, 1:4] = 1
+    known[1:3, 1:3] = 2
+    for weight in (0.0, 0.25, 3.0):
+        inverse = np.linalg.inv(gram + weight * known + 0.7 * np.eye(5))
+        expected = -inverse / np.diag(inverse)
+        np.fill_diagonal(expected, 0)
+        found = as_matrix(filled("ease", described, locality=0.5, content=weight, regularization=0.7))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_co_occurrence_is_counted_as_far_as_it_does_not_fade_below_a_thousandth() -> None:
+    assert [_reach(decay) for decay in (0.95, 0.5, 1e-4)] == [134, 9, 1]
+    history = list(range(1, 13))
+    options = {"locality": 0.5, "content": 0.0, "regularization": 1.0, "neighbours": 12}
+    gram = 0.5 ** np.abs(np.arange(12)[:, None] - np.arange(12))
+    gram[gram < 0.5**9] = 0
+    inverse = np.linalg.inv(gram + np.eye(12))
+    expected = -inverse / np.diag(inverse)
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(as_matrix(filled("ease", data([history], 12), **options)), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("kept", [2, 3])
+def test_the_strongest_neighbours_may_be_negative(kept: int) -> None:
+    source = data([[1, 2], [1, 2], [1, 3], [1, 3], [1, 3], [4, 2], [5, 3], [4, 5]], 5)
+    options = {"regularization": 0.1, "content": 0.0, "locality": 1.0}
+    whole = as_matrix(filled("ease", source, **options))
+    strength = np.sort(np.abs(whole), 1)[:, -kept]
+    expected = np.where(np.abs(whole) >= strength[:, None], whole, 0)
+    assert (expected < 0).sum() > 1 and ((expected != 0).sum(1) == kept).all()
+    np.testing.assert_allclose(as_matrix(filled("ease", source, **options, neighbours=kept)), expected, atol=1e-6)
+
+
+def test_equal_neighbours_are_kept_in_ascending_order() -> None:
+    model = filled("markov", data([[1, other] for other in range(2, 41)], 40), neighbours=3, popularity=0.0)
+    assert model.neighbours[1].tolist() == [2, 3, 4] and (model.weights[1] == model.weights[1, 0]).all()
+
+
+def test_the_table_of_a_large_catalogue_is_filled_to_its_last_row() -> None:
+    source = data([[item, item + 1] for item in (1, 1023, 1024, 1025, 1029)], 1030)
+    options = {"neighbours": 2, "smoothing": 0.0, "popularity": 0.0, "backward": 0.0}
+    model = filled("markov", source, **options)
+    first = {row: int(model.neighbours[row, 0]) for row in model.weights[:, 0].nonzero().flatten().tolist()}
+    assert first == {1: 2, 1023: 1024, 1024: 1025, 1025: 1026, 1029: 1030}
+    assert (model.weights.sum(1)[[1, 1029]] == 1).all()
+
+
 def test_markov_counts_what_follows() -> None:
     options = {"lags": 2, "lag_decay": 0.5, "backward": 0.0, "smoothing": 1.0, "popularity": 0.0}
     found = markov(SMALL, configuration("markov", **options)).toarray()
@@ -73,6 +134,9 @@ def test_markov_counts_what_follows() -> None:
     both = markov(SMALL, configuration("markov", **options | {"backward": 1.0, "smoothing": 0.0})).toarray()
     np.testing.assert_allclose(both[:4].sum(1), 1)
     assert both[1, 0] > 0 and not found[1, 0]
+    # Before 2 stood 1 twice, after it 3 and 4 once each: 2 + .3 * 2 in all.
+    weak = markov(SMALL, configuration("markov", **options | {"backward": 0.3, "lags": 1})).toarray()
+    np.testing.assert_allclose(weak[1], [0.6 / 3.6, 0, 1 / 3.6, 1 / 3.6, 0])
     fair = markov(SMALL, configuration("markov", **options | {"popularity": 1.0})).toarray()
     np.testing.assert_allclose(fair[0], found[0] / (np.array([3, 3, 2, 2, 0]) + 20))
 
@@ -85,6 +149,8 @@ def test_a_factorised_markov_model_has_the_chains_table() -> None:
     np.testing.assert_allclose(found, left[:, :2] * values[:2] ** 0.5 @ right[:2], atol=1e-6)
     with pytest.raises(InputError, match="--rank would fill a matrix of 5 items, above --most-items 4"):
         markov(SMALL, configuration("markov", rank=2, most_items=4))
+    assert markov(SMALL, configuration("markov", rank=2, most_items=5)).shape == (5, 5)
+    assert markov(SMALL, configuration("markov", most_items=4)).shape == (5, 5), "without a rank it is sparse"
 
 
 def test_the_studys_chain_alone_is_the_hybrids() -> None:
@@ -130,6 +196,7 @@ def test_a_catalogue_too_large_to_invert_is_refused() -> None:
         ease(SMALL, configuration("ease", most_items=3, least_count=1))
     with pytest.raises(InputError, match="is not above 0 and at most 1"):
         filled("ease", decay=1.5)
+    assert ease(SMALL, configuration("ease", most_items=4, least_count=1)).shape == (5, 5)
 
 
 @pytest.fixture
@@ -148,6 +215,24 @@ def test_content_recommends_what_nobody_has_rated(described: Data) -> None:
     options = {"least_count": 0, "regularization": 1.0}
     assert as_matrix(filled("ease", described, **options))[0, 4] > 0
     assert not as_matrix(filled("ease", described, **options, content=0.0))[0, 4]
+
+
+def test_content_is_the_cosine_towards_what_few_have_rated(described: Data) -> None:
+    cosine = similarity(features(described.folder, described.item_ids)).toarray()
+    np.fill_diagonal(cosine, 0)
+    assert cosine[1, 2] and cosine[0, 4]
+    # The items have been rated 3, 3, 2, 2 and 0 times.
+    for rare, listed in ((1, [0, 0, 0, 0, 1]), (2, [0, 0, 1, 1, 1]), (3, [1, 1, 1, 1, 1])):
+        found = by_content(described, configuration("content", rare=rare)).toarray()
+        np.testing.assert_allclose(found, cosine * listed, atol=1e-6)
+
+
+def test_what_a_model_reads_are_each_users_latest_items_and_it_has_no_loss() -> None:
+    model = filled("knn")
+    rows = torch.tensor([2, 0])
+    (window,) = model.inputs(SMALL, rows)
+    assert window.tolist() == [[0, 3, 4, 1], [0, 1, 2, 3]]
+    assert model.validation_loss(model(window), SMALL, rows) is None and model.closed_form
 
 
 def test_content_without_titles_is_refused() -> None:
