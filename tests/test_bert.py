@@ -40,6 +40,15 @@ def batch(window: torch.Tensor, place: list[int], item: list[int], negatives: tu
 
 
 @torch.no_grad()
+def disturbed(model: MiniBERT4Rec) -> MiniBERT4Rec:
+    """The same with other weights: fresh ones have biases of 0 and norms of 1, which hide what ignores them."""
+    for name, weight in model.named_parameters():
+        if name.startswith("encoder"):
+            weight += torch.randn(weight.shape) * 0.2
+    return model
+
+
+@torch.no_grad()
 def test_without_positions_earlier_items_count_but_not_their_order() -> None:
     model = made()
     scores = model(torch.tensor([[0, 1, 2, 3, 4, 5], [0, 4, 3, 1, 2, 5], [0, 1, 2, 3, 5, 4], [0, 6, 2, 3, 4, 5]]))
@@ -59,7 +68,7 @@ def test_with_positions_the_order_counts(positions: str) -> None:
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_last_position_alone_is_the_last_of_all_positions(preset: str, norm: str) -> None:
-    model = made(preset, norm=norm, layers=2)
+    model = disturbed(made(preset, norm=norm, layers=2))
     window = windows([3, 6, 1], model.length)
     torch.testing.assert_close(model.newest_state(window), model.states(window)[:, -1], atol=1e-5, rtol=0)
 
@@ -212,8 +221,80 @@ def test_a_tied_head_shares_its_weights_and_starts_at_the_popularity() -> None:
     config = configuration("bert", "hybrid", **SMALL)
     model = MiniBERT4Rec(10, config, counts=np.arange(11))
     assert not hasattr(model, "head") and model.bias.shape == (11,)
-    assert (model.bias[1:].diff() > 0).all()
+    # (count + 1) of padding and of the ten items: 1, 2, ..., 11.
+    logarithms = np.log(np.arange(1, 12))
+    np.testing.assert_allclose(model.bias.detach(), logarithms - logarithms.mean(), atol=1e-6)
+    scores = model.eval()(windows([3]))[0]
+    without = MiniBERT4Rec(10, replace(config, item_bias=False)).eval()
+    without.load_state_dict({name: weight for name, weight in model.state_dict().items() if name != "bias"})
+    torch.testing.assert_close(scores - without(windows([3]))[0], model.bias)
     assert not any("bias" == name for name, _ in made("sasrec").named_parameters())
+
+
+@pytest.mark.parametrize("head", ["tied", "separate"])
+def test_a_bias_for_each_item_can_be_left_out(head: str) -> None:
+    with_bias, without = (made("hybrid", head=head, item_bias=given) for given in (True, False))
+    names = {name for name, _ in with_bias.named_parameters()} - {name for name, _ in without.named_parameters()}
+    assert names == {"bias" if head == "tied" else "head.bias"}
+    torch.testing.assert_close(without(windows([3])), without.score(without.states(windows([3]))[:, -1]))
+
+
+def test_initial_tables_have_the_spread_that_is_asked_for() -> None:
+    torch.manual_seed(0)
+    options = {"dim": 16, "chain": 16, "chain_initial": "random", "chain_trained": True, "ratings": "embedding"}
+    model = MiniBERT4Rec(400, configuration("bert", initial_std=0.3, window=60, **options), levels=300)
+    for table, spread in (
+        (model.items.weight[1:], 0.3),
+        (model.sources.weight[1:], 0.3),
+        (model.successors.weight[1:], 0.3),
+        (model.levels.weight[1:], 0.02),
+        (model.positions, 0.02),
+    ):
+        assert table.std().item() == pytest.approx(spread, rel=0.06)
+        assert abs(table.mean().item()) < spread / 10
+    for table in (model.items, model.sources, model.successors, model.levels):
+        assert not table.weight[0].any()
+    unscaled = MiniBERT4Rec(400, configuration("bert", initial_std=0.0, dim=16))
+    assert unscaled.items.weight[1:].std().item() == pytest.approx(1, rel=0.06)
+
+
+def test_options_of_the_optimizer_reach_it() -> None:
+    (group,) = made("hybrid", learning_rate=0.03, weight_decay=0.2, beta2=0.9).optimizer().param_groups
+    assert (group["lr"], group["weight_decay"], group["betas"]) == (0.03, 0.2, (0.9, 0.9))
+
+
+def test_expected_draws_are_the_negatives_times_each_items_chance() -> None:
+    config = configuration("bert", **SMALL, negatives=6, negative_power=0.5)
+    counts = np.array([99, 0, 3, 8, *[0] * 7])
+    # Square roots of count + 1: 1, 2, 3 and seven ones, 13 in sum; padding is never drawn.
+    expected = 6 * np.array([0, 1, 2, 3, *[1] * 7]) / 13
+    np.testing.assert_allclose(MiniBERT4Rec(10, config, counts).expected, expected, rtol=1e-6)
+
+
+@torch.no_grad()
+def test_further_columns_have_a_score_of_zero() -> None:
+    model = made("hybrid")
+    scores = model(windows([4]))
+    model.extra_columns = 3
+    wide = model(windows([4]))
+    assert wide.shape == (1, 14) and not wide[:, 11:].any()
+    torch.testing.assert_close(wide[:, :11], scores)
+
+
+@torch.no_grad()
+def test_the_validation_loss_is_the_cross_entropy_of_the_held_out_items() -> None:
+    model = made("hybrid")
+    histories = Histories(pl.Series(["a", "b", "c"]), np.array([1, 2, 7, 4, 9, 3], np.int32), np.array([0, 3, 5, 6]))
+    data = Data("d", "", list(range(1, 11)), [], None, None, [], histories, np.array([8, 3, 5]), Path())
+    rows = torch.tensor([2, 0])
+    (window,) = model.inputs(data, rows)
+    assert window.tolist() == [[0, 0, 0, 0, 0, 3], [0, 0, 0, 1, 2, 7]]
+    scores = model(window)
+    scores[:, 0] = 50.0  # of padding, which is no item
+    chance = scores[:, 1:].softmax(1)
+    expected = -(chance[0, 4].log() + chance[1, 7].log()) / 2
+    torch.testing.assert_close(model.validation_loss(scores, data, rows), expected)
+    assert (scores[:, 0] == 50.0).all(), "the scores are left as they were"
 
 
 def test_the_default_of_paper_is_the_papers() -> None:
@@ -239,6 +320,11 @@ def test_sinusoidal_positions_are_vaswanis() -> None:
     table = sinusoidal(3, 4)
     expected = [[np.sin(p), np.cos(p), np.sin(p / 100), np.cos(p / 100)] for p in range(3)]
     np.testing.assert_allclose(table.numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(sinusoidal(3, 3).numpy()[:, :2], np.array(expected)[:, :2], atol=1e-6)
+    model, plain = made("hybrid", positions="sinusoidal"), made("hybrid", positions="none")
+    rows = windows([6])
+    added = model.embedded(rows)[0] - plain.embedded(rows)[0]
+    torch.testing.assert_close(added[0], sinusoidal(6, 8))
 
 
 VECTORS = torch.arange(44.0).reshape(11, 4)
@@ -259,6 +345,17 @@ def test_item_vectors_start_from_mf_and_are_perturbed_or_rescaled() -> None:
     scaled = hybrid(perturbation=0.0, initial_std=0.1).items.weight[1:11]
     assert scaled.std().item() == pytest.approx(0.1) and torch.allclose(scaled / scaled[0, 0], VECTORS[1:] / 4)
     assert not hybrid().items.weight[0].any(), "padding stays zero"
+    torch.manual_seed(0)
+    fresh = MiniBERT4Rec(10, hybrid().config)
+    torch.manual_seed(0)
+    vectors = torch.randn(11, 4)
+    start_from(fresh, vectors)
+    assert not torch.equal(fresh.items.weight[10], vectors[10]), "disturbed to the last item"
+    torch.manual_seed(1)
+    many = MiniBERT4Rec(1000, replace(hybrid().config, perturbation=0.5))
+    start_from(many, torch.zeros(1001, 4))
+    own = many.items.weight[1:1001]
+    assert own.std().item() == pytest.approx(0.5, rel=0.05) and abs(own.mean().item()) < 0.05
 
 
 def test_item_vectors_stay_fixed_for_the_first_epochs_and_are_trained_afterwards() -> None:
