@@ -13,7 +13,6 @@ import torch
 
 from infer.errors import InputError
 from infer.sequences import Histories
-from train import mf
 from train.batches import Data
 from train.initial import ials
 from train.mf import MF, RatingBatch
@@ -135,21 +134,6 @@ def test_adam_takes_the_stated_step_with_the_penalty_in_the_gradient() -> None:
         torch.testing.assert_close(model.items.weight.detach(), torch.full((4, 2), 2.0 + moved))
 
 
-def test_implicit_als_is_solved_with_every_option_in_its_place(monkeypatch) -> None:
-    given = []
-
-    def solved(*values, **named) -> list[np.ndarray]:
-        given.append((values, named))
-        return [np.full((4, 2), n, np.float32) for n in (1, 2)]
-
-    monkeypatch.setattr(mf.initial, "ials", solved)
-    config = configuration("mf", dim=2, epochs=3, confidence=4.0, regularization=5.0, seed=6)
-    model, source = MF(3, 3, config), data()
-    model.solve(source)
-    assert given == [((source, 2, 3, 4.0, 5.0, 6), {})]
-    assert (model.users.weight == 1).all() and (model.items.weight == 2).all()
-
-
 def test_every_training_rating_is_read_once_in_batches(model: MF) -> None:
     model.config = replace(model.config, batch_size=3)
     batch = observed()
@@ -168,17 +152,6 @@ def test_every_training_rating_is_read_once_in_batches(model: MF) -> None:
     ]
     assert sorted(rows[0]) == sorted(zip(batch.user.tolist(), batch.item.tolist(), batch.rating.tolist(), strict=True))
     assert rows[0] == rows[1] != rows[2]
-
-
-def test_options_reach_the_tables_and_the_optimizer() -> None:
-    torch.manual_seed(0)
-    config = configuration("mf", "paper", dim=8, initial_std=0.3, learning_rate=0.07, weight_decay=0.02)
-    model = MF(500, 400, config)
-    for table in (model.users, model.items):
-        assert table.weight[1:].std().item() == pytest.approx(0.3, rel=0.05) and not table.weight[0].any()
-        assert abs(table.weight[1:].mean().item()) < 0.03
-    (group,) = model.optimizer().param_groups
-    assert (group["lr"], group["weight_decay"]) == (0.07, 0.02) and len(group["params"]) == 2
 
 
 def test_further_columns_have_a_score_of_zero(model: MF) -> None:
