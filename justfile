@@ -79,6 +79,10 @@ check-python command:
     build/check-{{command}}/bin/python -m pip install -q -c constraints.txt -e ".[dev]"
     build/check-{{command}}/bin/python -m pytest -q
 
+# Break the code in small ways and list what no test notices, about an hour on two cores: `just mutants --sample=100`
+mutants *options:
+    {{python}} tests/tools/mutants.py {{options}}
+
 # Print every installed distribution with its licence; fails if one is unknown or not allowed
 licences:
     {{python}} tests/licences.py

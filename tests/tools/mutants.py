@@ -34,6 +34,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))
+
+from infer.cli import option, parse, run  # noqa: E402
+from infer.errors import InputError  # noqa: E402
+
 PACKAGES = ("infer", "train", "export")
 BUDGET = 40.0  # seconds
 COSTLY = 0.1  # seconds from which a shared fixture does work of the project's
@@ -262,12 +266,14 @@ def cover(folder: Path) -> None:
     child.start()
     child.join()
     if child.exitcode:
-        raise SystemExit(f"error: tests fail without any fault, see {whole / 'log'}: mend them first")
+        raise InputError(f"tests fail without any fault, see {whole / 'log'}: mend them first")
 
 
 def _child(folder: Path, words: list[str], notes: Path | None = None) -> None:
     """Run tests in a copy; the exit status says how they went."""
     os.chdir(folder)
+    for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
+        del sys.modules[name]  # this command's own, of the project without faults
     log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -312,23 +318,35 @@ def copied(target: Path) -> Path:
     return target
 
 
-def main(sample: int = 400, seed: int = 0, jobs: int = 2, output: str = "build/mutants", again: bool = False) -> None:
-    """Put a seeded sample of faults in; with again only those that nothing noticed in the run before."""
-    folder = (ROOT / output).resolve()
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of the command."""
+
+    sample: int = option(400, "faults, drawn from all that can be made", minimum=1)
+    seed: int = option(0, "seed of the draw", minimum=0)
+    jobs: int = option(2, "faults tried at once", minimum=1)
+    again: bool = option(False, "try those again that nothing noticed, after tests were added")
+    output: Path = option(ROOT / "build" / "mutants", "folder to write to; without it all tests run first")
+
+
+def main(words: list[str]) -> None:
+    """Parse, draw, try, print."""
+    config = parse(Options, words, __doc__)
+    folder = config.output.resolve()
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
     os.environ["NUMBA_DISABLE_JIT"] = "1"
     multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
     if not (folder / "tests.json").is_file():
         cover(folder)
     reach, everything = Reach(folder), [mutant for path in files() for mutant in mutants(path)]
-    chosen = random.Random(seed).sample(everything, min(sample, len(everything)))
+    chosen = random.Random(config.seed).sample(everything, min(config.sample, len(everything)))
     path, rows, lock = folder / "mutants.json", {}, Lock()
     if path.is_file():
         rows = {(row["file"], row["line"], row["old"], row["new"]): row for row in json.loads(path.read_text())}
     wanted = [m for m in chosen if rows.get((m.file, m.line, m.old, m.new), {}).get("end", "passed") == "passed"]
-    if not again:
+    if not config.again:
         wanted = [m for m in chosen if (m.file, m.line, m.old, m.new) not in rows]
-    places = [copied(folder / f"copy-{number}") for number in range(jobs)]
+    places = [copied(folder / f"copy-{number}") for number in range(config.jobs)]
     began, done = time.monotonic(), 0
 
     def judge(mutant: Mutant) -> None:
@@ -347,7 +365,7 @@ def main(sample: int = 400, seed: int = 0, jobs: int = 2, output: str = "build/m
             left = (time.monotonic() - began) / done * (len(wanted) - done) / 60
             print(f"[{done}/{len(wanted)}, {left:.0f} min left] {end} {mutant.file}:{mutant.line}", flush=True)
 
-    with ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(config.jobs) as pool:
         list(pool.map(judge, wanted))
     found = [rows[m.file, m.line, m.old, m.new] for m in chosen]
     unnoticed = [row for row in found if row["end"] == "passed"]
@@ -357,6 +375,4 @@ def main(sample: int = 400, seed: int = 0, jobs: int = 2, output: str = "build/m
 
 
 if __name__ == "__main__":
-    import fire
-
-    fire.Fire(main)
+    raise SystemExit(run(main))
