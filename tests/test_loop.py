@@ -51,6 +51,7 @@ class Steps(nn.Module):
         return (Batch(torch.tensor(batch)) for batch in self.batches)
 
     def loss(self, batch: "Batch") -> Tensor:
+        assert batch.device == torch.device("cpu"), "where training runs"
         self.calls.append(("loss", self.training, torch.rand(1).item()))
         return (batch.values @ self.weight).mean() + self.extra * len(batch)
 
@@ -76,6 +77,7 @@ class Batch:
         return len(self.values)
 
     def to(self, device: torch.device) -> "Batch":
+        self.device = device
         return self
 
 
@@ -251,6 +253,18 @@ def test_a_model_in_closed_form_is_solved_once() -> None:
     assert len(records) == 1 and records[0].train_loss is None and records[0].validation_loss is None
     assert len(model.of("solve")) == 1 and not model.of("loss")
     assert not list(fit(run, DATA, MFConfig(epochs=7))), "nothing is left to do"
+    resumed = Run(Solved([[1.0]]), None)
+    resumed.load(run.state() | {"preparation_seconds": 0.0})
+    assert not list(fit(resumed, DATA, MFConfig(epochs=7))) and resumed.records == records
+
+
+def test_a_model_without_clip_average_and_patience_has_none_of_them(monkeypatch) -> None:
+    measured(monkeypatch, [0.4, 0.3, 0.2])
+    model = Steps([[30.0, 40.0]])
+    run = Run(model, torch.optim.SGD(model.parameters(), lr=1.0))
+    assert run.preparation_seconds == 0 and len(list(fit(run, DATA, MFConfig(objective="ratings", epochs=3)))) == 3
+    assert model.weight.tolist() == [-90, -120] and run.average is None and run.best is None
+    assert run.best_record.epoch == 3
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])

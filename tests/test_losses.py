@@ -76,3 +76,9 @@ def test_the_sampled_softmax_by_hand() -> None:
         torch.tensor([[2.0]]), torch.tensor([[0.0, 1.0]]), torch.tensor([0.5, 2.0]), torch.tensor([[False, False]])
     )
     assert found.item() == pytest.approx(math.log(math.exp(2) + 1 / 0.5 + math.exp(1) / 2) - 2)
+
+
+def test_one_negative_of_two_items_is_all_there_is() -> None:
+    positive, negative, none = torch.tensor([[1.0]]), torch.tensor([[0.5]]), torch.zeros(1, 1, dtype=torch.bool)
+    found = [generalised_bce(positive, negative, none, 2, calibration).item() for calibration in (0.0, 1.0)]
+    assert found[0] == found[1]

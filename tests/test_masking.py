@@ -247,6 +247,21 @@ def test_windows_never_mix_users() -> None:
         assert len({item // 100 for item in real}) == 1 and real == list(range(real[0], real[-1] + 1))
         assert [r > 0 for r in row] == [r > 0 for r in level]
     assert [row[-1] for row in found[:4].tolist()] == [9, 103, 201, 306], "each user's latest window"
+    for user, n in enumerate(lengths):
+        ends = [row[-1] - 100 * user for row in found.tolist() if row[-1] // 100 == user]
+        # The second window begins one or two items earlier, and each further one two.
+        assert ends[0] == n and ends[1:] in [list(range(n - shift, 1, -2)) for shift in (1, 2)]
+
+
+def test_without_ratings_every_level_is_that_of_no_rating() -> None:
+    source = data([5, 3])
+    source = replace(source, histories=replace(source.histories, levels=None), rating_levels=[])
+    found, levels = sequences(source, 4, 2, generator(0))
+    assert found.shape == levels.shape and found.any() and not levels.any()
+    for ratings in ("off", "weight"):
+        config = BertConfig(masking="last", window=4, stride=0, loss="softmax", ratings=ratings)
+        (batch,) = batches(source, config, MASK, generator(0))
+        assert batch.weight.tolist() == [1, 1] and not batch.levels.any()
 
 
 KINDS = [(m, loss) for m in (*STRATEGIES, "causal") for loss in ("softmax", "sampled", "gbce")]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from infer.cli import parse
 from infer.errors import InputError
 from train import __main__ as command
 from train import data as preparation
@@ -190,3 +191,84 @@ def test_an_option_that_is_changed_alone_changes_what_comes_out(kind: str, name:
 def test_the_same_options_give_the_same_bytes(kind: str, folder: Path, base) -> None:
     config = configuration(kind, artifacts=folder, **BASE[kind])
     assert outcome(kind, config) == base(kind, config)
+
+
+# The smallest value that each number may have.
+ABOVE_ZERO = {
+    "mf": {"dim", "epochs", "batch_size"},
+    "bert": {"dim", "layers", "heads", "feedforward", "window", "span_length", "negatives", "epochs", "batch_size"},
+    "ease": {"window", "neighbours", "lags", "most_items"},
+    "best": set(),
+}
+ABOVE_ZERO["hybrid"] = ABOVE_ZERO["bert"]
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_every_number_has_its_smallest_value(kind: str) -> None:
+    config = CASES[kind][0]
+    for f in fields(config):
+        numeric = f.type in (int, float, float | None)
+        expected = int(f.name in ABOVE_ZERO[kind] | {"validation_users"}) if numeric else None
+        assert f.metadata["minimum"] == expected, f.name
+        if numeric:
+            word = f"--{f.name.replace('_', '-')}"
+            assert parse(config, [f"{word}={expected}"], "") == replace(config(), **{f.name: expected})
+            with pytest.raises(InputError, match=f"{word} is at least {expected}; found {expected - 1}"):
+                parse(config, [f"{word}={expected - 1}"], "")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "refused", "reason"),
+    [
+        ({"dropout": 0.999}, {"dropout": 1.0}, "--dropout 1.0 is not below 1"),
+        ({"input_dropout": 0.999}, {"input_dropout": 1.0}, "--input-dropout 1.0 is not below 1"),
+        ({"beta2": 0.9999}, {"beta2": 1.0}, "--beta2 1.0 is not below 1"),
+        ({"average": 0.9999}, {"average": 1.0}, "--average 1.0 is not below 1"),
+        ({"calibration": 1.0}, {"calibration": 1.01}, "--calibration 1.01 is above 1"),
+        ({"masking": "cloze", "mask_ratio": 1.0}, {"masking": "cloze", "mask_ratio": 1.01}, "is a share up to 1"),
+        ({"masking": "recency", "mask_ratio": 0.1}, {"masking": "span", "mask_ratio": 0.1}, "not span"),
+        ({"masking": "span", "span_length": 2.0}, {"masking": "cloze", "span_length": 2.0}, "cloze hides no spans"),
+        (
+            {"masking": "recency", "recency_decay": 1.0},
+            {"masking": "recency", "recency_decay": 1.01},
+            "recency-decay 1.01",
+        ),
+        (
+            {"masking": "recency", "recency_decay": 0.01},
+            {"masking": "recency", "recency_decay": 0.0},
+            "recency-decay 0.0",
+        ),
+        ({"masking": "recency", "recency_decay": 0.5}, {"masking": "last", "recency_decay": 0.5}, "work with last$"),
+        ({"masking": "last", "append_mask": True}, {"append_mask": True}, "--append-mask needs a mask token"),
+        (
+            {"masking": "last", "append_mask": True, "window": 2},
+            {"masking": "last", "append_mask": True, "window": 1},
+            "--append-mask needs --window of at least 2",
+        ),
+        ({"window": 1}, {"dim": 9}, "--dim 9 is not a multiple of --heads 2"),
+        ({"initial": "ials", "frozen_epochs": 1}, {"frozen_epochs": 1}, "--frozen-epochs with --initial random"),
+        ({"initial": "ials", "perturbation": 0.1}, {"perturbation": 0.1}, "--perturbation disturbs given vectors"),
+        ({"chain": 1}, {"chain": 1, "masking": "last"}, "--chain scores what follows an item"),
+        ({"chain_decay": 1.0}, {"chain_decay": 1.01}, "--chain-decay 1.01 is not above 0 and at most 1"),
+        ({"chain_decay": 0.01}, {"chain_decay": 0.0}, "--chain-decay 0.0 is not above 0 and at most 1"),
+        (
+            {"chain": 1, "chain_initial": "random", "chain_trained": True},
+            {"chain": 1, "chain_initial": "random"},
+            "--chain-initial random adds meaningless scores",
+        ),
+        ({"chain": 1, "chain_trained": True}, {"chain_trained": True}, "do nothing without --chain: give its rank"),
+    ],
+)
+def test_the_last_allowed_value_is_allowed_and_the_next_refused(allowed: dict, refused: dict, reason: str) -> None:
+    BertConfig(**allowed).check()
+    with pytest.raises(InputError, match=reason):
+        BertConfig(**refused).check()
+
+
+@pytest.mark.parametrize("name", ["decay", "lag_decay", "locality"])
+def test_what_fades_by_distance_is_above_zero_and_at_most_one(name: str) -> None:
+    for value in (0.001, 1.0):
+        LinearConfig(**{name: value}).check()
+    for value in (0.0, 1.001):
+        with pytest.raises(InputError, match=f"--{name.replace('_', '-')} {value} is not above 0 and at most 1"):
+            LinearConfig(**{name: value}).check()
