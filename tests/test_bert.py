@@ -516,3 +516,25 @@ def test_an_epoch_of_sequences_follows_the_configuration() -> None:
     model = made("paper", batch_size=2)
     found = list(model.training_batches(data, torch.Generator().manual_seed(0)))
     assert [len(b.window) for b in found] == [2, 2, 1] and all((b.window == MASK).sum(1).eq(1).all() for b in found)
+
+
+def test_a_separate_head_has_a_bias_only_where_asked_for() -> None:
+    assert made("hybrid", head="separate", item_bias=False).head.bias is None
+    assert made("hybrid", head="separate", item_bias=True).head.bias.shape == (11,)
+
+
+def test_only_a_trained_chain_is_trained() -> None:
+    for trained in (True, False):
+        model = made("hybrid", chain=3, chain_trained=trained)
+        assert model.sources.weight.requires_grad == model.successors.weight.requires_grad == trained
+
+
+def test_the_validation_loss_is_the_cross_entropy_over_the_items_without_padding() -> None:
+    histories = Histories(pl.Series(["a", "b"]), np.array([1, 2], np.int32), np.array([0, 1, 2]))
+    data = Data("d", "", list(range(1, 11)), [], None, None, [], histories, np.array([8, 3]), Path())
+    scores = torch.randn(2, 11, generator=torch.Generator().manual_seed(0))
+    before = scores.clone()
+    logs = torch.log_softmax(scores[:, 1:], 1)
+    found = made("sasrec").validation_loss(scores, data, torch.tensor([0, 1]))
+    torch.testing.assert_close(found, -(logs[0, 7] + logs[1, 2]) / 2)
+    assert torch.equal(scores, before), "the given scores stay as they are"

@@ -351,3 +351,10 @@ def test_the_best_record_is_the_last_where_no_best_weights_are_kept() -> None:
     assert run.best_record.epoch == 4
     run.best = {}
     assert run.best_record.epoch == 2
+
+
+def test_padding_is_no_candidate_even_where_no_history_is_padded() -> None:
+    # 64 items fill the width to which what was seen is padded.
+    given, scores = data([list(range(1, 65))], [66], 66), torch.zeros(1, 67)
+    scores[0, 0] = 9.0
+    assert target_ranks(scores, given, torch.tensor([0])).tolist() == [2], "behind 65 alone"
