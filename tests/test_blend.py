@@ -104,7 +104,7 @@ def small() -> Data:
     """90 users, of whom some have no validation item; item 9 is in no history but the next one of some."""
     rng = np.random.default_rng(0)
     histories = [rng.permutation(8)[: rng.integers(1, 5)] + 1 for _ in range(90)]
-    # What the first two tables recommend, with noise, and half as much of it for item 9.
+    # What the first two tables recommend, with noise; item 9 less.
     liking = [TABLES[0][h[-1]] + TABLES[1][h[-3:]].sum(0) + 1.5 * rng.gumbel(size=ITEMS + 1) for h in histories]
     for one in liking:
         one[9] = one[9] / 2 - 1
