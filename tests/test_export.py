@@ -1,5 +1,8 @@
 """Export: one complete file, proven equal to PyTorch, or no file."""
 
+import importlib.metadata
+import logging
+import platform
 import shutil
 from pathlib import Path
 
@@ -11,10 +14,10 @@ import torch
 from checkerboard import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from export import __main__ as command
-from export.graph import ALL_SCORES, append_top_k, export_graph
+from export.graph import ALL_SCORES, BLOCK, append_top_k, export_graph, strip
 from export.parity import TOLERANCE, check_parity
 from infer.errors import InputError
 from infer.files import sha256
@@ -23,7 +26,9 @@ from infer.session import open_model
 from train import checkpoint
 from train.bert import MiniBERT4Rec
 from train.config import BertConfig
+from train.mf import MF
 from train.models import restore
+from train.presets import configuration
 
 KINDS = ["mf", "bert", "hybrid"]
 
@@ -149,6 +154,132 @@ def test_the_top_k_by_blocks_is_the_top_k_of_all_with_ties_in_ascending_order(it
         kept = values[row] > DROPPED
         assert found[row, kept].tolist() == best and found.shape[1] == min(k, items + 1)
         assert kept[: len(best)].all() and not kept[len(best) :].any()
+
+
+def test_a_catalogue_of_several_blocks_is_ranked_whole() -> None:
+    assert BLOCK == 128
+    torch.manual_seed(0)
+    model = MF(3, 300, configuration("mf", dim=4)).eval()
+    level = logging.getLogger("torch.onnx").level
+    proto = export_graph(model, 300)
+    assert model.extra_columns == 0 and logging.getLogger("torch.onnx").level == level
+    assert any(node.op_type == "ReduceMax" for node in proto.graph.node), "by blocks"
+    session = ort.InferenceSession(proto.SerializeToString())
+    user, seen = np.array([2, 3, 0]), np.array([[1, 300], [128, 127], [0, 0]])
+    with torch.no_grad():
+        expected = model(torch.from_numpy(user)).numpy()
+    assert expected.shape == (3, 301)
+    np.put_along_axis(expected, seen, DROPPED, axis=1)
+    expected[:, 0] = DROPPED
+    for k in (1, 5, 200, 301, 500):
+        items, scores = session.run(["items", "scores"], {"user": user, "seen": seen, "k": np.array([k])})
+        assert items.shape == scores.shape == (3, min(k, 301))
+        np.testing.assert_allclose(scores, -np.sort(-expected, axis=1)[:, :k], atol=1e-6)
+        np.testing.assert_allclose(np.take_along_axis(expected, items, axis=1), scores, atol=1e-6)
+    # All the same: the user of padding has a score of 0 for every item.
+    assert items[2, :300].tolist() == list(range(1, 301))
+
+
+def test_everything_that_the_exporter_says_of_this_machine_is_removed() -> None:
+    def marked(part):
+        part.doc_string = "/home/somebody"
+        part.metadata_props.add(key="source", value="/home/somebody")
+        return part
+
+    value = helper.make_tensor_value_info
+    graph = marked(
+        helper.make_graph(
+            [marked(helper.make_node("Own", ["x", "w"], ["y"], domain="own"))],
+            "g",
+            [marked(value("x", TensorProto.FLOAT, [1]))],
+            [marked(value("y", TensorProto.FLOAT, [1]))],
+            [marked(numpy_helper.from_array(np.ones(1, np.float32), "w"))],
+            value_info=[marked(value("z", TensorProto.FLOAT, [1]))],
+        )
+    )
+    inner = [marked(helper.make_node("Add", ["a", "b"], ["c"])), marked(helper.make_node("Abs", ["c"], ["d"]))]
+    function = helper.make_function("own", "Own", ["a", "b"], ["d"], inner, [helper.make_opsetid("", 20)])
+    function.value_info.append(marked(value("c", TensorProto.FLOAT, [1])))
+    proto = marked(helper.make_model(graph, functions=[function], opset_imports=[helper.make_opsetid("", 20)]))
+    assert proto.SerializeToString().count(b"/home/somebody") == 2 * 10
+    strip(proto)
+    assert b"somebody" not in proto.SerializeToString() and proto.graph.initializer[0].name == "w"
+
+
+def test_what_a_file_says_of_itself_is_what_the_checkpoint_says() -> None:
+    config = configuration("bert", dim=8, window=6, append_mask=True, masking="cloze", seed=7, ratings="embedding")
+    state = {
+        "origin": {
+            "kind": "bert",
+            "config": {"seed": 7, "dim": 8, "learning_rate": 0.01},
+            "dataset": "ml",
+            "dataset_checksum": "abc",
+        },
+        "item_ids": ["a", "b"],
+        "user_ids": ["u"],
+        "rating_levels": [1.0, 2.5],
+        "best": {
+            "epoch": 3,
+            "train_loss": 0.9,
+            "validation_loss": 0.7,
+            "validation_ndcg_at_10": 0.2,
+            "seconds": 5.0,
+        },
+        "history": [{"epoch": 4, "validation_ndcg_at_10": 0.1}],
+    }
+    model = MiniBERT4Rec(2, config, levels=2)
+    assert vars(command.describe(state, model, {"users": 85}, "int8")) == {
+        "kind": "bert",
+        "item_ids": ["a", "b"],
+        "user_ids": [],
+        "window": 5,
+        "rating_levels": [1.0, 2.5],
+        "padding": "left, index 0",
+        "precision": "int8",
+        "dataset": "ml",
+        "dataset_checksum": "abc",
+        "interactions": "interactions.parquet",
+        "items": "items.parquet",
+        "seed": 7,
+        "config": state["origin"]["config"],
+        "metrics": {"epoch": 3, "validation_loss": 0.7, "validation_ndcg_at_10": 0.2},
+        "parity": {"users": 85},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": importlib.metadata.version("torch").split("+")[0],
+            "onnx": importlib.metadata.version("onnx"),
+            "onnxruntime": importlib.metadata.version("onnxruntime"),
+            "numpy": importlib.metadata.version("numpy"),
+        },
+    }
+    by_user = command.describe(state, MF(1, 2, configuration("mf", dim=2)), {})
+    assert by_user.user_ids == ["u"] and by_user.rating_levels == [] and by_user.precision == "fp32"
+    plain = command.describe(state, MiniBERT4Rec(2, configuration("bert", dim=8, window=6)), {})
+    assert plain.user_ids == plain.rating_levels == [] and plain.window == 6
+
+
+def test_models_that_are_not_there_are_refused_with_those_that_are(tmp_path: Path) -> None:
+    (tmp_path / "b.pt").touch()
+    (tmp_path / "a.pt").touch()
+    (tmp_path / "c.partial.pt").touch()
+    for name in ("nobody", "../b", "c"):
+        with pytest.raises(InputError, match=rf"no model is called '{name}'; .* holds a, b$"):
+            command.main([name, f"--artifacts={tmp_path}"])
+    with pytest.raises(InputError, match=r"nobody.* holds none: run `python -m train` first"):
+        command.main(["nobody", f"--artifacts={tmp_path / 'empty'}"])
+
+
+def test_weights_up_to_the_largest_that_a_file_may_hold_are_let_through() -> None:
+    model = torch.nn.Linear(2, 2)
+    model.register_buffer("places", torch.tensor([2**60]))
+    for value, refused in ((1e15, False), (-1e15, False), (1.1e15, True), (-1.1e15, True), (torch.nan, True)):
+        with torch.no_grad():
+            model.bias[1] = value
+        if refused:
+            with pytest.raises(InputError, match=r"x\.pt holds values in bias that are not finite numbers below 1e15"):
+                command._refuse_broken_weights("x", model)
+        else:
+            command._refuse_broken_weights("x", model)
 
 
 def test_a_graph_that_recommends_seen_items_is_refused(artifacts: Path) -> None:

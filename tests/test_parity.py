@@ -44,6 +44,19 @@ class Oldest(torch.nn.Module):
         return torch.from_numpy(NEWEST)[window[:, 0]]
 
 
+class Rated(torch.nn.Module):
+    """A row of scores for the rating of the newest item, of four levels and none."""
+
+    input_names, window = ("window", "levels"), 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.levels = torch.nn.Embedding(5, 1)
+
+    def forward(self, window: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(TABLE)[levels[:, -1]]
+
+
 def of_users(table: np.ndarray = TABLE) -> onnx.ModelProto:
     return built([helper.make_node("Gather", ["table", "user"], [ALL_SCORES])], table, ("user", ["batch"]))
 
@@ -112,6 +125,19 @@ def test_empty_windows_and_the_last_item_are_among_what_is_tried(newest: int) ->
 def test_full_windows_and_others_are_among_what_is_tried(oldest: int | slice) -> None:
     with pytest.raises(InputError, match="differs from PyTorch by"):
         check_parity(Oldest(), of_windows(changed(NEWEST, oldest, 3, 0.5), 0, 4), ITEMS, USERS)
+
+
+@pytest.mark.parametrize("level", range(5))
+def test_every_rating_level_is_among_what_is_tried(level: int) -> None:
+    def graph(table: np.ndarray) -> onnx.ModelProto:
+        proto = of_windows(table, length=4)
+        proto.graph.node[1].input[0] = "levels"
+        proto.graph.input.append(helper.make_tensor_value_info("levels", TensorProto.INT64, ["batch", 4]))
+        return proto
+
+    assert check_parity(Rated(), graph(TABLE), ITEMS, USERS)["largest_score_difference"] == 0
+    with pytest.raises(InputError, match="differs from PyTorch by"):
+        check_parity(Rated(), graph(changed(TABLE, level, 3, 0.5)), ITEMS, USERS)
 
 
 def test_a_score_that_is_no_number_is_refused() -> None:
