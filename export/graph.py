@@ -75,15 +75,11 @@ def export_graph(model: nn.Module, items: int, precision: str = "fp32") -> onnx.
 
 def strip(proto: onnx.ModelProto) -> None:
     """Remove what the exporter says of this machine (source paths, stack traces) from the file."""
-    proto.doc_string = proto.graph.doc_string = ""
-    del proto.metadata_props[:]
-    del proto.graph.metadata_props[:]
-    graphs = [proto.graph, *(f for f in proto.functions)]
+    graphs = [proto.graph, *proto.functions]
+    parts = [proto, *graphs, *proto.graph.input, *proto.graph.output, *proto.graph.initializer]
     for graph in graphs:
-        for part in (*graph.node, *getattr(graph, "value_info", [])):
-            part.doc_string = ""
-            del part.metadata_props[:]
-    for part in (*proto.graph.input, *proto.graph.output, *proto.graph.initializer):
+        parts += [*graph.node, *graph.value_info]
+    for part in parts:
         part.doc_string = ""
         del part.metadata_props[:]
 
