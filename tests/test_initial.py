@@ -205,6 +205,25 @@ def test_a_chain_of_many_interactions_counts_fewer_steps(groups: Data, monkeypat
     assert "within 3 steps instead of 20" in capsys.readouterr().out
 
 
+def test_the_sparse_solver_is_asked_for_what_is_needed_from_the_configured_seed(described: Data, monkeypatch) -> None:
+    asked, svds = [], initial.svds
+
+    def watched(matrix, k: int, random_state: np.random.Generator) -> tuple:
+        asked.append((k, random_state.bit_generator.state))
+        return svds(matrix, k=k, random_state=random_state)
+
+    monkeypatch.setattr(initial, "DENSE", 0)
+    monkeypatch.setattr(initial, "svds", watched)
+    both = configuration("hybrid", initial="ials+ppmi", dim=5, chain=3, seed=6)
+    item_vectors(described, both)
+    chain_factors(described, both)
+    item_vectors(described, replace(both, dim=1))
+    assert asked == [
+        (2, np.random.default_rng(6).bit_generator.state),
+        (3, np.random.default_rng(6).bit_generator.state),
+    ]
+
+
 def test_directions_without_transitions_stay_zero_with_any_power() -> None:
     two = data([[1, 2], [1, 2], [3]], 4)
     found = product(two, chain=50, chain_power=0.0)
