@@ -113,8 +113,11 @@ def test_the_strongest_neighbours_may_be_negative(kept: int) -> None:
 
 
 def test_equal_neighbours_are_kept_in_ascending_order() -> None:
-    model = filled("markov", data([[1, other] for other in range(2, 41)], 40), neighbours=3, popularity=0.0)
-    assert model.neighbours[1].tolist() == [2, 3, 4] and (model.weights[1] == model.weights[1, 0]).all()
+    histories = [[1, other] for other in range(2, 401)] + [[1, other] for other in range(2, 401, 3)]
+    model = filled("markov", data(histories, 400), neighbours=200, popularity=0.0, backward=0.0)
+    twice = list(range(2, 401, 3))
+    once = [other for other in range(2, 401) if other not in twice]
+    assert model.neighbours[1].tolist() == [*twice, *once][:200]
 
 
 def test_the_table_of_a_large_catalogue_is_filled_to_its_last_row() -> None:
