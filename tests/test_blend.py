@@ -220,6 +220,8 @@ def test_the_validation_loss_is_the_cross_entropy_of_the_validation_items(small:
 
 def test_names_of_members_may_stand_apart() -> None:
     assert names(configuration("best", members=" a, b,")) == ["a", "b"]
+    with pytest.raises(InputError, match="different names separated by commas; found 'a, a'"):
+        names(configuration("best", members="a, a"))
 
 
 def test_what_is_learned_from_ends_before_the_validation_items_and_these_before_the_test_items(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Every kind of model: built from the seed and the data, and the same again from its checkpoint."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from infer.errors import InputError
+from infer.files import sha256
 from infer.sequences import Histories
 from train import checkpoint
 from train.batches import Data
@@ -118,3 +120,29 @@ def test_the_sequence_model_is_given_counts_levels_vectors_and_chain(data: Data)
     random = made("hybrid", data, initial="random", chain_initial="random", chain_trained=True)
     assert not np.allclose(np.abs(np.corrcoef(random.sources.weight[1:12].detach().T, sources[1:].T)[0, 4]), 1)
     assert random.items.weight[1:12].std().item() == pytest.approx(0.1, rel=0.3)
+
+
+def test_vectors_of_a_trained_factorisation_are_taken_as_they_are(data: Data, tmp_path: Path) -> None:
+    mf = made("mf", data)
+    checkpoint.save(tmp_path / "rated.pt", state("mf", mf, data))
+    config = configuration("hybrid", artifacts=tmp_path, initial="mf", mf="rated", dim=3, heads=1, chain=0)
+    vectors, parents = item_vectors(data, config)
+    assert torch.equal(vectors, mf.items.weight) and parents == {"rated.pt": sha256(tmp_path / "rated.pt")}
+    model, named = build("hybrid", data, replace(config, initial_std=0.0))
+    assert torch.equal(model.items.weight[1:12], mf.items.weight[1:]) and named == parents
+    wrong = {
+        r"are \(12, 3\); expected \(12, 4\): train mf on this table with the same --dim": (
+            replace(config, dim=4),
+            data,
+        ),
+        r"rated\.pt was trained on another table \(d\): run `python -m train mf .* --name=rated` first": (
+            config,
+            replace(data, checksum="other"),
+        ),
+        r"mf\.pt does not exist: run `python -m train mf --artifacts=\S+` first": (replace(config, mf="mf"), data),
+        "--mf bert is a bert, not a matrix factorization": (replace(config, mf="bert"), data),
+    }
+    checkpoint.save(tmp_path / "bert.pt", state("bert", made("bert", data), data))
+    for message, (options, source) in wrong.items():
+        with pytest.raises(InputError, match=message):
+            item_vectors(source, options)
