@@ -10,7 +10,7 @@ import pytest
 from checkerboard import HANGS, ROOT
 
 from infer.errors import InputError
-from infer.files import replacing, sha256, write_bytes, write_text
+from infer.files import replacing, sha256, stamp, write_bytes, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -109,6 +109,67 @@ def test_the_mode_follows_the_umask(tmp_path: Path) -> None:
         left = os.umask(earlier)
     assert left == 0o027, "and is left as it was"
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "earlier")
+    flushed, real = [], os.fsync
+
+    def record(handle: int) -> None:
+        flushed.append((os.fstat(handle).st_ino, path.read_text()))
+        real(handle)
+
+    monkeypatch.setattr("infer.files.os.fsync", record)
+    write_text(path, "new")
+    # What was flushed is the very file that is there now, and it was not there yet.
+    assert flushed == [(path.stat().st_ino, "earlier")] and path.read_text() == "new"
+
+
+def test_only_what_a_killed_writer_of_the_same_file_left_is_removed(tmp_path: Path) -> None:
+    own, other, strange = (tmp_path / f".{name}.abcd1234.part" for name in ("a.txt", "b.txt", "a.txt.bak"))
+    for left in (own, other, strange):
+        left.write_text("half")
+    with replacing(tmp_path / "a.txt") as mine:
+        mine.write_text("first")
+        write_text(tmp_path / "a.txt", "second")  # another writer, while the first still writes
+        assert mine.read_text() == "first", "a locked file belongs to somebody"
+    assert names(tmp_path) == [strange.name, other.name, "a.txt"] and (tmp_path / "a.txt").read_text() == "first"
+
+
+def test_a_link_in_the_place_of_a_part_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("x")
+    (tmp_path / ".a.txt.abcd1234.part").symlink_to(tmp_path / "precious")
+    write_text(tmp_path / "a.txt", "y")
+    assert names(tmp_path) == [".a.txt.abcd1234.part", "a.txt", "precious"]
+
+
+def test_a_stamp_tells_another_file_size_or_time_apart(tmp_path: Path) -> None:
+    path, folder = tmp_path / "a", tmp_path / "f"
+    folder.mkdir()
+    for place, file in ((path, path), (folder, folder / "part")):
+        file.write_text("one")
+        os.utime(file, ns=(5, 5))
+        found = {stamp(place)}
+        os.utime(file, ns=(5, 6))
+        found.add(stamp(place))
+        file.write_text("three")
+        os.utime(file, ns=(5, 6))
+        found.add(stamp(place))
+        file.rename(tmp_path / "kept")  # so that its number is not given to the next
+        file.write_text("three")
+        os.utime(file, ns=(5, 6))
+        found.add(stamp(place))
+        assert len(found) == 4
+        (tmp_path / "kept").unlink()
+
+
+def test_the_checksum_of_a_folder_is_of_names_and_contents(tmp_path: Path) -> None:
+    (tmp_path / "f").mkdir()
+    write_bytes(tmp_path / "f" / "b", b"2")
+    write_bytes(tmp_path / "f" / "a", b"1")
+    one, two = (hashlib.sha256(content).hexdigest() for content in (b"1", b"2"))
+    assert sha256(tmp_path / "f") == hashlib.sha256(f"{one}  a\n{two}  b\n".encode()).hexdigest()
 
 
 def test_the_checksum_is_that_of_sha256sum(tmp_path: Path) -> None:
