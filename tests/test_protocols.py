@@ -1,6 +1,7 @@
 """Sampled negatives: distinct, unseen, in the stated proportions; and ranks with ties by hand."""
 
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infer.errors import InputError
-from infer.protocols import PROTOCOLS, rank_among, sample_negatives
+from infer.protocols import PROTOCOLS, _draw, rank_among, sample_negatives
 from infer.sequences import Histories
 
 
@@ -45,6 +46,24 @@ def drawn(protocol: str, counts: list[int]) -> list[float]:
 def test_negatives_come_in_the_stated_proportions() -> None:
     assert drawn("uniform", [0, 5, 15, 9, 9]) == pytest.approx([1 / 3] * 3, abs=0.03)
     assert drawn("popularity", [0, 5, 15, 9, 9]) == pytest.approx([0, 0.25, 0.75], abs=0.03)
+
+
+def test_seed_and_protocol_decide_the_draw_though_the_weights_are_equal() -> None:
+    nobody = histories(*[[1]] * 20)
+
+    def draw(protocol: str, seed: int) -> list:
+        return sample_negatives(nobody, np.full(20, 2), np.ones(50), protocol, 3, seed).tolist()
+
+    found = [draw(protocol, seed) for protocol in PROTOCOLS for seed in (0, 1)]
+    assert len({str(one) for one in found}) == 4 and draw("uniform", 1) == found[1]
+    assert len({str(row) for row in found[0]}) > 10, "each user has draws of their own"
+
+
+def test_a_draw_on_the_edge_of_two_items_is_of_the_one_that_can_be_drawn() -> None:
+    # Weights 1, 0 and 3: 0 begins the first item, 1 the third; the second can never be drawn, padding neither.
+    edges = SimpleNamespace(random=lambda size: np.array([0.0, 0.25]))
+    assert _draw(np.array([0.0, 1, 1, 4]), set(), 2, edges) == [1, 3]
+    assert _draw(np.array([0.0, 1, 1, 4]), {1}, 1, edges) == [3]
 
 
 def test_more_negatives_than_can_be_drawn_are_refused() -> None:
