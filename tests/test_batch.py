@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markov import write_model
 
-from infer import batch
+from infer import batch, session
 from infer.errors import InputError
 from infer.lists import batches, model_lists
 from infer.session import open_model
@@ -186,6 +186,167 @@ def test_ids_of_another_type_are_refused(files, tmp_path: Path) -> None:
     table.write_text("user,item,timestamp\n1,2,3\n")
     with pytest.raises(InputError, match=r"whole numbers as item ids; markov\.onnx knows texts"):
         prepare(ScoringConfig(model=files[0], interactions=table), True)
+
+
+def test_a_session_on_another_device_than_asked_is_refused(files, monkeypatch) -> None:
+    asked, real, cpu = [], session.ort.InferenceSession, "CPUExecutionProvider"
+
+    def on_the_cpu(content: bytes, options, **named):
+        asked.append(named)
+        return real(content, providers=[cpu])
+
+    monkeypatch.setattr(session.ort, "get_available_providers", lambda: ["CUDAExecutionProvider", cpu])
+    monkeypatch.setattr(session.ort, "InferenceSession", on_the_cpu)
+    with pytest.raises(InputError, match=f"--device cuda: CUDAExecutionProvider could not start, {cpu} would run"):
+        prepare(ScoringConfig(model=files[0], device="cuda"), True)
+    # Nor may ONNX Runtime try another by itself.
+    assert asked == [{"providers": ["CUDAExecutionProvider"], "enable_fallback": 0}]
+    monkeypatch.setattr(session.ort, "get_available_providers", lambda: [cpu])
+    with pytest.raises(InputError, match="here offers CPUExecutionProvider; install onnxruntime-gpu"):
+        prepare(ScoringConfig(model=files[0], device="cuda"), True)
+    assert len(asked) == 1
+
+
+def test_threads_and_the_bound_of_memory_reach_the_session(files, monkeypatch) -> None:
+    given, real = [], session.ort.InferenceSession
+
+    def record(content: bytes, options, **named):
+        given.append(options)
+        return real(content, options, **named)
+
+    monkeypatch.setattr(session.ort, "InferenceSession", record)
+    prepare(ScoringConfig(model=files[0], threads=3), True)
+    assert given[0].intra_op_num_threads == 3 and given[0].log_severity_level == 4
+    assert given[0].get_session_config_entry("session.use_env_allocators") == "1"
+    assert session.LARGEST_MEMORY == 4 * 2**30
+
+
+def test_a_single_user_is_scored_as_one_of_two(files, monkeypatch) -> None:
+    model, real, fed = open_model(files[0]), session.Model._ask, []
+
+    def record(self, feeds: dict) -> tuple[np.ndarray, np.ndarray]:
+        fed.append({name: values.tolist() for name, values in feeds.items()})
+        return real(self, feeds)
+
+    monkeypatch.setattr(session.Model, "_ask", record)
+    window, seen = np.array([[0, 0, 1]]), np.array([[0, 1]])
+    items, scores = model.run({"window": window, "seen": seen, "k": np.array([2])})
+    assert items.tolist() == [[2, 3]] and scores.tolist() == [[4, 3]]
+    assert fed == [{"window": [[0, 0, 1]] * 2, "seen": [[0, 1]] * 2, "k": [2]}]
+
+
+def test_a_table_may_name_its_columns_as_it_likes(files, tmp_path: Path) -> None:
+    table = tmp_path / "new.csv"
+    table.write_text("when,what,who,rating\n2,a,z,1\n1,d,z,1\n,,z,\n")
+    names = {"user_column": "who", "item_column": "what", "timestamp_column": "when"}
+    with pytest.raises(InputError, match="row 3 has no item"):
+        lists_of(files[0], k=9, interactions=table, **names)
+    assert lists_of(files[0], k=9, interactions=table, drop_bad_rows=True, **names) == {"z": "bce"}
+
+
+def test_users_with_numbers_as_ids_are_strangers_to_a_model_of_texts(files, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "mf.onnx", ITEMS, NEXT[:3], files[1], user_ids=["1", "2"])
+    table = tmp_path / "new.csv"
+    table.write_text("user,item,timestamp\n1,a,2\n2,d,1\n")
+    assert prepare(ScoringConfig(model=model, interactions=table), True).omitted == 2
+
+
+def test_chosen_users_keep_their_own_vectors_and_targets(files, tmp_path: Path) -> None:
+    scores = np.array([[0] * 6, [0, 1, 2, 3, 4, 5], [0, 5, 4, 3, 2, 1], [0, 3, 1, 5, 2, 4]])
+    model = write_model(tmp_path / "mf.onnx", ITEMS, scores, files[1], user_ids=["u1", "u3", "u2"])
+    task = select_users(prepare(ScoringConfig(model=model), True), "u2,u3")
+    assert model_lists(task, 1, 8).select("user", "item").rows() == [("u2", "c"), ("u3", "a")]
+    assert task.targets.select("user", "item").rows() == [("u2", "b2")]
+    assert task.counts.tolist() == [1, 1, 0, 1, 1]
+
+
+def test_spaces_around_chosen_users_do_not_count_and_nobody_is_refused(files) -> None:
+    task = prepare(ScoringConfig(model=files[0]), True)
+    assert select_users(task, " u1 , u3,u1,").histories.users.to_list() == ["u1", "u3"]
+    with pytest.raises(InputError, match="has no user ''"):
+        select_users(task, " , ")
+
+
+def popular(tmp_path: Path, *words: str) -> dict:
+    """Metrics of the popular lists of three users, where held-out items would change the order."""
+    rows = [("u1", "a", 1, "train"), ("u1", "b", 2, "train"), ("u1", "c", 3, "validation"), ("u1", "d", 4, "test")]
+    rows += [("u2", "a", 1, "train"), ("u2", "b", 2, "train"), ("u2", "c", 3, "validation"), ("u2", "d", 4, "test")]
+    rows += [("u3", "c", 1, "train"), ("u3", "e", 2, "train"), ("u3", "b", 3, "train")]
+    table = tmp_path / "popular.parquet"
+    pl.DataFrame(rows, schema=SCHEMA, orient="row").write_parquet(table)
+    model = write_model(tmp_path / "pop.onnx", ITEMS, NEXT, table)
+    batch.main([f"--model={model}", *words])
+    return json.loads((tmp_path / "pop.metrics.json").read_text())
+
+
+def test_popularity_counts_histories_and_no_held_out_item(tmp_path: Path) -> None:
+    # e is in one history, d in none, though it is held out twice: the popular list of u1 and u2 is e d.
+    report = popular(tmp_path, "--k=1")
+    assert report["metrics"]["popularity"]["hit@1"]["value"] == 0 and report["k"] == 1
+    assert popular(tmp_path, "--k=2")["metrics"]["popularity"]["ndcg@2"]["value"] == pytest.approx(1 / np.log2(3))
+    # For the validation item, c is in one history like e, and first by its index.
+    validation = popular(tmp_path, "--k=1", "--split=validation")
+    assert validation["metrics"]["popularity"]["hit@1"]["value"] == 1
+    assert "; validation items, full ranking of 5 items, seen items dropped" in validation["protocol"]
+
+
+def test_popularity_and_novelty_are_of_the_whole_table_though_few_users_are_scored(tmp_path: Path) -> None:
+    # e is in one of three histories, for whomever it is listed: -log2((1 + 1) / (3 + 1)) = 1 bit.
+    for words in (["--users=u1,u2"], ["--users=u1,u2", "--shard-users=1"], ["--users=u2"]):
+        report = popular(tmp_path, "--k=1", *words)
+        assert report["metrics"]["popularity"]["novelty@1"]["value"] == pytest.approx(1.0)
+        assert report["metrics"]["popularity"]["coverage@1"]["value"] == pytest.approx(1 / 5)
+
+
+def test_the_seed_of_the_random_lists_reaches_them_and_shards_do_not(tmp_path: Path) -> None:
+    found = [popular(tmp_path, "--k=1", *words)["metrics"]["random"] for words in (
+        ["--seed=0"], ["--seed=0", "--shard-users=1"], ["--seed=1"], ["--seed=2"], ["--seed=3"], ["--seed=4"],
+    )]  # fmt: skip
+    assert found[0] == found[1] and any(one != found[0] for one in found[2:])
+
+
+def test_what_is_left_out_and_what_is_measured_is_said(files, tmp_path: Path, capsys) -> None:
+    table = tmp_path / "new.parquet"
+    rows = [*ROWS, ("u4", "zz", 1, "train"), ("u1", "a", 0, "train")]
+    pl.DataFrame(rows, schema=SCHEMA, orient="row").write_parquet(table)
+    words = [f"--model={files[0]}", f"--interactions={table}", f"--output={tmp_path / 'n.topk.parquet'}", "--k=1"]
+    batch.main(words)
+    printed = capsys.readouterr().out
+    for line in (
+        f"{table}: dropped 1 repeated (user, item) rows, of which the latest is kept",
+        "left out: 1 of 4 users whom markov.onnx does not know",
+        "left out: 1 interactions with items that markov.onnx does not know",
+        f"note: {table} is not the table markov.onnx was trained on",
+        f"markov on by hand: 3 users, 3 recommendations -> {tmp_path / 'n.topk.parquet'}\n",
+        f"held-out test items of 2 users, 95% intervals -> {tmp_path / 'n.metrics.json'}",
+    ):
+        assert line in printed
+    report = json.loads((tmp_path / "n.metrics.json").read_text())
+    assert [report[f"{name}"] for name in ("users_measured", "users_omitted", "unknown_interactions")] == [2, 1, 1]
+    assert report["interactions_checksum"] != report["dataset_checksum"] and report["interactions"] == str(table)
+    manifest = json.loads((tmp_path / "n.topk.json").read_text())
+    assert manifest["rows"] == 3 and manifest["users"] == 4 and manifest["device"] == "cpu"
+    assert manifest["dataset"] == "by hand" and manifest["plan"]["options"]["split"] == "test"
+    (tmp_path / "n.metrics.json").unlink()
+    batch.main([*words, "--no-metrics"])
+    printed = capsys.readouterr().out
+    assert "no metrics (--no-metrics): whole histories used" in printed and "note:" not in printed
+    assert not (tmp_path / "n.metrics.json").exists()
+    manifest = json.loads((tmp_path / "n.topk.json").read_text())
+    assert manifest["plan"]["options"]["split"] is None
+
+
+def test_a_table_without_held_out_items_of_the_split_is_refused(files, tmp_path: Path) -> None:
+    table = tmp_path / "new.parquet"
+    pl.DataFrame([row for row in ROWS if row[3] != "test"], schema=SCHEMA, orient="row").write_parquet(table)
+    words = [f"--model={files[0]}", f"--interactions={table}", "--k=1"]
+    with pytest.raises(InputError, match=r"has no test items to measure; use --no-metrics"):
+        batch.main(words)
+    with pytest.raises(InputError, match=r"has no test items to measure; use --no-metrics"):
+        prepare(ScoringConfig(model=files[0], interactions=table), True)
+    batch.main([*words, "--split=validation"])
+    with pytest.raises(InputError, match=r"expected a name that ends in \.parquet"):
+        batch.main([*words, "--no-metrics", f"--output={tmp_path / 'lists.csv'}"])
 
 
 HISTORIES = st.lists(
