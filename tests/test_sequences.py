@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infer import sequences
 from infer.schema import vocabulary
-from infer.sequences import Histories, before, build_histories, digests, index_of, seen, windows
+from infer.sequences import Histories, before, build_histories, digests, index_of, level_windows, seen, windows
 
 TABLE = pl.DataFrame(
     [
@@ -130,6 +131,16 @@ def test_digests_tell_items_order_length_and_ratings_apart_and_nothing_else() ->
     assert rated[0] == rated[2] != rated[1]
 
 
+def test_a_digest_does_not_add_a_rating_to_an_item() -> None:
+    assert len(set(digests(of([1], [2], [3], levels=[3, 2, 1])).tolist())) == 3
+
+
+def test_parts_of_the_users_keep_their_own_ratings() -> None:
+    rated = of([5, 6], [7, 8, 9], [], levels=[1, 2, 3, 4, 5])
+    assert level_windows(rated.rows(1, 3), 2).tolist() == [[4, 5], [0, 0]]
+    assert level_windows(rated.take(np.array([1, 0])), 3).tolist() == [[3, 4, 5], [0, 1, 2]]
+
+
 @given(st.lists(st.lists(st.integers(1, 4), max_size=4), min_size=2, max_size=40))
 def test_digests_are_equal_just_where_histories_are(histories: list[list[int]]) -> None:
     found = digests(of(*histories)).tolist()
@@ -144,3 +155,22 @@ def test_indexes_are_those_of_the_vocabulary_and_padding_for_the_rest(ids: list)
     assert index_of(values, known).tolist() == [3, 0, 1, 1]
     if not isinstance(ids[0], str):
         assert index_of(pl.Series("item", [-1, 2**62]), known).tolist() == [0, 0]
+
+
+def test_only_small_ids_are_looked_up_in_a_table_of_bounded_size(monkeypatch) -> None:
+    assert 4 * sequences.LOOKUP == 64_000_000, "bytes"
+    known, values = vocabulary([3, 9], "item"), pl.Series("item", [9, 4, 3, -1, 10])
+    joined, real = [], pl.DataFrame.join
+    monkeypatch.setattr(pl.DataFrame, "join", lambda *given, **named: joined.append(1) or real(*given, **named))
+    for lookup, joins in ((10, 0), (9, 1)):
+        monkeypatch.setattr(sequences, "LOOKUP", lookup)
+        assert index_of(values, known).tolist() == [2, 0, 1, 0, 0]
+        assert len(joined) == joins
+
+
+def test_histories_end_before_the_item_of_the_stated_split_and_hold_what_followed_it_for_no_other() -> None:
+    rows = [("a", 1, "train"), ("b", 2, "validation"), ("c", 3, "test-history"), ("d", 4, "test")]
+    table = pl.DataFrame([("u", *row) for row in rows], schema=["user", "item", "timestamp", "split"], orient="row")
+    for split, history, held in (("validation", "a", "b"), ("test", "abc", "d")):
+        earlier, targets = before(table, split)
+        assert ("".join(earlier["item"]), "".join(targets["item"])) == (history, held)
