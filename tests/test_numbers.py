@@ -49,6 +49,7 @@ def tasks(folder: Path) -> dict[tuple[str, int], Task]:
     }
 
 
+@pytest.mark.processor
 @settings(max_examples=60, deadline=None)
 @given(
     kind=st.sampled_from(KINDS),
@@ -57,7 +58,8 @@ def tasks(folder: Path) -> dict[tuple[str, int], Task]:
     users=st.lists(st.integers(0, USERS - 1), min_size=1, unique=True),
 )
 def test_lists_depend_on_no_batch_order_company_or_thread(tasks, kind, threads, size, users) -> None:
-    """To the last bit of every score."""
+    """To the last bit of every score, which depends on the processor: it decides how ONNX Runtime cuts a product into
+    blocks, and a row must be summed alike in all of them."""
     whole = model_lists(tasks[kind, 1], K, 256)
     part = model_lists(tasks[kind, threads].take(np.array(users)), K, size)
     order = part.select(pl.col(USER).unique(maintain_order=True))
@@ -73,8 +75,10 @@ def written(folder: Path, table: Path, output: Path, *words: str) -> dict[str, b
     return {path.name: path.read_bytes() for path in sorted(output.iterdir())}
 
 
+@pytest.mark.processor
 def test_the_same_lists_are_the_same_bytes(folder: Path, tmp_path: Path) -> None:
-    """Whatever the batches and threads, and however the rows of the table stand."""
+    """Whatever the batches and threads, and however the rows of the table stand; on any processor, which decides how
+    a product is cut into blocks."""
     table = checkerboard()
     tables = [tmp_path / f"rows-{seed}.csv" for seed in range(4)]
     for seed, path in enumerate(tables):

@@ -76,6 +76,7 @@ def byte_product(weights: np.ndarray) -> ort.InferenceSession:
     return ort.InferenceSession(proto.SerializeToString())
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("dim", [4, 7, 16, 64, 257])
 @pytest.mark.parametrize("batch", [1, 2, 33])
 def test_the_largest_bytes_are_summed_exactly_on_this_processor(dim: int, batch: int) -> None:
@@ -103,8 +104,9 @@ def test_int8_weights_fit_into_16_bits_by_pairs_whatever_processor_this_is() -> 
     assert not np.array_equal(pairs_in_16_bits(worst, 2 * whole), worst @ (2 * whole)), "8 bits would not"
 
 
+@pytest.mark.processor
 def test_equal_weights_and_states_score_their_number() -> None:
-    """Depends on the processor, if weights ever have 8 bits again."""
+    """Depends on the processor: without VNNI, x86-64 gives half, if weights ever have 8 bits again."""
     for value in (1.0, -3.0):
         _, scores = top(session(np.full((64, 9), value), "int8"), np.full((2, 64), 2.0), 8)
         np.testing.assert_allclose(scores, 128 * value, rtol=1e-6)
@@ -151,8 +153,10 @@ def test_a_bias_far_larger_than_the_weights_takes_nothing_from_their_steps() -> 
     assert alone <= np.abs(bias).max() / BIAS_ROWS / 128 + 0.002, "of a small state only the bias is left, and is exact"
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_scores_are_near_and_do_not_depend_on_the_rest_of_the_batch(precision: str) -> None:
+    """To the last bit, which depends on the processor: it decides how ONNX Runtime cuts a product into blocks."""
     rng = np.random.default_rng(0)
     weights, state = rng.normal(size=(16, 41)), rng.normal(size=(5, 16))
     state[3] *= 1000  # one scale for the whole batch would round the others to nothing
