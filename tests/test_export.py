@@ -164,6 +164,7 @@ def test_a_catalogue_of_several_blocks_is_ranked_whole() -> None:
     proto = export_graph(model, 300)
     assert model.extra_columns == 0 and logging.getLogger("torch.onnx").level == level
     assert any(node.op_type == "ReduceMax" for node in proto.graph.node), "by blocks"
+    assert not any(node.doc_string or node.metadata_props for node in proto.graph.node)
     session = ort.InferenceSession(proto.SerializeToString())
     user, seen = np.array([2, 3, 0]), np.array([[1, 300], [128, 127], [0, 0]])
     with torch.no_grad():

@@ -141,8 +141,49 @@ def test_every_rating_level_is_among_what_is_tried(level: int) -> None:
 
 
 def test_a_score_that_is_no_number_is_refused() -> None:
-    with pytest.raises(InputError, match="the file was not written"):
+    with pytest.raises(InputError, match="differs from PyTorch by nan"):
         check_parity(Users(), of_users(changed(TABLE, 2, 3, np.nan)), ITEMS, USERS)
+
+
+def wrong_at(proto: onnx.ModelProto, given: str, axis: int, size: int, difference: float) -> onnx.ModelProto:
+    """The graph whose scores are wrong where an input has one size, and right otherwise."""
+    constants = {"size": np.array([size]), "difference": np.array([difference], np.float32)}
+    nodes = [
+        helper.make_node("Shape", [given], ["found_size"], start=axis, end=axis + 1),
+        helper.make_node("Equal", ["found_size", "size"], ["is_size"]),
+        helper.make_node("Cast", ["is_size"], ["share"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["share", "difference"], ["added"]),
+        helper.make_node("Add", ["before", "added"], [ALL_SCORES]),
+    ]
+    own = list(proto.graph.node)
+    (last,) = (place for place, node in enumerate(own) if ALL_SCORES in node.output)
+    own[last].output[0] = "before"
+    del proto.graph.node[:]
+    proto.graph.node.extend([*own[: last + 1], *nodes, *own[last + 1 :]])
+    proto.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    return proto
+
+
+@pytest.mark.parametrize("batch", [1, 3, 17, 64])
+def test_every_batch_size_is_tried_and_the_largest_difference_counts(batch: int) -> None:
+    with pytest.raises(InputError, match="differs from PyTorch by"):
+        check_parity(Users(), wrong_at(of_users(), "user", 0, batch, 0.5), ITEMS, USERS)
+    found = check_parity(Users(), wrong_at(of_users(), "user", 0, batch, 0.5), ITEMS, USERS, exact=False)
+    assert found["largest_score_difference"] == pytest.approx(0.5)
+
+
+def test_windows_half_as_long_are_tried() -> None:
+    with pytest.raises(InputError, match="differs from PyTorch by"):
+        check_parity(Windows(), wrong_at(of_windows(), "window", 1, 2, -0.5), ITEMS, USERS)
+    found = check_parity(Windows(), wrong_at(of_windows(), "window", 1, 2, -0.5), ITEMS, USERS, exact=False)
+    assert found["largest_score_difference"] == pytest.approx(0.5)
+
+
+def test_full_empty_and_single_histories_come_first() -> None:
+    drawn = parity._random_windows(np.random.default_rng(0), 40, 50, 9)
+    filled = (drawn > 0).sum(1)
+    assert filled[:3].tolist() == [50, 0, 1] and len(set(filled)) > 20
+    assert (drawn[np.arange(50) >= 50 - filled[:, None]] > 0).all() and set(drawn.flat) == set(range(10))
 
 
 def test_an_item_that_is_listed_twice_is_refused() -> None:
@@ -181,13 +222,22 @@ def test_a_list_that_is_not_cut_to_the_catalogue_is_refused(exact: bool) -> None
         check_parity(Users(), proto, ITEMS, USERS, exact=exact)
 
 
+def test_a_graph_that_fails_above_the_catalogue_does_not_pass() -> None:
+    proto = of_users()
+    (bound,) = (value for value in proto.graph.initializer if value.name == "catalogue")
+    bound.CopyFrom(numpy_helper.from_array(np.array([99]), "catalogue"))
+    with pytest.raises(Exception, match=r"k argument \[20\]"):
+        check_parity(Users(), proto, ITEMS, USERS)
+
+
 def test_a_list_that_is_wrong_at_ten_alone_is_refused() -> None:
     proto = of_users()
-    constants = {"ten": np.array([10]), "sign": np.array([-1.0, 1.0], np.float32), "last": np.array([1])}
+    # At ten, all scores above 2 count as equal, so that other items lead the list.
+    constants = {"ten": np.array([10]), "cap": np.array([2.0], np.float32)}
     nodes = [
         helper.make_node("Equal", ["bounded_k", "ten"], ["is_ten"]),
-        helper.make_node("Neg", ["unseen_scores"], ["worst"]),
-        helper.make_node("Where", ["is_ten", "worst", "unseen_scores"], ["ordered"]),
+        helper.make_node("Min", ["unseen_scores", "cap"], ["capped"]),
+        helper.make_node("Where", ["is_ten", "capped", "unseen_scores"], ["ordered"]),
     ]
     (top,) = (node for node in proto.graph.node if node.op_type == "TopK")
     proto.graph.node.remove(top)
