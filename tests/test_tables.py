@@ -7,9 +7,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from infer import lists, packed, probe, sorting, source
 from infer.errors import InputError
 from infer.tables import Columns, read_interactions, read_items, read_table
 from infer.tidy import tidy
+from infer.timestamps import unix_seconds
 
 ROWS = [(1, 10, 100, 4.0), (1, 11, 101, 3.5), (2, 10, 99, 5.0)]
 NAMES = ["user", "item", "timestamp", "rating"]
@@ -216,3 +218,52 @@ def test_a_name_is_one_file_and_never_a_pattern(name: str, tmp_path: Path) -> No
     (tmp_path / name.translate({ord(c): "X" for c in "*?"})).write_text(text(separator).replace("100", "900"))
     (tmp_path / name).write_text(text(separator))
     assert read_interactions(tmp_path / name).interactions.rows() == ROWS
+
+
+def test_the_size_of_a_number_decides_its_unit() -> None:
+    # At each edge, and just below the next: 1e8 seconds is the smallest value of every larger unit.
+    numbers = [0.0, 99_999_999_999, 1e11, 99_999_999_999_999, 1e14, 1e16, 1e17, 9e19, 1e20, -1e11, -1e20]
+    found, units = unix_seconds(pl.Series(numbers))
+    seconds = [0.0, 99_999_999_999, 1e8, 99_999_999_999.999, 1e8, 1e10, 1e8, 9e10, None, -1e8, None]
+    assert [None if value != value else value for value in found] == pytest.approx(seconds)
+    assert units == {"milliseconds": 3, "microseconds": 2, "nanoseconds": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1970-01-01T23:59:60Z", 86_400), ("1970-01-01T23:59:61Z", None), ("1970-01-01T00:60", None),
+        ("1970-01-01T24:00", None), ("1970-01-01 00:00:01,25", 1.25), ("1970-01-01T01:30:05z", 5_405),
+        ("1970-01-01T00:00+01:30", -5_400), ("1970-01-01T00:00-0130", 5_400), ("1970-01-01T00:00+24:00", None),
+        ("1970-01-01T00:00+01:60", None), (" 1970-01-02 ", 86_400), ("1970-1-2", None), ("02.01.1970", None),
+        ("1970-01-01T00:00:01.123456789", 1.123456789), ("1970-02-30", None), ("x1970-01-02", None),
+    ],
+)  # fmt: skip
+def test_dates_and_times_by_hand(text: str, seconds: float | None) -> None:
+    found, units = unix_seconds(pl.Series([text]))
+    assert found.to_list() == [pytest.approx(seconds) if seconds is not None else None]
+    assert units == ({} if seconds is None else {"dates": 1})
+
+
+def test_a_user_may_have_several_items_between_validation_and_test() -> None:
+    splits = ["train", "validation", "test-history", "test-history", "test"]
+    table = rows(*((1, item, item) for item in range(5))).with_columns(split=pl.Series(splits))
+    assert tidy(table, "t").interactions["split"].to_list() == splits
+
+
+def test_the_latest_row_of_a_pair_is_so_by_time_and_keeps_its_own_split_and_rating() -> None:
+    table = rows((1, 5, 30), (1, 5, 10), (1, 6, 20)).with_columns(
+        rating=pl.Series([2.0, 5.0, 1.0]), split=pl.Series(["validation", "train", "train"])
+    )
+    assert tidy(table, "t").interactions.rows() == [(1, 6, 20, 1.0, "train"), (1, 5, 30, 2.0, "validation")]
+
+
+def test_ids_at_the_ends_of_64_bits_and_fractions_of_seconds_are_kept() -> None:
+    found = tidy(rows((-(2**63), 2**63 - 1, 1.5), (1, 2, 3.0)), "t").interactions
+    assert found.rows() == [(-(2**63), 2**63 - 1, 1.5), (1, 2, 3.0)] and found.schema["timestamp"] == pl.Float64
+
+
+def test_what_is_read_and_sorted_at_once_is_bounded() -> None:
+    assert (sorting.ROWS, sorting.SORTED_ROWS, probe.ROWS) == (4_000_000, 8_000_000, 4_000_000)
+    assert source.SHARD_USERS == 8_192 and (lists.LARGEST_SCORES, lists.LARGEST_SEEN) == (2**26, 2**24)
+    assert packed.MOST == 200 and packed.CHUNK == 2**20
