@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 from checkerboard import HANGS, ROOT
 
-from infer.cli import choose, option, parse, run
+from infer.cli import choose, option, parse, run, take
 from infer.errors import InputError
 
 
@@ -176,3 +176,33 @@ def test_a_reader_that_has_gone_is_no_traceback() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, timeout=HANGS)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_one_option_is_taken_out_and_the_rest_stay_as_they_were() -> None:
+    for words in (["--preset=x"], ["--preset", "x"], ["preset=x"]):
+        assert take(["mf", *words, "--epochs=3"], "preset", "best") == ("x", ["mf", "--epochs=3"])
+    assert take(["--preset2=x", "preset", "-h"], "preset", "best") == ("best", ["--preset2=x", "preset", "-h"])
+    for words, message in (
+        (["--preset"], "option --preset needs a value: --preset=VALUE"),
+        (["--preset", "--epochs=3"], "option --preset needs a value"),
+        (["--preset=x", "preset=x"], "option --preset is given twice"),
+    ):
+        with pytest.raises(InputError, match=message):
+            take(words, "preset", "best")
+
+
+def test_words_change_what_they_are_based_on_and_help_shows_it(capsys) -> None:
+    base = Options(model=Path("base"), count=9, metrics=False)
+    assert parse(Options, ["--rate=1"], "", base) == Options(model=Path("base"), count=9, rate=1.0, metrics=False)
+    with pytest.raises(SystemExit):
+        parse(Options, ["--help"], "", base)
+    printed = capsys.readouterr().out
+    assert "how many (default 9)" in printed and "the model\n" in printed and "measure (default False)" in printed
+
+
+def test_what_could_steer_a_terminal_is_not_printed(capsys, monkeypatch) -> None:
+    def main(words) -> None:
+        raise InputError("a\x1b[2Jb é🎬")
+
+    monkeypatch.setattr(sys, "argv", ["command"])
+    assert run(main) == 2 and capsys.readouterr().err == "error: a?[2Jb é🎬\n"

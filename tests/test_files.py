@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from checkerboard import HANGS, ROOT
 
+from infer import files
 from infer.errors import InputError
 from infer.files import replacing, sha256, stamp, write_bytes, write_text
 
@@ -135,6 +136,20 @@ def test_only_what_a_killed_writer_of_the_same_file_left_is_removed(tmp_path: Pa
         write_text(tmp_path / "a.txt", "second")  # another writer, while the first still writes
         assert mine.read_text() == "first", "a locked file belongs to somebody"
     assert names(tmp_path) == [strange.name, other.name, "a.txt"] and (tmp_path / "a.txt").read_text() == "first"
+
+
+def test_a_part_that_was_removed_before_it_was_locked_is_not_written_to(tmp_path: Path, monkeypatch) -> None:
+    real, removed = files._lock, []
+
+    def late(handle: int, wait: bool = False) -> bool:
+        if wait and not removed:
+            removed.extend(tmp_path.glob(".a.txt.*.part"))
+            removed[0].unlink()
+        return real(handle, wait)
+
+    monkeypatch.setattr(files, "_lock", late)
+    write_text(tmp_path / "a.txt", "x")
+    assert len(removed) == 1 and (tmp_path / "a.txt").read_text() == "x" and names(tmp_path) == ["a.txt"]
 
 
 def test_a_link_in_the_place_of_a_part_is_left_alone(tmp_path: Path) -> None:
