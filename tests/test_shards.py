@@ -17,6 +17,7 @@ from infer.errors import InputError
 from infer.output import Output
 from infer.schema import TIDY_KEY
 from infer.shards import score_shard
+from infer.task import open_job
 
 ITEMS = list(range(1, 41))
 USERS = 30
@@ -190,6 +191,103 @@ def test_an_unfinished_run_of_something_else_is_refused_and_kept(folder: Path, w
     assert not (folder / "m.topk.partial").exists() and lists(folder).height > 0
 
 
+def test_every_option_that_lists_follow_from_is_of_the_plan_and_no_other(folder: Path) -> None:
+    def plan(**options) -> dict:
+        config = batch.BatchConfig(model=folder / "m.onnx", **options)
+        return batch.plan_of(open_job(config, config.metrics), config)
+
+    table = pl.read_parquet(folder / "interactions.parquet").with_columns(
+        again=pl.col("item"), split=pl.when(pl.int_range(pl.len()).over("user") == 0).then(pl.lit("test")).otherwise(
+            pl.when(pl.int_range(pl.len()).over("user") == 1).then(pl.lit("validation")).otherwise(pl.lit("train"))
+        )
+    )  # fmt: skip
+    table.write_parquet(folder / "split.parquet")
+    write_model(folder / "m.onnx", ITEMS, np.eye(41), folder / "split.parquet")
+    base = {"interactions": folder / "split.parquet"}
+    differing = ({}, {"k": 3}, {"users": "1,2"}, {"shard_users": 5}, {"split": "validation"}, {"metrics": False},
+                 {"item_column": "again"}, {"drop_bad_rows": True}, {"only_changed": True},
+                 {"interactions": folder / "interactions.parquet"})  # fmt: skip
+    plans = [json.dumps(plan(**base | options), sort_keys=True) for options in differing]
+    assert len(set(plans)) == len(plans)
+    for options in ({"batch_size": 3}, {"threads": 1}, {"seed": 5}, {"shard": "1/2"}, {"restart": True}):
+        assert json.dumps(plan(**base | options), sort_keys=True) == plans[0]
+
+
+def test_a_plan_is_the_same_in_any_order_of_its_keys(tmp_path: Path) -> None:
+    one, other = {"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"d": 3, "c": 2}, "a": 1}
+    assert Output(tmp_path / "l.parquet", one).digest == Output(tmp_path / "l.parquet", other).digest
+
+
+def test_a_share_counts_what_is_left_of_it_and_of_all(folder: Path, capsys) -> None:
+    score(folder, "--shard=1/3")
+    # Parts 0, 3 and 6 of eight.
+    assert "3 of 8 parts are there: the lists appear when the other shares are done" in capsys.readouterr().out
+    work = folder / "m.topk.partial" / "lists"
+    assert sorted(path.name for path in work.iterdir()) == [f"part-{n:05}.parquet" for n in (0, 3, 6)]
+    score(folder, "--shard=1/3")
+    assert "going on: 12 users were scored before" in capsys.readouterr().out
+
+
+def test_a_share_that_fails_leaves_the_others_work(folder: Path, monkeypatch) -> None:
+    score(folder, "--shard=1/3")
+    monkeypatch.setattr(batch, "score", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        score(folder, "--shard=2/3")
+    assert len(list((folder / "m.topk.partial" / "lists").iterdir())) == 3
+
+
+def test_only_one_share_publishes(folder: Path) -> None:
+    score(folder, "--shard=1/2")
+    output = Output(folder / "m.topk.parquet", json.loads((folder / "m.topk.partial" / "plan.json").read_text()))
+    with output.locked("publication"), pytest.raises(InputError, match="another process is working on publication"):
+        score(folder, "--shard=2/2")
+    assert not (folder / "m.topk.parquet").exists()
+    score(folder, "--shard=2/2")
+    assert len(parts(folder)) == 8
+
+
+def test_what_a_killed_writer_left_is_not_published(folder: Path, monkeypatch) -> None:
+    unfinished(folder, monkeypatch)
+    (folder / "m.topk.partial" / "lists" / ".part-00002.parquet.abcd1234.bak").write_text("half")
+    score(folder)
+    assert len(parts(folder)) == 8 and "half" not in str(parts(folder))
+
+
+def test_lists_can_be_dropped_and_scored_anew_with_the_same_plan(folder: Path, monkeypatch, capsys) -> None:
+    unfinished(folder, monkeypatch)
+    score(folder, "--restart")
+    assert "going on" not in capsys.readouterr().out and len(parts(folder)) == 8
+
+
+def test_a_damaged_plan_belongs_to_nobody_and_what_lies_beside_it_is_scored_again(
+    folder: Path, monkeypatch, capsys
+) -> None:
+    unfinished(folder, monkeypatch)
+    (folder / "m.topk.partial" / "plan.json").write_text("{")
+    score(folder)
+    assert "going on" not in capsys.readouterr().out and len(parts(folder)) == 8
+
+
+def test_the_earlier_lists_return_if_publication_fails_halfway(folder: Path, monkeypatch) -> None:
+    score(folder)
+    expected = parts(folder)
+    monkeypatch.setattr("infer.output.exchange", lambda one, other: False)
+    real = Path.rename
+
+    def fail(self: Path, target: Path) -> Path:
+        if self.name == "lists":
+            raise OSError(5, "Input/output error")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(InputError, match=r"cannot write .*Input/output error; the earlier lists are there"):
+        score(folder, "--k=3")
+    assert parts(folder) == expected
+    monkeypatch.undo()
+    score(folder, "--k=3")
+    assert lists(folder).height == 3 * USERS
+
+
 def test_shares_of_several_machines_make_the_same_lists(folder: Path, capsys) -> None:
     score(folder, f"--output={folder / 'whole.topk.parquet'}")
     score(folder, "--shard=2/3")
@@ -258,6 +356,41 @@ def test_only_changed_needs_earlier_lists_of_the_same_model_and_options(folder: 
     with pytest.raises(InputError, match="was made with another model; score everyone"):
         score(folder, "--only-changed")
     assert parts(folder) == before and not (folder / "m.topk.partial").exists()
+
+
+def test_only_changed_does_not_mix_lists_users_and_manifests_of_different_runs(folder: Path) -> None:
+    score(folder)
+    users, manifest = folder / "m.topk.users.parquet", folder / "m.topk.json"
+    kept = {path: path.read_bytes() for path in (users, manifest)}
+    users.unlink()
+    with pytest.raises(InputError, match="there are no complete lists at"):
+        score(folder, "--only-changed")
+    pl.read_parquet(kept[users]).write_parquet(users, metadata={"plan": "another"})
+    with pytest.raises(InputError, match="are of different runs; score all"):
+        score(folder, "--only-changed")
+    users.write_bytes(kept[users])
+    manifest.write_text(json.dumps(json.loads(kept[manifest]) | {"digest": "another"}))
+    with pytest.raises(InputError, match="are of different runs; score all"):
+        score(folder, "--only-changed")
+    manifest.write_text("{")
+    with pytest.raises(InputError, match="there are no complete lists at"):
+        score(folder, "--only-changed")
+
+
+def test_only_changed_looks_at_the_history_that_a_list_follows_from(folder: Path, capsys) -> None:
+    """An item that was replaced changes it; a time that does not change the order does not."""
+    score(folder)
+    table = pl.read_parquet(folder / "interactions.parquet")
+    own = table.filter(pl.col("user") == 4)
+    strange = next(item for item in ITEMS if item not in own["item"].to_list())
+    last = (pl.col("user") == 4) & (pl.col("timestamp") == own["timestamp"].max()) & (pl.col("item") == own["item"][-1])
+    later = table.with_columns(pl.when(pl.col("user") == 9).then(pl.col("timestamp") + 5).otherwise("timestamp"))
+    later.with_columns(pl.when(last).then(pl.lit(strange)).otherwise("item").alias("item")).write_parquet(
+        folder / "tonight.parquet"
+    )
+    capsys.readouterr()
+    score(folder, f"--interactions={folder / 'tonight.parquet'}", "--only-changed")
+    assert "; 1 users scored anew" in capsys.readouterr().out
 
 
 def test_a_folder_of_something_else_is_not_replaced(folder: Path) -> None:
