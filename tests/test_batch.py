@@ -99,6 +99,11 @@ def test_a_batch_is_bounded_by_scores_and_by_seen_items_with_the_same_lists(file
     monkeypatch.setattr("infer.lists.LARGEST_SCORES", 2 * 6)  # five items and padding
     assert [len(rows) for rows in batches(task.model, task.histories.lengths, 256)] == [2, 1]
     assert model_lists(task, 3, 256).equals(whole)
+    monkeypatch.setattr("infer.lists.LARGEST_SCORES", 2 * 6 - 1)
+    assert [len(rows) for rows in batches(task.model, task.histories.lengths, 256)] == [1, 1, 1]
+    monkeypatch.setattr("infer.lists.LARGEST_SEEN", 2)
+    monkeypatch.setattr("infer.lists.LARGEST_SCORES", 2 * 6)
+    assert [len(rows) for rows in batches(task.model, np.array([3, 1, 1, 2, 9]), 256)] == [2, 1, 1, 1]
     monkeypatch.setattr("infer.lists.LARGEST_SEEN", 3)
     assert [len(rows) for rows in batches(task.model, np.array([3, 1, 1, 2, 9]), 256)] == [2, 1, 1, 1]
 
@@ -159,6 +164,12 @@ def test_a_score_that_is_not_a_number_names_the_user(files, tmp_path: Path) -> N
         model = write_model(tmp_path / "broken.onnx", ITEMS, broken, files[1], operator="Log")
         with pytest.raises(InputError, match="user u3 a score that is not a finite number"):
             model_lists(prepare(ScoringConfig(model=model), True), 5, 2)
+
+
+def test_a_score_that_is_not_a_number_does_not_matter_for_a_user_who_is_left_out(files, tmp_path: Path) -> None:
+    scores = np.array([[1, *[-1] * 5], [1, 1, 2, 3, 9, 5]])
+    model = write_model(tmp_path / "mf.onnx", ITEMS, scores, files[1], user_ids=["u1"], operator="Log")
+    assert lists_of(model, k=1) == {"u1": "d"}
 
 
 def test_users_are_chosen_by_id_or_from_a_file(files, tmp_path: Path) -> None:
@@ -233,6 +244,18 @@ def test_a_single_user_is_scored_as_one_of_two(files, monkeypatch) -> None:
     items, scores = model.run({"window": window, "seen": seen, "k": np.array([2])})
     assert items.tolist() == [[2, 3]] and scores.tolist() == [[4, 3]]
     assert fed == [{"window": [[0, 0, 1]] * 2, "seen": [[0, 1]] * 2, "k": [2]}]
+
+
+def test_what_the_graph_gives_is_checked_and_ordered_on_every_device(files, monkeypatch) -> None:
+    model, given = open_model(files[0]), {}
+    feeds = {"window": np.array([[0, 0, 1]] * 2), "seen": np.array([[0, 1]] * 2), "k": np.array([3])}
+    monkeypatch.setattr(session.ort.IOBinding, "copy_outputs_to_cpu", lambda self: (given["items"], given["scores"]))
+    given["items"], given["scores"] = np.array([[5, 3, 2]] * 2), np.array([[2, 2, 7]] * 2, dtype=np.float32)
+    items, scores = model.run(feeds)
+    assert items.tolist() == [[2, 3, 5]] * 2 and scores.tolist() == [[7, 2, 2]] * 2
+    given["items"] = np.array([[5, 5, 2]] * 2)
+    with pytest.raises(InputError, match="lists an item twice for one user"):
+        model.run(feeds)
 
 
 def test_a_table_may_name_its_columns_as_it_likes(files, tmp_path: Path) -> None:
