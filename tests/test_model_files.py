@@ -11,12 +11,13 @@ import onnx
 import pytest
 from checkerboard import ROOT
 from hostile import answers, body, lists
+from markov import write_model
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 from infer import modelfile, session
 from infer.errors import InputError
 from infer.modelfile import LARGEST_VALUE, MOST_NODES, sealed
-from infer.schema import PREFIX, Metadata
+from infer.schema import DROPPED, PREFIX, Metadata
 from infer.session import open_model
 from infer.signature import check_lists
 
@@ -339,3 +340,96 @@ def test_lists_that_are_none_are_refused(items, scores, message: str) -> None:
 def test_metadata_that_are_checked_are_those_that_are_written(artifacts: Path) -> None:
     found = open_model(artifacts / "mf.onnx").metadata
     assert Metadata.from_properties(found.to_properties(), "test") == found
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> bytes:
+    """A model of three items and two users."""
+    (tmp_path / "t").write_text("table")
+    scores = np.array([[0, 0, 0, 0], [0, 1, 2, 3], [0, 3, 2, 1]])
+    return write_model(tmp_path / "small.onnx", [5, 6, 7], scores, tmp_path / "t", user_ids=[1, 2]).read_bytes()
+
+
+def attribute(value: float) -> Change:
+    """A value that stands in a node, not among the weights."""
+    tensor = numpy_helper.from_array(np.array([value], dtype=np.float32), "constant")
+    return lambda proto: proto.graph.node.extend([helper.make_node("Constant", [], ["unused"], value=tensor)])
+
+
+def more_nodes(number: int) -> Change:
+    def change(proto: onnx.ModelProto) -> None:
+        missing = number - len(proto.graph.node)
+        proto.graph.node.extend(helper.make_node("Identity", ["k"], [f"n{n}"]) for n in range(missing))
+
+    return change
+
+
+def training(proto: onnx.ModelProto) -> None:
+    proto.training_info.add()
+
+
+def sparse(proto: onnx.ModelProto) -> None:
+    proto.graph.sparse_initializer.add()
+
+
+def texts(proto: onnx.ModelProto) -> None:
+    proto.graph.initializer.append(numpy_helper.from_array(np.array(["x"], dtype=object), "words"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (attribute(np.nan), "holds nan in 'constant'"),
+        (attribute(1.0000001e15), "in 'constant'; expected finite numbers below 1e15"),
+        (attribute(-1.0000001e15), "in 'constant'; expected finite numbers below 1e15"),
+        (more_nodes(10_001), "has 10001 nodes; expected at most 10000"),
+        (training, "has functions, training steps or sparse weights"),
+        (sparse, "has functions, training steps or sparse weights"),
+        (texts, "has 'words' of type 8; expected numbers"),
+        (metadata("user_ids", "[]"), "takes users but lists none"),
+        (metadata("user_ids", '[1, "2"]'), "has damaged metadata (user_ids)"),
+        (metadata("user_ids", "[true, false]"), "has damaged metadata (user_ids)"),
+        (metadata("window", "-1"), "has damaged metadata"),
+        (metadata("rating_levels", "[2, 1]"), "has damaged metadata (rating_levels)"),
+        (metadata("rating_levels", "[1, 1]"), "has damaged metadata (rating_levels)"),
+        (metadata("rating_levels", '["1"]'), "has damaged metadata (rating_levels)"),
+        (metadata("interactions", '""'), "names the table '', which is not a file beside it"),
+        (metadata("format", None), "without recommender metadata"),
+    ],
+)
+def test_a_small_hostile_file_is_refused(change: Change, message: str, small: bytes, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        open_model(changed(small, change, tmp_path / "model.onnx"))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [attribute(1e15), attribute(-1e15), attribute(DROPPED), metadata("item_ids", f"[{-(2**63)}, 0, {2**63 - 1}]"),
+     metadata("rating_levels", "[0.5, 1]"), metadata("window", "0")],
+)  # fmt: skip
+def test_what_lies_just_within_the_limits_is_opened(change: Change, small: bytes, tmp_path: Path) -> None:
+    assert len(open_model(changed(small, change, tmp_path / "model.onnx")).metadata.item_ids) == 3
+
+
+def test_a_file_without_its_seal_or_with_another_is_refused(small: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    other = sealed(body(small) + b"x")[-len(sealed(b"")) :]
+    for content in (body(small), body(small) + other, small + sealed(b"")):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="is damaged or was changed after its export"):
+            open_model(path)
+
+
+def test_windows_of_no_item_and_a_file_that_is_not_there_are_refused(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "t").write_text("table")
+    whole = write_model(tmp_path / "w.onnx", [5, 6], np.eye(3), tmp_path / "t").read_bytes()
+    with pytest.raises(InputError, match="states windows of 0 items; expected 1 to 65536"):
+        open_model(changed(whole, metadata("window", "0"), tmp_path / "model.onnx"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "artifacts" / "x.onnx").write_bytes(whole)
+    assert open_model("x.onnx").path == Path("artifacts/x.onnx")
+    for name, problem in (("y.onnx", "does not exist"), ("artifacts", "is a folder")):
+        with pytest.raises(InputError, match=f"{name} {problem}"):
+            open_model(name)
