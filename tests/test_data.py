@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from infer.errors import InputError
-from infer.schema import DATASET_KEY
-from train import data
+from infer.schema import DATASET_KEY, PROTOCOL_KEY, TIDY_KEY
+from train import data, splits
 from train.data import DataConfig, load
 
 
@@ -38,6 +38,33 @@ def test_a_table_of_ones_own_is_ordered_cleaned_and_counted(tmp_path: Path, caps
     assert "2 items occur only as held-out items" in printed
     metadata = pl.read_parquet_metadata(tmp_path / "out" / "interactions.parquet")
     assert metadata[DATASET_KEY] == "plays.tsv"
+
+
+def test_a_split_of_the_source_is_made_anew_and_the_files_say_what_they_are(tmp_path: Path) -> None:
+    source = tmp_path / "r.csv"
+    source.write_text("user,item,timestamp,split\n1,a,1,test\n1,b,2,train\n1,c,3,train\n")
+    (tmp_path / "i.csv").write_text("item,name,kind\na,A,X\n")
+    found = written(tmp_path, f"--dataset={source}", f"--items={tmp_path / 'i.csv'}", "--genres-column=kind")
+    assert found["split"].to_list() == ["train", "validation", "test"]
+    assert pl.read_parquet(tmp_path / "out" / "items.parquet").rows() == [("a", "A", "X")]
+    metadata = pl.read_parquet_metadata(tmp_path / "out" / "interactions.parquet")
+    assert metadata[TIDY_KEY] == "1" and metadata[PROTOCOL_KEY].startswith("leave-one-out, ")
+
+
+def test_the_options_of_the_split_reach_it() -> None:
+    rows = [(user, item, item // 2) for user in range(6) for item in range(user, 20)]
+    table = pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row")
+    for seed in (0, 3):
+        shuffled = splits.shuffle_ties(table, seed)
+        found = data.hold_out(table, DataConfig(ties="random", tie_seed=seed))
+        assert found.interactions.equals(splits.leave_one_out(shuffled).interactions)
+        timed = data.hold_out(table, DataConfig(split="time", validation_share=0.3, test_share=0.2))
+        assert timed.interactions.equals(splits.by_time(table, 0.3, 0.2).interactions)
+        assert timed.protocol == splits.by_time(table, 0.3, 0.2).protocol + ", ties in time ordered by item id"
+    defaults = DataConfig()
+    assert (defaults.validation_share, defaults.test_share, defaults.split, defaults.ties) == (
+        0.1, 0.1, "leave-one-out", "item",
+    )  # fmt: skip
 
 
 def test_the_same_data_give_the_same_bytes(tmp_path: Path) -> None:

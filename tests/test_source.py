@@ -11,7 +11,7 @@ from infer import sorting
 from infer import source as module
 from infer.errors import InputError
 from infer.schema import TIDY_KEY
-from infer.source import from_frame, open_source
+from infer.source import from_frame, open_source, select_users
 from infer.tables import Columns, read_interactions
 
 ROWS = [
@@ -110,6 +110,27 @@ def test_a_table_that_says_it_is_tidy_but_is_not_is_refused(tmp_path: Path) -> N
     holes.write_parquet(tmp_path / "t.parquet", metadata={TIDY_KEY: "1"})
     with pytest.raises(InputError, match="rows without a user, item or timestamp"):
         read(tmp_path / "t.parquet", tmp_path / "work")
+
+
+@pytest.mark.parametrize("kind", ["text", "unordered", "by user", "tidy"])
+def test_chosen_users_have_the_tidy_rows_that_they_have_among_all(kind: str, tmp_path: Path) -> None:
+    path = stored(TABLE, kind, tmp_path)
+    (tmp_path / "work").mkdir()
+    source = open_source(path, Columns(), tmp_path / "work", 2)
+    chosen = select_users(source, "4,3")
+    assert [chosen.read(shard).rows() for shard in chosen.shards] == [TIDY[3:]]
+    assert chosen.notes == source.notes and chosen.users == 2
+    with pytest.raises(InputError, match=r"--users: .* has no user '9'"):
+        select_users(source, "3,9")
+
+
+def test_a_tidy_table_of_other_types_is_brought_into_the_usual_ones(tmp_path: Path) -> None:
+    table = pl.DataFrame(TIDY, schema=["user", "item", "timestamp"], orient="row")
+    for change in (pl.col("user").cast(pl.Int32), pl.col("timestamp").cast(pl.String)):
+        table.with_columns(change).write_parquet(tmp_path / "t.parquet", metadata={TIDY_KEY: "1"})
+        assert read(tmp_path / "t.parquet", tmp_path / change.meta.output_name()) == [TIDY[:3], TIDY[3:]]
+        source = open_source(tmp_path / "t.parquet", Columns(), tmp_path / change.meta.output_name(), 2)
+        assert source.read(source.shards[0]).schema["user"] == pl.Int64
 
 
 def test_rows_in_memory_are_a_source_too() -> None:

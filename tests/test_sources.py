@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import requests
 
 from infer.errors import InputError
 from train import sources
@@ -117,8 +118,50 @@ def test_a_data_folder_is_used_before_any_download(mirror, tmp_path: Path, monke
         sources.locate("ml-1m", tmp_path / "nowhere", None, mirror.url)
 
 
+def test_a_stated_folder_comes_before_that_of_the_environment_and_has_the_name_of_the_set(
+    tmp_path: Path, monkeypatch
+) -> None:
+    for name in ("one/ml-latest-small", "two/ml-latest-small", "two/other"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "ratings.csv").write_text(RATINGS)
+        (tmp_path / name / "movies.csv").write_text(MOVIES)
+    monkeypatch.setenv(sources.DATA_DIR_VARIABLE, str(tmp_path / "one"))
+    found = sources.locate("ml-latest-small", tmp_path / "two", None, None)
+    assert found == sources.Found("ml-latest-small", *(found.ratings.parent / n for n in ("ratings.csv", "movies.csv")))
+    assert found.ratings.parent == tmp_path / "two" / "ml-latest-small"
+    # Ratings in a folder of another name are not said to be this set.
+    assert sources._in_folder("ml-latest-small", tmp_path / "two" / "other") is None
+    (tmp_path / "two" / "ml-latest-small" / "movies.csv").unlink()
+    assert sources._in_folder("ml-latest-small", tmp_path / "two") is None
+
+
+def test_certificates_are_verified_and_grouplens_is_asked_unless_a_mirror_is_named(tmp_path: Path, monkeypatch) -> None:
+    asked = []
+
+    def retrieve(url: str, digest: str, **options):
+        asked.append((url, digest, options["fname"], options["path"], options["downloader"].kwargs))
+        raise requests.exceptions.SSLError
+
+    monkeypatch.delenv(sources.DATA_DIR_VARIABLE, raising=False)
+    monkeypatch.setattr(sources.pooch, "retrieve", retrieve)
+    for mirror in (None, "http://m"):
+        with pytest.raises(sources.Unreachable, match="its TLS certificate is not valid"):
+            sources.locate("ml-1m", None, tmp_path, mirror)
+    urls = ["https://files.grouplens.org/datasets/movielens/ml-1m.zip", "http://m/ml-1m.zip"]
+    digest = sources.SOURCES["ml-1m"].digest
+    assert asked == [(url, digest, "ml-1m.zip", tmp_path, {"timeout": 20}) for url in urls]
+
+
+def test_every_set_has_a_digest_that_nobody_can_forge_by_chance_and_files_of_its_layout() -> None:
+    for name, source in sources.SOURCES.items():
+        kind, digits = source.digest.split(":")
+        assert len(bytes.fromhex(digits)) == {"sha256": 32, "md5": 16}[kind], name
+    assert len({source.digest for source in sources.SOURCES.values()}) == len(sources.SOURCES)
+
+
 INTER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t10\t4\t100\n1\t11\t3\t101\n1\t12\t5\t102\n"
 ITEM = "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n10\tOne\t1999\tDrama War\n"
+ITEM += "11\tTwo\t\tWar\n"  # of unknown year
 
 
 @pytest.fixture
@@ -161,7 +204,8 @@ def test_only_the_default_falls_back_and_says_so_in_one_line(pip, mirror, tmp_pa
     options = {"cache_dir": tmp_path / "cache", "mirror": mirror.url}
     name, found, items = load(DataConfig(**options))
     assert name == "ml-100k (RecBole 1.2.1)" and found.interactions.height == 3
-    assert items.row(0) == (10, "One (1999)", "Drama|War")
+    assert found.interactions.rows() == [(1, 10, 100, 4.0), (1, 11, 101, 3.0), (1, 12, 102, 5.0)]
+    assert items.rows() == [(10, "One (1999)", "Drama|War"), (11, "Two", "War")]
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("WARNING")]
     assert len(warnings) == 1 and "ml-latest-small" in warnings[0] and "MovieLens 100K" in warnings[0]
     assert load(DataConfig(dataset="ml-100k", **options))[0] == "ml-100k (RecBole 1.2.1)"
