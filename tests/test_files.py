@@ -148,7 +148,9 @@ def test_a_part_that_was_removed_before_it_was_locked_is_not_written_to(tmp_path
         return real(handle, wait)
 
     monkeypatch.setattr(files, "_lock", late)
-    write_text(tmp_path / "a.txt", "x")
+    with replacing(tmp_path / "a.txt") as part:
+        assert part.exists() and part not in removed
+        part.write_text("x")
     assert len(removed) == 1 and (tmp_path / "a.txt").read_text() == "x" and names(tmp_path) == ["a.txt"]
 
 
