@@ -359,7 +359,7 @@ def test_what_is_left_out_and_what_is_measured_is_said(files, tmp_path: Path, ca
     assert manifest["plan"]["options"]["split"] is None
 
 
-def test_a_table_without_held_out_items_of_the_split_is_refused(files, tmp_path: Path) -> None:
+def test_a_table_without_held_out_items_of_the_split_is_refused(files, tmp_path: Path, capsys) -> None:
     table = tmp_path / "new.parquet"
     pl.DataFrame([row for row in ROWS if row[3] != "test"], schema=SCHEMA, orient="row").write_parquet(table)
     words = [f"--model={files[0]}", f"--interactions={table}", "--k=1"]
@@ -368,6 +368,7 @@ def test_a_table_without_held_out_items_of_the_split_is_refused(files, tmp_path:
     with pytest.raises(InputError, match=r"has no test items to measure; use --no-metrics"):
         prepare(ScoringConfig(model=files[0], interactions=table), True)
     batch.main([*words, "--split=validation"])
+    assert "held-out validation items of 2 users, 95% intervals" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"expected a name that ends in \.parquet"):
         batch.main([*words, "--no-metrics", f"--output={tmp_path / 'lists.csv'}"])
 

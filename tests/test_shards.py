@@ -229,6 +229,11 @@ def test_a_share_counts_what_is_left_of_it_and_of_all(folder: Path, capsys) -> N
 
 
 def test_a_share_that_fails_leaves_the_others_work(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr(batch, "score", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        score(folder, "--shard=2/3")
+    assert (folder / "m.topk.partial" / "plan.json").exists(), "another share may have begun and written nothing yet"
+    monkeypatch.undo()
     score(folder, "--shard=1/3")
     monkeypatch.setattr(batch, "score", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
