@@ -68,6 +68,9 @@ def test_a_text_after_a_space_stays_as_it_was_typed(text: str) -> None:
         (["--metrics=false"], False),
         (["metrics=no"], False),
         (["--metrics=TRUE"], True),
+        (["--metrics=0"], False),
+        (["--metrics=1"], True),
+        (["--metrics=yes"], True),
     ],
 )
 def test_switches(words: list[str], metrics: bool) -> None:

@@ -267,3 +267,11 @@ def test_what_is_read_and_sorted_at_once_is_bounded() -> None:
     assert (sorting.ROWS, sorting.SORTED_ROWS, probe.ROWS) == (4_000_000, 8_000_000, 4_000_000)
     assert source.SHARD_USERS == 8_192 and (lists.LARGEST_SCORES, lists.LARGEST_SEEN) == (2**26, 2**24)
     assert packed.MOST == 200 and packed.CHUNK == 2**20
+
+
+def test_at_most_twelve_columns_are_named(tmp_path: Path) -> None:
+    for number, shown in ((12, "c10, c11; name it"), (13, "c10, c11, ...; name it")):
+        pl.DataFrame({f"c{n:02}": [1] for n in range(number)}).write_csv(tmp_path / "t.csv")
+        with pytest.raises(InputError) as caught:
+            read_interactions(tmp_path / "t.csv")
+        assert shown in str(caught.value)
