@@ -12,8 +12,6 @@ from typing import Literal
 from infer.cli import option
 from infer.errors import InputError
 
-MASKED = ("one", "last", "cloze", "span", "recency")
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
