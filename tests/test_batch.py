@@ -226,7 +226,10 @@ def test_threads_and_the_bound_of_memory_reach_the_session(files, monkeypatch) -
         return real(content, options, **named)
 
     monkeypatch.setattr(session.ort, "InferenceSession", record)
+    silenced = []
+    monkeypatch.setattr(session.ort, "disable_telemetry_events", lambda: silenced.append(1))
     prepare(ScoringConfig(model=files[0], threads=3), True)
+    assert silenced == [1], "nothing is reported to anybody"
     assert given[0].intra_op_num_threads == 3 and given[0].log_severity_level == 4
     assert given[0].get_session_config_entry("session.use_env_allocators") == "1"
     assert session.LARGEST_MEMORY == 4 * 2**30
@@ -319,6 +322,10 @@ def test_popularity_and_novelty_are_of_the_whole_table_though_few_users_are_scor
         report = popular(tmp_path, "--k=1", *words)
         assert report["metrics"]["popularity"]["novelty@1"]["value"] == pytest.approx(1.0)
         assert report["metrics"]["popularity"]["coverage@1"]["value"] == pytest.approx(1 / 5)
+    # With u3, who has read c e b, comes a, which is in two of three histories.
+    for words in ([], ["--shard-users=1"]):
+        found = popular(tmp_path, "--k=1", *words)["metrics"]["popularity"]["novelty@1"]["value"]
+        assert found == pytest.approx((1 + 1 - np.log2(3 / 4)) / 3)
 
 
 def test_the_seed_of_the_random_lists_reaches_them_and_shards_do_not(tmp_path: Path) -> None:
@@ -357,6 +364,21 @@ def test_what_is_left_out_and_what_is_measured_is_said(files, tmp_path: Path, ca
     assert not (tmp_path / "n.metrics.json").exists()
     manifest = json.loads((tmp_path / "n.topk.json").read_text())
     assert manifest["plan"]["options"]["split"] is None
+
+
+def test_what_is_left_out_is_said_of_whole_histories_and_repeated_rows_of_an_ordered_table(
+    files, tmp_path: Path, capsys
+) -> None:
+    table = tmp_path / "new.parquet"
+    rows = [("u", "a", 1), ("u", "a", 2), ("u", "zz", 3), ("v", "zz", 1), ("w", "zz", 1), ("w", "zz", 2), ("x", "b", 1)]
+    pl.DataFrame(rows, schema=SCHEMA[:3], orient="row").write_parquet(table)
+    for words in ([], ["--shard-users=1"]):
+        batch.main([f"--model={files[0]}", f"--interactions={table}", *words])
+        printed = capsys.readouterr().out
+        assert f"{table}: dropped 2 repeated (user, item) rows, of which the latest is kept\n" in printed
+        assert "left out: 2 of 4 users whom" in printed and "left out: 3 interactions with items" in printed
+        assert "markov on by hand: 2 users, 8 recommendations" in printed
+        assert f"no metrics ({table} carries no split): whole histories used" in printed
 
 
 def test_a_table_without_held_out_items_of_the_split_is_refused(files, tmp_path: Path, capsys) -> None:

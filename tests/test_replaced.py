@@ -100,3 +100,14 @@ def test_a_table_replaced_in_the_middle_stops_the_run(
         [f"--model={folder / 'm.onnx'}", f"--interactions={folder / 't.parquet'}", f"--output={folder}/n.parquet"]
     )
     assert found.equals(pl.read_parquet(folder / "n.parquet")) and not (folder / "m.topk.partial").exists()
+
+
+def test_no_share_keeps_a_part_of_a_table_that_was_replaced_meanwhile(folder: Path, monkeypatch) -> None:
+    def other() -> None:
+        rename(folder / "other.parquet", folder / "t.parquet")
+
+    at_call(monkeypatch, Source, "read", 2, other)
+    with pytest.raises(InputError, match=r"t\.parquet was changed while it was scored"):
+        batch.main([f"--model={folder / 'm.onnx'}", f"--interactions={folder / 't.parquet'}", "--shard-users=4",
+                    "--shard=1/2"])  # fmt: skip
+    assert [path.name for path in (folder / "m.topk.partial" / "lists").iterdir()] == ["part-00000.parquet"]

@@ -398,6 +398,18 @@ def test_only_changed_looks_at_the_history_that_a_list_follows_from(folder: Path
     assert "; 1 users scored anew" in capsys.readouterr().out
 
 
+def test_only_changed_passes_over_users_of_whom_there_is_nothing_but_the_held_out_item(folder: Path, capsys) -> None:
+    rows = [(1, 3, 1, "train"), (2, 4, 1, "test"), (3, 5, 1, "train"), (3, 6, 2, "test")]
+    table = pl.DataFrame(rows, schema=["user", "item", "timestamp", "split"], orient="row")
+    table.write_parquet(folder / "split.parquet", metadata={TIDY_KEY: "1"})
+    words = [f"--model={folder / 'm.onnx'}", f"--interactions={folder / 'split.parquet'}", "--shard-users=1"]
+    batch.main(words)
+    expected = lists(folder)
+    batch.main([*words, "--only-changed"])
+    assert "; 0 users scored anew" in capsys.readouterr().out
+    assert lists(folder).equals(expected) and expected["user"].unique().to_list() == [1, 3]
+
+
 def test_a_folder_of_something_else_is_not_replaced(folder: Path) -> None:
     (folder / "photos.parquet").mkdir()
     (folder / "photos.parquet" / "holiday.jpg").write_text("precious")
