@@ -120,6 +120,17 @@ def test_equal_scores_are_ordered_by_item_whatever_the_device_does(data, users, 
     assert np.array_equal(found[listed], expected[listed])
 
 
+def test_nobody_is_asked_for_more_than_the_catalogue_has() -> None:
+    asked = []
+
+    def ask(number: int) -> ties.Found:
+        asked.append(number)
+        return np.arange(1, 5)[None, :number], np.ones((1, min(number, 4)), dtype=np.float32)
+
+    assert ties.best(ask, 3, most=4)[0].tolist() == [[1, 2, 3]] and asked == [4]
+    assert ties.best(ask, 2, most=4)[0].tolist() == [[1, 2]] and asked == [4, 3, 24]
+
+
 def test_a_model_on_another_device_asks_until_its_ties_are_complete(folder: Path, monkeypatch) -> None:
     model = open_model(folder / "hybrid.onnx")
     asked = []
