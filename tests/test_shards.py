@@ -241,6 +241,40 @@ def test_a_share_that_fails_leaves_the_others_work(folder: Path, monkeypatch) ->
     assert len(list((folder / "m.topk.partial" / "lists").iterdir())) == 3
 
 
+def test_a_share_goes_on_with_what_was_published_but_not_finished(folder: Path, capsys) -> None:
+    for shard in ("1/2", "2/2"):
+        score(folder, f"--shard={shard}")
+    expected = parts(folder)
+    # As if the process had ended between the lists and what comes after them.
+    manifest = json.loads((folder / "m.topk.json").read_text())
+    Output(folder / "m.topk.parquet", manifest["plan"]).begin(restart=False)
+    capsys.readouterr()
+    score(folder, "--shard=1/2")
+    assert "nothing to do" not in capsys.readouterr().out
+    score(folder, "--shard=2/2")
+    assert parts(folder) == expected and not (folder / "m.topk.partial").exists()
+
+
+def test_earlier_lists_that_were_aside_return_before_the_work_folder_is_dropped(folder: Path, monkeypatch) -> None:
+    score(folder)
+    expected = parts(folder)
+    unfinished(folder, monkeypatch)
+    # As a process leaves it that ended between two renames; then the next run fails.
+    (folder / "m.topk.parquet").rename(folder / "m.topk.partial" / "earlier")
+    monkeypatch.setattr(batch, "score", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        score(folder, "--k=3", "--restart")
+    assert parts(folder) == expected
+
+
+def test_a_restarted_run_can_be_gone_on_with(folder: Path, monkeypatch) -> None:
+    unfinished(folder, monkeypatch)
+    plan = (folder / "m.topk.partial" / "plan.json").read_text()
+    Output(folder / "m.topk.parquet", json.loads(plan)).begin(restart=True)
+    assert not list((folder / "m.topk.partial" / "lists").iterdir())
+    assert (folder / "m.topk.partial" / "plan.json").read_text() == plan
+
+
 def test_only_one_share_publishes(folder: Path) -> None:
     score(folder, "--shard=1/2")
     output = Output(folder / "m.topk.parquet", json.loads((folder / "m.topk.partial" / "plan.json").read_text()))
@@ -416,6 +450,9 @@ def test_a_folder_of_something_else_is_not_replaced(folder: Path) -> None:
     with pytest.raises(InputError, match=r"is a folder that holds holiday\.jpg; expected only part-\*\.parquet"):
         score(folder, f"--output={folder / 'photos.parquet'}")
     assert (folder / "photos.parquet" / "holiday.jpg").read_text() == "precious"
+    (folder / "photos.parquet" / "holiday.jpg").rename(folder / "photos.parquet" / "other.parquet")
+    with pytest.raises(InputError, match=r"is a folder that holds other\.parquet"):
+        score(folder, f"--output={folder / 'photos.parquet'}")
 
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "a/b", "1/0"])
