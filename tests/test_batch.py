@@ -15,7 +15,8 @@ from infer import batch, session
 from infer.errors import InputError
 from infer.lists import batches, model_lists
 from infer.session import open_model
-from infer.task import ScoringConfig, prepare, select_users
+from infer.tables import Columns
+from infer.task import ScoringConfig, open_job, prepare, select_users
 
 ITEMS = ["a", "b", "c", "d", "e"]
 # Row: newest item (pad, a, b, c, d, e). Column: the item scored (pad, a, b, c, d, e).
@@ -268,6 +269,20 @@ def test_a_table_may_name_its_columns_as_it_likes(files, tmp_path: Path) -> None
     with pytest.raises(InputError, match="row 3 has no item"):
         lists_of(files[0], k=9, interactions=table, **names)
     assert lists_of(files[0], k=9, interactions=table, drop_bad_rows=True, **names) == {"z": "bce"}
+
+
+def test_every_column_has_its_own_name_and_a_table_of_somebody_is_read_elsewhere_first(
+    files, tmp_path: Path, monkeypatch
+) -> None:
+    probed = []
+    monkeypatch.setattr("infer.task.probe", probed.append)
+    open_job(ScoringConfig(model=files[0]), True)
+    assert probed == [], "the table of the training has been read before"
+    table = tmp_path / "new.csv"
+    table.write_text("a,b,c,d\nz,a,2,5\n")
+    names = {f"{kind}_column": name for name, kind in zip("abcd", ("user", "item", "timestamp", "rating"), strict=True)}
+    job = open_job(ScoringConfig(model=files[0], interactions=table, **names), True)
+    assert probed == [table] and job.columns == Columns("a", "b", "c", "d")
 
 
 def test_users_with_numbers_as_ids_are_strangers_to_a_model_of_texts(files, tmp_path: Path) -> None:

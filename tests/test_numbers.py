@@ -128,6 +128,10 @@ def test_nobody_is_asked_for_more_than_the_catalogue_has() -> None:
         return np.arange(1, 5)[None, :number], np.ones((1, min(number, 4)), dtype=np.float32)
 
     assert ties.best(ask, 3, most=4)[0].tolist() == [[1, 2, 3]] and asked == [4]
+    # Nor further, where the k-th is no recommendation at all.
+    seen = np.full((1, 3), DROPPED, dtype=np.float32)
+    ties.best(lambda number: asked.append(number) or (np.arange(1, 4)[None], seen), 2, most=100)
+    assert asked.pop() == 3 and asked == [4]
     assert ties.best(ask, 2, most=4)[0].tolist() == [[1, 2]] and asked == [4, 3, 24]
 
 
