@@ -326,3 +326,24 @@ def test_differences_are_named_with_their_values() -> None:
 def test_presets_that_build_upon_each_other_do_not_change_each_other() -> None:
     assert PRESETS["sasrec"]["bert"]["negatives"] == 1 and PRESETS["gsasrec"]["bert"]["negatives"] == 256
     assert "chain" not in PRESETS["sasrec"]["bert"] and PRESETS["sasrec"]["hybrid"]["chain"] == 0
+
+
+FROM_ZERO = """
+    average backward beta2 calibration chain chain_decay chain_power chain_weight clip confidence content decay
+    dropout frozen_epochs initial_std input_dropout lag_decay learning_rate least_count locality mask_ratio
+    negative_power patience perturbation popularity power rank rare recency_decay regularization seed smoothing
+    stride weight_decay
+"""
+FROM_ONE = """
+    batch_size dim epochs feedforward heads lags layers most_items negatives neighbours span_length
+    validation_users window
+"""
+
+
+@pytest.mark.parametrize("config", [MFConfig, BertConfig, HybridConfig, BestConfig, LinearConfig])
+def test_the_least_value_of_an_option_is_zero_where_that_means_none_and_otherwise_one(config: type) -> None:
+    least = {field.name: field.metadata["minimum"] for field in fields(config)}
+    numbers = {name: value for name, value in least.items() if value is not None}
+    assert numbers == {name: 0 if name in FROM_ZERO.split() else 1 for name in numbers}
+    assert set(numbers) <= {*FROM_ZERO.split(), *FROM_ONE.split()}
+    assert not {name for name in least if least[name] is None} & {*FROM_ZERO.split(), *FROM_ONE.split()}
