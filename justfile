@@ -85,11 +85,11 @@ mutants *options:
 
 # Print every installed distribution with its licence; fails if one is unknown or not allowed
 licences:
-    {{python}} tests/licences.py
+    {{python}} tests/tools/licences.py
 
 # Look up known vulnerabilities of the pinned versions, with pip-audit in an environment of its own
 audit:
-    {{python}} tests/audit.py
+    {{python}} tests/tools/audit.py
 
 # Check style and imports
 lint:

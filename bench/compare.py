@@ -19,12 +19,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.report import leading
-from bench.report_values import duration
-from bench.runs import Record, load
+from bench.records.runs import Record, load
+from bench.report.__main__ import leading
+from bench.report.values import duration
 from infer.cli import option, parse, run
 from infer.errors import InputError
-from infer.metrics import Z
+from infer.metrics.intervals import Z
 
 SIGMAS_IN_IQR = 1.349  # of a normal distribution
 MEDIAN_ERROR = math.sqrt(math.pi / 2)  # of the median, in standard errors of the mean

@@ -17,9 +17,9 @@ import pytest
 import torch
 
 from bench.rates import Rates, measure_rates, product
-from bench.records import devices
-from bench.subjects import Subject, open_subject
-from bench.world import MAIN, OTHERS, World
+from bench.records.records import devices
+from bench.workloads.cases import Subject, open_subject
+from bench.workloads.workload import MAIN, OTHERS, World
 from infer.errors import InputError
 
 
@@ -65,8 +65,8 @@ def subject(worlds: Callable[[World], Path]) -> Callable[..., Subject]:
 
 @pytest.fixture(scope="session")
 def rates() -> Callable[[int, int, int, str], Rates]:
-    """The machine's rates just now, at the shape of a head: rates(batch, width, items, device); `bench.runs` takes the
-    best of a run."""
+    """The machine's rates just now, at the shape of a head: rates(batch, width, items, device);
+    `bench.records.runs` takes the best of a run."""
     return lambda batch, width, items, device: measure_rates(batch, width, items, device, seconds=0.15)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from bench.rates import SQUARE, Rates, measure_rates
 from infer.cli import option, parse, run
 from infer.errors import InputError
-from infer.session import PROVIDERS
+from infer.model.session import PROVIDERS
 from train.config import BertConfig, LinearConfig, MFConfig, TrainConfig
 
 SCORE_BYTES = 4

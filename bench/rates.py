@@ -20,7 +20,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
 from infer.errors import InputError
-from infer.session import PROVIDERS
+from infer.model.session import PROVIDERS
 
 SQUARE = 1024
 COPIED_BYTES = 256 * 2**20  # far beyond any cache

@@ -27,15 +27,18 @@ from torch import nn
 
 from bench.floor import floor_seconds, head_width
 from bench.rates import Rates, measure_rates
-from bench.records import about, ran_on
+from bench.records.records import about, ran_on
 from bench.synthetic import SyntheticConfig, write
-from bench.untrained import write_untrained
+from bench.workloads.untrained import write_untrained
 from infer.cli import option, parse, run
 from infer.errors import InputError
-from infer.files import write_text
-from infer.schema import DROPPED, ITEM, PAD, USER, vocabulary
-from infer.sequences import Histories, build_histories, seen, windows
-from infer.session import Model, open_model
+from infer.histories.histories import Histories, build_histories
+from infer.histories.vocabulary import PAD, vocabulary
+from infer.histories.windows import seen, windows
+from infer.model.session import Model, open_model
+from infer.model.signature import DROPPED
+from infer.system.files import write_text
+from infer.tables.columns import ITEM, USER
 from train.config import TrainConfig
 from train.presets import configuration
 

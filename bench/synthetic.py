@@ -21,12 +21,12 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from tqdm import tqdm
 
 from infer.cli import option, parse, run
 from infer.errors import InputError
-from infer.files import replacing
-from infer.schema import DATASET_KEY, ITEM, RATING, TIDY_KEY, TIMESTAMP, USER
+from infer.system.files import replacing
+from infer.system.progress import progress
+from infer.tables.columns import DATASET_KEY, ITEM, RATING, TIDY_KEY, TIMESTAMP, USER
 
 # Users, items and interactions: of MovieLens latest-small, 1M, 20M and 32M.
 SIZES = {
@@ -148,7 +148,7 @@ def generate(config: SyntheticConfig) -> pl.DataFrame:
     """The whole table, ordered by (user, timestamp, item)."""
     plan = shape(config)
     parts = []
-    with tqdm(total=int(plan.lengths.sum()), unit=" rows", desc=config.size, disable=None) as bar:
+    with progress(total=int(plan.lengths.sum()), unit=" rows", desc=config.size) as bar:
         for part in blocks(config, plan):
             if config.ids == "texts":
                 part = part.with_columns(

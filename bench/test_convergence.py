@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from bench.records import about
-from bench.world import KINDS, MAIN, prepared, trained, training_seconds
-from infer.schema import PAD
-from train.batches import Data, load
+from bench.records.records import about
+from bench.workloads.workload import KINDS, MAIN, prepared, trained, training_seconds
+from infer.histories.vocabulary import PAD
+from train.data.dataset import Data, load
 from train.loop import EpochRecord, Run, fit
-from train.models import build
+from train.models.registry import build
 
 # Of validation; on the synthetic data about half of all next items follow from the one before.
 NDCG_GOAL = 0.35

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from bench.subjects import K, Subject
-from bench.world import KINDS
+from bench.workloads.cases import K, Subject
+from bench.workloads.workload import KINDS
 from infer.errors import first_line
-from infer.schema import DROPPED, PAD
-from infer.sequences import seen
+from infer.histories.vocabulary import PAD
+from infer.histories.windows import seen
+from infer.model.signature import DROPPED
 
 BATCH, ROUNDS = 256, 12
 # Threads of the engine before still wait for work, busily, and would be in the way of the next.

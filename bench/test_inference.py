@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from bench.floor import head_width
-from bench.subjects import K, percentiles
-from bench.world import KINDS, MAIN, OTHERS
+from bench.workloads.cases import K, percentiles
+from bench.workloads.workload import KINDS, MAIN, OTHERS
 
 BATCHES = (1, 32, 256, 1024)
 BATCH = 256  # at which windows and catalogues are compared

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 import torch
 
-from infer.sequences import Histories
-from train.batches import Data
-from train.bert import MiniBERT4Rec
-from train.masking import batches
+from infer.histories.histories import Histories
+from train.data.dataset import Data
+from train.models.bert import MiniBERT4Rec
+from train.models.masking import batches
 from train.presets import configuration
 
 ITEMS, USERS, LENGTH, STEPS = 9_724, 200, 160, 20

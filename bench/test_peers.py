@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.peers import PEERS, Peer, write_work
-from bench.subjects import K
-from infer.lists import model_lists
-from infer.sequences import seen
+from bench.peers.peer import PEERS, Peer, write_work
+from bench.workloads.cases import K
+from infer.histories.windows import seen
+from infer.scoring.lists import model_lists
 
 BATCH, ROUNDS, PAUSE = 256, 8, 0.05
 

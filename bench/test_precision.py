@@ -3,22 +3,21 @@
 pytest --benchmark-only bench/test_precision.py
 """
 
-import contextlib
-import io
-import json
 import time
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
-from bench.subjects import K
-from bench.world import MAIN, OTHERS, quiet
-from export import __main__ as export_command
-from infer import batch
-from infer.schema import DROPPED
-from infer.sequences import seen
-from infer.session import open_model
+from bench.workloads.cases import K
+from bench.workloads.workload import MAIN, OTHERS
+from export.exporter import export
+from infer.histories.windows import seen
+from infer.model.session import open_model
+from infer.model.signature import DROPPED
+from infer.scoring.job import open_job
+from infer.scoring.run import Settings, score_table
 
 BATCH, ROUNDS = 256, 12
 WORLDS = {"small catalogue": MAIN, "large catalogue": OTHERS["large catalogue"]}
@@ -29,18 +28,15 @@ def int8_file(model: Path) -> Path:
     """The int8 file beside `model`, written by the command if it is not there, whatever it loses: that is shown."""
     path = model.with_suffix(".int8.onnx")
     if not path.is_file():
-        with quiet():
-            export_command.main([model.stem, "--precision=int8", "--largest-loss=1", f"--artifacts={model.parent}"])
+        export(model.stem, model.parent, "int8", largest_loss=1.0)
     return path
 
 
 def metrics(model: Path, device: str, output: Path) -> dict[str, float]:
     """Of the test items, as the command measures them."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        batch.main([f"--model={model}", f"--output={output}", f"--k={K}", f"--device={device}", "--restart"])
-    found = json.loads(output.with_name(f"{output.stem}.metrics.json").read_text())["metrics"]
-    own = found[model.name.removesuffix(".onnx")]
-    return {name: own[name]["value"] for name in METRICS}
+    found = score_table(open_job(open_model(model, device)), output, Settings(k=K, restart=True))
+    own = found.metrics[model.stem]
+    return {name: own.row(by_predicate=pl.col("metric") == name, named=True)["value"] for name in METRICS}
 
 
 @pytest.mark.parametrize("world", WORLDS)

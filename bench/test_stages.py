@@ -3,8 +3,6 @@
 pytest --benchmark-only bench/test_stages.py
 """
 
-import contextlib
-import io
 import json
 import subprocess
 import sys
@@ -14,12 +12,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bench.subjects import K
-from bench.world import KINDS
-from infer import batch
-from infer.lists import batches
-from infer.schema import ITEM, SCORE, USER
-from infer.session import open_model
+from bench.workloads.cases import K
+from bench.workloads.workload import KINDS
+from infer.model.session import open_model
+from infer.scoring.job import open_job
+from infer.scoring.lists import batches
+from infer.scoring.run import Settings, score_table
+from infer.system.stages import Stages
+from infer.tables.columns import ITEM, SCORE, USER
 
 BATCH = 256
 
@@ -68,8 +68,10 @@ def test_command(benchmark, subject, kind: str, device: str, tmp_path: Path) -> 
     manifests = []
 
     def command() -> None:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            batch.main(words)
+        stages = Stages()
+        with stages("open"):
+            job = open_job(open_model(one.model.path, device))
+        score_table(job, output, Settings(k=K, batch_size=BATCH, restart=True), stages)
         manifests.append(json.loads(output.with_suffix(".json").read_text()))
 
     benchmark.pedantic(command, rounds=5, warmup_rounds=1)

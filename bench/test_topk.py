@@ -14,9 +14,10 @@ import torch
 from onnx import numpy_helper
 
 from export.graph import ALL_SCORES, export_graph
-from infer.schema import DROPPED, PAD
+from infer.histories.vocabulary import PAD
+from infer.model.signature import DROPPED
 from train.config import MFConfig
-from train.mf import MF
+from train.models.mf import MF
 
 USERS, K, SEEN = 256, 10, 128
 Lists = Callable[[], tuple[np.ndarray, np.ndarray]]

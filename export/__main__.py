@@ -10,30 +10,16 @@ NAMEs are those of checkpoints; by default mf, bert and hybrid. --precision=int8
 NAME.onnx, unless it loses more NDCG@10 on the validation items than --largest-loss; fp16 likewise.
 """
 
-import sys
-import tempfile
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import onnx
-import onnxruntime as ort
-import torch
-from torch import nn
-
-from export.graph import export_graph
-from export.parity import check_parity
-from export.quality import check_quality
+from export.exporter import export
 from infer.cli import option, parse, run
 from infer.errors import InputError
-from infer.files import write_bytes
-from infer.modelfile import LARGEST_VALUE, sealed
-from infer.schema import INTERACTIONS_FILE, ITEMS_FILE, Metadata
-from infer.signature import LEVELS_INPUT, USER_INPUT
+from infer.model.metadata import Metadata
 from train import checkpoint
-from train.models import restore
 
 DEFAULT = ("mf", "bert", "hybrid")
 
@@ -45,84 +31,6 @@ class ExportConfig:
     artifacts: Path = option(Path("artifacts"), "folder with the checkpoints, and to write to")
     precision: Literal["fp32", "int8", "fp16"] = option("fp32", "of the arithmetic; int8 for CPUs, fp16 for GPUs")
     largest_loss: float = option(0.02, "share of NDCG@10 that int8 or fp16 may lose", minimum=0)
-
-
-def export(name: str, artifacts: Path, precision: str = "fp32", largest_loss: float = 0.02) -> tuple[Path, Metadata]:
-    """Export one checkpoint; returns the written file and its metadata.
-
-    Raises InputError if there is no usable checkpoint or the graph fails the parity check or, in
-    another precision than fp32, loses more than `largest_loss` of NDCG@10.
-    """
-    state = checkpoint.read(
-        checkpoint.finished(artifacts, name), f"run `python -m train {name} --artifacts={artifacts}` first"
-    )
-    model = restore(state)
-    _refuse_broken_weights(name, model)
-    proto, parity = _checked(state, model, precision)
-    if precision != "fp32":
-        parity |= _loss(state, model, proto, precision, artifacts / INTERACTIONS_FILE, largest_loss)
-    metadata = describe(state, model, parity, precision)
-    path = artifacts / (f"{name}.onnx" if precision == "fp32" else f"{name}.{precision}.onnx")
-    write_bytes(path, file_content(proto, metadata))
-    return path, metadata
-
-
-def _checked(state: dict, model: nn.Module, precision: str) -> tuple[onnx.ModelProto, dict[str, float]]:
-    """The graph, and how far it is from PyTorch."""
-    proto = export_graph(model, len(state["item_ids"]), precision)
-    sizes = len(state["item_ids"]), len(state["user_ids"])
-    return proto, check_parity(model, proto, *sizes, exact=precision == "fp32")
-
-
-def _loss(
-    state: dict, model: nn.Module, proto: onnx.ModelProto, precision: str, table: Path, largest_loss: float
-) -> dict[str, float]:
-    """What the graph in another precision loses against the one in fp32, and its share of the size."""
-    exact, parity = _checked(state, model, "fp32")
-    with tempfile.TemporaryDirectory() as folder:
-        paths = Path(folder) / "fp32.onnx", Path(folder) / f"{precision}.onnx"
-        for path, graph in zip(paths, (exact, proto), strict=True):
-            path.write_bytes(file_content(graph, describe(state, model, parity)))
-        loss = check_quality(*paths, table, largest_loss)
-        return loss | {"size": paths[1].stat().st_size / paths[0].stat().st_size}
-
-
-def file_content(proto: onnx.ModelProto, metadata: Metadata) -> bytes:
-    """The bytes of the file: the graph, what it says of itself, and their checksum."""
-    del proto.metadata_props[:]
-    for key, text in metadata.to_properties().items():
-        proto.metadata_props.add(key=key, value=text)
-    proto.producer_name, proto.producer_version = "hybrid-recommender-onnx", ""
-    return sealed(proto.SerializeToString(deterministic=True))
-
-
-def describe(state: dict, model: nn.Module, parity: dict[str, float], precision: str = "fp32") -> Metadata:
-    """What the file is to say of itself."""
-    origin, best = state["origin"], state["best"]
-    return Metadata(
-        kind=origin["kind"],
-        item_ids=state["item_ids"],
-        user_ids=state["user_ids"] if USER_INPUT in model.input_names else [],
-        window=model.window,
-        rating_levels=state["rating_levels"] if LEVELS_INPUT in model.input_names else [],
-        padding="left, index 0",
-        precision=precision,
-        dataset=origin["dataset"],
-        dataset_checksum=origin["dataset_checksum"],
-        interactions=INTERACTIONS_FILE,
-        items=ITEMS_FILE,
-        seed=origin["config"]["seed"],
-        config=origin["config"],
-        metrics={name: value for name, value in best.items() if name.startswith("validation") or name == "epoch"},
-        parity=parity,
-        versions={
-            "python": sys.version.split()[0],
-            "torch": torch.__version__.split("+")[0],
-            "onnx": onnx.__version__,
-            "onnxruntime": ort.__version__,
-            "numpy": np.__version__,
-        },
-    )
 
 
 def main(words: list[str]) -> None:
@@ -155,12 +63,6 @@ def _stated_loss(metadata: Metadata) -> str:
 def _checkpoints(artifacts: Path) -> str:
     names = (path.stem for path in sorted(artifacts.glob("*.pt")))
     return ", ".join(name for name in names if not name.endswith(".partial")) or "none: run `python -m train` first"
-
-
-def _refuse_broken_weights(name: str, model: nn.Module) -> None:
-    for part, weight in model.state_dict().items():
-        if weight.is_floating_point() and not (weight.abs() <= LARGEST_VALUE).all():
-            raise InputError(f"{name}.pt holds values in {part} that are not finite numbers below 1e15: train it again")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,17 @@ import torch
 from torch import nn
 
 from infer.errors import InputError
-from infer.schema import DROPPED, PAD
-from infer.signature import ITEMS_OUTPUT, K_INPUT, LEVELS_INPUT, SCORES_OUTPUT, SEEN_INPUT, USER_INPUT, WINDOW_INPUT
+from infer.histories.vocabulary import PAD
+from infer.model.signature import (
+    DROPPED,
+    ITEMS_OUTPUT,
+    K_INPUT,
+    LEVELS_INPUT,
+    SCORES_OUTPUT,
+    SEEN_INPUT,
+    USER_INPUT,
+    WINDOW_INPUT,
+)
 
 TOLERANCE = 1e-4
 BATCHES = (1, 3, 17, 64)

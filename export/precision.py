@@ -23,7 +23,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
 from infer.errors import InputError
-from infer.modelfile import LARGEST_INT8
+from infer.model.modelfile import LARGEST_INT8
 
 PRECISIONS = ("fp32", "int8", "fp16")
 ROW_SCALE = "row_scale"

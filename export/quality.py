@@ -7,10 +7,12 @@ items for both, and the share of fp32's top ten that the other lists too; or Inp
 from pathlib import Path
 
 from infer.errors import InputError
-from infer.lists import model_lists
-from infer.metrics import rank_metrics, ranks
-from infer.schema import ITEM, USER, VALIDATION
-from infer.task import ScoringConfig, prepare
+from infer.metrics.ranking import rank_metrics, ranks
+from infer.model.session import open_model
+from infer.scoring.job import open_job
+from infer.scoring.lists import model_lists
+from infer.scoring.task import prepare
+from infer.tables.columns import ITEM, USER, VALIDATION
 
 K = 10
 BATCH_SIZE = 256
@@ -26,7 +28,7 @@ def check_quality(exact: Path, cheaper: Path, table: Path, largest_loss: float) 
         raise InputError(f"{table}, on which the loss of another precision is measured, is not there")
     found, lists = {}, {}
     for path in (exact, cheaper):
-        task = prepare(ScoringConfig(model=path, interactions=table, split=VALIDATION), measure=True)
+        task = prepare(open_job(open_model(path), table, split=VALIDATION))
         if task.targets is None:
             raise InputError(f"{table} holds nothing out, so the loss of another precision cannot be measured")
         lists[path] = model_lists(task, K, BATCH_SIZE)

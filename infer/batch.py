@@ -15,29 +15,19 @@ A run that was stopped goes on where it was with the same command; until it is c
 earlier lists stay. Machines with a common folder share the work with --shard 1/2 and --shard 2/2.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import polars as pl
-from tqdm import tqdm
-
 from infer.cli import option, parse, run
 from infer.errors import InputError
-from infer.files import write_text
-from infer.notes import Notes
-from infer.output import Output, read_json
-from infer.reading import collect
-from infer.report import Totals, render, report, versions
-from infer.schema import SPLIT
-from infer.shards import Earlier, measure_shards, score_shard
-from infer.source import SHARD_USERS, Source, open_source, select_users
-from infer.stages import Stages, peak_memory
-from infer.tables import scan_interactions
-from infer.task import Job, ScoringConfig, check_ids, open_job
-
-PLAN_FORMAT = 1
+from infer.metrics.rendering import render
+from infer.scoring.job import Job
+from infer.scoring.options import ScoringConfig
+from infer.scoring.run import Outcome, Settings, score_table
+from infer.scoring.totals import Totals
+from infer.system.stages import Stages
+from infer.tables.source import SHARD_USERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,139 +53,74 @@ class BatchConfig(ScoringConfig):
             raise InputError(f"--shard is I/N with I from 1 to N; found '{self.shard}'")
         return int(first) - 1, int(of)
 
-
-def plan_of(job: Job, config: BatchConfig) -> dict:
-    """Everything that the lists follow from; batch size, threads and device change only rounding."""
-    return {
-        "format": PLAN_FORMAT,
-        "model": job.model.checksum,
-        "data": {"sha256": job.checksum, "columns": asdict(job.columns), "users": config.users},
-        "options": {"k": config.k, "split": job.split, "shard_users": config.shard_users},
-        "only_changed": config.only_changed,
-    }
-
-
-def score(config: BatchConfig, job: Job, output: Output, source: Source, stages: Stages) -> bool:
-    """Score this process's share of the shards that are not there yet; returns whether all are now."""
-    first, of = config.share
-    mine = [shard for shard in source.shards[first::of] if not output.has(shard.number)]
-    earlier = Earlier(output) if config.only_changed else None
-    done = sum(shard.users for shard in source.shards[first::of]) - sum(shard.users for shard in mine)
-    if done:
-        print(f"going on: {done} users were scored before ({output.work})")
-    total = done + sum(shard.users for shard in mine)
-    with tqdm(total=total, initial=done, unit=" users", desc=job.model.path.name, disable=None) as bar:
-        for shard in mine:
-            found = score_shard(job, source, shard, config.k, config.batch_size, stages, bar, earlier)
-            job.check_unchanged()
-            with stages("write"):
-                output.write(shard.number, *found)
-    return all(output.has(shard.number) for shard in source.shards)
+    @property
+    def settings(self) -> Settings:
+        """These options as the library takes them; raises InputError as `share` does."""
+        return Settings(
+            k=self.k,
+            batch_size=self.batch_size,
+            users=self.users,
+            seed=self.seed,
+            share=self.share,
+            only_changed=self.only_changed,
+            restart=self.restart,
+            shard_users=self.shard_users,
+            options=asdict(self),
+        )
 
 
 def main(words: Sequence[str]) -> None:
-    """Parse, score, measure, write, print."""
+    """Parse, score, print."""
     config = parse(BatchConfig, words, __doc__)
-    stages = Stages()
-    _, of = config.share
+    settings, stages = config.settings, Stages()
     with stages("open"):
-        job = open_job(config, config.metrics)
-        path = config.output or job.model.path.with_suffix(".topk.parquet")
-        if path.suffix != ".parquet":
-            raise InputError(f"--output {path}: expected a name that ends in .parquet")
-        output = Output(path, plan_of(job, config))
-    if of > 1 and (read_json(output.manifest) or {}).get("digest") == output.digest and not output.work.exists():
-        print(f"nothing to do: {output.folder} holds the lists of this model, table and options")
+        job = config.job(config.metrics)
+    folder = config.output or job.model.path.with_suffix(".topk.parquet")
+    found = score_table(job, folder, settings, stages)
+    print("\n".join(told(job, config, found, stages)))
+
+
+def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Iterator[str]:
+    """What a run did, line by line."""
+    if found.already:
+        yield f"nothing to do: {found.folder} holds the lists of this model, table and options"
         return
-    try:
-        output.begin(config.restart)
-        _score_all(config, job, output, stages)
-    finally:
-        # What fails at once leaves nothing to go on with, nor do lists of a table that is no longer there;
-        # another share may have begun all the same.
-        begun = any((output.work / "lists").glob("*"))
-        if of == 1 and output.work.exists() and not (begun and job.unchanged):
-            output.discard()
-
-
-def _score_all(config: BatchConfig, job: Job, output: Output, stages: Stages) -> None:
-    """Score this process's share and, if it was the last, finish."""
-    first, of = config.share
-    with output.locked(f"shard-{first + 1}-of-{of}"):
-        with stages("open"):
-            whole = open_source(job.table, job.columns, output.work / "sorted", config.shard_users)
-            check_ids(job, whole.rows.collect_schema())
-            _check_held_out(job)
-            source = whole if config.users is None else select_users(whole, config.users)
-        if score(config, job, output, source, stages):
-            with output.locked("publication"):
-                _finish(config, job, output, source, whole, stages)
-            return
-        ready = sum(output.has(shard.number) for shard in source.shards)
-        print(f"{ready} of {len(source.shards)} parts are there: the lists appear when the other shares are done")
-
-
-def _finish(config: BatchConfig, job: Job, output: Output, source: Source, whole: Source, stages: Stages) -> None:
-    """Measure and publish the complete lists, and say what was done."""
-    name, parts = job.model.path.stem, [output.totals(shard.number) for shard in source.shards]
-    found = Totals(*(sum(part[field] for part in parts) for field in ("users", "measured", "omitted", "unknown")))
-    metrics = None
-    if found.measured:
-        with stages("measure"):
-            metrics, found = measure_shards(job, source, whole, output, name, config.k, config.seed)
-    rows = sum(pl.scan_parquet(output.part(s.number)).select(pl.len()).collect().item() for s in source.shards)
-    job.check_unchanged()
-    with stages("publish"):
-        about = {"dataset": job.model.metadata.dataset, "rows": rows, "users": found.users, "versions": versions()}
-        about |= {"device": config.device, "seconds": stages.as_dict(), "peak_memory_bytes": peak_memory()}
-        output.publish(len(source.shards), about)
-    notes = Notes(repeated=sum(part["repeated"] for part in parts))
-    notes.add(whole.notes)
-    if str(notes):
-        print(f"{job.table}: {notes}")
-    _say_what_was_left_out(job, found)
-    scored = sum(part["scored"] for part in parts)
-    print(
-        f"{name} on {job.model.metadata.dataset}: {found.users - found.omitted} users, {rows} recommendations "
-        f"-> {output.folder}" + (f"; {scored} users scored anew" if config.only_changed else "")
+    if found.resumed:
+        yield f"going on: {found.resumed} users had been scored before"
+    if not found.published:
+        yield f"{found.ready} of {found.parts} parts are there: the lists appear when the other shares are done"
+        return
+    if str(found.notes):
+        yield f"{job.table}: {found.notes}"
+    yield from _left_out(job, found.totals)
+    totals, dataset = found.totals, job.model.metadata.dataset
+    yield (
+        f"{job.model.path.stem} on {dataset}: {totals.users - totals.omitted} users, {found.rows} recommendations "
+        f"-> {found.folder}" + (f"; {found.scored} users scored anew" if config.only_changed else "")
     )
-    if metrics is not None:
-        target = output.folder.with_name(
-            output.folder.name.removesuffix(".parquet").removesuffix(".topk") + ".metrics.json"
-        )
-        write_text(target, json.dumps(report(job, config, found, config.k, metrics), indent=2) + "\n")
-        print(f"held-out {config.split} items of {found.measured} users, 95% intervals -> {target}")
-        print(render(metrics))
+    if found.metrics is not None:
+        yield f"held-out {config.split} items of {totals.measured} users, 95% intervals -> {found.report}"
+        yield render(found.metrics)
     elif job.split is None:
         why = f"{job.table} carries no split" if config.metrics else "--no-metrics"
-        print(f"no metrics ({why}): whole histories used")
+        yield f"no metrics ({why}): whole histories used"
     else:
-        print("no metrics: none of these users has a held-out item")
-    speed = found.users / max(
-        1e-9, sum(stages.seconds.get(stage, 0.0) for stage in ("read", "windows", "model", "write"))
-    )
-    print(f"{speed:.0f} users/s; {stages}")
+        yield "no metrics: none of these users has a held-out item"
+    scoring = sum(stages.seconds.get(stage, 0.0) for stage in ("read", "windows", "model", "write"))
+    yield f"{totals.users / max(1e-9, scoring):.0f} users/s; {stages}"
 
 
-def _check_held_out(job: Job) -> None:
-    if job.split is None:
-        return
-    held = scan_interactions(job.table, job.columns).filter(pl.col(SPLIT) == job.split).head(1)
-    if collect(held, job.table).is_empty():
-        raise InputError(f"{job.table} has no {job.split} items to measure; use --no-metrics")
-
-
-def _say_what_was_left_out(job: Job, found: Totals) -> None:
+def _left_out(job: Job, totals: Totals) -> Iterator[str]:
     name = job.model.path.name
-    if found.omitted:
-        print(
-            f"left out: {found.omitted} of {found.users} users whom {name} does not know "
+    if totals.omitted:
+        yield (
+            f"left out: {totals.omitted} of {totals.users} users whom {name} does not know "
             "(not in its training data, or without a known item in their history)"
         )
-    if found.unknown:
-        print(f"left out: {found.unknown} interactions with items that {name} does not know")
-    if job.checksum != job.model.metadata.dataset_checksum and found.measured:
-        print(
+    if totals.unknown:
+        yield f"left out: {totals.unknown} interactions with items that {name} does not know"
+    if job.checksum != job.model.metadata.dataset_checksum and totals.measured:
+        yield (
             f"note: {job.table} is not the table {name} was trained on "
             f"({job.model.metadata.dataset}); the model may have been trained on what is measured here"
         )

@@ -10,6 +10,7 @@ number and accept 2.5 for an integer. Here it only splits words; every value rea
 as text and is converted by the field's type.
 """
 
+import logging
 import os
 import sys
 import types
@@ -96,6 +97,7 @@ def take(words: Sequence[str], name: str, default: str) -> tuple[str, list[str]]
 
 def run(main: Callable[[Sequence[str]], None]) -> int:
     """Call `main(words)`; return an exit status, with one line on standard error if it failed."""
+    tell()
     try:
         main(sys.argv[1:])
         sys.stdout.flush()
@@ -115,6 +117,24 @@ def run(main: Callable[[Sequence[str]], None]) -> int:
         message, status = "interrupted", 130
     print("error:", printable(" ".join(message.split())), file=sys.stderr)
     return status
+
+
+class _Told(logging.Handler):
+    """Log messages as lines: on standard output, warnings on standard error, wherever these go just then."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warning = record.levelno >= logging.WARNING
+        print(record.getMessage(), file=sys.stderr if warning else sys.stdout, flush=True)
+
+
+def tell() -> None:
+    """Print what the project's libraries log, which is silent elsewhere."""
+    for package in ("infer", "train", "export", "bench"):
+        logger = logging.getLogger(package)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        if not logger.handlers:
+            logger.addHandler(_Told())
 
 
 def printable(text: str) -> str:

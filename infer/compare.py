@@ -15,7 +15,7 @@ import polars as pl
 
 from infer.cli import option, parse, run
 from infer.errors import InputError
-from infer.report import render
+from infer.metrics.rendering import render
 
 SAME = ("interactions_checksum", "protocol", "k", "users_measured")
 

@@ -12,11 +12,12 @@ import polars as pl
 
 from infer.cli import option, parse, printable, run
 from infer.errors import InputError
-from infer.lists import model_lists
-from infer.probe import probe
-from infer.schema import GENRES, ITEM, RANK, SCORE, TITLE, USER
-from infer.tables import read_items
-from infer.task import ScoringConfig, Task, prepare, select_users
+from infer.scoring.lists import model_lists
+from infer.scoring.options import ScoringConfig
+from infer.scoring.task import Task, prepare, select_users
+from infer.tables.columns import GENRES, ITEM, RANK, SCORE, TITLE, USER
+from infer.tables.items import read_items
+from infer.tables.probe import probe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,10 @@ class RecommendConfig(ScoringConfig):
 def main(words: list[str]) -> None:
     """Parse, score one user, print."""
     config = parse(RecommendConfig, words, __doc__)
-    task = select_users(prepare(config, measure=not config.whole_history), config.user, "--user")
+    whole = prepare(config.job(measure=not config.whole_history))
+    if str(whole.notes):
+        print(f"{whole.table}: {whole.notes}")
+    task = select_users(whole, config.user, "--user")
     if len(task.histories) != 1:
         raise InputError(f"--user takes one id; found '{config.user}'")
     lists = model_lists(task, len(task.model.metadata.item_ids), batch_size=1)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from checkerboard import HANGS, ROOT, checkerboard
 
 from infer import cli
+from tests.helpers.checkerboard import HANGS, ROOT, checkerboard
 
 Run = Callable[..., subprocess.CompletedProcess]
 

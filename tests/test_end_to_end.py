@@ -9,7 +9,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from checkerboard import HANGS, ROOT, checkerboard
+
+from tests.helpers.checkerboard import HANGS, ROOT, checkerboard
 
 
 def just(*words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess:

@@ -8,10 +8,11 @@ from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
-from checkerboard import ROOT
-from licences import ALLOWED, CUDA, PROJECT, allowed, installed, licences
 from packaging.requirements import Requirement
 from packaging.version import Version
+
+from tests.helpers.checkerboard import ROOT
+from tests.tools.licences import ALLOWED, CUDA, PROJECT, allowed, installed, licences
 
 PINS = {
     re.sub(r"[-_.]+", "-", line.partition("==")[0]).lower(): line.partition("==")[2].strip()

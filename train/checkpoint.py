@@ -15,9 +15,9 @@ from typing import Any
 import torch
 
 from infer.errors import InputError, first_line
-from infer.files import write_bytes
-from train.batches import Data
+from infer.system.files import write_bytes
 from train.config import TrainConfig
+from train.data.dataset import Data
 
 FORMAT = 3
 DIGEST = 32  # bytes

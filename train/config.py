@@ -175,7 +175,7 @@ class HybridConfig(BertConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class LinearConfig(TrainConfig):
-    """An item-item model solved in closed form (`train.linear`)."""
+    """An item-item model solved in closed form (`train.models.linear`)."""
 
     kind: Literal["knn", "markov", "ease", "content"] = option("ease", "set by the kind of model")
     window: int = option(50, "recent items that the model reads", minimum=1)
@@ -204,6 +204,6 @@ class LinearConfig(TrainConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class BestConfig(TrainConfig):
-    """A weighted sum of other models' scores (`train.blend`)."""
+    """A weighted sum of other models' scores (`train.models.blend`)."""
 
     members: str = option("ease,content,hybrid", "trained models of the same table, separated by commas")

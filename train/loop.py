@@ -12,19 +12,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from infer.errors import InputError
-from infer.metrics import rank_metrics
-from infer.schema import PAD, RANK
-from infer.sequences import seen
-from train.batches import Data
+from infer.system.progress import progress
 from train.config import TrainConfig
-
-K = 10
+from train.data.dataset import Data
+from train.validation import validate, validation_rows
 
 
 @dataclass(frozen=True)
@@ -138,7 +133,7 @@ def _epoch(run: Run, data: Data, config: TrainConfig, epoch: int, device: torch.
     model.start_epoch(epoch)
     total, count = torch.zeros((), device=device), 0
     batches = model.training_batches(data, generator)
-    for batch in tqdm(batches, desc=f"epoch {epoch}/{config.epochs}", unit=" steps", leave=False, disable=None):
+    for batch in progress(batches, desc=f"epoch {epoch}/{config.epochs}", unit=" steps", leave=False):
         run.optimizer.zero_grad(set_to_none=True)
         loss = model.loss(batch.to(device))
         loss.backward()
@@ -168,41 +163,6 @@ def _average(run: Run, decay: float) -> None:
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
     return {name: weight.detach().clone() for name, weight in model.state_dict().items()}
-
-
-@torch.no_grad()
-def validate(model: nn.Module, data: Data, rows: Tensor, device: torch.device) -> tuple[float | None, float, float]:
-    """Validation loss, Hit@10 and NDCG@10 of these users: full ranking, training items dropped."""
-    model.eval()
-    losses, ranks = [], []
-    for part in rows.split(256):
-        scores = model(*(given.to(device) for given in model.inputs(data, part)))  # (users, items + 1)
-        loss = model.validation_loss(scores, data, part)
-        losses += [] if loss is None else [float(loss) * len(part)]
-        ranks.append(target_ranks(scores, data, part))
-    metrics = rank_metrics(K)
-    means = pl.DataFrame({RANK: torch.cat(ranks).numpy()}).select(e.mean().alias(n) for n, e in metrics.items())
-    return sum(losses) / len(rows) if losses else None, means[f"hit@{K}"][0], means[f"ndcg@{K}"][0]
-
-
-def target_ranks(scores: Tensor, data: Data, rows: Tensor) -> Tensor:
-    """(users,) rank of each user's validation item among all unseen items, equal scores by index."""
-    drop = torch.from_numpy(seen(data.histories.take(rows.numpy()))).to(scores.device)
-    scores = scores.scatter(1, drop, -torch.inf)
-    scores[:, PAD] = -torch.inf
-    target = torch.from_numpy(data.targets)[rows].to(scores.device)[:, None]
-    own = scores.gather(1, target)
-    lower_index = torch.arange(scores.shape[1], device=scores.device) < target
-    ahead = (scores > own) | ((scores == own) & lower_index)
-    return (ahead.sum(1) + 1).cpu()
-
-
-def validation_rows(data: Data, config: TrainConfig) -> Tensor:
-    """Rows of the users with a validation item, or a seeded sample of `validation_users` of them."""
-    rows = np.flatnonzero(data.targets != PAD)
-    if len(rows) > config.validation_users:
-        rows = np.sort(np.random.default_rng(config.seed).choice(rows, config.validation_users, replace=False))
-    return torch.from_numpy(rows)
 
 
 def _seed(*parts: int | str) -> int:

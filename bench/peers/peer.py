@@ -1,0 +1,110 @@
+"""Other libraries in environments of their own, each driven by one process: ready, then a round when asked."""
+
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import numpy as np
+
+from bench.records.records import ROOT
+from infer.errors import InputError
+from infer.histories.histories import Histories
+
+# Each environment, and what is installed there.
+ENVIRONMENTS = {
+    "mf": ("implicit==0.7.3", "faiss-cpu==1.15.1"),
+    "rectools": ("rectools[torch]==0.19.0",),
+    "replay": ("replay-rec[torch]==0.22.0", "openvino==2026.4.1", "onnx", "onnxscript"),
+}
+
+# Which environment a library lives in, and which of our models it stands beside.
+PEERS = {
+    "implicit": ("mf", "mf"),
+    "faiss": ("mf", "mf"),
+    "rectools": ("rectools", "bert"),
+    "replay": ("replay", "bert"),
+}
+
+# Threads that wait busily take the core from the next; without this implicit takes two to three times as long here.
+VARIABLES = {"OMP_WAIT_POLICY": "passive"}
+WORKER = Path(__file__).with_name("work.py")
+
+
+class Peer:
+    """A library's process. about: what it says of itself (version, note on what differs)."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        python = environment(PEERS[name][0])
+        words = [python, WORKER, name, folder]
+        self.name, self.lists = name, folder / f"{name}.npy"
+        self.errors = (folder / f"{name}.log").open("w+")
+        self.process = subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            env=os.environ | VARIABLES,
+        )
+        self.about = self._answer()
+
+    def round(self) -> float:
+        """Let it do the work once; returns the seconds it took."""
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        return self._answer()["seconds"]
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
+        self.process.stdout.close()
+        self.errors.close()
+
+    def _answer(self) -> dict:
+        """Its next line of JSON; raises InputError, with the last line of its errors, if it ended instead."""
+        for line in self.process.stdout:
+            if line.startswith("{"):
+                return json.loads(line)
+        self.errors.seek(0)
+        lines = [line.strip() for line in self.errors if line.strip()]
+        raise InputError(f"{self.name} failed: {lines[-1] if lines else 'without a word'}")
+
+
+def environment(name: str) -> Path:
+    """The Python of an environment, made if it is not there; raises InputError if pip cannot install it."""
+    folder = Path(os.environ.get("RECOMMENDER_PEERS", ROOT / ".venv-peers")) / name
+    python, finished = folder / "bin" / "python", folder / "installed.json"
+    if finished.is_file() and json.loads(finished.read_text()) == list(ENVIRONMENTS[name]):
+        return python
+    print(f"installing {', '.join(ENVIRONMENTS[name])} -> {folder}", file=sys.stderr, flush=True)
+    venv.create(folder, with_pip=True)
+    words = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *ENVIRONMENTS[name]]
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        raise InputError(f"pip cannot install {name} in {folder}: {lines[-1] if lines else 'without a word'}")
+    finished.write_text(json.dumps(ENVIRONMENTS[name]))
+    return python
+
+
+def write_work(
+    folder: Path, histories: Histories, rows: np.ndarray, items: int, k: int, window: int, vectors: tuple = ()
+) -> None:
+    """Everything that a library needs, as arrays.
+
+    histories: of all users.  rows: whom to recommend to.  vectors: (users, dim) of those rows and (items + 1, dim), if
+    the library scores by dot products.
+    """
+    found = {
+        "items": histories.items,
+        "offsets": histories.offsets,
+        "rows": rows,
+        "sizes": np.array([items, k, window]),
+    }
+    if vectors:
+        found |= {"queries": vectors[0], "vectors": vectors[1]}
+    np.savez(folder / "work.npz", **found)

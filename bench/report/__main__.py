@@ -1,0 +1,49 @@
+"""One offline HTML page from the JSON of one or more benchmark runs: what to run, where, and at what cost.
+
+In: files of `pytest --benchmark-only --benchmark-json=FILE`; by default those in bench/results/. Out: report.html,
+with everything it needs inside.
+
+    python -m bench.report run.json --output=report.html
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+from bench.records.records import ROOT
+from bench.records.runs import load_all
+from bench.report.page import write_report
+from infer.cli import option, parse, run
+from infer.errors import InputError
+
+RESULTS = ROOT / "bench" / "results"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """Options of `python -m bench.report`."""
+
+    output: Path = option(Path("report.html"), "HTML file to write")
+
+
+def leading(words: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """The file names that stand before the options, and the options."""
+    files = list(takewhile(lambda word: not word.startswith("-") and "=" not in word, words))
+    return [Path(word) for word in files], list(words[len(files) :])
+
+
+def main(words: Sequence[str]) -> None:
+    """Parse, load, render, print."""
+    files, rest = leading(words)
+    config = parse(ReportConfig, rest, __doc__)
+    files = files or sorted(RESULTS.glob("run-*.json"))
+    if not files:
+        raise InputError(f"no run is named and {RESULTS} holds no run-*.json: name the files to show")
+    records = load_all(files)
+    write_report(records, config.output)
+    print(f"{len(records)} benchmarks of {len(files)} runs -> {config.output}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))

@@ -1,0 +1,111 @@
+"""Benchmark records as tables for the page: (caption, header, rows) of texts.
+
+In: records of one or more runs. Out: dictionaries for the template; a table without rows is left out there.
+"""
+
+from statistics import median
+
+from bench.records.runs import Record
+from bench.report.convergence import Reached, comparable_loss, reached_loss, reached_ndcg, scratch_loss
+from bench.report.values import Table, duration, label, main_sweep, of, spread
+
+
+def overview(records: list[Record]) -> Table:
+    """One row a model and device: what it learns, costs, and how fast it scores."""
+    rows = []
+    for series in dict.fromkeys(record.series for record in of(records, "inference", "command", "convergence")):
+        own = [record for record in records if record.part != "other" and record.series == series]
+        by = {part: of(own, part) for part in ("convergence", "inference", "latency", "command")}
+        sweep = main_sweep(by["inference"])
+        best = max(sweep, key=lambda record: record.info["users_per_second"], default=None)
+        curve = by["convergence"][0].info["curve"] if by["convergence"] else None
+        latency = by["latency"][0].info["latency_seconds"] if by["latency"] else {}
+        command = by["command"][0] if by["command"] else None
+        rows.append([
+            label(records, own[0]),
+            f"{max(curve['ndcg']):.3f}" if curve else "–",
+            duration(curve["elapsed"][-1]) if curve else "–",
+            f"{best.info['users_per_second']:,.0f} at {best.info['batch']}" if best else "–",
+            f"{best.info['times_floor']:.1f}" if best else "–",
+            *(duration(latency.get(share)) for share in ("p50", "p95", "p99")),
+            f"{command.info['users_per_second']:,.0f}" if command else "–",
+            f"{command.info['peak_memory_bytes'] / 2**20:,.0f} MiB" if command else "–",
+        ])  # fmt: skip
+    header = ["model, device", "best NDCG@10", "training", "users/s at the best batch", "× floor there", "p50", "p95"]
+    header += ["p99, one user", "whole command, users/s", "peak memory"]
+    return {"caption": "Which model, on which device, at what cost", "header": header, "rows": rows}
+
+
+def inference(records: list[Record]) -> Table:
+    """Every batch size, window and catalogue, with the distance from the floor."""
+    rows = [
+        [
+            label(records, r), f"{r.info['batch']:,}", str(r.info["window"]), f"{r.info['items']:,}",
+            duration(r.stats["median"]), spread(r), f"{r.info['users_per_second']:,.0f}",
+            duration(r.info["floor_seconds"]), f"{r.info['times_floor']:.1f}",
+        ]
+        for r in of(records, "inference")
+    ]  # fmt: skip
+    header = ["model, device", "batch", "window", "items", "median", "± IQR", "users/s", "floor", "× floor"]
+    return {"caption": "A batch: windows, session and sorted top 10 on the host", "header": header, "rows": rows}
+
+
+def convergence(records: list[Record]) -> Table:
+    """Epochs and seconds to both goals, and the speed of training."""
+    rows = []
+    for record in of(records, "convergence"):
+        curve, info = record.info["curve"], record.info
+        loss = reached_loss(curve, scratch_loss(records, record)) if comparable_loss(record) else None
+        rows.append([
+            label(records, record), f"{max(curve['ndcg']):.3f}", f"{info['ndcg_goal']:.2f}",
+            _reached(reached_ndcg(curve, info["ndcg_goal"])),
+            _reached(loss) if comparable_loss(record) else "has no such loss",
+            duration(info["preparation_seconds"]),
+            *(f"{info[key]:,.0f}" if key in info else "–" for key in ("sequences_per_second", "tokens_per_second")),
+        ])  # fmt: skip
+    header = ["model, device", "best NDCG@10", "goal", "goal reached", "scratch model's best loss reached"]
+    header += ["of it preparation", "sequences/s", "tokens/s"]
+    return {"caption": "Training, one thread; seconds count what a model starts from", "header": header, "rows": rows}
+
+
+def stages(records: list[Record]) -> Table:
+    """Session start, windows, model and write, apart; windows and model of all users."""
+    rows = []
+    for series in dict.fromkeys(record.series for record in of(records, "command")):
+        own = {r.part: r for r in of(records, "session", "windows", "model", "command") if r.series == series}
+        parts = own["command"].info["stage_seconds"]
+        apart = [
+            duration(own[part].stats["median"]) if part in own else "–" for part in ("session", "windows", "model")
+        ]
+        command = [duration(parts.get(name)) for name in ("open", "read", "windows", "model", "write", "measure")]
+        rows.append([label(records, own["command"]), *apart, *command, duration(own["command"].stats["median"])])
+    header = ["model, device", "session start", "windows alone", "model alone", "open", "read", "windows", "model"]
+    return {
+        "caption": "Stages: alone, and inside the command (medians)",
+        "header": [*header, "write", "measure", "whole command"],
+        "rows": rows,
+    }
+
+
+def machine(records: list[Record]) -> list[tuple[str, str]]:
+    """What each run was measured on and with."""
+    rows = []
+    for run in dict.fromkeys(record.run for record in records):
+        own = [record.info for record in records if record.run == run and record.part != "other"]
+        names = ", ".join(dict.fromkeys(f"{i['device']}: {i['device_name']}, {i['cores']} cores" for i in own))
+        counts = dict.fromkeys((name, count or "all cores") for info in own for name, count in info["threads"].items())
+        threads = ", ".join(f"{name} {count}" for name, count in counts)
+        versions = ", ".join(f"{name} {value}" for name, value in own[0]["versions"].items())
+        set_ = ", ".join(f"{name}={value}" for name, value in own[0].get("variables", {}).items())
+        rows.append((run, f"{names}; {own[0].get('system', '')}; threads: {threads}{'; ' + set_ if set_ else ''}"))
+        rows.append(("", f"{versions}; commit {own[0]['commit']}"))
+        sticks = [seconds for info in own for seconds in info.get("yardstick_seconds", ())]
+        if sticks:
+            low, middle, high = (duration(found) for found in (min(sticks), median(sticks), max(sticks)))
+            said = f"{low} to {high}, median {middle}; what is above the least is others' work on the machine"
+            rows.append(("", f"the same 512³ product, timed before and after every benchmark: {said}"))
+    return rows
+
+
+def _reached(found: Reached) -> str:
+    return "not reached" if found is None else f"epoch {found[0]}, {duration(found[1])}"

@@ -1,0 +1,41 @@
+"""What the page's tables, plots and sentences share: choosing records, naming them, writing numbers.
+
+In: records of one or more runs. Out: records, or texts.
+"""
+
+from bench.records.runs import Record
+
+Table = dict
+
+
+def of(records: list[Record], *parts: str) -> list[Record]:
+    """The records of some parts, in their order."""
+    return [record for record in records if record.part in parts]
+
+
+def label(records: list[Record], record: Record) -> str:
+    """Model and device; with the run where the page shows more than one."""
+    model, device, run = record.series
+    return f"{model}, {device}" + (f" ({run})" if len({r.run for r in records}) > 1 else "")
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds with a fitting unit and three digits."""
+    if seconds is None:
+        return "–"
+    if seconds >= 1000:
+        return f"{seconds:,.0f} s"
+    units = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
+    unit, scale = next((found for found in units if seconds >= found[1]), units[-1])
+    return f"{seconds / scale:.3g} {unit}"
+
+
+def main_sweep(inference: list[Record]) -> list[Record]:
+    """Those on the window and catalogue that have most records: the sweep over batch sizes."""
+    keys = [(record.info["window"], record.info["items"]) for record in inference]
+    return [r for r, key in zip(inference, keys, strict=True) if key == max(keys, key=keys.count)]
+
+
+def spread(record: Record) -> str:
+    median = record.stats["median"]
+    return f"{record.stats['iqr'] / median:.0%}" if median and record.stats["rounds"] > 1 else "–"

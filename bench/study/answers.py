@@ -1,0 +1,151 @@
+"""What the study found, in sentences made from its tables.
+
+In: the tables of `bench.study.tables`. Out: sentences for the page. A difference whose interval contains 0 is
+called not distinguishable.
+
+    python -m bench.study
+"""
+
+import polars as pl
+
+from bench.study.experiments import LEAVE_ONE_OUT, TITLES
+from bench.study.significance import mean_interval
+
+# The paper's two models: hits among its 610 users, Hit@10 % and NDCG@10 %.
+PAPER_USERS = 610
+PAPER_HITS = {"bert-paper": 10, "hybrid-paper": 17}
+PAPER = {"bert-paper": (1.6, 0.8), "hybrid-paper": (2.8, 1.36)}
+SCRATCH = "the same transformer from scratch"
+NAMES = TITLES | {
+    "scratch": SCRATCH,
+    "bert-paper": "the paper's BERT",
+    "hybrid-paper": "the paper's hybrid",
+    "scratch-chain": f"{SCRATCH}, with the hybrid's chain",
+    "scratch-random": f"{SCRATCH}, with a chain trained from random weights",
+    "chain": "the factorised Markov chain alone",
+    "hybrid": "the hybrid",
+    **{
+        f"hybrid-{end}": f"the hybrid with {of} only"
+        for end, of in (("ials", "iALS"), ("ppmi", "PPMI"), ("mf", "rating MF"))
+    },
+}
+# Of whom the first lines of the page speak, in this order.
+ASKED = (
+    ("hybrid", "scratch"),
+    ("hybrid", "scratch-random"),
+    ("hybrid", "scratch-chain"),
+    ("hybrid", "chain"),
+    ("hybrid-ials", "scratch"),
+    ("hybrid-paper", "bert-paper"),
+    ("hybrid", "markov"),
+    ("best", "ease-markov"),
+)
+
+
+def paper_note() -> str:
+    """The paper's own difference in standard errors, two proportions compared."""
+    few, many = (PAPER_HITS[name] for name in ("bert-paper", "hybrid-paper"))
+    pooled = (few + many) / (2 * PAPER_USERS)
+    z = (many - few) / PAPER_USERS / (pooled * (1 - pooled) * 2 / PAPER_USERS) ** 0.5
+    verdict = "not significant" if z < 1.96 else "significant"
+    return (
+        f"The paper reports Hit@10 of {PAPER['bert-paper'][0]} and {PAPER['hybrid-paper'][0]} %, NDCG@10 of "
+        f"{PAPER['bert-paper'][1]} and {PAPER['hybrid-paper'][1]} %, from one run each. That is {few} against "
+        f"{many} hits of {PAPER_USERS} users: z = {z:.2f}, {verdict}."
+    )
+
+
+def compared(row: dict, one: str, other: str) -> str:
+    """A sentence that says whether one is better than the other, by how much and how surely.
+
+    row: one of the table differences.
+    """
+    points, low, high = (row[name] * 100 for name in ("value", "low", "high"))
+    metric = row["metric"].replace("hit", "Hit").replace("ndcg", "NDCG")
+    verdict = "better than" if row["low"] > 0 else "worse than" if row["high"] < 0 else "not distinguishable from"
+    seeds = f"{row['seeds']} seeds" if row["seeds"] > 1 else "1 seed"
+    if row.get("seeds_low") is not None:
+        seeds += f": [{row['seeds_low'] * 100:+.2f}, {row['seeds_high'] * 100:+.2f}]"
+    return _capital(
+        f"{one} is {verdict} {other}: {points:+.2f} points of {metric} [{low:+.2f}, {high:+.2f}], p = {row['p']:.4f} "
+        f"({row['users']} users; {seeds})."
+    )
+
+
+def answers_top(tables: dict[str, pl.DataFrame]) -> list[str]:
+    """RQ1 in sentences."""
+    found = []
+    for one, other in ASKED:
+        rows = tables["differences"].filter(
+            pl.col("one") == one, pl.col("other") == other, pl.col("metric") == "hit@10",
+            pl.col("data") == LEAVE_ONE_OUT, pl.col("cohort").is_null(),
+        )  # fmt: skip
+        found += [compared(row, NAMES[one], NAMES[other]) for row in rows.to_dicts()]
+    return found
+
+
+def answers_cold(tables: dict[str, pl.DataFrame]) -> list[str]:
+    """RQ2 in sentences: the rarest items and the shortest histories, then items that nobody had rated."""
+    found = []
+    for one, other in (("hybrid", "scratch"), ("best", "ease-markov")):
+        rows = tables["differences"].filter(
+            pl.col("one") == one, pl.col("other") == other, pl.col("metric") == "hit@100", pl.col("by").is_not_null()
+        )
+        for by, where, number in (
+            ("target_count", "Held-out items rated {} times before", 2),
+            ("history_length", "Users with {} earlier items", 1),
+        ):
+            for row in rows.filter(pl.col("by") == by).head(number).to_dicts():
+                found.append(f"{where.format(row['cohort'])}: {compared(row, NAMES[one], NAMES[other])}")
+    new = tables["newcomers"].filter(pl.col("metric") == "hit@100", pl.col("experiment").is_in(["hybrid", "best"]))
+    for row in new.to_dicts():
+        found.append(
+            f"{_capital(NAMES[row['experiment']])} has {row['value']:.1%} [{row['low']:.1%}, {row['high']:.1%}] of "
+            f"{row['targets']} held-out items that nobody had rated (validation and test) among its first hundred."
+        )
+    return found
+
+
+def answers_convergence(tables: dict[str, pl.DataFrame]) -> list[str]:
+    """RQ3 in sentences: time to the best validation loss of training from scratch, and seconds an epoch."""
+    found = []
+    for name in ("hybrid", "hybrid-ials", "hybrid-ppmi", "hybrid-mf"):
+        own = tables["convergence"].filter(pl.col("experiment") == name)
+        if own.height:
+            found.append(_capital(_sooner(own, NAMES[name])))
+    speeds = {row["name"]: row for row in tables["speed"].to_dicts()}
+    if speeds:
+        ratio, goal = speeds["ratio"], [f"{speeds[n]['value']:.2f} s" for n in ("sampled", "softmax")]
+        verdict = "shorter" if ratio["high"] < 1 else "longer" if ratio["low"] > 1 else "not distinguishable in length"
+        found.append(
+            f"An epoch with sampled softmax is {verdict}: {goal[0]} against {goal[1]} with full softmax, "
+            f"{ratio['value']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}] of it (in alternation, on one thread)."
+        )
+    return found
+
+
+def _sooner(own: pl.DataFrame, name: str) -> str:
+    """Rows of one model in the table convergence, in a sentence."""
+    goal = "the best validation loss of training from scratch"
+    missing = own["epochs"].null_count()
+    if missing:
+        return f"{name} does not reach {goal} for {missing} of {own.height} seeds."
+    parts, verdicts = [], []
+    for column, unit in (("epochs", "epochs"), ("seconds", "s")):
+        ours, theirs = own[column].mean(), own[f"goal_{column}"].mean()
+        value, low, high = mean_interval((own[column] - own[f"goal_{column}"]).to_numpy())
+        interval = "" if low is None else f" [{low:+.1f}, {high:+.1f}]"
+        parts.append(f"{ours:.1f} instead of {theirs:.1f} {unit}, {value:+.1f}{interval}")
+        low, high = (value, value) if low is None else (low, high)
+        verdicts.append("sooner" if high < 0 else "later" if low > 0 else "at a time not distinguishable")
+    if verdicts[0] == verdicts[1]:
+        verdict = verdicts[0]
+    else:
+        verdict = " and ".join(f"{v} in {u}" for v, u in zip(verdicts, ("epochs", "seconds"), strict=True))
+    seeds = f"{own.height} seeds" if own.height > 1 else "one seed, so no interval"
+    return f"{name} reaches {goal} {verdict}: {parts[0]}; {parts[1]}, pretraining counted ({seeds})."
+
+
+def _capital(text: str) -> str:
+    """First letter in upper case, but not of names such as iALS or best.onnx."""
+    return text[0].upper() + text[1:] if not text.startswith(("iALS", "best.onnx", "item-")) else text

@@ -1,0 +1,60 @@
+"""Is one model of the study better than another, for everyone and within cohorts?
+
+In: ranks by (data, experiment, seed). Out: the table differences of `bench.study.tables`; `bench.study.significance`
+does the statistics.
+
+    python -m bench.study
+"""
+
+import polars as pl
+
+from bench.study.experiments import COHORT_PAIRS, LEAVE_ONE_OUT, PAIRS
+from bench.study.significance import paired
+from infer.metrics.cohorts import EDGES, cohort
+
+COMPARED = ("hit@10", "ndcg@10", "hit@100")
+COHORT_METRICS = ("hit@10", "hit@100")
+SCHEMA = {
+    **dict.fromkeys(("data", "one", "other", "by", "cohort", "metric"), pl.String),
+    **dict.fromkeys(("value", "low", "high", "p"), pl.Float64),
+    **dict.fromkeys(("users", "seeds"), pl.Int64),
+    **dict.fromkeys(("seeds_low", "seeds_high"), pl.Float64),
+}
+
+
+def differences(ranks: dict[tuple[str, str, int], pl.DataFrame]) -> pl.DataFrame:
+    """A row a pair, split and metric (by and cohort null), and a row for each cohort of some pairs.
+
+    value: the first model's metric minus the second's, over the same users and seeds.
+    """
+    rows = []
+    for data in dict.fromkeys(key[0] for key in ranks):
+        for one, other in PAIRS:
+            tables = _same_seeds(*(_by_seed(ranks, data, name) for name in (one, other)))
+            names = {"data": data, "one": one, "other": other}
+            rows += [names | vars(paired(*tables, metric)) for metric in COMPARED if tables[0]]
+    for one, other in COHORT_PAIRS:
+        tables = _same_seeds(*(_by_seed(ranks, LEAVE_ONE_OUT, name) for name in (one, other)))
+        for by in EDGES if tables[0] else ():
+            names = {"data": LEAVE_ONE_OUT, "one": one, "other": other, "by": by}
+            labels = tables[0][0].select(cohort(by).alias("cohort"))["cohort"].unique().sort()
+            for label in labels:
+                own = [[table.filter(cohort(by) == label) for table in side] for side in tables]
+                rows += [names | {"cohort": label} | vars(paired(*own, metric)) for metric in COHORT_METRICS]
+    return pl.DataFrame([{name: row.get(name) for name in SCHEMA} for row in rows], schema=SCHEMA)
+
+
+def _by_seed(ranks: dict[tuple[str, str, int], pl.DataFrame], data: str, name: str) -> dict[int, pl.DataFrame]:
+    return {seed: table for (d, n, seed), table in ranks.items() if (d, n) == (data, name)}
+
+
+def _same_seeds(
+    one: dict[int, pl.DataFrame], other: dict[int, pl.DataFrame]
+) -> tuple[list[pl.DataFrame], list[pl.DataFrame]]:
+    """Tables of the seeds that both have; a model with one seed stands beside every seed of the other."""
+    if 1 in (len(one), len(other)) and one and other:
+        number = max(len(one), len(other))
+        lists = [list(tables.values()) for tables in (one, other)]
+        return tuple(tables * number if len(tables) == 1 else tables for tables in lists)
+    shared = sorted(set(one) & set(other))
+    return [one[seed] for seed in shared], [other[seed] for seed in shared]

@@ -1,0 +1,109 @@
+"""What the study compares: the experiments, the splits, and which differences are tested.
+
+In: nothing. Out: EXPERIMENTS, PAIRS and the names of the splits; `bench.study.trials` makes a cell of each.
+
+    python -m bench.study --only=scratch,hybrid
+"""
+
+from dataclasses import dataclass, field
+
+LEAVE_ONE_OUT = "leave-one-out"
+VARIATIONS = {"random-ties": {"ties": "random"}, "time-split": {"split": "time"}}
+MEMBERS = "ease,content,hybrid"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One model to compare.
+
+    stage: those of stage 1 start from models of stage 0.  seeds: at most so many of the study's;
+    deterministic models need one.  short: part of the short study.  varied: also run on other splits.
+    """
+
+    name: str
+    title: str
+    kind: str
+    preset: str = "hybrid"
+    changes: dict = field(default_factory=dict)
+    stage: int = 0
+    seeds: int = 100
+    short: bool = False
+    varied: bool = False
+
+    @property
+    def parents(self) -> list[str]:
+        """Names of the experiments whose trained models this one starts from."""
+        return [name for key in ("mf", "members") for name in self.changes.get(key, "").split(",") if name]
+
+
+EXPERIMENTS = (
+    Experiment("mf-paper", "MF, paper", "mf", "paper", short=True),
+    Experiment("bert-paper", "BERT, paper", "bert", "paper", short=True),
+    Experiment("hybrid-paper", "hybrid, paper", "hybrid", "paper", {"mf": "mf-paper"}, stage=1, short=True),
+    Experiment("knn", "item-kNN", "knn", seeds=1, short=True),
+    Experiment("ials", "iALS", "mf", short=True),
+    Experiment(
+        "ease-plain", "EASE", "ease", changes={"locality": 1.0, "content": 0.0, "regularization": 300.0}, seeds=1,
+        short=True,
+    ),
+    Experiment("markov", "Markov", "markov", seeds=1, short=True, varied=True),
+    Experiment(
+        "chain", "factorised Markov alone", "markov", changes={"rank": 192, "smoothing": 300.0, "popularity": 0.0},
+        seeds=1, short=True,
+    ),
+    Experiment(
+        "ease-markov", "EASE + Markov", "best", changes={"members": "ease-plain,markov"}, stage=1, seeds=1, short=True
+    ),
+    Experiment("ease", "local EASE + content", "ease", seeds=1, short=True),
+    Experiment("content", "content only", "content", seeds=1, short=True),
+    Experiment("scratch", "transformer from scratch", "bert", short=True, varied=True),
+    Experiment("hybrid", "hybrid", "hybrid", short=True, varied=True),
+    Experiment("hybrid-ials", "hybrid, iALS only", "hybrid", changes={"chain": 0}, short=True),
+    Experiment("hybrid-ppmi", "hybrid, PPMI only", "hybrid", changes={"chain": 0, "initial": "ppmi"}),
+    Experiment("hybrid-trained", "hybrid, chain trained", "hybrid", changes={"chain_trained": True}),
+    Experiment("scratch-chain", "from scratch, with the chain", "bert", changes={"chain": 192}, short=True),
+    Experiment(
+        "scratch-random", "from scratch, with a random chain, trained", "bert",
+        changes={"chain": 192, "chain_initial": "random", "chain_trained": True},
+    ),
+    Experiment("best", "best.onnx", "best", changes={"members": MEMBERS}, stage=1, short=True),
+    Experiment("mf-64", "MF of ratings, 64", "mf", "paper", {"dim": 64}, seeds=2),
+    Experiment(
+        "hybrid-mf", "hybrid, rating MF only", "hybrid", changes={"initial": "mf", "mf": "mf-64", "chain": 0}, stage=1,
+        seeds=2,
+    ),
+    Experiment("softmax", "from scratch, full softmax", "bert", changes={"loss": "softmax"}, seeds=1),
+    Experiment("bert4rec", "BERT4Rec", "bert", "bert4rec", seeds=2),
+    Experiment("sasrec", "SASRec", "bert", "sasrec", seeds=1),
+    Experiment("gsasrec", "gSASRec", "bert", "gsasrec", seeds=1),
+)  # fmt: skip
+TITLES = {experiment.name: experiment.title for experiment in EXPERIMENTS}
+# Whose validation losses can be compared: cross-entropy over all items, whatever they were trained with.
+TRANSFORMERS = {experiment.name for experiment in EXPERIMENTS if experiment.kind in ("bert", "hybrid")}
+
+# (one, other): is one better than the other?
+PAIRS = (
+    ("hybrid", "scratch"),
+    ("hybrid", "scratch-random"),
+    ("hybrid", "scratch-chain"),
+    ("hybrid", "chain"),
+    ("scratch-chain", "scratch"),
+    ("hybrid", "markov"),
+    ("hybrid", "hybrid-ials"),
+    ("hybrid", "hybrid-trained"),
+    ("hybrid-ials", "scratch"),
+    ("hybrid-ppmi", "scratch"),
+    ("hybrid-mf", "scratch"),
+    ("hybrid-paper", "bert-paper"),
+    ("best", "ease-markov"),
+    ("best", "hybrid"),
+    ("best", "ease"),
+    ("hybrid", "ease"),
+    ("hybrid", "ease-plain"),
+    ("softmax", "scratch"),
+    ("bert4rec", "scratch"),
+    ("sasrec", "scratch"),
+    ("gsasrec", "scratch"),
+)
+# The same question asked of each cohort: does it help where an item or a user is little known?
+COHORT_PAIRS = (("hybrid", "scratch"), ("hybrid-paper", "bert-paper"), ("best", "ease-markov"))

@@ -1,0 +1,85 @@
+"""The study's plots, as JSON for the page: bars, cohorts, curves.
+
+In: the tables of `bench.study.tables`. Out: Plotly figures; the page gives them its colours of text and lines.
+
+    python -m bench.study
+"""
+
+import plotly.graph_objects as go
+import polars as pl
+
+from bench.study.experiments import LEAVE_ONE_OUT
+
+COLOURS = ("#3b7dd8", "#e0803a", "#3fa673", "#b565c9", "#c9a227", "#d0506a", "#5aa9c4", "#8a8f98")
+CURVES = ("scratch", "hybrid", "hybrid-ials", "hybrid-ppmi", "hybrid-mf", "softmax", "bert-paper", "hybrid-paper")
+COHORT_BARS = ("popularity", "scratch", "hybrid", "ease-markov", "content", "best")
+
+
+def figure(**layout) -> go.Figure:
+    """An empty plot without background, in colours that suit light and dark pages."""
+    axis = {"gridcolor": "rgba(128,128,128,.25)", "zerolinecolor": "rgba(128,128,128,.4)", "automargin": True}
+    shared = {
+        "template": None,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "colorway": COLOURS,
+        "margin": {"l": 50, "r": 10, "t": 10, "b": 40},
+        "legend": {"orientation": "h", "y": -0.2},
+        "xaxis": axis,
+        "yaxis": axis,
+        "height": 400,
+    }
+    found = go.Figure(layout=shared)
+    found.update_layout(**layout)
+    return found
+
+
+def bars(tables: dict[str, pl.DataFrame]) -> str:
+    """Hit@10 of every model, with its interval over seeds."""
+    rows = (
+        tables["summary"]
+        .filter(pl.col("data") == LEAVE_ONE_OUT, pl.col("protocol") == "full", pl.col("metric") == "hit@10")
+        .sort("value", maintain_order=True)
+    )
+    plot = figure(xaxis_title="Hit@10, %", height=120 + 24 * rows.height)
+    error = ((rows["high"] - rows["value"]) * 100).fill_null(0).to_list()
+    values = (rows["value"] * 100).to_list()
+    plot.add_bar(x=values, y=rows["title"].to_list(), orientation="h", error_x={"array": error, "color": "#8a8f98"})
+    return plot.to_json()
+
+
+def cohorts(tables: dict[str, pl.DataFrame], by: str, metric: str) -> str:
+    """Bars by cohort, a colour a model, with 95% intervals over users."""
+    rows = tables["cohorts"].filter(pl.col("by") == by, pl.col("metric") == metric)
+    plot = figure(yaxis_title=f"{metric.replace('hit', 'Hit')}, %", barmode="group")
+    for name in (n for n in COHORT_BARS if n in rows["experiment"]):
+        own = rows.filter(pl.col("experiment") == name)
+        up, down = ((own["high"] - own["value"]) * 100).to_list(), ((own["value"] - own["low"]) * 100).to_list()
+        plot.add_bar(
+            x=[f"{cohort}<br>({users} users)" for cohort, users in own.select("cohort", "users").iter_rows()],
+            y=(own["value"] * 100).to_list(),
+            name=own["title"][0],
+            error_y={"array": up, "arrayminus": down, "thickness": 1, "color": "#8a8f98"},
+        )
+    return plot.to_json()
+
+
+def curves(tables: dict[str, pl.DataFrame], column: str, axis: str) -> str | None:
+    """A line a model and seed, seeds of one model in its colour; None without any."""
+    history = tables["history"]
+    names = [name for name in CURVES if name in history["experiment"]]
+    plot = figure(xaxis_title=axis if axis == "epoch" else "seconds")
+    for colour, name in zip(COLOURS, names, strict=False):
+        parts = history.filter(pl.col("experiment") == name).partition_by("seed", maintain_order=True)
+        for number, part in enumerate(parts):
+            plot.add_scatter(
+                x=part[axis].to_list(),
+                y=part[column].to_list(),
+                mode="lines+markers",
+                line={"color": colour, "width": 1.5},
+                marker={"size": 4},
+                name=part["title"][0],
+                legendgroup=name,
+                showlegend=number == 0,
+            )
+    return plot.to_json() if names else None

@@ -1,0 +1,141 @@
+"""The study's trials: which there are, and how they are made one after the other."""
+
+import os
+import threading
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+
+import polars as pl
+
+from bench.study.experiments import EXPERIMENTS, LEAVE_ONE_OUT, VARIATIONS, Experiment
+from bench.study.trials import Cell, finished, prepare_folder, run_safely
+from infer.cli import option
+from infer.errors import InputError
+from infer.system.files import replacing
+from infer.tables.columns import DATASET_KEY, INTERACTIONS_FILE, ITEMS_FILE, PROTOCOL_KEY, SPLIT, TEST, USER
+from infer.tables.formats import read_table
+from train.data.prepare import DataConfig, hold_out
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """Options of `python -m bench.study`."""
+
+    artifacts: Path = option(Path("artifacts"), "folder with interactions.parquet and items.parquet")
+    output: Path = option(Path("study"), "folder to write to")
+    seeds: int = option(5, "seeds 0, 1, ... of every model that has randomness", minimum=1)
+    epochs: int | None = option(None, "at most so many of a transformer, for a quick look", minimum=1)
+    short: bool = option(False, "fewer models, two seeds, six epochs: about ten minutes on two cores")
+    only: str | None = option(None, "only these experiments, by name, separated by commas")
+    negatives: int = option(100, "sampled negatives of each user", minimum=1)
+    user: str | None = option(None, "whose five best films are shown (default: the first that is measured)")
+    workers: int = option(0, "processes at once, each with one thread; 0 means one for each core", minimum=0)
+
+
+def cells(config: StudyConfig) -> list[Cell]:
+    """Every cell of the study, in the order in which they can be made; raises InputError on unknown names."""
+    seeds, epochs = config.seeds, config.epochs
+    if config.short:
+        seeds, epochs = min(seeds, 2), min(epochs or 6, 6)
+    found = []
+    for data in [LEAVE_ONE_OUT] if config.short else [LEAVE_ONE_OUT, *VARIATIONS]:
+        most = seeds if data == LEAVE_ONE_OUT else min(seeds, 2)
+        folder = config.output / "cells" / data
+        found += [
+            Cell(experiment, data, seed, folder / f"seed{seed}", epochs, config.negatives)
+            for experiment in chosen(config)
+            if data == LEAVE_ONE_OUT or experiment.varied
+            for seed in range(min(most, experiment.seeds))
+        ]
+    return sorted(found, key=lambda cell: cell.experiment.stage)
+
+
+def chosen(config: StudyConfig) -> list[Experiment]:
+    """The experiments asked for; raises InputError if one is unknown or needs another that is left out."""
+    if config.only is None:
+        return [e for e in EXPERIMENTS if e.short or not config.short]
+    names = [e.name for e in EXPERIMENTS]
+    wanted = config.only.split(",")
+    for name in wanted:
+        if name not in names:
+            raise InputError(f"--only: no experiment is called '{name}'; {', '.join(names)}")
+    found = [e for e in EXPERIMENTS if e.name in wanted]
+    for experiment in found:
+        missing = [name for name in experiment.parents if name not in wanted]
+        if missing:
+            raise InputError(f"--only: {experiment.name} starts from {', '.join(missing)}; name them too")
+    return found
+
+
+def shown_user(config: StudyConfig) -> str:
+    """Id of the user whose films are shown; raises InputError if nothing of theirs was held out."""
+    table = read_table(config.artifacts / INTERACTIONS_FILE)
+    measured = table.filter(pl.col(SPLIT) == TEST)[USER].cast(pl.String) if SPLIT in table.columns else pl.Series()
+    if measured.is_empty():
+        raise InputError(f"{config.artifacts / INTERACTIONS_FILE} has no held-out items: run `python -m train.data`")
+    if config.user is not None and config.user not in measured:
+        raise InputError(f"--user: {config.artifacts / INTERACTIONS_FILE} has no held-out item of user '{config.user}'")
+    return config.user or measured[0]
+
+
+def prepare(config: StudyConfig, wanted: list[Cell]) -> None:
+    """Give every cell's folder its data; other splits are made from the same interactions.
+
+    Raises InputError if a folder holds other data.
+    """
+    path = config.artifacts / INTERACTIONS_FILE
+    for data in dict.fromkeys(cell.data for cell in wanted):
+        source = config.artifacts
+        if data != LEAVE_ONE_OUT:
+            source = config.output / "data" / data
+            made = hold_out(pl.read_parquet(path).drop(SPLIT), DataConfig(**VARIATIONS[data]))
+            name = pl.read_parquet_metadata(path).get(DATASET_KEY, path.name)
+            with replacing(source / INTERACTIONS_FILE) as part:
+                made.interactions.write_parquet(part, metadata={DATASET_KEY: name, PROTOCOL_KEY: made.protocol})
+            with replacing(source / ITEMS_FILE) as part:
+                part.write_bytes((config.artifacts / ITEMS_FILE).read_bytes())
+        for folder in dict.fromkeys(cell.folder for cell in wanted if cell.data == data):
+            prepare_folder(folder, source)
+
+
+def make_all(config: StudyConfig, wanted: list[Cell]) -> None:
+    """Make the unfinished cells, those that others start from first; a line for each as it is finished."""
+    remaining = sum(not finished(cell) for cell in wanted)
+    done, total = len(wanted) - remaining, len(wanted)
+    print(f"{total} cells, {done} of them finished already", flush=True)
+    for stage in sorted({cell.experiment.stage for cell in wanted}):
+        # Asked again: a parent that was made anew makes its children unfinished.
+        part = [cell for cell in wanted if cell.experiment.stage == stage and not finished(cell)]
+        workers = min(config.workers or os.cpu_count() or 1, len(part))
+        if not part:
+            continue
+        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent) as pool:
+            running = {pool.submit(run_safely, cell): cell for cell in part}
+            try:
+                for future in as_completed(running):
+                    cell, result = running[future], future.result()
+                    name = f"{cell.experiment.title} seed {cell.seed} {cell.data}"
+                    if isinstance(result, str):
+                        raise InputError(f"{name}: {result}")
+                    done = min(done + 1, total)
+                    print(f"[{done}/{total}] {name} hit@10 {result[1] * 100:.1f} % {result[0]:.0f} s", flush=True)
+            except BrokenProcessPool:
+                raise InputError(
+                    "a worker was ended from outside, perhaps for want of memory: try --workers=1"
+                ) from None
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed must not go on writing into a cell that a new run may be making."""
+
+    def wait() -> None:
+        parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -1,0 +1,168 @@
+"""The study's cells as tidy tables: everything its page says is computed from these.
+
+In: finished cells. Out, as a dictionary and as Parquet files; values are shares in [0, 1], times seconds:
+
+    metrics      data, experiment, title, seed, protocol, metric, value
+    summary      data, experiment, title, protocol, metric, seeds, value, low, high (t-interval over seeds)
+    differences  data, one, other, by, cohort, metric, value, low, high, p, users, seeds, seeds_low, seeds_high
+    cohorts      experiment, title, by, cohort, users, metric, value, low, high (all seeds together)
+    newcomers    experiment, title, metric, targets, value, low, high (never rated; validation and test)
+    history      experiment, title, seed, elapsed, epoch, train_loss, validation_loss, validation_ndcg_at_10, seconds
+    convergence  experiment, title, seed, goal, epochs, goal_epochs, seconds, goal_seconds
+    speed        name, rounds, value, low, high
+    top          experiment, title, user, rank (0: held out), film, genres
+    about        name, value
+
+    python -m bench.study
+"""
+
+import json
+import os
+import platform
+from pathlib import Path
+
+import polars as pl
+
+from bench.study.baselines import REFERENCES, reference_ranks
+from bench.study.curves import convergence, history, speed
+from bench.study.differences import differences
+from bench.study.experiments import LEAVE_ONE_OUT
+from bench.study.significance import mean_interval
+from bench.study.trials import Cell, versions
+from infer.metrics.cohorts import cohort_metrics
+from infer.metrics.intervals import wilson
+from infer.metrics.ranking import rank_metrics
+from infer.metrics.sampled import PROTOCOLS
+from infer.model.session import open_model
+from infer.scoring.job import open_job
+from infer.scoring.lists import model_lists
+from infer.scoring.task import prepare, select_users
+from infer.system.files import replacing
+from infer.tables.columns import GENRES, ITEM, ITEMS_FILE, RANK, TITLE
+
+Ranks = dict[tuple[str, str, int], pl.DataFrame]  # (data, experiment, seed) -> ranks
+CUTOFFS = (1, 5, 10, 100)
+SHOWN = ("bert-paper", "hybrid-paper", "scratch", "hybrid", "ease-markov", "best")
+SUMMARY = {"seeds": pl.Int64, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64}
+
+
+def write_tables(cells: list[Cell], speeds: pl.DataFrame, user: str, folder: Path) -> dict[str, pl.DataFrame]:
+    """Collect the cells and write one Parquet file a table."""
+    tables = collect(cells, speeds, user)
+    for name, table in tables.items():
+        with replacing(folder / f"{name}.parquet") as part:
+            table.write_parquet(part)
+    return tables
+
+
+def collect(cells: list[Cell], speeds: pl.DataFrame, user: str) -> dict[str, pl.DataFrame]:
+    """The tables by name; one without rows where no cell has what it shows."""
+    ranks: Ranks = {}
+    for data in dict.fromkeys(cell.data for cell in cells):
+        own = [cell for cell in cells if cell.data == data]
+        ranks |= {(data, name, 0): table for name, table in reference_ranks(own[0]).items()}
+        ranks |= {(data, c.experiment.name, c.seed): pl.read_parquet(c.file("ranks.parquet")) for c in own}
+    titles = {cell.experiment.name: cell.experiment.title for cell in cells} | {name: name for name in REFERENCES}
+    metrics = pl.concat([_metrics(*key, titles[key[1]], table) for key, table in ranks.items()])
+    main = [cell for cell in cells if cell.data == LEAVE_ONE_OUT]
+    epochs = history(main)
+    return {
+        "metrics": metrics,
+        "summary": _summary(metrics),
+        "differences": differences(ranks),
+        "cohorts": _cohorts(ranks, titles),
+        "newcomers": _newcomers(main),
+        "history": epochs,
+        "convergence": convergence(epochs),
+        "speed": speed(speeds),
+        "top": _top(main, user),
+        "about": _about(main),
+    }
+
+
+def _metrics(data: str, experiment: str, seed: int, title: str, ranks: pl.DataFrame) -> pl.DataFrame:
+    """Every metric under every protocol, of one cell."""
+    parts = []
+    for protocol, column in (("full", RANK), *((p, f"{RANK}_{p}") for p in PROTOCOLS)):
+        own = ranks.select(pl.col(column).alias(RANK))
+        found = {n: e for k in CUTOFFS for n, e in rank_metrics(k).items() if n.startswith(("hit", "ndcg"))}
+        found["mrr"] = (1 / pl.col(RANK)).fill_null(0.0)
+        means = own.select(expression.mean().alias(name) for name, expression in found.items())
+        parts.append(means.unpivot(variable_name="metric").with_columns(protocol=pl.lit(protocol)))
+    names = {"data": data, "experiment": experiment, "title": title, "seed": seed}
+    columns = (pl.lit(value).alias(name) for name, value in names.items())
+    return pl.concat(parts).select(*columns, "protocol", "metric", "value")
+
+
+def _summary(metrics: pl.DataFrame) -> pl.DataFrame:
+    by = ["data", "experiment", "title", "protocol", "metric"]
+    rows = [
+        (*group.select(by).row(0), group.height, *mean_interval(group["value"].to_numpy()))
+        for group in metrics.partition_by(by, maintain_order=True)
+    ]
+    return pl.DataFrame(rows, schema=dict.fromkeys(by, pl.String) | SUMMARY, orient="row")
+
+
+def _cohorts(ranks: Ranks, titles: dict[str, str]) -> pl.DataFrame:
+    """Seeds share their users, so they are averaged, not counted as more users."""
+    groups: dict[str, list[pl.DataFrame]] = {}
+    for (data, experiment, _), table in ranks.items():
+        if data == LEAVE_ONE_OUT:
+            groups.setdefault(experiment, []).append(cohort_metrics(table))
+    parts = []
+    for name, found in groups.items():
+        by = ("by", "cohort", "users", "metric")
+        mean = pl.concat(found).group_by(by, maintain_order=True).agg(pl.col("value").mean())
+        bounds = [wilson(min(1.0, value), users) for value, users in mean.select("value", "users").iter_rows()]
+        low, high = (pl.Series(side, [b[n] for b in bounds]) for n, side in enumerate(("low", "high")))
+        names = (pl.lit(name).alias("experiment"), pl.lit(titles[name]).alias("title"))
+        parts.append(mean.select(*names, *by, "value", low, high))
+    return pl.concat(parts)
+
+
+def _newcomers(cells: list[Cell]) -> pl.DataFrame:
+    """Held-out items that nobody had rated, of validation and test together, over all seeds."""
+    rows = []
+    for name in dict.fromkeys(cell.experiment.name for cell in cells):
+        own = [cell for cell in cells if cell.experiment.name == name]
+        tables = [pl.read_parquet(cell.file(f"{kind}ranks.parquet")) for cell in own for kind in ("", "validation.")]
+        ranks = pl.concat([table.filter(pl.col("target_count") == 0) for table in tables])
+        targets = ranks.height // len(own)
+        for k in (10, 100) if targets else ():
+            share = (ranks[RANK] <= k).fill_null(False).mean()
+            rows.append((name, own[0].experiment.title, f"hit@{k}", targets, share, *wilson(share, targets)))
+    schema = dict.fromkeys(("experiment", "title", "metric"), pl.String) | {"targets": pl.Int64}
+    return pl.DataFrame(rows, schema=schema | dict.fromkeys(("value", "low", "high"), pl.Float64), orient="row")
+
+
+def _top(cells: list[Cell], user: str) -> pl.DataFrame:
+    """The five best films of a user by each of some models, and the held-out one."""
+    schema = dict.fromkeys(("experiment", "title", "user", "rank", "film", "genres"), pl.String)
+    parts = [pl.DataFrame(schema=schema | {"rank": pl.Int32})]
+    for cell in (cell for cell in cells if cell.seed == 0 and cell.experiment.name in SHOWN):
+        task = select_users(prepare(open_job(open_model(cell.file("onnx"), threads=1))), user, "--user")
+        lists = model_lists(task, 5, batch_size=1).select(RANK, ITEM)
+        table = pl.concat([lists, task.targets.select(pl.lit(0, dtype=pl.Int32).alias(RANK), ITEM)])
+        films = pl.read_parquet(cell.folder / ITEMS_FILE).with_columns(pl.col(ITEM).cast(pl.String))
+        table = table.with_columns(pl.col(ITEM).cast(pl.String)).join(films, on=ITEM, how="left", maintain_order="left")
+        names = {"experiment": cell.experiment.name, "title": cell.experiment.title, "user": user}
+        film = pl.coalesce(pl.col(TITLE), pl.col(ITEM)).alias("film")
+        fixed = [pl.lit(v).alias(n) for n, v in names.items()]
+        parts.append(table.select(*fixed, RANK, film, pl.col(GENRES).cast(pl.String).alias("genres")))
+    return pl.concat(parts)
+
+
+def _about(cells: list[Cell]) -> pl.DataFrame:
+    report = json.loads(cells[0].file("evaluation.json").read_text())
+    rows = {
+        "data set": report["dataset"],
+        "SHA-256 of interactions.parquet": report["interactions_checksum"],
+        "held out": report["protocol"],
+        "users measured": f"{report['users_measured']:,}",
+        "seeds": ", ".join(str(seed) for seed in sorted({cell.seed for cell in cells})),
+        "epochs of a transformer": f"at most {cells[0].epochs}" if cells[0].epochs else "as configured",
+        "sampled negatives": str(cells[0].negatives),
+        "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores; one thread a model",
+        **versions(),
+    }
+    return pl.DataFrame({"name": list(rows), "value": list(rows.values())})

@@ -1,0 +1,155 @@
+"""How one cell of the study is made: an experiment on one split of the data with one seed.
+
+In: a prepared data folder. Out, in OUTPUT/cells/SPLIT/seedN/: checkpoint, history, ONNX file, ranks,
+evaluation and, written last, NAME.cell.json, which says that the cell is finished and of what.
+
+    python -m bench.study
+"""
+
+import json
+import platform
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from bench.study.experiments import EXPERIMENTS, Experiment
+from infer.errors import InputError
+from infer.evaluate import evaluate_model
+from infer.model.session import open_model
+from infer.scoring.job import open_job
+from infer.scoring.task import prepare
+from infer.system.files import replacing, write_text
+from infer.system.fingerprints import sha256
+from infer.system.progress import hide_progress
+from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE, TEST, VALIDATION
+from train.config import BertConfig, TrainConfig
+from train.presets import configuration
+
+LIBRARIES = ("torch", "implicit", "onnxruntime", "polars", "numpy")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One experiment on one split with one seed.
+
+    folder: where its files lie.  epochs: most epochs of a transformer, None as configured.
+    negatives: sampled negatives of each user.
+    """
+
+    experiment: Experiment
+    data: str
+    seed: int
+    folder: Path
+    epochs: int | None
+    negatives: int
+
+    @property
+    def marker(self) -> Path:
+        """The file that says that the cell is finished."""
+        return self.file("cell.json")
+
+    def file(self, suffix: str) -> Path:
+        """One of the cell's files."""
+        return self.folder / f"{self.experiment.name}.{suffix}"
+
+    def config(self) -> TrainConfig:
+        """The resolved training configuration."""
+        config = configuration(self.experiment.kind, self.experiment.preset, **self.experiment.changes)
+        config = replace(config, artifacts=self.folder, seed=self.seed)
+        if self.epochs is not None and isinstance(config, BertConfig):
+            config = replace(config, epochs=min(config.epochs, self.epochs))
+        return config
+
+    def parents(self) -> dict[str, Path]:
+        """Checkpoints that it starts from; deterministic ones are trained with the first seed only."""
+        seeds = {e.name: e.seeds for e in EXPERIMENTS}
+        return {
+            name: self.folder.with_name(f"seed{self.seed if self.seed < seeds[name] else 0}") / f"{name}.pt"
+            for name in self.experiment.parents
+        }
+
+    def origin(self) -> dict:
+        """What decides the cell's result, as plain JSON values."""
+        return {
+            "experiment": self.experiment.name,
+            "config": json.loads(json.dumps(asdict(self.config()), default=str)) | {"artifacts": ""},
+            "data": sha256(self.folder / INTERACTIONS_FILE),
+            "negatives": self.negatives,
+            "parents": {name: sha256(path) if path.is_file() else None for name, path in self.parents().items()},
+            "versions": versions(),
+        }
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Of Python and of the libraries that decide a result."""
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def finished(cell: Cell) -> bool:
+    """Whether the cell has been made, of the same data, options and versions."""
+    try:
+        return json.loads(cell.marker.read_text())["origin"] == cell.origin()
+    except (FileNotFoundError, ValueError, KeyError):
+        return False
+
+
+def prepare_folder(folder: Path, source: Path) -> None:
+    """Let a cell's folder hold the study's data; raises InputError if it holds other data."""
+    for name in (INTERACTIONS_FILE, ITEMS_FILE):
+        target = folder / name
+        if target.is_file() and sha256(target) != sha256(source / name):
+            raise InputError(f"{folder} is of a study of other data: choose another --output, or delete it")
+    for name in (INTERACTIONS_FILE, ITEMS_FILE):
+        if not (folder / name).is_file():
+            with replacing(folder / name) as part:
+                shutil.copyfile(source / name, part)
+
+
+def make(cell: Cell) -> tuple[float, float]:
+    """Train, export and evaluate one cell; returns the seconds it took and its Hit@10 in [0, 1]."""
+    import torch  # not needed to collect tables
+    from threadpoolctl import threadpool_limits
+
+    from export.exporter import export
+    from train.trainer import train
+
+    # One thread, also in NumPy's and SciPy's BLAS: others train beside it.
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+    began = time.perf_counter()
+    name = cell.experiment.name
+    cell.marker.unlink(missing_ok=True)
+    hide_progress()
+    for path in cell.parents().values():
+        if path.is_file() and path.parent != cell.folder:
+            with replacing(cell.folder / path.name) as part:
+                shutil.copyfile(path, part)
+    train(cell.experiment.kind, cell.config(), name)
+    model, _ = export(name, cell.folder)
+    # The validation items first, whose ranks are kept beside those of the test items.
+    _evaluated(model, cell, VALIDATION)
+    cell.file("ranks.parquet").replace(cell.file("validation.ranks.parquet"))
+    report = _evaluated(model, cell, TEST)
+    seconds = time.perf_counter() - began
+    write_text(cell.marker, json.dumps({"origin": cell.origin(), "seconds": seconds}, indent=2) + "\n")
+    return seconds, report["protocols"]["full"]["hit@10"]["value"]
+
+
+def _evaluated(model: Path, cell: Cell, split: str) -> dict:
+    """The report on one of the held-out items."""
+    task = prepare(open_job(open_model(model, threads=1), split=split))
+    options = {"threads": 1, "negatives_file": cell.negatives, "split": split}
+    return evaluate_model(task, given=cell.negatives, options=options)[1]
+
+
+def run_safely(cell: Cell, work: Callable[[Cell], tuple[float, float]] = make) -> tuple[float, float] | str:
+    """What `work` returns, or what went wrong as one line: errors of a worker process arrive as text."""
+    try:
+        return work(cell)
+    except InputError as error:
+        return str(error)

@@ -1,0 +1,54 @@
+"""Model files with random weights, for any table: as large and as slow as trained ones, made in seconds.
+
+In: a kind (bert, hybrid or mf), its configuration and a table. Out: the torch model and its exported file.
+
+    model, path = write_untrained("bert", BertConfig(), Path("32m.parquet"), Path("/tmp/folder"))
+"""
+
+from pathlib import Path
+
+import polars as pl
+import torch
+from torch import nn
+
+from export.exporter import describe, file_content
+from export.graph import export_graph
+from export.parity import check_parity
+from infer.system.files import write_bytes
+from infer.system.fingerprints import sha256
+from infer.tables.columns import ITEM, USER
+from train.config import TrainConfig
+from train.models.bert import MiniBERT4Rec
+from train.models.mf import MF
+
+
+def write_untrained(kind: str, config: TrainConfig, table: Path, folder: Path) -> tuple[nn.Module, Path]:
+    """Export a freshly initialised model of the table's users and items to folder/KIND.onnx.
+
+    Raises InputError if the exported graph differs from PyTorch.
+    """
+    ids = pl.scan_parquet(table)
+    item_ids = ids.select(pl.col(ITEM).unique().sort()).collect()[ITEM].to_list()
+    user_ids = ids.select(pl.col(USER).unique().sort()).collect()[USER].to_list()
+    torch.manual_seed(config.seed)
+    if kind == "mf":
+        model = MF(len(user_ids), len(item_ids), config)
+    else:
+        model = MiniBERT4Rec(len(item_ids), config)
+    proto = export_graph(model.eval(), len(item_ids))
+    parity = check_parity(model, proto, len(item_ids), len(user_ids))
+    state = {
+        "item_ids": item_ids,
+        "user_ids": user_ids,
+        "rating_levels": [],
+        "best": {},
+        "origin": {
+            "kind": kind,
+            "dataset": f"{table.name}, untrained",
+            "dataset_checksum": sha256(table),
+            "config": {"seed": config.seed},
+        },
+    }
+    path = folder / f"{kind}.onnx"
+    write_bytes(path, file_content(proto, describe(state, model, parity)))
+    return model, path

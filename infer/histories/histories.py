@@ -1,0 +1,101 @@
+"""Interactions to histories: the only definition, for training and serving.
+
+In: tidy interactions (`infer.tables.formats`) and a vocabulary. Out: each user's item indexes from oldest to newest.
+
+    build_histories(interactions, vocabulary(item_ids, "item"))
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from infer.histories.vocabulary import PAD, index_of
+from infer.tables.columns import ITEM, RATING, SPLIT, TEST, TEST_HISTORY, TIMESTAMP, TRAIN, USER, VALIDATION
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Item indexes of consecutive users, one after the other.
+
+    users: the ids, in ascending order.  items: (interactions,) int32.  offsets: (users + 1,) int64;
+    user n has items[offsets[n]:offsets[n + 1]], oldest first.  unknown: interactions left out
+    because the vocabulary has no such item.  levels: (interactions,) int64 which rating level each
+    item got, 0 if none; None if ratings were not asked for.
+    """
+
+    users: pl.Series
+    items: np.ndarray
+    offsets: np.ndarray
+    unknown: int = 0
+    levels: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(users,) the number of known items in each history."""
+        return np.diff(self.offsets)
+
+    def rows(self, start: int, stop: int) -> "Histories":
+        """The users start to stop - 1, without copying their items."""
+        offsets = self.offsets[start : stop + 1]
+        return Histories(self.users[start:stop], self.items, offsets, levels=self.levels)
+
+    def take(self, rows: np.ndarray) -> "Histories":
+        """The users in these rows, in this order, their items copied next to each other."""
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        position = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        levels = None if self.levels is None else self.levels[position]
+        return Histories(self.users.gather(rows), self.items[position], offsets, levels=levels)
+
+
+def build_histories(
+    interactions: pl.DataFrame,
+    vocabulary: pl.DataFrame,
+    users: pl.Series | None = None,
+    rating_levels: Sequence[float] = (),
+    in_order: bool = False,
+) -> Histories:
+    """Group tidy interactions by user; a user all of whose items are unknown keeps an empty history.
+
+    interactions: (user, item, timestamp[, rating]), any row order; ordered here by (user, timestamp,
+    item), unless they are said to be in_order.  vocabulary: (item, index).  users: whose histories,
+    ascending; by default everyone in interactions.  rating_levels: ascending ratings; each rating
+    becomes the number, from 1, of the nearest of them.
+    """
+    ordered = interactions if in_order else interactions.sort(USER, TIMESTAMP, ITEM)
+    index = index_of(ordered[ITEM], vocabulary)
+    known = index != PAD
+    begins = np.flatnonzero((ordered[USER] != ordered[USER].shift()).fill_null(True).to_numpy())
+    found = ordered[USER].gather(begins)
+    sizes = np.add.reduceat(known, begins, dtype=np.int64) if len(begins) else np.zeros(0, dtype=np.int64)
+    if users is not None:
+        counts = pl.DataFrame({USER: found, "known": sizes})
+        joined = users.to_frame(USER).join(counts, on=USER, how="left", maintain_order="left")
+        found, sizes = users, joined["known"].fill_null(0).to_numpy()
+    levels = None
+    if len(rating_levels):
+        ratings = ordered[RATING].to_numpy() if RATING in ordered.columns else np.full(len(known), np.nan)
+        levels = rating_level(ratings[known], rating_levels)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    return Histories(found, index[known], offsets, int(len(known) - known.sum()), levels)
+
+
+def rating_level(ratings: np.ndarray, levels: Sequence[float]) -> np.ndarray:
+    """(n,) ratings to (n,) int64: 1 + the position of the nearest level, 0 for a rating that is missing."""
+    middle = np.convolve(levels, [0.5, 0.5], mode="valid")
+    return np.where(np.isnan(ratings), 0, np.searchsorted(middle, ratings) + 1)
+
+
+def before(interactions: pl.DataFrame, split: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Cut a table that carries a `split` column just before each user's `split` item.
+
+    Returns (the interactions that count as history and as seen, the held-out rows). A user without
+    a held-out item keeps everything up to then and has no held-out row.
+    """
+    earlier = {VALIDATION: [TRAIN], TEST: [TRAIN, VALIDATION, TEST_HISTORY]}[split]
+    return interactions.filter(pl.col(SPLIT).is_in(earlier)), interactions.filter(pl.col(SPLIT) == split)

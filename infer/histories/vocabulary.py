@@ -1,0 +1,40 @@
+"""Ids to indexes: index 0 is padding in every table, window and score vector; items and users count from 1.
+
+In: the ids that a model knows. Out: a table (id, index), and the indexes of any column of ids.
+
+    index_of(pl.Series("item", [3, 7]), vocabulary([7, 8], "item"))   # [0, 1]
+"""
+
+import numpy as np
+import polars as pl
+
+# Index 0 is padding in every table, window and score vector; items and users count from 1.
+PAD = 0
+
+
+def vocabulary(ids: list[int] | list[str], name: str) -> pl.DataFrame:
+    """A table (`name`, index) that gives the n-th id the index n + 1; index 0 stays padding."""
+    dtype = pl.String if ids and isinstance(ids[0], str) else pl.Int64
+    table = pl.DataFrame({name: pl.Series(ids, dtype=dtype)})
+    return table.with_row_index("index", offset=PAD + 1).with_columns(pl.col("index").cast(pl.Int32))
+
+
+LOOKUP = 16_000_000  # ids below this are looked up in a table of so many indexes
+
+
+def index_of(values: pl.Series, vocabulary: pl.DataFrame) -> np.ndarray:
+    """(n,) int32 the index of each id, PAD for an id that the vocabulary (id, index) does not have.
+
+    values: named as the vocabulary's column of ids, and of its type.
+    """
+    ids = vocabulary[values.name]
+    small = ids.dtype.is_integer() and len(ids) > 0 and 0 <= ids.min() and ids.max() < LOOKUP
+    if not small:
+        joined = values.to_frame().join(vocabulary, on=values.name, how="left", maintain_order="left")
+        return joined["index"].fill_null(PAD).cast(pl.Int32).to_numpy()
+    # Ids that are small numbers are their own address in a table, ten times faster than a join.
+    highest = ids.max()
+    table = np.full(highest + 2, PAD, dtype=np.int32)
+    table[ids.to_numpy()] = vocabulary["index"].to_numpy()
+    places = values.to_numpy()
+    return table[np.where((places >= 0) & (places <= highest), places, highest + 1)]

@@ -1,0 +1,107 @@
+"""What a model file says of itself: its `metadata_props`, checked.
+
+In: the properties of an ONNX file. Out: a `Metadata`. Both directions are here only, so the file that `export` writes
+is the file that `infer` reads.
+
+    python -c "import infer; print(infer.load('hybrid.onnx').metadata)"
+"""
+
+import json
+import math
+import typing
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+from pathlib import PurePath
+from typing import Any
+
+from infer.errors import InputError
+
+FORMAT = "4"
+PREFIX = "recommender."
+KINDS = {kind.__name__: kind for kind in (str, int, dict)}
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a model file says of itself; stored as JSON texts under `recommender.*` keys.
+
+    item_ids[i] is the item with index i + 1; user_ids likewise, empty if the model needs none.
+    window is the number of recent items in the input `window`, 0 if the model takes none.
+    rating_levels are the ratings, ascending, that the input `levels` counts from 1; empty if none.
+    precision is that of the arithmetic: fp32, fp16 or int8.
+    """
+
+    kind: str
+    item_ids: list[int] | list[str]
+    user_ids: list[int] | list[str]
+    window: int
+    rating_levels: list[float]
+    padding: str
+    precision: str
+    dataset: str
+    dataset_checksum: str
+    interactions: str
+    items: str
+    seed: int
+    config: dict[str, Any]
+    metrics: dict[str, float]
+    parity: dict[str, float]
+    versions: dict[str, str]
+
+    def to_properties(self) -> dict[str, str]:
+        """The metadata_props of the file: one JSON text a field, and the format's version."""
+        texts = {PREFIX + k: json.dumps(v, ensure_ascii=False) for k, v in asdict(self).items()}
+        return {PREFIX + "format": FORMAT, **texts}
+
+    @classmethod
+    def from_properties(cls, properties: dict[str, str], source: str) -> "Metadata":
+        """Read metadata_props; raises InputError if they are not this project's or not valid."""
+        found = properties.get(PREFIX + "format")
+        if found is None:
+            raise InputError(
+                f"{source} is an ONNX file without recommender metadata: expected one written by `python -m export`"
+            )
+        if found != FORMAT:
+            raise InputError(f"{source} has metadata format {found}; this version reads {FORMAT}")
+        try:
+            values = {f.name: json.loads(properties[PREFIX + f.name]) for f in fields(cls)}
+        except (KeyError, ValueError, RecursionError) as error:
+            raise InputError(f"{source} has damaged metadata ({str(error)[:80]}): export it again") from None
+        metadata = cls(**values)
+        metadata._check(source)
+        return metadata
+
+    def _check(self, source: str) -> None:
+        for f in fields(self):
+            wanted = getattr(typing.get_origin(f.type), "__name__", getattr(f.type, "__name__", ""))
+            value = getattr(self, f.name)
+            if wanted in KINDS and (type(value) is not KINDS[wanted] or not str(value).isprintable()):
+                raise InputError(f"{source} has damaged metadata ({f.name}): export it again")
+        for name, ids in (("item_ids", self.item_ids), ("user_ids", self.user_ids)):
+            if not _are_ids(ids):
+                raise InputError(f"{source} has damaged metadata ({name}): export it again")
+        levels = self.rating_levels
+        ascending = isinstance(levels, list) and all(type(r) in (int, float) and abs(r) < math.inf for r in levels)
+        if not ascending or any(a >= b for a, b in pairwise(levels)):
+            raise InputError(f"{source} has damaged metadata (rating_levels): export it again")
+        for name in (self.interactions, self.items):
+            if not name or PurePath(name).name != name:
+                raise InputError(f"{source} names the table '{name}', which is not a file beside it")
+        if not self.item_ids or self.window < 0:
+            raise InputError(f"{source} has damaged metadata (no items): export it again")
+
+
+def _are_ids(ids: Any) -> bool:
+    """Whether these are different 64-bit integers, or different texts that can be written."""
+    if not isinstance(ids, list) or len({type(i) for i in ids}) > 1:
+        return False
+    kind = type(ids[0]) if ids else int
+    if kind not in (int, str) or len(set(ids)) != len(ids):
+        return False
+    if kind is int:
+        return all(-(2**63) <= i < 2**63 for i in ids)
+    try:
+        "".join(ids).encode()  # half of a surrogate pair cannot be
+    except UnicodeEncodeError:
+        return False
+    return True

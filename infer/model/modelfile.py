@@ -1,0 +1,158 @@
+"""Read a model file as if a stranger had written it: whole, unchanged, and nothing but arithmetic.
+
+In: a path. Out: the bytes that are to be run and what they say of themselves; or InputError. The bytes are read
+once: nothing that happens to the file afterwards matters.
+
+    python -c "from pathlib import Path; from infer.modelfile import load; print(load(Path('hybrid.onnx'))[1])"
+
+Refused are: a file that does not end with the checksum of all that stands before it (`sealed`); weights in other
+files; operators of other domains than ONNX' own; graphs within graphs, which could loop for ever; tensors whose
+declared shape is not that of their values; values that are not finite numbers, or so large that scores
+would overflow; and products of whole numbers that come out differently on different CPUs. A checksum is no
+signature: it tells damage, not the author.
+"""
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import AttributeProto, TensorProto, numpy_helper
+
+from infer.errors import InputError
+from infer.model.metadata import PREFIX, Metadata
+from infer.model.signature import DROPPED
+
+SEAL_KEY = PREFIX + "sha256"
+DOMAINS = ("", "ai.onnx")
+TYPES = {
+    TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.INT8, TensorProto.UINT8,
+    TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL,
+}  # fmt: skip
+ATTRIBUTES = {
+    AttributeProto.FLOAT, AttributeProto.INT, AttributeProto.STRING, AttributeProto.TENSOR, AttributeProto.FLOATS,
+    AttributeProto.INTS, AttributeProto.STRINGS,
+}  # fmt: skip
+LARGEST_FILE = 2**31 - 1  # bytes of any protobuf message
+MOST_NODES = 10_000
+# Products of two values below this, and sums of millions of them, are still finite in fp32.
+LARGEST_VALUE = 1e15
+# x86-64 CPUs without VNNI add two products of an unsigned and a signed byte in 16 bits, which saturate: with
+# 2 * 255 * 64 they never do.
+LARGEST_INT8 = 64
+# Operators, and those that ONNX Runtime fuses into them, of whose weights this is not checked.
+OTHER_INTEGER_PRODUCTS = {"ConvInteger", "QLinearConv", "QLinearMatMul", "QuantizeLinear", "DequantizeLinear"}
+
+
+def sealed(content: bytes) -> bytes:
+    """A serialized ModelProto followed by one more metadata entry: the SHA-256 of all bytes before it."""
+    entry = onnx.ModelProto()
+    entry.metadata_props.add(key=SEAL_KEY, value=hashlib.sha256(content).hexdigest())
+    return content + entry.SerializeToString()
+
+
+def load(path: Path) -> tuple[bytes, Metadata]:
+    """The bytes of a model file and its metadata; raises InputError if anything about it is not as it should be."""
+    content = _read(path)
+    try:
+        proto = onnx.load_model_from_string(content)
+        properties = {entry.key: entry.value for entry in proto.metadata_props}
+    except (DecodeError, UnicodeDecodeError):
+        raise InputError(f"{path} is not a readable ONNX model") from None
+    if not proto.graph.node:
+        raise InputError(f"{path} is not a readable ONNX model: it has no graph")
+    metadata = Metadata.from_properties(properties, str(path))
+    _check_seal(path, content)
+    _check_graph(path, proto)
+    return content, metadata
+
+
+def _read(path: Path) -> bytes:
+    """All bytes of a file that nobody is writing."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > LARGEST_FILE:
+            raise InputError(f"{path} has {size} bytes; an ONNX model has at most {LARGEST_FILE}")
+        content = file.read(size + 1)
+    if len(content) != size:
+        raise InputError(f"{path} is being written ({size} bytes, then {len(content)}): wait until it is whole")
+    return content
+
+
+def _check_seal(path: Path, content: bytes) -> None:
+    """The file must end as `sealed` ends it."""
+    length = len(sealed(b""))
+    if sealed(content[:-length]) != content:
+        raise InputError(
+            f"{path} is damaged or was changed after its export: it is not what its checksum says; copy or export again"
+        )
+
+
+def _check_graph(path: Path, proto: onnx.ModelProto) -> None:
+    """Nothing but ONNX' own operators and values that stand in the file."""
+    graph = proto.graph
+    domains = {entry.domain for entry in proto.opset_import} | {node.domain for node in graph.node}
+    strange = sorted(map(str, domains - set(DOMAINS)))
+    if strange:
+        raise InputError(f"{path} has operators of the domain '{strange[0][:80]}'; expected ONNX' own")
+    if len(graph.node) > MOST_NODES:
+        raise InputError(f"{path} has {len(graph.node)} nodes; expected at most {MOST_NODES}")
+    if proto.functions or proto.training_info or graph.sparse_initializer:
+        raise InputError(f"{path} has functions, training steps or sparse weights; expected a plain graph")
+    for node in graph.node:
+        if any(attribute.type not in ATTRIBUTES for attribute in node.attribute):
+            raise InputError(f"{path} has a {node.op_type[:80]} with a graph within; expected a plain graph")
+    for tensor in _tensors(graph):
+        _check_tensor(path, tensor)
+    _check_integer_products(path, graph)
+
+
+def _check_integer_products(path: Path, graph: onnx.GraphProto) -> None:
+    """Weights of products of whole numbers are so small that every CPU sums them exactly."""
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type in OTHER_INTEGER_PRODUCTS:
+            raise InputError(f"{path} has a {node.op_type}, which CPUs compute differently; expected a MatMulInteger")
+        if node.op_type != "MatMulInteger":
+            continue
+        tensor = weights.get(node.input[1])
+        values = None if tensor is None else numpy_helper.to_array(tensor)
+        if values is None or values.dtype != np.int8 or (np.abs(values.astype(np.int16)) > LARGEST_INT8).any():
+            raise InputError(
+                f"{path} multiplies by whole numbers beyond {LARGEST_INT8}, whose sums overflow on some CPUs: "
+                "export it again with this version"
+            )
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
+    """Every tensor of the graph: weights, and constants in attributes."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.TENSOR:
+                yield attribute.t
+
+
+def _check_tensor(path: Path, tensor: TensorProto) -> None:
+    """Values that stand in the file, as many as declared, finite and not too large."""
+    name = tensor.name[:80]
+    if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+        raise InputError(f"{path} keeps the values of '{name}' in another file; expected all of them inside")
+    if tensor.data_type not in TYPES:
+        raise InputError(f"{path} has '{name}' of type {tensor.data_type}; expected numbers")
+    if any(size < 0 for size in tensor.dims) or math.prod(tensor.dims) > tensor.ByteSize():
+        raise InputError(f"{path} declares '{name}' as {list(tensor.dims)[:8]}, more than it holds")
+    try:
+        values = numpy_helper.to_array(tensor)
+    except (ValueError, TypeError):
+        raise InputError(f"{path} declares '{name}' as {list(tensor.dims)[:8]}, which is not what it holds") from None
+    if values.dtype.kind == "f" and values.size:
+        with np.errstate(over="ignore"):
+            values = values.astype(np.float32, copy=False)
+        usable = (np.abs(values) <= LARGEST_VALUE) | (values == np.float32(DROPPED))
+        if not usable.all():
+            raise InputError(f"{path} holds {values[~usable][0]} in '{name}'; expected finite numbers below 1e15")

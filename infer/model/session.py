@@ -1,0 +1,199 @@
+"""Open a model file safely: check the file, its metadata and the device that really runs it.
+
+In: a path and a device. Out: a `Model` that scores one batch, fed by the inputs the file declares.
+
+    python -c "from infer.session import open_model; print(open_model('hybrid.onnx').metadata.kind)"
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from infer.errors import InputError, first_line
+from infer.histories.histories import Histories
+from infer.histories.windows import level_windows, seen, windows
+from infer.model import modelfile, ties
+from infer.model.metadata import Metadata
+from infer.model.signature import (
+    ITEMS_OUTPUT,
+    K_INPUT,
+    LEVELS_INPUT,
+    SCORES_OUTPUT,
+    SEEN_INPUT,
+    USER_INPUT,
+    WINDOW_INPUT,
+    check_lists,
+    check_signature,
+)
+
+ARTIFACTS = Path("artifacts")
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+# Windows of users with short histories are cut to multiples of this: padding costs time, and every
+# further length costs ONNX Runtime another plan of its memory.
+STEP = 8
+
+# Working memory of ONNX Runtime on the CPU, in bytes: several times what the largest batch needs
+# (`infer.scoring.lists`). A graph that asks for more ends in an error, not with the machine's memory.
+LARGEST_MEMORY = 4 * 2**30
+
+
+@dataclass(frozen=True)
+class Model:
+    """An open ONNX Runtime session and what its file says of itself.
+
+    checksum: SHA-256 of the bytes that are run, whatever has become of the file since.
+    """
+
+    path: Path
+    checksum: str
+    metadata: Metadata
+    session: ort.InferenceSession
+    inputs: tuple[str, ...]
+    device: str
+
+    @property
+    def any_length(self) -> bool:
+        """Whether the file takes windows that are shorter than `metadata.window`."""
+        return any(i.name == WINDOW_INPUT and not isinstance(i.shape[1], int) for i in self.session.get_inputs())
+
+    def window_lengths(self, lengths: np.ndarray) -> np.ndarray:
+        """(users,) how long a window each user needs: a whole step of `STEP`, at most the model's.
+
+        lengths: (users,) of the histories. It follows from the user's own history alone, so that
+        scores do not depend on who else is scored.
+        """
+        longest = self.metadata.window
+        if not self.any_length:
+            return np.full(len(lengths), longest)
+        return np.minimum(longest, np.maximum(1, -(-lengths // STEP)) * STEP)
+
+    def covers(self, histories: Histories, user_index: np.ndarray) -> np.ndarray:
+        """(users,) bool: whom the model can personalise. Not users without a known item, if it
+        reads windows, and not users it was not trained on (index PAD), if it reads those."""
+        covered = np.ones(len(histories), dtype=bool)
+        if WINDOW_INPUT in self.inputs:
+            covered &= histories.lengths > 0
+        if USER_INPUT in self.inputs:
+            covered &= user_index > 0
+        return covered
+
+    def top(self, histories: Histories, user_index: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The best k unseen items of each user: (users, k) item indexes and (users, k) scores.
+
+        Best first, equal scores in ascending item index. Fewer than k columns if the catalogue is
+        smaller; entries with a score of at most `schema.DROPPED` are no recommendation.
+        """
+        return self.run(self.feeds(histories, user_index, k))
+
+    def feeds(self, histories: Histories, user_index: np.ndarray, k: int) -> dict[str, np.ndarray]:
+        """What the file's inputs take for these users, by name."""
+        length = int(self.window_lengths(histories.lengths).max(initial=1))
+        available = {
+            USER_INPUT: lambda: user_index.astype(np.int64),
+            WINDOW_INPUT: lambda: windows(histories, length),
+            LEVELS_INPUT: lambda: level_windows(histories, length),
+            SEEN_INPUT: lambda: seen(histories),
+            K_INPUT: lambda: np.array([k], dtype=np.int64),
+        }
+        return {name: available[name]() for name in self.inputs}
+
+    def run(self, feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Items and scores as `top` gives them, from the inputs of `feeds`.
+
+        Raises InputError if the graph fails on them or gives what is no list.
+        """
+        rows, k = len(feeds[SEEN_INPUT]), int(feeds[K_INPUT][0])
+        if rows == 1:
+            # A single row takes another way through matrix products, and its scores end in other digits.
+            feeds = {name: v if name == K_INPUT else np.repeat(v, 2, axis=0) for name, v in feeds.items()}
+        if self.device == "cpu":
+            items, scores = ties.in_order(*self._ask(feeds))
+        else:
+            items, scores = ties.best(
+                lambda number: self._ask(feeds | {K_INPUT: np.array([number], dtype=np.int64)}),
+                k,
+                len(self.metadata.item_ids),
+            )
+        return items[:rows], scores[:rows]
+
+    def _ask(self, feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """One run of the graph; on a GPU nothing but the top k leaves it."""
+        binding = self.session.io_binding()
+        for name, values in feeds.items():
+            binding.bind_cpu_input(name, values)
+        for name in (ITEMS_OUTPUT, SCORES_OUTPUT):
+            binding.bind_output(name, self.device)
+        try:
+            self.session.run_with_iobinding(binding)
+        except Exception as error:  # ONNX Runtime raises one class per status, all derived from Exception
+            raise InputError(f"{self.path} fails on these users: {first_line(error)}") from None
+        items, scores = binding.copy_outputs_to_cpu()
+        check_lists(
+            self.path, items, scores, len(feeds[SEEN_INPUT]), int(feeds[K_INPUT][0]), len(self.metadata.item_ids)
+        )
+        return items, scores
+
+
+def find_model(path: Path) -> Path:
+    """The path as given, else the same path below `artifacts/`; raises InputError if neither exists."""
+    for candidate in (path, ARTIFACTS / path):
+        if candidate.is_file():
+            return candidate
+    problem = "is a folder" if path.is_dir() else "does not exist"
+    raise InputError(
+        f"{path} {problem} (nor is there {ARTIFACTS / path}): "
+        "give a file written by `python -m export`, or run `just train-all` first"
+    )
+
+
+def open_model(path: str | Path, device: str = "cpu", threads: int = 0) -> Model:
+    """Open an exported model on `device` ("cpu" or "cuda") with `threads` threads (0: every core).
+
+    Raises InputError if the file is absent, not ONNX, not exported by this project, damaged or hostile
+    (`infer.model.modelfile`), and if the device is not the one asked for: ONNX Runtime alone would only warn
+    and use the CPU.
+    """
+    path = find_model(Path(path))
+    provider = PROVIDERS[device]
+    if provider not in ort.get_available_providers():
+        raise InputError(
+            f"--device {device}: onnxruntime {ort.__version__} here offers "
+            f"{', '.join(ort.get_available_providers())}; install onnxruntime-gpu on a machine with "
+            "a CUDA device, or use --device cpu"
+        )
+    content, metadata = modelfile.load(path)
+    try:
+        session = ort.InferenceSession(content, _options(device, threads), providers=[provider], enable_fallback=0)
+    except Exception as error:  # ONNX Runtime raises one class per status, all derived from Exception
+        raise InputError(f"{path} is not a readable ONNX model: {first_line(error)}") from None
+    used = session.get_providers()[0]
+    if used != provider:
+        raise InputError(f"--device {device}: {provider} could not start, {used} would run instead")
+    check_signature(path, session, metadata)
+    names = tuple(i.name for i in session.get_inputs())
+    return Model(path, hashlib.sha256(content).hexdigest(), metadata, session, names, device)
+
+
+def _options(device: str, threads: int) -> ort.SessionOptions:
+    """How sessions run: silently, for the exception says it all, and within a bounded memory."""
+    ort.set_default_logger_severity(4)
+    ort.disable_telemetry_events()
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    if device == "cpu":
+        _bound_memory()
+        options.add_session_config_entry("session.use_env_allocators", "1")
+    return options
+
+
+@cache
+def _bound_memory() -> None:
+    """Give all CPU sessions of this process one arena of at most LARGEST_MEMORY."""
+    info = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    ort.create_and_register_allocator(info, ort.OrtArenaCfg({"max_mem": LARGEST_MEMORY}))

@@ -1,0 +1,70 @@
+"""What a graph takes and gives: names and types of inputs and outputs, and lists that are lists.
+
+In: an open session, or what it gave. Out: nothing, or InputError. The only definition: `export` writes graphs
+with these names, `infer.model.session` feeds those that a file declares.
+
+    user (batch,), or window and levels (batch, length); seen (batch, width), k (1,)    all int64
+    -> items (batch, k) int64, scores (batch, k) float32
+"""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from infer.errors import InputError
+from infer.histories.vocabulary import PAD
+from infer.model.metadata import Metadata
+
+# Scores of padding and seen items inside the graph. Finite, because minus infinity has been seen to
+# return arbitrary items from TopK on GPUs; the scorer drops every entry at or below it.
+DROPPED = -3.0e38
+
+
+USER_INPUT, WINDOW_INPUT, LEVELS_INPUT, SEEN_INPUT, K_INPUT = "user", "window", "levels", "seen", "k"
+ITEMS_OUTPUT, SCORES_OUTPUT = "items", "scores"
+RANKS = {USER_INPUT: 1, WINDOW_INPUT: 2, LEVELS_INPUT: 2, SEEN_INPUT: 2, K_INPUT: 1}
+OUTPUTS = {ITEMS_OUTPUT: "tensor(int64)", SCORES_OUTPUT: "tensor(float)"}
+LONGEST_WINDOW = 2**16
+
+
+def check_signature(path: Path, session: ort.InferenceSession, metadata: Metadata) -> None:
+    """Raises InputError unless the scorer can feed the graph, and the metadata say what it needs for that."""
+    inputs = {i.name: i for i in session.get_inputs()}
+    outputs = {o.name: o.type for o in session.get_outputs()}
+    if set(inputs) - set(RANKS) or not {SEEN_INPUT, K_INPUT} <= set(inputs) or set(outputs) != set(OUTPUTS):
+        raise InputError(
+            f"{path} takes {_shown(inputs)} and gives {_shown(outputs)}; "
+            f"expected inputs among {', '.join(sorted(RANKS))} and outputs items, scores"
+        )
+    for name, given in inputs.items():
+        if given.type != "tensor(int64)" or len(given.shape) != RANKS[name]:
+            raise InputError(f"{path} takes {name} as {given.type} {given.shape[:8]}: export it again")
+    if outputs != OUTPUTS:
+        raise InputError(f"{path} gives {outputs}; expected {OUTPUTS}")
+    if WINDOW_INPUT in inputs and not 1 <= metadata.window <= LONGEST_WINDOW:
+        raise InputError(f"{path} states windows of {metadata.window} items; expected 1 to {LONGEST_WINDOW}")
+    if LEVELS_INPUT in inputs and not metadata.rating_levels:
+        raise InputError(f"{path} takes rating levels but states none: export it again")
+    if USER_INPUT in inputs and not metadata.user_ids:
+        raise InputError(f"{path} takes users but lists none: export it again")
+
+
+def check_lists(path: Path, items: np.ndarray, scores: np.ndarray, rows: int, k: int, known: int) -> None:
+    """Raises InputError unless every row has k different items of the catalogue, or as many as there are.
+
+    items, scores: what a graph gave; entries with a score of DROPPED or less are no recommendation and may be
+    anything.  known: size of the catalogue.
+    """
+    if items.shape != (rows, min(k, known + 1)) or scores.shape != items.shape:
+        raise InputError(f"{path} gives items {items.shape} and scores {scores.shape} for {rows} users and k = {k}")
+    listed = scores > DROPPED
+    if ((items <= PAD) | (items > known))[listed].any():
+        raise InputError(f"{path} lists an item that is none of its {known}")
+    different = np.sort(np.where(listed, items, -1 - np.arange(items.shape[1])), axis=1)
+    if (different[:, 1:] == different[:, :-1]).any():
+        raise InputError(f"{path} lists an item twice for one user")
+
+
+def _shown(names: dict) -> str:
+    return ", ".join(sorted(names))[:200]

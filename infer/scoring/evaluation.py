@@ -1,0 +1,112 @@
+"""Ranks of the held-out items under every protocol, and the metrics that follow.
+
+In: a task and sampled negatives. Out: (user, item, rank, rank_PROTOCOL..., target_count, history_length), and a report.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from infer.errors import InputError
+from infer.metrics.cohorts import cohort_metrics
+from infer.metrics.ranking import summarise
+from infer.metrics.sampled import rank_among
+from infer.model.session import Model
+from infer.model.signature import DROPPED
+from infer.scoring.negatives import negatives_of, negatives_table, read_negatives
+from infer.scoring.report import provenance
+from infer.scoring.task import Task, target_rows
+from infer.scoring.totals import totals
+from infer.system.files import replacing, write_text
+from infer.system.progress import progress
+from infer.tables.columns import ITEM, RANK, USER
+
+CUTOFFS = (1, 5, 10, 100)
+
+# Scores of one batch: at most so many numbers in memory at once.
+BUDGET = 16_000_000
+
+
+def evaluate_model(
+    task: Task, number: int = 100, given: Path | None = None, seed: int = 0, options: dict[str, Any] | None = None
+) -> tuple[Path, dict[str, Any]]:
+    """Rank, measure and write MODEL.evaluation.json, .ranks.parquet and, if sampled, .negatives.parquet.
+
+    number: sampled negatives of each user.  given: negatives that another model was evaluated with.  options: what the
+    report says of how it was made. Returns the report's path and its content.
+    Raises InputError if a file cannot be used, or if the table has no held-out items.
+    """
+    if task.targets is None:
+        raise InputError(f"{task.table} carries no held-out items: prepare it with `python -m train.data`")
+    negatives = read_negatives(given, task) if given else negatives_of(task, number, seed)
+    ranks = evaluate(task, negatives)
+    stem, folder = task.model.path.stem, task.model.path.parent
+    report = describe(task, options or {}, ranks, {name: items.shape[1] for name, items in negatives.items()})
+    if given is None:
+        with replacing(folder / f"{stem}.negatives.parquet") as part:
+            negatives_table(task, negatives).write_parquet(part)
+    with replacing(folder / f"{stem}.ranks.parquet") as part:
+        ranks.write_parquet(part)
+    target = folder / f"{stem}.evaluation.json"
+    write_text(target, json.dumps(report, indent=2) + "\n")
+    return target, report
+
+
+def evaluate(task: Task, negatives: dict[str, np.ndarray]) -> pl.DataFrame:
+    """Ranks of the held-out items: (user, item, rank, rank_PROTOCOL..., target_count, history_length).
+
+    negatives: protocol -> (users, n) item indexes, in the order of `task.targets`.
+    Raises InputError naming the user if a score is not a finite number.
+    """
+    rows, targets = target_rows(task)
+    found = {name: np.zeros(len(rows), dtype=np.int64) for name in (RANK, *(f"{RANK}_{p}" for p in negatives))}
+    covered = task.model.covers(task.histories, task.user_index)[rows]
+    size = max(1, BUDGET // (task.job.items.height + 1))
+    for start in progress(range(0, len(rows), size), desc=task.model.path.name, unit=" batches"):
+        part = slice(start, start + size)
+        scores = _all_scores(task, rows[part], covered[part])
+        found[RANK][part] = rank_among(scores, targets[part])
+        for protocol, items in negatives.items():
+            found[f"{RANK}_{protocol}"][part] = rank_among(scores, targets[part], items[part])
+    ids = task.targets.select(USER, ITEM)
+    return ids.with_columns(
+        *(pl.when(pl.Series(covered)).then(pl.Series(values)).alias(name) for name, values in found.items()),
+        pl.Series("target_count", task.counts[targets - 1]),
+        pl.Series("history_length", task.histories.lengths[rows]),
+    )
+
+
+def describe(task: Task, options: dict[str, Any], ranks: pl.DataFrame, sizes: dict[str, int]) -> dict:
+    """Everything measured, as plain JSON values. sizes: protocol -> negatives of each user."""
+    columns = {"full": RANK, **{protocol: f"{RANK}_{protocol}" for protocol in sizes}}
+    protocols = {name: _metrics(ranks.select(pl.col(column).alias(RANK))) for name, column in columns.items()}
+    return provenance(task.job, options, totals(task)) | {
+        "protocols": protocols,
+        "negatives": sizes,
+        "cohorts": cohort_metrics(ranks).to_dicts(),
+    }
+
+
+def _metrics(ranks: pl.DataFrame) -> dict[str, dict[str, float]]:
+    tables = [summarise(ranks, k).filter(pl.col("metric").is_in([f"hit@{k}", f"ndcg@{k}"])) for k in CUTOFFS]
+    longest = 2**31
+    whole = summarise(ranks, longest).filter(pl.col("metric") == f"mrr@{longest}")
+    rows = pl.concat([*tables, whole.with_columns(pl.lit("mrr").alias("metric"))]).to_dicts()
+    return {row.pop("metric"): row for row in rows}
+
+
+def _all_scores(task: Task, rows: np.ndarray, covered: np.ndarray) -> np.ndarray:
+    """(users, items + 1) every score, seen items and padding at `DROPPED`."""
+    model: Model = task.model
+    part = task.histories.take(rows)
+    items, scores = model.top(part, task.user_index[rows], task.job.items.height + 1)
+    broken = ~np.isfinite(scores).all(1) & covered
+    if broken.any():
+        user = part.users[int(np.argmax(broken))]
+        raise InputError(f"{model.path} gives user {user} a score that is not a finite number")
+    dense = np.full((len(rows), task.job.items.height + 1), DROPPED, dtype=np.float32)
+    np.put_along_axis(dense, items, scores, axis=1)
+    return dense

@@ -1,0 +1,98 @@
+"""What is to be scored: one open model and a table.
+
+In: a model file and a table of interactions. Out: a `Job`, from which `infer.scoring.task` makes the histories of all
+users or of some.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from infer.errors import InputError
+from infer.histories.vocabulary import vocabulary
+from infer.model.session import Model
+from infer.system.fingerprints import sha256, stamp
+from infer.tables.columns import ITEM, PROTOCOL_KEY, SPLIT, TEST, USER, Columns
+from infer.tables.formats import PARQUET
+from infer.tables.interactions import scan_interactions
+from infer.tables.probe import probe
+from infer.tables.reading import collect_names
+
+
+@dataclass(frozen=True)
+class Job:
+    """An open model and the table it is to score.
+
+    checksum: SHA-256 of the table.  stamp: tells whether it is still that file.  split: which held-out
+    item histories end before; None if whole histories are used.  protocol: how the table says its
+    items were held out.  items, users: ids and indexes that the model knows; no users if it needs none.
+    """
+
+    model: Model
+    table: Path
+    columns: Columns
+    checksum: str
+    split: str | None
+    protocol: str
+    items: pl.DataFrame
+    users: pl.DataFrame
+    stamp: tuple[int, ...]
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the table is as it was when its checksum was taken: neither replaced nor written to."""
+        return self.table.exists() and stamp(self.table) == self.stamp
+
+    def check_unchanged(self) -> None:
+        """Raises InputError if the table is another than the one whose checksum was taken."""
+        if not self.unchanged:
+            raise InputError(
+                f"{self.table} was changed while it was scored: run again when nobody writes to it; "
+                "earlier lists are unchanged"
+            )
+
+
+def open_job(model: Model, table: Path | None = None, columns: Columns = Columns(), split: str | None = TEST) -> Job:
+    """Find the table that a model is to score, by default the one it was trained on.
+
+    split: which held-out items histories end before, if the table has a column `split`; None: whole histories.
+    Raises InputError if a file cannot be used, or if the table that the model names is no longer the
+    one it was trained on.
+    """
+    metadata, given = model.metadata, table is not None
+    table = table or model.path.parent / metadata.interactions
+    if not given and not table.is_file():
+        raise InputError(f"{table}, which {model.path.name} was trained on, is not there; give --interactions FILE")
+    stamped = stamp(table) if table.exists() else ()
+    checksum = sha256(table) if table.exists() else ""
+    if checksum != metadata.dataset_checksum:
+        probe(table)
+    found = scan_interactions(table, columns)
+    if checksum != metadata.dataset_checksum and not given:
+        raise InputError(
+            f"{table} is not the table {model.path.name} was trained on ({metadata.dataset}): train and "
+            "export again, or pass it as --interactions to score it all the same"
+        )
+    if split is not None and SPLIT not in collect_names(found, table):
+        split = None
+    items, users = vocabulary(metadata.item_ids, ITEM), vocabulary(metadata.user_ids, USER)
+    return Job(model, table, columns, checksum, split, _protocol(table), items, users, stamped)
+
+
+def check_ids(job: Job, schema: pl.Schema) -> None:
+    """Raises InputError if the table's items are of another type than the model's."""
+    if schema[ITEM] != job.items.schema[ITEM]:
+        found, known = _kind(schema[ITEM]), _kind(job.items.schema[ITEM])
+        raise InputError(f"{job.table} has {found} as item ids; {job.model.path.name} knows {known}")
+
+
+def _protocol(table: Path) -> str:
+    """What `python -m train.data` wrote into the file; other tables say nothing of their split."""
+    if table.is_dir() or table.suffix not in PARQUET:
+        return "as the table's column split says"
+    return pl.read_parquet_metadata(table).get(PROTOCOL_KEY, "as the table's column split says")
+
+
+def _kind(dtype: pl.DataType) -> str:
+    return "texts" if dtype == pl.String else "whole numbers"

@@ -1,0 +1,81 @@
+"""Top-k lists for every user of a task: the model's, and the two that any model must beat.
+
+In: a `Task`. Out: long tables (user, rank, item[, score]), best first, never a seen item and never
+padding. Memory holds one batch of scores and the lists.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+from tqdm import tqdm
+
+from infer.errors import InputError
+from infer.model.session import Model
+from infer.model.signature import DROPPED
+from infer.scoring.task import Task
+from infer.system.stages import Stages
+from infer.tables.columns import ITEM, RANK, SCORE
+
+# One batch at most: scores (users times items), and seen items with their padding.
+LARGEST_SCORES, LARGEST_SEEN = 2**26, 2**24
+
+
+def model_lists(
+    task: Task, k: int, batch_size: int, stages: Stages | None = None, bar: tqdm | None = None
+) -> pl.DataFrame:
+    """The model's lists: (user, rank, item, score), best first, without seen items or padding.
+
+    stages: where the seconds of windows and model are counted.  bar: a progress bar of users.
+    Raises InputError naming the user if a score is not a number.
+    """
+    stages = stages or Stages()
+    covered = task.covered
+    found_items, found_scores, found_rows = [np.zeros(0, np.int32)], [np.zeros(0, np.float32)], [np.zeros(0, np.int64)]
+    for rows in batches(task.model, task.histories.lengths, batch_size):
+        with stages("windows"):
+            feeds = task.model.feeds(task.histories.take(rows), task.user_index[rows], k)
+        with stages("model"):
+            items, scores = task.model.run(feeds)
+        broken = ~np.isfinite(scores) & covered[rows, None]
+        if broken.any():
+            user = task.histories.users[int(rows[np.argwhere(broken)[0, 0]])]
+            raise InputError(f"{task.model.path} gives user {user} a score that is not a finite number")
+        row, column = np.nonzero((scores > DROPPED) & covered[rows, None])
+        found_items.append(items[row, column].astype(np.int32))
+        found_scores.append(scores[row, column].astype(np.float32))
+        found_rows.append(rows[row])
+        if bar is not None:
+            bar.update(len(rows))
+    rows = np.concatenate(found_rows)
+    order = np.argsort(rows, kind="stable")
+    table = lists_of(task, rows[order], np.concatenate(found_items)[order])
+    return table.with_columns(pl.Series(SCORE, np.concatenate(found_scores)[order]))
+
+
+def batches(model: Model, lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """Rows of users to score together: windows of one length, histories of similar length.
+
+    lengths: (users,) of the histories.  A batch is cut short of `batch_size` where its scores or its
+    seen items would exceed `LARGEST_SCORES` or `LARGEST_SEEN`.
+    """
+    windows = model.window_lengths(lengths)
+    order = np.lexsort((lengths, windows))
+    most = max(1, min(batch_size, LARGEST_SCORES // (len(model.metadata.item_ids) + 1)))
+    start = 0
+    while start < len(order):
+        stop = min(start + most, len(order))
+        stop = int(np.searchsorted(windows[order[start:stop]], windows[order[start]], side="right")) + start
+        while stop - start > 1 and (stop - start) * lengths[order[stop - 1]] > LARGEST_SEEN:
+            stop = start + (stop - start) // 2
+        yield order[start:stop]
+        start = stop
+
+
+def lists_of(task: Task, row: np.ndarray, item: np.ndarray) -> pl.DataFrame:
+    """Flat (row of the user, item index), ordered by user and rank, to (user, rank, item)."""
+    ids = task.job.items[ITEM]
+    change = np.concatenate([[True], row[1:] != row[:-1]]) if len(row) else np.zeros(0, dtype=bool)
+    first = np.maximum.accumulate(np.where(change, np.arange(len(row)), 0))
+    rank = np.arange(len(row)) - first + 1
+    return pl.DataFrame([task.histories.users.gather(row), pl.Series(RANK, rank, dtype=pl.Int32), ids.gather(item - 1)])

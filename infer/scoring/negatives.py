@@ -1,0 +1,78 @@
+"""The sampled negatives of a task: drawn, read from a file of another model's, or as a table to write."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from infer.errors import InputError
+from infer.histories.vocabulary import vocabulary
+from infer.metrics.sampled import PROTOCOLS, sample_negatives
+from infer.scoring.task import Task, target_rows
+from infer.tables.columns import ITEM, USER
+from infer.tables.formats import read_table
+from infer.tables.probe import probe
+
+
+def negatives_of(task: Task, number: int, seed: int) -> dict[str, np.ndarray]:
+    """Freshly sampled negatives of every protocol, in the order of `task.targets`."""
+    rows, targets = target_rows(task)
+    histories = task.histories.take(rows)
+    return {p: sample_negatives(histories, targets, task.counts, p, number, seed) for p in PROTOCOLS}
+
+
+def read_negatives(path: Path, task: Task) -> dict[str, np.ndarray]:
+    """Saved negatives; raises InputError if they are not of this table and split, or hold seen items."""
+    probe(path)
+    table = read_table(path)
+    if path.suffix != ".parquet" or table.columns != ["protocol", USER, ITEM]:
+        raise InputError(f"{path} holds no negatives: expected a MODEL.negatives.parquet")
+    rows, targets = target_rows(task)
+    items = vocabulary(task.model.metadata.item_ids, ITEM)
+    order = task.targets.select(USER).with_row_index("row")
+    if table.schema[USER] != order.schema[USER] or table.schema[ITEM] != items.schema[ITEM]:
+        raise InputError(f"{path} has other ids than {task.table}: they belong to another table")
+    table = table.join(order, on=USER, how="left").join(items, on=ITEM, how="left", maintain_order="left")
+    found = {}
+    for protocol in PROTOCOLS:
+        part = table.filter(pl.col("protocol") == protocol)
+        sizes = part.group_by("row").len()["len"].unique()
+        if (
+            part["row"].null_count()
+            or part["row"].n_unique() != len(rows)
+            or part["index"].null_count()
+            or len(sizes) != 1
+        ):
+            raise InputError(f"{path} does not fit {task.table}: other users or items; leave --negatives-file out")
+        found[protocol] = (
+            part.sort("row", maintain_order=True)["index"].to_numpy().reshape(len(rows), -1).astype(np.int64)
+        )
+        _check_unseen(task, path, rows, targets, found[protocol])
+    return found
+
+
+def _check_unseen(task: Task, path: Path, rows: np.ndarray, targets: np.ndarray, negatives: np.ndarray) -> None:
+    for n, row in enumerate(rows):
+        history = task.histories.items[task.histories.offsets[row] : task.histories.offsets[row + 1]]
+        own = set(negatives[n].tolist())
+        if len(own) < negatives.shape[1] or int(targets[n]) in own or not own.isdisjoint(history.tolist()):
+            raise InputError(
+                f"{path} does not fit {task.table}: negatives of user {task.histories.users[int(row)]} are seen items "
+                "or repeat; leave --negatives-file out"
+            )
+
+
+def negatives_table(task: Task, negatives: dict[str, np.ndarray]) -> pl.DataFrame:
+    ids = vocabulary(task.model.metadata.item_ids, ITEM)[ITEM]
+    users = task.targets[USER]
+    parts = [
+        pl.DataFrame(
+            {
+                "protocol": pl.repeat(protocol, items.size, eager=True),
+                USER: users.gather(np.repeat(np.arange(len(users)), items.shape[1])),
+                ITEM: ids.gather(items.ravel() - 1),
+            }
+        )
+        for protocol, items in negatives.items()
+    ]
+    return pl.concat(parts)

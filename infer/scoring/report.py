@@ -1,0 +1,46 @@
+"""What one run found, and with what: the manifest beside the lists.
+
+In: a job, its options and totals, tables of metrics. Out: plain JSON values.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from infer.scoring.job import Job
+from infer.scoring.totals import Totals
+from infer.system.versions import versions
+
+
+def provenance(job: Job, options: dict[str, Any], found: Totals) -> dict[str, Any]:
+    """Which model, table, protocol, options (name: value) and versions, as plain JSON values."""
+    metadata = job.model.metadata
+    return {
+        "model": job.model.path.name,
+        "kind": metadata.kind,
+        "dataset": metadata.dataset,
+        "dataset_checksum": metadata.dataset_checksum,
+        "interactions": str(job.table),
+        "interactions_checksum": job.checksum,
+        "protocol": f"{job.protocol}; {job.split} items, full ranking of {len(metadata.item_ids)} items, "
+        "seen items dropped",
+        "users_measured": found.measured,
+        "users_omitted": found.omitted,
+        "unknown_interactions": found.unknown,
+        "options": {k: str(v) if isinstance(v, Path) else v for k, v in options.items()},
+        "versions": versions(),
+    }
+
+
+def report(
+    job: Job, options: dict[str, Any], found: Totals, k: int, metrics: dict[str, pl.DataFrame]
+) -> dict[str, Any]:
+    """Everything a reader needs to trust the numbers, as plain JSON values."""
+    return provenance(job, options, found) | {
+        "k": k,
+        "metrics": {
+            name: {row["metric"]: {n: row[n] for n in ("value", "low", "high")} for row in table.to_dicts()}
+            for name, table in metrics.items()
+        },
+    }

@@ -1,0 +1,112 @@
+"""Write files so that a reader sees the earlier file or the whole new one, never a part.
+
+with replacing(Path("artifacts/hybrid.topk.parquet")) as part:
+    table.write_parquet(part)
+
+What is being written lies beside it as `.NAME.xxxxxxxx.part`, locked by its writer. One that a killed process left
+has no lock any more, and is removed by the next that writes the same file.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+
+from infer.errors import InputError, first_line
+
+PART = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.part", re.DOTALL)
+AT_WORKING_FOLDER, EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success flush it and rename it onto `path`.
+
+    Raises InputError naming `path` when the folder or the disk refuses; an earlier `path` stays.
+    """
+    handle, part = None, None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise InputError(f"cannot write {path}: it is a folder")
+        _remove_abandoned(path)
+        handle, part = _own_part(path)
+        os.fchmod(handle, 0o666 & ~_umask())
+        yield part
+        with part.open("rb+") as written:
+            os.fsync(written.fileno())
+        part.replace(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise InputError(
+            f"cannot write {path}: {reason}; earlier files are unchanged, free space or choose another place"
+        ) from None
+    finally:
+        if handle is not None:
+            part.unlink(missing_ok=True)
+            os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` with `text` (UTF-8)."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace `path` with `content`."""
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two files or folders change places in one step; returns whether the system can."""
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    places = AT_WORKING_FOLDER, os.fsencode(one), AT_WORKING_FOLDER, os.fsencode(other)
+    return renameat2 is not None and renameat2(*places, EXCHANGE) == 0
+
+
+def _own_part(path: Path) -> tuple[int, Path]:
+    """A new part file of `path`, open and locked."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        _lock(handle, wait=True)
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)  # another process took it for abandoned before it was locked
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove part files of `path` that no process has locked: their writers were killed."""
+    for part in path.parent.iterdir():
+        found = PART.fullmatch(part.name)
+        if found is None or found[1] != path.name:
+            continue
+        with contextlib.suppress(OSError):  # gone, or not ours: it stays
+            handle = os.open(part, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                if _lock(handle):
+                    part.unlink()
+            finally:
+                os.close(handle)
+
+
+def _lock(handle: int, wait: bool = False) -> bool:
+    """Lock an open file for as long as this process has it open; False if it is locked, or cannot be."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return False
+    return True
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,22 @@
+"""Is a file still the one it was? Its SHA-256, and a cheap fingerprint that tells whether it was written to."""
+
+import hashlib
+from pathlib import Path
+
+
+def stamp(path: Path) -> tuple[int, ...]:
+    """What differs once a file, or one in a folder, is replaced or written to: device, inode, bytes, nanoseconds of
+    the last write."""
+    if path.is_dir():
+        return tuple(value for part in sorted(path.iterdir()) if part.is_file() for value in stamp(part))
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes, as `sha256sum` prints it; of a folder's file names and their SHA-256s."""
+    if path.is_dir():
+        found = [f"{sha256(part)}  {part.name}\n" for part in sorted(path.iterdir()) if part.is_file()]
+        return hashlib.sha256("".join(found).encode()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

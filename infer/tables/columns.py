@@ -1,0 +1,73 @@
+"""The names of columns that every stage shares, and how a file's own names are found.
+
+In: the column names of a file, and those that its user stated. Out: which of them holds what, under the shared names.
+
+    find(["userId", "movieId", "timestamp"], Path("ratings.csv"), Columns(), needed=(USER, ITEM), optional=())
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from infer.errors import InputError
+
+USER, ITEM, TIMESTAMP, RATING, SPLIT = "user", "item", "timestamp", "rating", "split"
+RANK, SCORE, TITLE, GENRES = "rank", "score", "title", "genres"
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+
+# Of the `split` column too: history for the test item, but neither trained on nor measured.
+TEST_HISTORY = "test-history"
+
+# In the file metadata of interactions.parquet: which data set, and how items were held out.
+DATASET_KEY, PROTOCOL_KEY = "dataset", "protocol"
+
+# ... and that the rows are ordered by (user, timestamp, item), no pair twice (`infer.tables.formats`).
+TIDY_KEY = "tidy"
+INTERACTIONS_FILE, ITEMS_FILE = "interactions.parquet", "items.parquet"
+
+
+GUESSES = {
+    USER: ("user", "userId", "user_id", "UserID"),
+    ITEM: ("item", "movieId", "item_id", "MovieID", "itemId"),
+    TIMESTAMP: ("timestamp", "Timestamp", "time"),
+    RATING: ("rating", "Rating"),
+    TITLE: ("title", "Title", "name"),
+    GENRES: ("genres", "Genres", "genre"),
+}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """How to read a table: its own column names, None for the usual ones (`GUESSES`); and whether rows that cannot be
+    used are dropped and counted, or refused."""
+
+    user: str | None = None
+    item: str | None = None
+    timestamp: str | None = None
+    rating: str | None = None
+    title: str | None = None
+    genres: str | None = None
+    drop_bad_rows: bool = False
+
+
+def _find(
+    found: list[str], path: Path, columns: Columns, needed: tuple[str, ...], optional: tuple[str, ...]
+) -> dict[str, str]:
+    """Which of the file's columns holds what: {shared name: the file's name}."""
+    names = {}
+    for target in (*needed, *optional):
+        stated = getattr(columns, target)
+        if stated is not None and stated not in found:
+            raise InputError(f"{path} has no column '{stated}'; its columns: {_shown(found)}")
+        source = stated or next((g for g in GUESSES[target] if g in found), None)
+        if source is not None:
+            names[target] = source
+        elif target in needed:
+            raise InputError(
+                f"{path} has no {target} column; its columns: {_shown(found)}; name it with --{target}-column"
+            )
+    return names
+
+
+def _shown(columns: list[str]) -> str:
+    shown = ", ".join(columns[:12]) + (", ..." if len(columns) > 12 else "")
+    return shown if len(shown) <= 200 else shown[:200] + "..."

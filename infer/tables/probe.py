@@ -1,0 +1,54 @@
+"""Read a stranger's Parquet files to the end in a process of its own, before this one does.
+
+Damaged Parquet can make the compiled reader abort the process (it trusts sizes that stand in the file), which no
+`except` catches. Here it is only the child that ends. Text files have shown no such damage
+(`tests/tools/fuzz_tables.py`).
+
+In: files. Out: exit status 0, or one line.
+
+    python -m infer.tables.probe ratings.parquet
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from infer.cli import run
+from infer.errors import InputError
+from infer.tables import folders
+from infer.tables.reading import collect
+
+ROWS = 4_000_000  # read at once
+
+
+def probe(path: Path) -> None:
+    """Raise InputError if a Parquet file, or one in a folder, cannot be read to its end; other files pass."""
+    if not path.is_dir() and path.suffix not in folders.ENDINGS:
+        return
+    files = folders.parts(path) if path.is_dir() else [path]
+    package = str(Path(__file__).resolve().parents[2])
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
+    words = [sys.executable, "-m", "infer.tables.probe", *map(str, files)]
+    done = subprocess.run(words, env=variables, capture_output=True, text=True, errors="replace")
+    if done.returncode < 0:
+        raise InputError(f"{path} cannot be read: it is damaged (its reader was ended by signal {-done.returncode})")
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"{path} cannot be read"]
+        raise InputError(lines[-1].removeprefix("error: "))
+
+
+def main(words: Sequence[str]) -> None:
+    """Read every value of every file."""
+    for path in map(Path, words):
+        rows = pl.scan_parquet(path, glob=False)
+        total = collect(rows.select(pl.len()), path).item()
+        for start in range(0, total, ROWS):
+            collect(rows.slice(start, ROWS), path)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))

@@ -1,0 +1,160 @@
+"""A table of interactions of any length, read a range of users at a time.
+
+In: a Parquet or text file. Out: a `Source`, whose shards are consecutive users; reading one gives
+the same tidy rows that `infer.tables.interactions.read_interactions` gives of the whole. Memory holds a shard.
+
+    source = open_source(Path("ratings.parquet"), Columns(), folder)
+    for shard in source.shards: source.read(shard)
+
+Parquet that is ordered by user is read where it lies. Anything else is first checked, row by row,
+and sorted into temporary files in `folder`, a bounded number of rows at a time.
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from infer.errors import InputError
+from infer.system.files import replacing
+from infer.tables.columns import ITEM, RATING, TIDY_KEY, TIMESTAMP, USER, Columns
+from infer.tables.formats import PARQUET
+from infer.tables.interactions import scan_interactions
+from infer.tables.notes import Notes
+from infer.tables.packed import unpack
+from infer.tables.reading import collect, reading
+from infer.tables.sorting import ROWS, parts, sorted_by_user, typed
+from infer.tables.tidy import tidy
+from infer.tables.users import check_users, wanted_users
+
+SHARD_USERS = 8_192
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Consecutive users: their number, and where their rows lie in the ordered table."""
+
+    number: int
+    users: int
+    offset: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """Interactions ordered by user.
+
+    path: the file as given.  rows: lazily, in the shared columns, ordered by user.  ordered: whether
+    also by (timestamp, item) within each user and without repeated pairs.  shards: whose rows follow
+    each other and make up the whole.  notes: what was found in the rows (`infer.tables.tidy`).
+    """
+
+    path: Path
+    rows: pl.LazyFrame
+    ordered: bool
+    shards: list[Shard]
+    notes: Notes = field(default_factory=Notes)
+
+    @property
+    def users(self) -> int:
+        """How many users the table has."""
+        return sum(shard.users for shard in self.shards)
+
+    def read(self, shard: Shard) -> pl.DataFrame:
+        """The shard's rows (user, item, timestamp[, rating][, split]), ordered, no pair twice."""
+        rows = collect(self.rows.slice(shard.offset, shard.rows), self.path)
+        if not self.ordered:
+            return tidy(rows, str(self.path), number_ids=False).interactions
+        if rows.select(USER, ITEM, TIMESTAMP).null_count().sum_horizontal().item():
+            raise InputError(f"{self.path} has rows without a user, item or timestamp")
+        return rows
+
+
+def open_source(path: Path, columns: Columns, folder: Path, shard_users: int = SHARD_USERS) -> Source:
+    """Find out how the table is ordered, sort it into `folder` if need be, and cut it into shards.
+
+    folder: belongs to this very table; files that a stopped run left there are used again.
+    Raises InputError as `read_interactions` does, naming the file and the row.
+    """
+    rows, ordered, notes = _rows(path, columns, folder), False, Notes()
+    if path.is_file() and path.suffix in PARQUET:
+        with reading(path):
+            ordered = TIDY_KEY in pl.read_parquet_metadata(path) and _is_typed(rows.collect_schema())
+    if not ordered:
+        rows, notes = typed(rows, path, folder, columns.drop_bad_rows)
+    source = Source(path, rows, ordered, [], notes)
+    shards = _cut(source, shard_users)
+    if shards is None:
+        if ordered:
+            raise InputError(f"{path} says that it is ordered by user, but is not: write it again")
+        rows, repeated = sorted_by_user(source.rows, path, folder)
+        notes.add(repeated)
+        source = Source(path, rows, True, [], notes)
+        shards = _cut(source, shard_users)
+    return replace(source, shards=shards)
+
+
+def select_users(source: Source, wanted: str) -> Source:
+    """The source of some users alone (`task.wanted_users`), in memory.
+
+    Raises InputError if the table lacks one of them.
+    """
+    texts = wanted_users(wanted)
+    rows = collect(source.rows.filter(pl.col(USER).cast(pl.String).is_in(texts)), source.path)
+    check_users(rows[USER].unique().cast(pl.String), texts, f"--users: {source.path} has no user '{{}}'")
+    rows = rows if source.ordered else tidy(rows, str(source.path), number_ids=False).interactions
+    return replace(from_frame(source.path, rows), notes=source.notes)
+
+
+def from_frame(path: Path, table: pl.DataFrame, shard_users: int = SHARD_USERS) -> Source:
+    """A source of rows that are in memory, tidy already."""
+    source = Source(path, table.lazy(), True, [])
+    return replace(source, shards=_cut(source, shard_users))
+
+
+def _is_typed(schema: pl.Schema) -> bool:
+    """Whether the columns have the types that `tidy` gives them."""
+    ids = all(schema[name] in (pl.Int64, pl.String) for name in (USER, ITEM))
+    return ids and schema[TIMESTAMP].is_numeric() and (RATING not in schema or schema[RATING].is_numeric())
+
+
+def _rows(path: Path, columns: Columns, folder: Path) -> pl.LazyFrame:
+    """The table's rows, lazily; those of text come from a file in which any slice can be read without what comes
+    before it."""
+    if path.is_dir() or path.suffix in PARQUET:
+        return scan_interactions(path, columns)
+    target, unpacked = folder / "text.parquet", None
+    if not target.exists():
+        if path.suffix == ".gz" and path.is_file():
+            unpacked = folder / "unpacked"
+            with replacing(unpacked) as part, part.open("wb") as file:
+                unpack(path, file)
+        rows = scan_interactions(path, columns, unpacked)
+        with replacing(target) as part, reading(path):
+            rows.sink_parquet(part)
+        if unpacked is not None:
+            unpacked.unlink()
+    return pl.scan_parquet(target, glob=False)
+
+
+def _cut(source: Source, shard_users: int) -> list[Shard] | None:
+    """Shards of at most `shard_users` users and, but for a single user, `ROWS` rows; None if the
+    table is not ordered by user."""
+    last, begins, total = None, [], 0
+    for part in parts(source.rows.select(USER), source.path, "reading users"):
+        users = part[USER]
+        if not users.is_sorted() or (last is not None and users[0] < last):
+            return None
+        changed = (users != users.shift()).fill_null(True).to_numpy().copy()
+        changed[0] = last is None or users[0] != last
+        begins.append(np.flatnonzero(changed) + total)
+        last, total = users[-1], total + part.height
+    starts = np.concatenate([*begins, [total]])
+    shards, first = [], 0
+    while first < len(starts) - 1:
+        full = int(np.searchsorted(starts, starts[first] + ROWS, side="right")) - 1
+        stop = max(first + 1, min(full, first + shard_users, len(starts) - 1))
+        shards.append(Shard(len(shards), stop - first, int(starts[first]), int(starts[stop] - starts[first])))
+        first = stop
+    return shards

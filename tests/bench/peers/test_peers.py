@@ -1,0 +1,50 @@
+"""Other libraries' side: the work they are given, their answers, and what happens when one fails."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bench.peers import peer as peers
+from bench.peers.peer import ENVIRONMENTS, PEERS, Peer, environment, write_work
+from infer.errors import InputError
+from infer.histories.histories import Histories
+
+# Items 1 to 4 along an axis each; user 0 has seen 1 and 2, user 1 has seen 4, user 2 nothing.
+HISTORIES = Histories(pl.Series([7, 8, 9]), np.array([1, 2, 4], dtype=np.int32), np.array([0, 2, 3, 3]))
+VECTORS = np.vstack([np.zeros((1, 4)), np.eye(4)]).astype(np.float32)
+QUERIES = np.array([[4, 3, 1, 2], [1, 2, 3, 4]], dtype=np.float32)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the libraries' side in this environment."""
+    monkeypatch.setattr(peers, "environment", lambda name: Path(sys.executable))
+
+
+def test_implicit_answers_by_hand(here, tmp_path: Path) -> None:
+    write_work(tmp_path, HISTORIES, np.array([0, 1]), 4, 2, 3, (QUERIES, VECTORS))
+    peer = Peer("implicit", tmp_path)
+    assert peer.about["version"] and "same factors" in peer.about["note"]
+    assert peer.round() > 0 and peer.round() > 0
+    peer.close()
+    assert np.load(peer.lists).tolist() == [[4, 3], [3, 2]]
+
+
+def test_a_library_that_fails_is_named(here, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"implicit failed: FileNotFoundError.*work\.npz"):
+        Peer("implicit", tmp_path)
+
+
+def test_every_library_has_an_environment() -> None:
+    assert {name for name, _ in PEERS.values()} == set(ENVIRONMENTS)
+
+
+def test_an_environment_that_cannot_be_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECOMMENDER_PEERS", str(tmp_path))
+    monkeypatch.setitem(ENVIRONMENTS, "mf", (f"no-such-wheel @ file://{tmp_path}/no-such.whl",))
+    with pytest.raises(InputError, match="pip cannot install mf in"):
+        environment("mf")
+    assert not (tmp_path / "mf" / "installed.json").exists()

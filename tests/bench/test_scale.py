@@ -1,0 +1,68 @@
+"""The scale benchmark: its record, and that what it compares gives the same lists."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bench import scale
+from infer.errors import InputError
+from infer.histories.histories import Histories
+from infer.system.stages import Stages
+from tests.helpers.checkerboard import ROOT
+
+
+def histories(*seen: list[int]) -> Histories:
+    offsets = np.cumsum([0, *map(len, seen)])
+    return Histories(pl.Series("user", range(len(seen))), np.concatenate(seen).astype(np.int32), offsets)
+
+
+@pytest.mark.parametrize("kind", ["bert", "mf"])
+def test_the_record_holds_stages_floor_memory_and_ratios(kind: str, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setitem(scale.SyntheticConfig.__init__.__globals__["SIZES"], "small", (60, 300, 3_000))
+    scale.main(
+        [f"--kind={kind}", "--size=small", "--rounds=1", f"--folder={tmp_path}", f"--record={tmp_path / 'r.json'}"]
+    )
+    record = json.loads((tmp_path / "r.json").read_text())
+    assert record["users"] == 60 and record["items"] <= 300 and record["device"] == "cpu"
+    assert {"open", "read", "windows", "model", "write", "total"} <= set(record["seconds"])
+    assert sum(v for name, v in record["seconds"].items() if name != "total") <= record["seconds"]["total"]
+    assert record["times_floor"] == pytest.approx(record["seconds"]["total"] / record["floor"]["head_seconds"])
+    assert record["ratios"]["onnxruntime"] == 1.0
+    wanted = {"bert": "torch, all positions", "mf": "implicit"}[kind]
+    assert len(record["batch_seconds"][wanted]) == 1 and wanted in capsys.readouterr().out
+    assert pl.read_parquet(tmp_path / f"{kind}.topk.parquet")["user"].n_unique() == 60
+
+
+def test_ways_that_list_other_items_are_refused() -> None:
+    ways = {"onnxruntime": lambda part: np.zeros((len(part), 10)), "wrong": lambda part: np.ones((len(part), 10))}
+    with pytest.raises(InputError, match=r"wrong lists other items than onnxruntime: 0\.0% agree"):
+        scale.compare(ways, histories([1], [2]), 2, 1)
+
+
+def test_candidates_that_were_seen_are_passed_over(monkeypatch) -> None:
+    monkeypatch.setattr(scale, "K", 2)
+    found = scale._unseen(np.array([[4, 1, 3, 2], [0, 2, 4, 1]]), histories([1, 4], [2, 9]))
+    assert found.tolist() == [[3, 2], [4, 1]]
+
+
+def test_stages_add_up() -> None:
+    stages = Stages()
+    for name in ("read", "model", "read"):
+        with stages(name):
+            pass
+    assert list(stages.as_dict()) == ["read", "model", "total"]
+    assert sum(stages.seconds.values()) <= stages.elapsed
+    assert str(stages).startswith("read 0.00 s, model 0.00 s, total") and "MiB" in str(stages)
+
+
+def test_peak_memory_is_of_this_process_and_not_of_its_parent() -> None:
+    held = np.ones(40_000_000)  # 320 MB, here
+    script = "from infer.stages import peak_memory; a = peak_memory(); b'x' * 10**8; print(a, peak_memory())"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    before, after = map(int, done.stdout.split())
+    assert before < held.nbytes and 0.9e8 < after - before < 1.5e8

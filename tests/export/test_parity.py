@@ -1,0 +1,254 @@
+"""The check before a file is written: what differs from PyTorch in a score, a list, a shape or a length is refused."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from export import parity
+from export.graph import ALL_SCORES
+from export.parity import check_parity
+from export.topk import append_top_k
+from infer.errors import InputError
+
+ITEMS, USERS = 14, 5
+rng = np.random.default_rng(0)
+TABLE = rng.permutation((USERS + 1) * (ITEMS + 1)).reshape(USERS + 1, ITEMS + 1).astype(np.float32) / 8
+NEWEST = rng.permutation((ITEMS + 1) ** 2).reshape(ITEMS + 1, ITEMS + 1).astype(np.float32) / 32
+
+
+class Users(torch.nn.Module):
+    """A row of scores for each user."""
+
+    input_names, window = ("user",), 0
+
+    def forward(self, user: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(TABLE)[user]
+
+
+class Windows(torch.nn.Module):
+    """A row of scores for the newest item."""
+
+    input_names, window, any_length = ("window",), 4, True
+
+    def forward(self, window: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(NEWEST)[window[:, -1]]
+
+
+class Oldest(torch.nn.Module):
+    """A row of scores for the oldest item of a full window, which has no shorter form."""
+
+    input_names, window = ("window",), 4
+
+    def forward(self, window: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(NEWEST)[window[:, 0]]
+
+
+class Rated(torch.nn.Module):
+    """A row of scores for the rating of the newest item, of four levels and none."""
+
+    input_names, window = ("window", "levels"), 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.levels = torch.nn.Embedding(5, 1)
+
+    def forward(self, window: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(TABLE)[levels[:, -1]]
+
+
+def of_users(table: np.ndarray = TABLE) -> onnx.ModelProto:
+    return built([helper.make_node("Gather", ["table", "user"], [ALL_SCORES])], table, ("user", ["batch"]))
+
+
+def of_windows(table: np.ndarray = NEWEST, place: int = -1, length: int | str = "length") -> onnx.ModelProto:
+    nodes = [
+        helper.make_node("Constant", [], ["place"], value_int=place),
+        helper.make_node("Gather", ["window", "place"], ["item"], axis=1),
+        helper.make_node("Gather", ["table", "item"], [ALL_SCORES]),
+    ]
+    return built(nodes, table, ("window", ["batch", length]))
+
+
+def built(nodes: list, table: np.ndarray, given: tuple) -> onnx.ModelProto:
+    inputs = [helper.make_tensor_value_info(given[0], TensorProto.INT64, given[1])]
+    graph = helper.make_graph(nodes, "rows", inputs, [], [numpy_helper.from_array(table, "table")])
+    append_top_k(graph, ITEMS)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def changed(table: np.ndarray, row: int | slice, item: int, difference: float) -> np.ndarray:
+    other = table.copy()
+    other[row, item] += difference
+    return other
+
+
+def renamed(proto: onnx.ModelProto, output: str, nodes: list, constants: dict) -> onnx.ModelProto:
+    """The graph with nodes after an output, which they take as `before`."""
+    for node in proto.graph.node:
+        node.output[:] = ["before" if name == output else name for name in node.output]
+    proto.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    proto.graph.node.extend(nodes)
+    return proto
+
+
+def test_an_equal_graph_passes_and_what_was_measured_is_stated() -> None:
+    assert parity.TOLERANCE == 1e-4
+    found = {"largest_score_difference": 0.0, "tolerance": 1e-4, "users": 85}
+    assert check_parity(Users(), of_users(), ITEMS, USERS) == found
+    assert check_parity(Windows(), of_windows(), ITEMS, USERS) == found
+    assert check_parity(Oldest(), of_windows(place=0, length=4), ITEMS, USERS) == found
+    del found["tolerance"]
+    assert check_parity(Users(), of_users(), ITEMS, USERS, exact=False) == found
+
+
+@pytest.mark.parametrize("user", [0, 1, USERS])
+@pytest.mark.parametrize("item", [1, ITEMS])
+def test_one_wrong_score_of_one_user_is_refused_unless_it_is_within_the_tolerance(user: int, item: int) -> None:
+    with pytest.raises(InputError, match=r"differs from PyTorch by 2\.\d\de-04, above 1e-04"):
+        check_parity(Users(), of_users(changed(TABLE, user, item, 2e-4)), ITEMS, USERS)
+    with pytest.raises(InputError, match=r"differs from PyTorch by 2\.\d\de-04, above 1e-04"):
+        check_parity(Users(), of_users(changed(TABLE, user, item, -2e-4)), ITEMS, USERS)
+    near = check_parity(Users(), of_users(changed(TABLE, user, item, 6e-5)), ITEMS, USERS)
+    assert near["largest_score_difference"] == pytest.approx(6e-5, rel=0.05)
+    far = check_parity(Users(), of_users(changed(TABLE, user, item, 0.5)), ITEMS, USERS, exact=False)
+    assert far["largest_score_difference"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("newest", [0, 1, ITEMS])
+def test_empty_windows_and_the_last_item_are_among_what_is_tried(newest: int) -> None:
+    with pytest.raises(InputError, match="differs from PyTorch by"):
+        check_parity(Windows(), of_windows(changed(NEWEST, newest, 3, 0.5)), ITEMS, USERS)
+
+
+@pytest.mark.parametrize("oldest", [0, slice(1, None)])
+def test_full_windows_and_others_are_among_what_is_tried(oldest: int | slice) -> None:
+    with pytest.raises(InputError, match="differs from PyTorch by"):
+        check_parity(Oldest(), of_windows(changed(NEWEST, oldest, 3, 0.5), 0, 4), ITEMS, USERS)
+
+
+@pytest.mark.parametrize("level", range(5))
+def test_every_rating_level_is_among_what_is_tried(level: int) -> None:
+    def graph(table: np.ndarray) -> onnx.ModelProto:
+        proto = of_windows(table, length=4)
+        proto.graph.node[1].input[0] = "levels"
+        proto.graph.input.append(helper.make_tensor_value_info("levels", TensorProto.INT64, ["batch", 4]))
+        return proto
+
+    assert check_parity(Rated(), graph(TABLE), ITEMS, USERS)["largest_score_difference"] == 0
+    with pytest.raises(InputError, match="differs from PyTorch by"):
+        check_parity(Rated(), graph(changed(TABLE, level, 3, 0.5)), ITEMS, USERS)
+
+
+def test_a_score_that_is_no_number_is_refused() -> None:
+    with pytest.raises(InputError, match="differs from PyTorch by nan"):
+        check_parity(Users(), of_users(changed(TABLE, 2, 3, np.nan)), ITEMS, USERS)
+
+
+def wrong_at(proto: onnx.ModelProto, given: str, axis: int, size: int, difference: float) -> onnx.ModelProto:
+    """The graph whose scores are wrong where an input has one size, and right otherwise."""
+    constants = {"size": np.array([size]), "difference": np.array([difference], np.float32)}
+    nodes = [
+        helper.make_node("Shape", [given], ["found_size"], start=axis, end=axis + 1),
+        helper.make_node("Equal", ["found_size", "size"], ["is_size"]),
+        helper.make_node("Cast", ["is_size"], ["share"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["share", "difference"], ["added"]),
+        helper.make_node("Add", ["before", "added"], [ALL_SCORES]),
+    ]
+    own = list(proto.graph.node)
+    (last,) = (place for place, node in enumerate(own) if ALL_SCORES in node.output)
+    own[last].output[0] = "before"
+    del proto.graph.node[:]
+    proto.graph.node.extend([*own[: last + 1], *nodes, *own[last + 1 :]])
+    proto.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    return proto
+
+
+@pytest.mark.parametrize("batch", [1, 3, 17, 64])
+def test_every_batch_size_is_tried_and_the_largest_difference_counts(batch: int) -> None:
+    with pytest.raises(InputError, match="differs from PyTorch by"):
+        check_parity(Users(), wrong_at(of_users(), "user", 0, batch, 0.5), ITEMS, USERS)
+    found = check_parity(Users(), wrong_at(of_users(), "user", 0, batch, 0.5), ITEMS, USERS, exact=False)
+    assert found["largest_score_difference"] == pytest.approx(0.5)
+
+
+def test_windows_half_as_long_are_tried() -> None:
+    with pytest.raises(InputError, match="differs from PyTorch by"):
+        check_parity(Windows(), wrong_at(of_windows(), "window", 1, 2, -0.5), ITEMS, USERS)
+    found = check_parity(Windows(), wrong_at(of_windows(), "window", 1, 2, -0.5), ITEMS, USERS, exact=False)
+    assert found["largest_score_difference"] == pytest.approx(0.5)
+
+
+def test_full_empty_and_single_histories_come_first() -> None:
+    drawn = parity._random_windows(np.random.default_rng(0), 40, 50, 9)
+    filled = (drawn > 0).sum(1)
+    assert filled[:3].tolist() == [50, 0, 1] and len(set(filled)) > 20
+    assert (drawn[np.arange(50) >= 50 - filled[:, None]] > 0).all() and set(drawn.flat) == set(range(10))
+
+
+def test_an_item_that_is_listed_twice_is_refused() -> None:
+    twice = renamed(
+        of_users(), "items", [helper.make_node("Min", ["before", "most"], ["items"])], {"most": np.array(9)}
+    )
+    with pytest.raises(InputError, match="repeats or omits items"):
+        check_parity(Users(), twice, ITEMS, USERS)
+
+
+def test_a_graph_that_drops_what_was_not_seen_or_keeps_what_was_is_refused() -> None:
+    dropped = np.array([-3.0e38], np.float32)
+    for index, value in (([[5]], dropped), ([[0]], np.array([1.0], np.float32))):
+        constants = {"more": np.array(index), "value": value, "one": np.array([1])}
+        nodes = [
+            helper.make_node("Concat", ["batch_size", "one"], ["more_shape"], axis=0),
+            helper.make_node("Expand", ["more", "more_shape"], ["more_drop"]),
+            helper.make_node("Expand", ["value", "more_shape"], ["more_value"]),
+            helper.make_node("ScatterElements", ["before", "more_drop", "more_value"], ["unseen_scores"], axis=1),
+        ]
+        proto = renamed(of_users(), "unseen_scores", nodes, constants)
+        # In the order in which they are computed: the list is taken last.
+        (top,) = (node for node in proto.graph.node if node.op_type == "TopK")
+        proto.graph.node.append(top)
+        proto.graph.node.remove(top)
+        with pytest.raises(InputError, match="drops other items than those seen"):
+            check_parity(Users(), proto, ITEMS, USERS)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_list_that_is_not_cut_to_the_catalogue_is_refused(exact: bool) -> None:
+    proto = of_users()
+    (bound,) = (value for value in proto.graph.initializer if value.name == "catalogue")
+    bound.CopyFrom(numpy_helper.from_array(np.array([ITEMS]), "catalogue"))
+    with pytest.raises(InputError, match=r"gives \(1, 14\) for k above 15; expected \(1, 15\)"):
+        check_parity(Users(), proto, ITEMS, USERS, exact=exact)
+
+
+def test_a_graph_that_fails_above_the_catalogue_does_not_pass() -> None:
+    proto = of_users()
+    (bound,) = (value for value in proto.graph.initializer if value.name == "catalogue")
+    bound.CopyFrom(numpy_helper.from_array(np.array([99]), "catalogue"))
+    with pytest.raises(Exception, match=r"k argument \[20\]"):
+        check_parity(Users(), proto, ITEMS, USERS)
+
+
+def test_a_list_that_is_wrong_at_ten_alone_is_refused() -> None:
+    proto = of_users()
+    # At ten, all scores above 2 count as equal, so that other items lead the list.
+    constants = {"ten": np.array([10]), "cap": np.array([2.0], np.float32)}
+    nodes = [
+        helper.make_node("Equal", ["bounded_k", "ten"], ["is_ten"]),
+        helper.make_node("Min", ["unseen_scores", "cap"], ["capped"]),
+        helper.make_node("Where", ["is_ten", "capped", "unseen_scores"], ["ordered"]),
+    ]
+    (top,) = (node for node in proto.graph.node if node.op_type == "TopK")
+    proto.graph.node.remove(top)
+    top.input[0] = "ordered"
+    proto.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    proto.graph.node.extend([*nodes, top])
+    with pytest.raises(InputError, match="the exported graph's top 10 is not PyTorch's"):
+        check_parity(Users(), proto, ITEMS, USERS)
+
+
+def test_the_same_inputs_are_drawn_again() -> None:
+    close = of_users(TABLE + np.float32(1e-5) * rng.random(TABLE.shape, np.float32))
+    assert check_parity(Users(), close, ITEMS, USERS) == check_parity(Users(), close, ITEMS, USERS)

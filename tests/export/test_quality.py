@@ -1,0 +1,70 @@
+"""What a cheaper precision loses: measured on validation items, in the first ten, up to the stated share."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from export.__main__ import ExportConfig
+from export.quality import check_quality
+from infer.errors import InputError
+from tests.helpers.markov import write_model
+
+ITEMS = list("abcdefghijklm")
+
+
+def table(folder: Path, rows: list[tuple]) -> Path:
+    path = folder / "interactions.parquet"
+    pl.DataFrame(rows, schema=["user", "item", "timestamp", "split"], orient="row").write_parquet(path)
+    return path
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Path:
+    """Two users who know a; all of b to m is in the table."""
+    rows = [(user, "a", 1, "train") for user in "uv"]
+    rows += [("u", "b", 2, "validation"), ("u", "c", 3, "test"), ("v", "b", 2, "validation"), ("v", "d", 3, "test")]
+    return table(tmp_path, [*rows, *(("w", item, n, "train") for n, item in enumerate(ITEMS))])
+
+
+def model(name: str, order: str, held: Path) -> Path:
+    """A file that lists the items in this order to everyone."""
+    scores = np.zeros(len(ITEMS) + 1)
+    for rank, item in enumerate(order):
+        scores[ITEMS.index(item) + 1] = 100 - rank
+    return write_model(held.parent / f"{name}.onnx", ITEMS, np.tile(scores, (len(ITEMS) + 1, 1)), held)
+
+
+def test_the_share_that_may_be_lost_is_lost_at_most(held: Path) -> None:
+    # b, the validation item, falls from rank 1 to rank 3: NDCG 1 and 1 / log2(4).
+    exact, other = model("exact", "bcdefghijklm", held), model("other", "cdbefghijklm", held)
+    expected = {"ndcg@10_fp32": 1.0, "ndcg@10": 0.5, "overlap@10": 1.0}
+    assert check_quality(exact, other, held, 0.5) == pytest.approx(expected)
+    with pytest.raises(
+        InputError, match=r"falls from 1\.0000 to 0\.5000, by more than --largest-loss 0\.499: the file"
+    ):
+        check_quality(exact, other, held, 0.499)
+    assert check_quality(other, exact, held, 0.0)["ndcg@10"] == 1.0, "a gain is no loss"
+    assert check_quality(exact, exact, held, 0.0)["overlap@10"] == 1.0
+    assert ExportConfig().largest_loss == 0.02
+
+
+def test_only_the_first_ten_count(held: Path) -> None:
+    exact = model("exact", "cdefghijkblm", held)
+    other = model("other", "cdefghijklbm", held)
+    found = check_quality(exact, other, held, 1.0)
+    assert found == pytest.approx({"ndcg@10_fp32": 1 / np.log2(11), "ndcg@10": 0.0, "overlap@10": 0.9})
+    other = model("third", "mlbcdefghijk", held)
+    assert check_quality(exact, other, held, 1.0)["overlap@10"] == pytest.approx(0.8)
+
+
+def test_a_table_that_holds_nothing_out_is_refused(held: Path, tmp_path: Path) -> None:
+    exact = model("exact", "bcdefghijklm", held)
+    (tmp_path / "plain").mkdir()
+    plain = tmp_path / "plain" / "interactions.parquet"
+    pl.read_parquet(held).drop("split").write_parquet(plain)
+    with pytest.raises(InputError, match="holds nothing out"):
+        check_quality(exact, exact, plain, 1.0)
+    with pytest.raises(InputError, match=r"none\.parquet, on which the loss of another precision is measured, is not"):
+        check_quality(exact, exact, tmp_path / "none.parquet", 1.0)

@@ -1,0 +1,58 @@
+"""Tiny model files whose scores are written down in the test: score of the next item, given the last."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from export.topk import append_top_k
+from infer.model.metadata import Metadata
+from infer.model.modelfile import sealed
+from infer.system.files import write_bytes
+from infer.system.fingerprints import sha256
+
+
+def write_model(
+    path: Path, item_ids: list, scores: np.ndarray, table: Path, user_ids: list | None = None, operator: str = ""
+) -> Path:
+    """A file that scores items by the row of `scores` for the newest item (or for the user).
+
+    scores: (rows, items + 1); row = index of the newest item, or of the user if user_ids are given.  operator: that
+    every score goes through (Log makes broken ones of negative numbers).
+    """
+    name, shape = ("user", ["batch"]) if user_ids else ("window", ["batch", 3])
+    nodes = [] if user_ids else [helper.make_node("Gather", [name, "newest"], ["last"], axis=1)]
+    nodes.append(helper.make_node("Gather", ["table", name if user_ids else "last"], ["row"]))
+    nodes.append(helper.make_node(operator or "Identity", ["row"], ["all_scores"]))
+    initializers = [
+        numpy_helper.from_array(scores.astype(np.float32), "table"),
+        numpy_helper.from_array(np.array(2), "newest"),
+    ]
+    inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, shape)]
+    graph = helper.make_graph(nodes, "markov", inputs, [], initializers)
+    append_top_k(graph, len(item_ids))
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    metadata = Metadata(
+        kind="markov",
+        item_ids=item_ids,
+        user_ids=user_ids or [],
+        window=0 if user_ids else 3,
+        rating_levels=[],
+        padding="left, index 0",
+        precision="fp32",
+        dataset="by hand",
+        dataset_checksum=sha256(table),
+        interactions=table.name,
+        items="items.parquet",
+        seed=0,
+        config={},
+        metrics={},
+        parity={},
+        versions={},
+    )
+    for key, text in metadata.to_properties().items():
+        proto.metadata_props.add(key=key, value=text)
+    onnx.checker.check_model(proto)
+    write_bytes(path, sealed(proto.SerializeToString()))
+    return path

@@ -1,0 +1,205 @@
+"""Files are replaced whole or not at all."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infer.errors import InputError
+from infer.system import files
+from infer.system.files import exchange, replacing, write_bytes, write_text
+from infer.system.fingerprints import sha256, stamp
+from tests.helpers.checkerboard import HANGS, ROOT
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "er" / "a.txt"
+    write_text(path, "é")
+    write_text(path, "second")
+    assert path.read_text() == "second" and names(path.parent) == ["a.txt"]
+
+
+def test_a_reader_of_the_earlier_file_keeps_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "earlier")
+    with path.open() as reader:
+        with replacing(path) as part:
+            # Beside the target, for a rename across file systems is not one step.
+            assert part.parent == tmp_path and part != path
+            part.write_text("new")
+        assert path.read_text() == "new" and reader.read() == "earlier"
+
+
+def test_a_failure_inside_leaves_the_earlier_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "earlier")
+    for error in (RuntimeError, KeyboardInterrupt):
+        with pytest.raises(error), replacing(path) as part:
+            part.write_text("half")
+            assert path.read_text() == "earlier"
+            raise error
+    assert path.read_text() == "earlier" and names(tmp_path) == ["a.txt"]
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "earlier")
+    with (
+        pytest.raises(InputError, match=r"cannot write .*a\.txt: No space left on device; earlier files"),
+        replacing(path),
+    ):
+        raise OSError(28, "No space left on device")
+    assert path.read_text() == "earlier" and names(tmp_path) == ["a.txt"]
+
+
+# A limit on the size of a file stands for the full disk: the write fails halfway, as on a real one.
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+import polars as pl
+from infer.errors import InputError
+from infer.system.files import exchange, replacing, write_bytes
+
+def table(path):
+    with replacing(path) as part:
+        getattr(pl.DataFrame({"a": range(100_000)}), sys.argv[2])(part)
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_bytes(Path(sys.argv[1]), b"n" * 100_000) if sys.argv[2] == "bytes" else table(Path(sys.argv[1]))
+except InputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("kind", ["bytes", "write_parquet", "write_csv"])
+def test_a_disk_that_fills_while_writing_leaves_the_earlier_file(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"earlier\x00\xff")
+    command = [sys.executable, "-c", FULL_DISK, str(path), kind]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANGS)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"cannot write {path}: ") and "File too large" in done.stdout
+    assert done.stdout.count("\n") == 1
+    assert path.read_bytes() == b"earlier\x00\xff" and names(tmp_path) == ["a"]
+
+
+def test_places_that_cannot_be_written_are_named(tmp_path: Path) -> None:
+    write_text(tmp_path / "file", "x")
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "file" / "a.txt", tmp_path / "folder"):
+        with pytest.raises(InputError, match=f"cannot write {path}"):
+            write_bytes(path, b"y")
+    with pytest.raises(InputError, match="folder: it is a folder"), replacing(tmp_path / "folder"):
+        pytest.fail("nothing may be computed for a place that cannot take it")
+    assert (tmp_path / "file").read_text() == "x" and names(tmp_path) == ["file", "folder"]
+
+
+def test_the_mode_follows_the_umask(tmp_path: Path) -> None:
+    earlier = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a", "x")
+    finally:
+        left = os.umask(earlier)
+    assert left == 0o027, "and is left as it was"
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "earlier")
+    flushed, real = [], os.fsync
+
+    def record(handle: int) -> None:
+        flushed.append((os.fstat(handle).st_ino, path.read_text()))
+        real(handle)
+
+    monkeypatch.setattr("infer.system.files.os.fsync", record)
+    write_text(path, "new")
+    # What was flushed is the very file that is there now, and it was not there yet.
+    assert flushed == [(path.stat().st_ino, "earlier")] and path.read_text() == "new"
+
+
+def test_only_what_a_killed_writer_of_the_same_file_left_is_removed(tmp_path: Path) -> None:
+    own, other, strange = (tmp_path / f".{name}.abcd1234.part" for name in ("a.txt", "b.txt", "a.txt.bak"))
+    for left in (own, other, strange):
+        left.write_text("half")
+    with replacing(tmp_path / "a.txt") as mine:
+        mine.write_text("first")
+        write_text(tmp_path / "a.txt", "second")  # another writer, while the first still writes
+        assert mine.read_text() == "first", "a locked file belongs to somebody"
+    assert names(tmp_path) == [strange.name, other.name, "a.txt"] and (tmp_path / "a.txt").read_text() == "first"
+
+
+def test_a_part_that_was_removed_before_it_was_locked_is_not_written_to(tmp_path: Path, monkeypatch) -> None:
+    real, removed = files._lock, []
+
+    def late(handle: int, wait: bool = False) -> bool:
+        if wait and not removed:
+            removed.extend(tmp_path.glob(".a.txt.*.part"))
+            removed[0].unlink()
+        return real(handle, wait)
+
+    monkeypatch.setattr(files, "_lock", late)
+    with replacing(tmp_path / "a.txt") as part:
+        assert part.exists() and part not in removed
+        part.write_text("x")
+    assert len(removed) == 1 and (tmp_path / "a.txt").read_text() == "x" and names(tmp_path) == ["a.txt"]
+
+
+def test_a_link_in_the_place_of_a_part_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("x")
+    (tmp_path / ".a.txt.abcd1234.part").symlink_to(tmp_path / "precious")
+    write_text(tmp_path / "a.txt", "y")
+    assert names(tmp_path) == [".a.txt.abcd1234.part", "a.txt", "precious"]
+
+
+def test_a_stamp_tells_another_file_size_or_time_apart(tmp_path: Path) -> None:
+    path, folder = tmp_path / "a", tmp_path / "f"
+    folder.mkdir()
+    for place, file in ((path, path), (folder, folder / "part")):
+        file.write_text("one")
+        os.utime(file, ns=(5, 5))
+        found = {stamp(place)}
+        os.utime(file, ns=(5, 6))
+        found.add(stamp(place))
+        file.write_text("three")
+        os.utime(file, ns=(5, 6))
+        found.add(stamp(place))
+        file.rename(tmp_path / "kept")  # so that its number is not given to the next
+        file.write_text("three")
+        os.utime(file, ns=(5, 6))
+        found.add(stamp(place))
+        assert len(found) == 4
+        (tmp_path / "kept").unlink()
+
+
+def test_the_checksum_of_a_folder_is_of_names_and_contents(tmp_path: Path) -> None:
+    (tmp_path / "f").mkdir()
+    write_bytes(tmp_path / "f" / "b", b"2")
+    write_bytes(tmp_path / "f" / "a", b"1")
+    one, two = (hashlib.sha256(content).hexdigest() for content in (b"1", b"2"))
+    assert sha256(tmp_path / "f") == hashlib.sha256(f"{one}  a\n{two}  b\n".encode()).hexdigest()
+
+
+def test_the_checksum_is_that_of_sha256sum(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "a", b"abc")
+    assert sha256(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_two_files_change_places_in_one_step_by_paths_as_they_are_given(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "other"):
+        Path(name).write_text(name)
+    if not exchange(Path("one"), Path("other")):
+        assert sys.platform != "linux", "Linux can"
+        pytest.skip("this system cannot exchange two files")
+    assert (Path("one").read_text(), Path("other").read_text()) == ("other", "one")

@@ -1,0 +1,211 @@
+"""Command lines: what is accepted, what is refused before anything runs, and exit codes."""
+
+import os
+import subprocess
+import sys
+from dataclasses import MISSING, dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from infer.cli import choose, option, parse, run, take
+from infer.errors import InputError
+from tests.helpers.checkerboard import HANGS, ROOT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    model: Path = option(MISSING, "the model")
+    count: int = option(3, "how many", minimum=1)
+    rate: float = option(0.5, "how fast", minimum=0)
+    name: str = option("x", "what it is called")
+    two_words: Path | None = option(None, "a path or nothing")
+    device: Literal["cpu", "cuda"] = option("cpu", "where")
+    metrics: bool = option(True, "measure")
+
+
+def parsed(*words: str) -> Options:
+    return parse(Options, ["--model=m", *words], "usage of the command")
+
+
+@pytest.mark.parametrize("words", [["--count=7"], ["--count", "7"], ["count=7"]])
+def test_three_ways_to_write_an_option(words: list[str]) -> None:
+    assert parsed(*words) == Options(model=Path("m"), count=7)
+
+
+@pytest.mark.parametrize("words", [["--two-words=a"], ["--two-words", "a"], ["two-words=a"], ["--two_words=a"]])
+def test_dashes_and_underscores_name_the_same_option(words: list[str]) -> None:
+    assert parsed(*words).two_words == Path("a")
+    with pytest.raises(InputError, match="option --two-words is given twice"):
+        parsed(*words, "--two_words=b")
+
+
+def test_values_take_the_type_of_their_field() -> None:
+    assert parsed("--rate=0").rate == 0.0 and parsed("--count=1").count == 1, "a minimum is allowed itself"
+    found = parsed("--rate=2", "--two-words=a/b", "--device=cuda", "--count=1_0")
+    assert found.rate == 2.0 and isinstance(found.rate, float)
+    assert found.two_words == Path("a/b") and found.device == "cuda" and found.count == 10
+
+
+@pytest.mark.parametrize("text", ["123", "1e3", "true", "None", "[1,2]", "007", "a=b", "é 🎬", "-1"])
+def test_a_text_stays_as_it_was_typed(text: str) -> None:
+    assert parsed(f"--name={text}").name == text
+    assert parsed(f"--two-words={text}").two_words == Path(text)
+
+
+@pytest.mark.parametrize("text", ["123", "1e3", "true", "help", "a,b", "runs/rate=0.1/hybrid.onnx"])
+def test_a_text_after_a_space_stays_as_it_was_typed(text: str) -> None:
+    assert parsed("--name", text).name == text
+
+
+@pytest.mark.parametrize(
+    ("words", "metrics"),
+    [
+        ([], True),
+        (["--metrics"], True),
+        (["--no-metrics"], False),
+        (["--metrics=false"], False),
+        (["metrics=no"], False),
+        (["--metrics=TRUE"], True),
+        (["--metrics=0"], False),
+        (["--metrics=1"], True),
+        (["--metrics=yes"], True),
+    ],
+)
+def test_switches(words: list[str], metrics: bool) -> None:
+    assert parsed(*words).metrics is metrics
+    assert parsed(*words, "--count=2").count == 2
+
+
+REFUSED = {
+    ("--count=2.5",): "--count takes a whole number; found '2.5'",
+    ("--count=many",): "--count takes a whole number; found 'many'",
+    ("--count=0",): "--count is at least 1; found 0",
+    ("--count=99999999999999999999",): "--count takes a finite number",
+    ("--count",): "option --count needs a value: --count=VALUE",
+    ("--count", "--rate=1"): "option --count needs a value",
+    ("--rate=nan",): "--rate takes a finite number; found 'nan'",
+    ("--rate=inf",): "--rate takes a finite number",
+    ("--rate=-0.1",): "--rate is at least 0; found -0.1",
+    ("--device=CPU",): "--device is one of cpu, cuda; found 'CPU'",
+    ("--metrics=maybe",): "--metrics is true or false; found 'maybe'",
+    ("--metrics", "false"): "unexpected 'false'; options are written --name=value",
+    ("--conut=2",): "unknown option --conut; options: --model, --count, --rate",
+    ("--no-count",): "unknown option --no-count; options: --model",
+    # A mistyped switch must be called unknown: asking for its value would mislead.
+    ("--no-metrcis",): "unknown option --no-metrcis; options: --model, --count",
+    ("=5",): "unexpected '=5'",
+    ("--mod=x",): "unknown option --mod; options: --model",
+    ("",): "unexpected ''",
+    ("--count", "5", "6"): "unexpected '6'; options are written --name=value",
+    ("-c", "2"): "unexpected '-c'; options: --model",
+    ("-",): "unexpected '-'",
+    ("--", "--trace"): "unexpected '--'",
+    ("count",): "unexpected 'count'",
+    ("--count=1", "--count=2"): "option --count is given twice",
+    ("--count=1", "count=2"): "option --count is given twice",
+    ("--name=",): "--name is empty",
+    ("--name", ""): "--name is empty",
+    ("--two-words=",): "--two-words is empty",
+    ("--device=",): "--device is one of cpu, cuda; found ''",
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_mistakes_are_refused_with_the_way_out(words: tuple[str, ...]) -> None:
+    with pytest.raises(InputError) as caught:
+        parsed(*words)
+    assert REFUSED[words] in str(caught.value)
+
+
+def test_a_required_option_is_asked_for() -> None:
+    with pytest.raises(InputError, match="option --model is missing"):
+        parse(Options, [], "")
+
+
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help_shows_every_option(word: str, capsys) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parsed(word, "--conut=2")
+    printed = capsys.readouterr().out
+    assert caught.value.code == 0 and "usage of the command" in printed
+    for line in ("--model=<path>  the model\n", "--count=<int>  how many (default 3)", "--device=<cpu|cuda>"):
+        assert line in printed
+    assert "--two-words=<path>  a path or nothing\n" in printed
+    assert printed.count("  --") == 7
+
+
+def test_a_leading_word_is_one_of_the_choices(capsys) -> None:
+    assert choose(["mf", "--epochs=3"], ["mf", "bert"], "") == ("mf", ["--epochs=3"])
+    for words, found in ((["mff"], "'mff'"), ([], "nothing"), (["--epochs=3"], "'--epochs=3'")):
+        with pytest.raises(InputError, match=f"expected one of mf, bert; found {found}"):
+            choose(words, ["mf", "bert"], "")
+    for word in ("--help", "-h"):
+        with pytest.raises(SystemExit) as caught:
+            choose([word], ["mf", "bert"], "usage of the command")
+        assert caught.value.code == 0 and capsys.readouterr().out == "usage of the command\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (InputError("two\nlines"), 2, "error: two lines"),
+        (OSError(28, "No space left on device", "x.parquet"), 1, "error: x.parquet: No space left on device"),
+        (OSError("no device"), 1, "error: no device"),
+        (MemoryError(), 1, "error: out of memory: try a smaller --batch-size"),
+        (KeyboardInterrupt(), 130, "error: interrupted"),
+    ],
+)
+def test_failures_are_one_line_and_a_status(error: BaseException, status: int, line: str, capsys, monkeypatch) -> None:
+    def main(words) -> None:
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["command"])
+    assert run(main) == status
+    assert capsys.readouterr().err == line + "\n"
+
+
+def test_success_is_zero_and_gets_the_words(monkeypatch) -> None:
+    got = []
+    monkeypatch.setattr(sys, "argv", ["command", "--a=1"])
+    assert run(got.extend) == 0 and got == ["--a=1"]
+
+
+def test_a_reader_that_has_gone_is_no_traceback() -> None:
+    code = "from infer.cli import run; raise SystemExit(run(lambda words: print('x')))"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, timeout=HANGS)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_one_option_is_taken_out_and_the_rest_stay_as_they_were() -> None:
+    for words in (["--preset=x"], ["--preset", "x"], ["preset=x"]):
+        assert take(["mf", *words, "--epochs=3"], "preset", "best") == ("x", ["mf", "--epochs=3"])
+    assert take(["--preset2=x", "preset", "-h"], "preset", "best") == ("best", ["--preset2=x", "preset", "-h"])
+    for words, message in (
+        (["--preset"], "option --preset needs a value: --preset=VALUE"),
+        (["--preset", "--epochs=3"], "option --preset needs a value"),
+        (["--preset=x", "preset=x"], "option --preset is given twice"),
+    ):
+        with pytest.raises(InputError, match=message):
+            take(words, "preset", "best")
+
+
+def test_words_change_what_they_are_based_on_and_help_shows_it(capsys) -> None:
+    base = Options(model=Path("base"), count=9, metrics=False)
+    assert parse(Options, ["--rate=1"], "", base) == Options(model=Path("base"), count=9, rate=1.0, metrics=False)
+    with pytest.raises(SystemExit):
+        parse(Options, ["--help"], "", base)
+    printed = capsys.readouterr().out
+    assert "how many (default 9)" in printed and "the model\n" in printed and "measure (default False)" in printed
+
+
+def test_what_could_steer_a_terminal_is_not_printed(capsys, monkeypatch) -> None:
+    def main(words) -> None:
+        raise InputError("a\x1b[2Jb é🎬")
+
+    monkeypatch.setattr(sys, "argv", ["command"])
+    assert run(main) == 2 and capsys.readouterr().err == "error: a?[2Jb é🎬\n"

@@ -1,0 +1,83 @@
+"""Recommendations on screen, of a model whose scores are written down here."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from infer import recommend
+from infer.errors import InputError
+from tests.helpers.markov import write_model
+
+ITEMS = list("abcde")
+SCORES = np.tile([9, 1, 2, 3, 4, 5], (6, 1))
+ROWS = [
+    ("u", "a", 1, "train"),
+    ("u", "b", 2, "train"),
+    ("u", "e", 3, "validation"),
+    ("u", "c", 4, "test"),
+    ("v", "a", 1, "train"),
+    ("w", "b", 1, "train"),
+    ("w", "c", 2, "validation"),
+    ("w", "zz", 3, "test"),
+    ("x", "zz", 3, "train"),
+]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    table = tmp_path / "interactions.parquet"
+    pl.DataFrame(ROWS, schema=["user", "item", "timestamp", "split"], orient="row").write_parquet(table)
+    titles = {"item": ["c", "d"], "title": ["See\x1b[2J", None], "genres": ["War", "Drama"]}
+    pl.DataFrame(titles).write_parquet(tmp_path / "items.parquet")
+    return write_model(tmp_path / "m.onnx", ITEMS, SCORES, table)
+
+
+def said(capsys, model: Path, *words: str) -> list[str]:
+    recommend.main([f"--model={model}", *words])
+    return capsys.readouterr().out.splitlines()
+
+
+def test_the_list_ends_before_the_held_out_item_whose_place_is_told(model: Path, capsys) -> None:
+    # u reads a b e: d and c are left.
+    assert said(capsys, model, "--user=u") == [
+        "m.onnx (by hand) for user u:",
+        "  1. item d [Drama]  4.0000",
+        "  2. See?[2J [War]  3.0000",
+        "held out: See?[2J [War]  (rank 2 of 2 unseen items)",
+    ]
+    assert said(capsys, model, "--user=u", "--k=1")[1:] == [
+        "  1. item d [Drama]  4.0000",
+        "held out: See?[2J [War]  (rank 2 of 2 unseen items)",
+    ]
+    # For validation u reads a b: e d c are left.
+    assert said(capsys, model, "--user=u", "--split=validation")[-1] == "held out: item e  (rank 1 of 3 unseen items)"
+    assert said(capsys, model, "--user=w")[-1] == "held out: item zz  (unknown to the model)"
+
+
+def test_a_whole_history_and_a_user_of_whom_nothing_is_held_out_show_none(model: Path, capsys) -> None:
+    assert said(capsys, model, "--user=u", "--whole-history")[1:] == ["  1. item d [Drama]  4.0000"]
+    shown = said(capsys, model, "--user=v")
+    assert len(shown) == 5 and shown[1] == "  1. item e  5.0000"
+
+
+def test_titles_may_be_named_or_absent(model: Path, capsys, tmp_path: Path) -> None:
+    (tmp_path / "other.csv").write_text("item,title\nd,Dee\n")
+    assert said(capsys, model, "--user=u", "--k=1", f"--items={tmp_path / 'other.csv'}")[1] == "  1. Dee  4.0000"
+    (tmp_path / "other.csv").write_text("item,title\n4,Dee\n")
+    with pytest.raises(InputError, match=r"other\.csv has Int64 as item ids; the interactions have String"):
+        recommend.main([f"--model={model}", "--user=u", f"--items={tmp_path / 'other.csv'}"])
+    (tmp_path / "items.parquet").unlink()
+    shown = said(capsys, model, "--user=u", "--k=1")
+    assert shown[0].startswith("no titles: ") and shown[2] == "  1. item d  4.0000"
+
+
+def test_nobody_several_and_strangers_are_refused(model: Path) -> None:
+    for user, message in (
+        ("u,v", "--user takes one id; found 'u,v'"),
+        ("nobody", "--user: .* has no user 'nobody'"),
+        ("x", "cannot recommend to user x: it knows none of its items"),
+    ):
+        with pytest.raises(InputError, match=message):
+            recommend.main([f"--model={model}", f"--user={user}"])

@@ -1,0 +1,130 @@
+"""Every command answers bad input with one line and a non-zero exit, and keeps what was there."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+
+from tests.helpers.checkerboard import ROOT
+
+GOOD = "user,item,timestamp,rating\n1,10,100,4\n1,11,101,3\n1,12,102,5\n"
+TABLES = {
+    "empty.csv": (b"", "is empty"),
+    "header.csv": (b"user,item,timestamp\n", "has no rows"),
+    "latin.csv": (GOOD.encode() + "1,café,103,5\n".encode("latin-1"), "latin.csv cannot be read"),
+    "column.csv": (b"user,film,timestamp\n1,2,3\n", "has no item column; its columns: user, film, timestamp"),
+    "url.csv": (GOOD.encode() + b"1,13,10https://example.org/x4,5\n", "row 4 has the timestamp '10https://"),
+    "word.csv": (GOOD.encode() + b"1,13,later,5\n", "row 4 has the timestamp 'later'; expected seconds or a date"),
+    "rating.csv": (GOOD.encode() + b"1,13,104,good\n", "row 4 has the rating 'good'; expected a number"),
+    "infinite.csv": (GOOD.encode() + b"1,13,104,inf\n", "row 4 has the rating 'inf'"),
+    "cut.csv": (GOOD.encode() + b"1,13", "row 4 has the timestamp nothing"),
+    "ragged.csv": (GOOD.encode() + b"1,13,104,5,6,7\n", "ragged.csv cannot be read"),
+    "text.parquet": (GOOD.encode(), "text.parquet cannot be read"),
+    "cut.parquet": (b"PAR1" + bytes(40), "cut.parquet cannot be read"),
+    "table.xlsx": (b"PK", "has an unknown type '.xlsx'"),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_that_cannot_be_used_is_refused(name: str, run, refused, tmp_path: Path) -> None:
+    content, message = TABLES[name]
+    path = tmp_path / name
+    path.write_bytes(content)
+    earlier = tmp_path / "interactions.parquet"
+    earlier.write_bytes(b"earlier")
+    refused(run("train.data", f"--dataset={path}", f"--artifacts={tmp_path}"), message)
+    assert earlier.read_bytes() == b"earlier"
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["interactions.parquet", name])
+
+
+def foreign_onnx(path: Path) -> None:
+    """A valid model of somebody else."""
+    node = helper.make_node("Relu", ["x"], ["y"])
+    shapes = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1]) for n in "xy"]
+    graph = helper.make_graph([node], "relu", shapes[:1], shapes[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+
+
+def test_a_file_that_is_no_model_of_ours_is_refused(run, refused, artifacts: Path, tmp_path: Path) -> None:
+    whole = (artifacts / "hybrid.onnx").read_bytes()
+    cases = {"text.onnx": b"not a model", "empty.onnx": b"", "cut.onnx": whole[: len(whole) // 2]}
+    for name, content in cases.items():
+        (tmp_path / name).write_bytes(content)
+        refused(run("infer.batch", f"--model={tmp_path / name}"), f"{name} is not a readable ONNX model")
+    foreign_onnx(tmp_path / "foreign.onnx")
+    refused(run("infer.batch", f"--model={tmp_path / 'foreign.onnx'}"), "ONNX file without recommender metadata")
+    refused(run("infer.batch", "--model=nowhere.onnx"), "nowhere.onnx does not exist")
+    refused(run("infer.batch", f"--model={tmp_path}"), "is a folder")
+
+
+OPTIONS = {
+    "--k=0": "--k is at least 1; found 0",
+    "--k=-3": "--k is at least 1; found -3",
+    "--k=2.5": "--k takes a whole number; found '2.5'",
+    "--batch-size=many": "--batch-size takes a whole number; found 'many'",
+    "--treads=2": "unknown option --treads; options: --model",
+    "--device=tpu": "--device is one of cpu, cuda; found 'tpu'",
+    "--users=nobody": "has no user 'nobody'",
+    "--output=lists.csv": "expected a name that ends in .parquet",
+    "--interactions=none.csv": "none.csv does not exist",
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_that_cannot_work_is_refused(option: str, run, refused, artifacts: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(artifacts, tmp_path / "a")
+    before = sorted(copy.iterdir())
+    refused(run("infer.batch", f"--model={copy / 'hybrid.onnx'}", option), OPTIONS[option])
+    assert sorted(copy.iterdir()) == before
+
+
+def test_cuda_is_never_replaced_by_the_cpu(run, refused, artifacts: Path) -> None:
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this machine has CUDA, so asking for it is not an error")
+    refused(run("infer.batch", f"--model={artifacts / 'mf.onnx'}", "--device=cuda"), "--device cuda: onnxruntime")
+    refused(run("train", "mf", f"--artifacts={artifacts}", "--device=cuda"), "no CUDA device")
+
+
+def test_a_full_disk_leaves_the_earlier_output(artifacts: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(artifacts, tmp_path / "a")
+    lists = copy / "hybrid.topk.parquet"
+    lists.write_bytes(b"earlier")
+    limit = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200));"
+        f"sys.argv = ['infer.batch', '--model={copy / 'hybrid.onnx'}'];"
+        "runpy.run_module('infer.batch', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", limit], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert f"cannot write {copy / 'hybrid.topk.partial'}" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert lists.read_bytes() == b"earlier" and not list(copy.glob(".*")) and not list(copy.glob("*.partial"))
+
+
+def test_an_output_that_cannot_be_written_is_refused(run, refused, artifacts: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    output = tmp_path / "file" / "lists.parquet"
+    refused(run("infer.batch", f"--model={artifacts / 'mf.onnx'}", f"--output={output}"), f"cannot write {output}")
+
+
+def test_stages_name_the_command_that_must_come_before(run, refused, tmp_path: Path) -> None:
+    refused(run("train", "mf", f"--artifacts={tmp_path}"), "run `python -m train.data")
+    refused(run("export", f"--artifacts={tmp_path}"), "run `python -m train mf")
+    refused(run("train", "mff"), "expected one of mf, bert, hybrid, knn")
+    refused(run("export", "mff"), "no model is called 'mff'")
+    refused(run("infer.compare", f"--artifacts={tmp_path}"), "run `python -m infer.batch")
+
+
+def test_damaged_metadata_is_refused(run, refused, artifacts: Path, tmp_path: Path) -> None:
+    proto = onnx.load(artifacts / "mf.onnx")
+    changes = {"item_ids": "[1, 1]", "window": '"long"', "format": "99", "interactions": '"../../etc/passwd"'}
+    for name, text in changes.items():
+        copy = onnx.ModelProto()
+        copy.CopyFrom(proto)
+        next(p for p in copy.metadata_props if p.key == f"recommender.{name}").value = text
+        onnx.save(copy, tmp_path / "m.onnx")
+        refused(run("infer.batch", f"--model={tmp_path / 'm.onnx'}"), "m.onnx")

@@ -1,0 +1,131 @@
+"""Tables as chance writes them, and what the readers make of them in a process of its own.
+
+    python tests/tools/fuzz_tables.py parquet 1000 0
+
+changes, cuts, doubles and mixes bytes of small tables of one format 1,000 times (seed 0), reads each whole and in
+shards, with bad rows refused and dropped, and prints how many were refused and how many read. It ends with status 0
+unless something else than rows or an InputError came of one.
+"""
+
+import gzip
+import io
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from infer.errors import InputError
+from infer.tables.columns import Columns
+from infer.tables.interactions import read_interactions
+from infer.tables.source import open_source
+
+FORMATS = ("csv", "tsv", "dat", "csv.gz", "parquet")
+# What tables are made of, and what readers have stumbled over.
+WORDS = (
+    b"user", b"item", b"timestamp", b"rating", b"split", b",", b"\t", b"::", b"\n", b"\r\n", b'"', b'""', b"1", b"-7",
+    b"007", b"nan", b"inf", b"1e309", b"9" * 30, b"2024-01-01T00:00:00Z", b"2024-02-30", b"train", b"test",
+    b"\xef\xbb\xbf", b"\xff", b"\0", "🎬".encode(), b" ", b"=1+1", b"x" * 300,
+)  # fmt: skip
+
+
+def seeds(ending: str) -> list[bytes]:
+    """Whole tables of a format."""
+    found = []
+    for columns in (
+        {"user": [1, 1, 2, 3], "item": [5, 6, 5, 7], "timestamp": [9, 8, 7, 7], "rating": [4.0, 3.5, None, 1.0]},
+        {"user": ["a", "b", "b"], "item": ["x", "y", "é\n🎬"], "timestamp": ["1", "2024-01-01", "1704067200000"]},
+        {"user": [1, 1, 1], "item": [1, 2, 3], "timestamp": [1, 2, 3], "split": ["train", "validation", "test"]},
+    ):
+        table = pl.DataFrame(columns)
+        buffer = io.BytesIO()
+        if ending == "parquet":
+            for compression in ("zstd", "snappy", "uncompressed"):
+                buffer = io.BytesIO()
+                table.write_parquet(buffer, compression=compression)
+                found.append(buffer.getvalue())
+            continue
+        if ending == "dat":
+            lines = [table.columns, *table.rows()]
+            text = "\n".join("::".join(str(v).replace("\n", " ") for v in line) for line in lines).encode()
+        else:
+            text = table.write_csv(separator="\t" if ending == "tsv" else ",").encode()
+        found.append(gzip.compress(text) if ending.endswith(".gz") else text)
+    return found
+
+
+def changed(content: bytes, rng: np.random.Generator) -> bytes:
+    """The same bytes after one to four accidents."""
+    for _ in range(int(rng.integers(1, 5))):
+        at, to = sorted(int(place) for place in rng.integers(0, len(content) + 1, 2))
+        match int(rng.integers(6)):
+            case 0:
+                content = content[:at] + bytes([int(rng.integers(256))]) + content[at + 1 :]
+            case 1:
+                content = content[:at] + content[to:]
+            case 2:
+                content = content[:at] + WORDS[int(rng.integers(len(WORDS)))] + content[at:]
+            case 3:
+                content = content[:to] + content[at:]
+            case 4:
+                content = content[: max(at, len(content) // 2)]
+            case _:
+                content = content[:at] + bytes([content[at] ^ 1 << int(rng.integers(8))]) + content[at + 1 :] if (
+                    at < len(content)
+                ) else content  # fmt: skip
+        content = content[:100_000] or b"\n"
+    return content
+
+
+def answer(path: Path, folder: Path) -> str:
+    """What becomes of one table; anything but rows or an InputError is raised."""
+    said = []
+    for drop in (False, True):
+        columns = Columns(drop_bad_rows=drop)
+        work = folder / f"work-{drop}"
+        work.mkdir()
+        try:
+            found = read_interactions(path, columns).interactions
+            assert found.height and not found.select("user", "item", "timestamp").null_count().sum_horizontal().item()
+            said.append("read")
+        except InputError as error:
+            assert "\n" not in str(error)
+            said.append("refused")
+        try:
+            source = open_source(path, columns, work)
+            rows = sum(source.read(shard).height for shard in source.shards)
+            assert said[-1] == "refused" or rows == found.height, "other rows in shards"
+        except InputError as error:
+            assert "\n" not in str(error)
+        for left in work.iterdir():
+            left.unlink()
+        work.rmdir()
+    return "/".join(said)
+
+
+def answers(ending: str, times: int, seed: int) -> Counter:
+    """How often tables were refused and read; `read` after a slash: with bad rows dropped."""
+    rng, found = np.random.default_rng(seed), Counter()
+    whole = seeds(ending)
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / f"t.{ending}"
+        for number in range(times):
+            content = whole[number % len(whole)]
+            if ending.endswith(".gz") and number % 2:
+                content = gzip.compress(changed(gzip.decompress(content), rng))
+            else:
+                content = changed(content, rng)
+            path.write_bytes(content)
+            try:
+                found[answer(path, Path(name))] += 1
+            except BaseException:
+                Path(f"/tmp/failing.{ending}").write_bytes(content)
+                print(f"number {number} of seed {seed}: kept as /tmp/failing.{ending}", file=sys.stderr)
+                raise
+    return found
+
+
+if __name__ == "__main__":
+    print(dict(answers(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))

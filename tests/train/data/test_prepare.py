@@ -1,0 +1,134 @@
+"""Data sets to the tidy, split table: the split by hand, and every layout that MovieLens has had."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from infer.errors import InputError
+from infer.tables.columns import DATASET_KEY, PROTOCOL_KEY, TIDY_KEY
+from train.data import __main__ as data
+from train.data import prepare, splits
+from train.data.prepare import DataConfig, load
+
+
+def written(folder: Path, *words: str) -> pl.DataFrame:
+    data.main([f"--artifacts={folder / 'out'}", *words])
+    return pl.read_parquet(folder / "out" / "interactions.parquet")
+
+
+def test_a_table_of_ones_own_is_ordered_cleaned_and_counted(tmp_path: Path, capsys) -> None:
+    source = tmp_path / "plays.tsv"
+    source.write_text(
+        "who\twhat\twhen\tstars\n"
+        "bob\tx\t5\t1\n"  # rated again at 9: this row goes
+        "bob\tz\t7\t2\nbob\ty\t7\t3\nbob\tx\t9\t4\n"
+        "ann\tq\t1\t5\n"
+    )
+    names = ["--user-column=who", "--item-column=what", "--timestamp-column=when", "--rating-column=stars"]
+    found = written(tmp_path, f"--dataset={source}", *names)
+    assert found.rows() == [
+        ("ann", "q", 1, 5.0, "train"),
+        ("bob", "y", 7, 3.0, "train"),
+        ("bob", "z", 7, 2.0, "validation"),
+        ("bob", "x", 9, 4.0, "test"),
+    ]
+    printed = capsys.readouterr().out
+    assert "4 interactions of 2 users with 4 items" in printed and "dropped 1 repeated (user, item) rows" in printed
+    assert "1 users are measured, 1 have too few interactions" in printed
+    assert "2 items occur only as held-out items" in printed
+    metadata = pl.read_parquet_metadata(tmp_path / "out" / "interactions.parquet")
+    assert metadata[DATASET_KEY] == "plays.tsv"
+
+
+def test_a_split_of_the_source_is_made_anew_and_the_files_say_what_they_are(tmp_path: Path) -> None:
+    source = tmp_path / "r.csv"
+    source.write_text("user,item,timestamp,split\n1,a,1,test\n1,b,2,train\n1,c,3,train\n")
+    (tmp_path / "i.csv").write_text("item,name,kind\na,A,X\n")
+    found = written(tmp_path, f"--dataset={source}", f"--items={tmp_path / 'i.csv'}", "--genres-column=kind")
+    assert found["split"].to_list() == ["train", "validation", "test"]
+    assert pl.read_parquet(tmp_path / "out" / "items.parquet").rows() == [("a", "A", "X")]
+    metadata = pl.read_parquet_metadata(tmp_path / "out" / "interactions.parquet")
+    assert metadata[TIDY_KEY] == "1" and metadata[PROTOCOL_KEY].startswith("leave-one-out, ")
+
+
+def test_the_options_of_the_split_reach_it() -> None:
+    rows = [(user, item, item // 2) for user in range(6) for item in range(user, 20)]
+    table = pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row")
+    for seed in (0, 3):
+        shuffled = splits.shuffle_ties(table, seed)
+        found = prepare.hold_out(table, DataConfig(ties="random", tie_seed=seed))
+        assert found.interactions.equals(splits.leave_one_out(shuffled).interactions)
+        timed = prepare.hold_out(table, DataConfig(split="time", validation_share=0.3, test_share=0.2))
+        assert timed.interactions.equals(splits.by_time(table, 0.3, 0.2).interactions)
+        assert timed.protocol == splits.by_time(table, 0.3, 0.2).protocol + ", ties in time ordered by item id"
+    defaults = DataConfig()
+    assert (defaults.validation_share, defaults.test_share, defaults.split, defaults.ties) == (
+        0.1, 0.1, "leave-one-out", "item",
+    )  # fmt: skip
+
+
+def test_the_same_data_give_the_same_bytes(tmp_path: Path) -> None:
+    source = tmp_path / "r.csv"
+    source.write_text("user,item,timestamp\n" + "".join(f"{u},{i},{i}\n" for u in range(5) for i in range(9)))
+    written(tmp_path, f"--dataset={source}")
+    first = (tmp_path / "out" / "interactions.parquet").read_bytes()
+    written(tmp_path, f"--dataset={source}")
+    assert (tmp_path / "out" / "interactions.parquet").read_bytes() == first
+
+
+def test_a_table_in_which_nothing_can_be_held_out_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "r.csv"
+    source.write_text("user,item,timestamp\n1,2,3\n1,3,4\n")
+    with pytest.raises(InputError, match="nothing can be held out"):
+        written(tmp_path, f"--dataset={source}")
+
+
+def test_a_name_that_is_neither_a_set_nor_a_file_is_refused() -> None:
+    with pytest.raises(InputError, match="--dataset ml-2m is neither a file nor one of ml-latest-small, ml-100k"):
+        load(DataConfig(dataset="ml-2m"))
+
+
+def flags(*chosen: str) -> str:
+    return "|".join("1" if genre in chosen else "0" for genre in data.ML_100K_GENRES)
+
+
+LAYOUTS = {
+    "ml-latest-small": {
+        "ratings.csv": "userId,movieId,rating,timestamp\n1,7,4.5,10\n1,8,3.0,11\n",
+        "movies.csv": 'movieId,title,genres\n7,"Misérables, Les (1995)",Drama|War\n8,Two: Part 2,Drama\n',
+    },
+    "ml-100k": {
+        "u.data": "1\t7\t4\t10\n1\t8\t3\t11\n",
+        "u.item": f"7|Misérables, Les (1995)|01-Jan-1995||http://x|{flags('Drama', 'War')}\n"
+        f"8|Two: Part 2|||http://y|{flags('Drama')}\n",
+    },
+    "ml-1m": {
+        "ratings.dat": "1::7::4::10\n1::8::3::11\n",
+        "movies.dat": "7::Misérables, Les (1995)::Drama|War\n8::Two: Part 2::Drama\n",
+    },
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_of_movielens_is_read(name: str, tmp_path: Path) -> None:
+    for file, text in LAYOUTS[name].items():
+        (tmp_path / name).mkdir(exist_ok=True)
+        encoding = "utf-8" if file.endswith(".csv") else "latin-1"
+        (tmp_path / name / file).write_text(text, encoding=encoding)
+    found_name, found, items = load(DataConfig(dataset=name, data_dir=tmp_path))
+    assert found_name == name
+    assert found.interactions.select("user", "item", "timestamp").rows() == [(1, 7, 10), (1, 8, 11)]
+    assert items.rows() == [(7, "Misérables, Les (1995)", "Drama|War"), (8, "Two: Part 2", "Drama")]
+
+
+def test_titles_and_genres_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("user,item,timestamp\na,x,1\n")
+    (tmp_path / "i.csv").write_text("sku,label,kind\nx,A thing,Tool\n")
+    config = DataConfig(
+        dataset=str(tmp_path / "r.csv"), items=tmp_path / "i.csv", item_column=None, title_column="label"
+    )
+    with pytest.raises(InputError, match="no item column"):
+        load(config)
+    (tmp_path / "i.csv").write_text("item,label,genres\nx,A thing,Tool\n")
+    assert load(config)[2].rows() == [("x", "A thing", "Tool")]

@@ -1,0 +1,84 @@
+"""Sampled losses against the full ones they stand for, and gBCE against its formula."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from train.models.losses import generalised_bce, sampled_softmax
+
+
+def test_sampling_every_item_once_is_the_full_softmax() -> None:
+    scores = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
+    item = torch.tensor([0, 3, 7, 3, 1])
+    collides = item[:, None] == torch.arange(8)
+    found = sampled_softmax(scores.gather(1, item[:, None]), scores, torch.ones(8), collides)
+    torch.testing.assert_close(found, functional.cross_entropy(scores, item, reduction="none"))
+
+
+def test_the_correction_makes_the_denominator_unbiased() -> None:
+    generator = torch.Generator().manual_seed(1)
+    scores, chance = torch.randn(1, 50, generator=generator), torch.rand(50, generator=generator)
+    chance, draws = chance / chance.sum(), 20
+    totals = []
+    for _ in range(4000):
+        drawn = torch.multinomial(chance, draws, replacement=True, generator=generator)
+        collides = drawn[None] == 7
+        loss = sampled_softmax(scores[:, 7:8], scores[:, drawn], chance[drawn] * draws, collides)
+        totals.append((loss + scores[:, 7]).exp())
+    assert torch.stack(totals).mean().item() == pytest.approx(scores.exp().sum().item(), rel=0.02)
+
+
+def test_a_negative_that_is_the_true_item_does_not_count() -> None:
+    positive, negative = torch.tensor([[2.0]]), torch.tensor([[2.0, 2.0]])
+    collides = torch.tensor([[True, True]])
+    assert sampled_softmax(positive, negative, torch.ones(2), collides).item() == pytest.approx(0, abs=1e-6)
+    expected = math.log(1 + math.exp(-2)) / 3
+    assert generalised_bce(positive, negative, collides, 3, 0.0).item() == pytest.approx(expected)
+
+
+def test_gbce_is_the_papers_formula() -> None:
+    # 2 negatives of 101 items: a = .02; t = .75: beta = .02 (.75 (1 - 50) + 50) = .265.
+    positive, negative = torch.tensor([[1.0]]), torch.tensor([[0.5, -1.0]])
+    none = torch.zeros(1, 2, dtype=torch.bool)
+    sigmoid = [1 / (1 + math.exp(-x)) for x in (1.0, 0.5, -1.0)]
+    for calibration, beta in ((0.75, 0.265), (0.0, 1.0), (1.0, 0.02)):
+        expected = -(beta * math.log(sigmoid[0]) + math.log(1 - sigmoid[1]) + math.log(1 - sigmoid[2])) / 3
+        assert generalised_bce(positive, negative, none, 101, calibration).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_more_negatives_than_items_sample_no_more_than_all() -> None:
+    # The sampling rate is at most 1, where beta is 1 for every t.
+    positive, negative = torch.tensor([[1.0]]), torch.tensor([[0.5, -1.0, 0.0, 0.0, 2.0]])
+    none = torch.zeros(1, 5, dtype=torch.bool)
+    expected = generalised_bce(positive, negative, none, 3, 0.0)
+    for calibration in (0.5, 1.0):
+        torch.testing.assert_close(generalised_bce(positive, negative, none, 3, calibration), expected)
+    assert torch.isfinite(generalised_bce(positive, negative, none, 1, 0.75)).all()
+
+
+def test_every_target_has_a_loss_of_its_own() -> None:
+    positive, negative = torch.tensor([[1.0], [-2.0]]), torch.tensor([[0.5, -1.0], [0.0, 3.0]])
+    collides, expected = torch.tensor([[False, True], [False, False]]), torch.tensor([0.5, 2.0])
+    for loss in (
+        lambda rows: sampled_softmax(positive[rows], negative[rows], expected, collides[rows]),
+        lambda rows: generalised_bce(positive[rows], negative[rows], collides[rows], 9, 0.75),
+    ):
+        together = loss([0, 1])
+        assert together.shape == (2,) and together[0] != together[1]
+        torch.testing.assert_close(together, torch.cat([loss([0]), loss([1])]))
+
+
+def test_the_sampled_softmax_by_hand() -> None:
+    # Drawn half a time and twice as often as expected once: exp(0) / .5 and exp(1) / 2 beside exp(2).
+    found = sampled_softmax(
+        torch.tensor([[2.0]]), torch.tensor([[0.0, 1.0]]), torch.tensor([0.5, 2.0]), torch.tensor([[False, False]])
+    )
+    assert found.item() == pytest.approx(math.log(math.exp(2) + 1 / 0.5 + math.exp(1) / 2) - 2)
+
+
+def test_one_negative_of_two_items_is_all_there_is() -> None:
+    positive, negative, none = torch.tensor([[1.0]]), torch.tensor([[0.5]]), torch.zeros(1, 1, dtype=torch.bool)
+    found = [generalised_bce(positive, negative, none, 2, calibration).item() for calibration in (0.0, 1.0)]
+    assert found[0] == found[1]

@@ -1,0 +1,27 @@
+"""Data sets by name or path to one tidy, split table of interactions and one of items.
+
+In: a MovieLens name, or any CSV, TSV, `::`-separated or Parquet file. Out, in artifacts/:
+interactions.parquet (user, item, timestamp, rating, split), ordered by (user, timestamp, item), and
+items.parquet (item, title, genres).
+
+    python -m train.data --dataset=ml-latest-small
+
+Rules: `infer.tables.formats` says what happens to repeated pairs, ties in time and ids; `train.data.splits` what is
+held out, by default a user's last interaction as the test item and the one before it as the
+validation item. The catalogue is every item of the table: one that occurs only as a held-out item
+is a candidate that training never sees.
+"""
+
+from collections.abc import Sequence
+
+from infer.cli import parse, run
+from train.data.prepare import DataConfig, prepare
+
+
+def main(words: Sequence[str]) -> None:
+    """Parse, prepare."""
+    prepare(parse(DataConfig, words, __doc__))
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))

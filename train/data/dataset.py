@@ -1,0 +1,106 @@
+"""Training data as tensors, and what validation is measured on.
+
+In: artifacts/interactions.parquet. Out: `Data`, and shuffled batches of ratings; `train.models.masking`
+makes batches of sequences. Random numbers come from explicit generators, so that (seed, epoch)
+decides them all.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from infer.errors import InputError
+from infer.histories.histories import Histories, before, build_histories
+from infer.histories.vocabulary import PAD, vocabulary
+from infer.system.fingerprints import sha256
+from infer.tables.columns import DATASET_KEY, INTERACTIONS_FILE, ITEM, RATING, SPLIT, TRAIN, USER, VALIDATION
+from infer.tables.interactions import read_interactions
+
+# More distinct ratings than this are a continuous scale, which `rating_levels` cuts at quantiles.
+MOST_LEVELS = 20
+
+
+@dataclass(frozen=True)
+class Data:
+    """One prepared data set, indexed.
+
+    item_ids, user_ids: the id with index n + 1 stands at n.  ratings: (train rows, 3) float32 of
+    user index, item index, rating; validation_ratings likewise; None without a rating column.
+    rating_levels: the distinct ratings of training, ascending.  histories: the users' training items
+    and rating levels, row n being the user with index n + 1; a user may have none.
+    targets: (users,) int64 index of each user's validation item, PAD if none.
+    folder: where the data came from, with the table of items beside them.
+    """
+
+    name: str
+    checksum: str
+    item_ids: list[int] | list[str]
+    user_ids: list[int] | list[str]
+    ratings: tuple[Tensor, Tensor, Tensor] | None
+    validation_ratings: tuple[Tensor, Tensor, Tensor] | None
+    rating_levels: list[float]
+    histories: Histories
+    targets: np.ndarray
+    folder: Path
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(items + 1,) how many training histories hold each item; index 0 is padding."""
+        return np.bincount(self.histories.items, minlength=len(self.item_ids) + 1)
+
+
+def load(artifacts: Path) -> Data:
+    """Read the table that `python -m train.data` wrote; raises InputError if it is not there."""
+    path = artifacts / INTERACTIONS_FILE
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: run `python -m train.data --artifacts={artifacts}` first")
+    table = read_interactions(path).interactions
+    if SPLIT not in table.columns:
+        raise InputError(f"{path} has no column split: write it with `python -m train.data`")
+    item_ids, user_ids = (table[name].unique().sort().to_list() for name in (ITEM, USER))
+    items, users = vocabulary(item_ids, ITEM), vocabulary(user_ids, USER)
+    indexed = table.join(items.rename({"index": "i"}), on=ITEM, maintain_order="left").join(
+        users.rename({"index": "u"}), on=USER, maintain_order="left"
+    )
+    train, held = before(table, VALIDATION)
+    if train.is_empty() or held.is_empty():
+        raise InputError(f"{path} has no items to train on, or none to validate on: write it again")
+    targets = np.full(len(user_ids), PAD, dtype=np.int64)
+    rows = indexed.filter(pl.col(SPLIT) == VALIDATION)
+    targets[rows["u"].to_numpy() - 1] = rows["i"].to_numpy()
+    levels = _levels(train)
+    return Data(
+        name=pl.read_parquet_metadata(path).get(DATASET_KEY, path.name),
+        checksum=sha256(path),
+        item_ids=item_ids,
+        user_ids=user_ids,
+        ratings=_ratings(indexed, TRAIN),
+        validation_ratings=_ratings(indexed, VALIDATION),
+        rating_levels=levels,
+        histories=build_histories(train, items, users[USER], levels),
+        targets=targets,
+        folder=artifacts,
+    )
+
+
+def _levels(train: pl.DataFrame) -> list[float]:
+    """The distinct ratings, or as many quantiles of them, ascending; none without ratings."""
+    if RATING not in train.columns:
+        return []
+    distinct = train[RATING].unique().sort()
+    if len(distinct) > MOST_LEVELS:
+        shares = np.linspace(0, 1, MOST_LEVELS)
+        distinct = pl.Series([train[RATING].quantile(share) for share in shares]).unique().sort()
+    return distinct.cast(pl.Float64).to_list()
+
+
+def _ratings(indexed: pl.DataFrame, split: str) -> tuple[Tensor, Tensor, Tensor] | None:
+    if RATING not in indexed.columns:
+        return None
+    rows = indexed.filter(pl.col(SPLIT) == split)
+    users, items = (torch.from_numpy(rows[c].cast(pl.Int64).to_numpy().copy()) for c in ("u", "i"))
+    return users, items, torch.from_numpy(rows[RATING].cast(pl.Float32).to_numpy().copy())

@@ -1,0 +1,56 @@
+"""MovieLens in the layout of any of its releases.
+
+In: the files of a release. Out: tidy ratings; titles and genres.
+"""
+
+import polars as pl
+
+from infer.tables.columns import GENRES, ITEM, RATING, TIMESTAMP, TITLE, USER, Columns
+from infer.tables.formats import read_table
+from infer.tables.interactions import read_interactions
+from infer.tables.items import items_table, read_items
+from infer.tables.tidy import Tidy, tidy
+from train.data import sources
+
+ML_100K_GENRES = [
+    "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama",
+    "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
+]  # fmt: skip
+
+
+def ratings(found: sources.Found) -> Tidy:
+    """MovieLens ratings in any release's layout."""
+    names = [USER, ITEM, RATING, TIMESTAMP]
+    if found.ratings.name == "u.data":
+        return tidy(read_table(found.ratings, "\t", names), str(found.ratings))
+    if found.ratings.suffix == ".dat":
+        return tidy(read_table(found.ratings, "::", names), str(found.ratings))
+    if found.ratings.suffix == ".inter":
+        columns = Columns("user_id:token", "item_id:token", "timestamp:float", "rating:float")
+        return read_interactions(found.ratings, columns)
+    return read_interactions(found.ratings)
+
+
+def items(found: sources.Found) -> pl.DataFrame:
+    """MovieLens titles and genres in any release's layout."""
+    path = found.items
+    if path.suffix == ".item" and path.name != "u.item":  # RecBole: the year stands in its own column
+        table = read_table(path).select(
+            pl.col("item_id:token").alias(ITEM),
+            pl.concat_str("movie_title:token_seq", pl.format(" ({})", "release_year:token").fill_null("")).alias(TITLE),
+            pl.col("class:token_seq").str.replace_all(" ", "|").alias(GENRES),
+        )
+    elif path.name == "u.item":
+        columns = [ITEM, TITLE, "released", "video", "url", *ML_100K_GENRES]
+        table = read_table(path, "|", columns, encoding="latin-1").select(
+            ITEM,
+            TITLE,
+            pl.concat_str(
+                [pl.when(pl.col(g) == "1").then(pl.lit(g)) for g in ML_100K_GENRES], separator="|", ignore_nulls=True
+            ).alias(GENRES),
+        )
+    elif path.suffix == ".dat":
+        table = read_table(path, "::", [ITEM, TITLE, GENRES], encoding="latin-1")
+    else:
+        return read_items(path)
+    return items_table(table, str(path))

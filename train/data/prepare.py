@@ -1,0 +1,159 @@
+"""A data set by name or path, read, its last items held out, and written.
+
+In: what to read and how to split it. Out: interactions with a `split` column, and items.
+
+    prepare(DataConfig(dataset="ml-latest-small"))
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from infer.cli import option
+from infer.errors import InputError
+from infer.system.files import replacing
+from infer.tables.columns import (
+    DATASET_KEY,
+    GENRES,
+    INTERACTIONS_FILE,
+    ITEM,
+    ITEMS_FILE,
+    PROTOCOL_KEY,
+    SPLIT,
+    TEST,
+    TIDY_KEY,
+    TITLE,
+    TRAIN,
+    USER,
+    Columns,
+)
+from infer.tables.interactions import read_interactions
+from infer.tables.items import read_items
+from infer.tables.probe import probe
+from infer.tables.tidy import Tidy
+from train.data import movielens, sources, splits
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Options of `python -m train.data`."""
+
+    dataset: str | None = option(
+        None,
+        f"{', '.join(sources.SOURCES)}, or a file (default {sources.DEFAULT}; if that cannot be reached, "
+        "MovieLens 100K from the package index)",
+    )
+    data_dir: Path | None = option(None, f"folder that holds the named set (or ${sources.DATA_DIR_VARIABLE})")
+    cache_dir: Path | None = option(None, "where downloads are kept (default: the user's cache folder)")
+    mirror: str | None = option(None, "URL of a folder with the archives, instead of GroupLens")
+    items: Path | None = option(None, "table of titles and genres for a data set given as a file")
+    user_column: str | None = option(None, "name of the user column")
+    item_column: str | None = option(None, "name of the item column, in both tables")
+    timestamp_column: str | None = option(None, "name of the timestamp column")
+    rating_column: str | None = option(None, "name of the rating column")
+    title_column: str | None = option(None, "name of the title column")
+    genres_column: str | None = option(None, "name of the genres column")
+    drop_bad_rows: bool = option(False, "leave rows out that cannot be used, and say how many; else they are refused")
+    split: Literal["leave-one-out", "time"] = option("leave-one-out", "hold out last items, or what follows a moment")
+    validation_share: float = option(0.1, "--split=time: share of interactions between the two moments", minimum=0)
+    test_share: float = option(0.1, "--split=time: share of interactions after the second moment", minimum=0)
+    ties: Literal["item", "random"] = option("item", "order of a user's interactions in the same second")
+    tie_seed: int = option(0, "seed of --ties=random", minimum=0)
+    artifacts: Path = option(Path("artifacts"), "folder to write to")
+
+    @property
+    def columns(self) -> Columns:
+        """The stated column names."""
+        return Columns(
+            self.user_column,
+            self.item_column,
+            self.timestamp_column,
+            self.rating_column,
+            self.title_column,
+            self.genres_column,
+            self.drop_bad_rows,
+        )
+
+
+def load(config: DataConfig) -> tuple[str, Tidy, pl.DataFrame]:
+    """Find and read a data set: its name, its tidy interactions, its items.
+
+    Raises InputError if it is neither a known name nor a file, cannot be reached, or is damaged.
+    Only the default falls back to another data set, and says so; a set asked for by name never does
+    (ml-100k falls back to its own copy in the wheel).
+    """
+    name = config.dataset or sources.DEFAULT
+    if name not in sources.SOURCES:
+        path = Path(name)
+        if not path.exists():
+            raise InputError(f"--dataset {name} is neither a file nor one of {', '.join(sources.SOURCES)}")
+        probe(path)
+        return path.name, read_interactions(path, config.columns), _given_items(config)
+    try:
+        found = sources.locate(name, config.data_dir, config.cache_dir, config.mirror)
+    except sources.Unreachable as error:
+        if config.dataset not in (None, "ml-100k"):
+            raise
+        log.warning(f"WARNING: {error}. Using MovieLens 100K from the {sources.RECBOLE} wheel INSTEAD.")
+        found = sources.from_package_index(config.cache_dir)
+    return found.name, movielens.ratings(found), movielens.items(found)
+
+
+def hold_out(interactions: pl.DataFrame, config: DataConfig) -> splits.Split:
+    """Order ties, hold items out, and say how; interactions are ordered by (user, timestamp, item)."""
+    ties = splits.BY_ITEM
+    if config.ties == "random":
+        interactions = splits.shuffle_ties(interactions, config.tie_seed)
+        ties = f"ties in time ordered at random (seed {config.tie_seed})"
+    if config.split == "time":
+        found = splits.by_time(interactions, config.validation_share, config.test_share)
+    else:
+        found = splits.leave_one_out(interactions)
+    return splits.Split(found.interactions, f"{found.protocol}, {ties}")
+
+
+def _given_items(config: DataConfig) -> pl.DataFrame:
+    if config.items is not None:
+        probe(config.items)
+        return read_items(config.items, config.columns)
+    return pl.DataFrame(schema={ITEM: pl.Int64, TITLE: pl.String, GENRES: pl.String})
+
+
+def prepare(config: DataConfig) -> Path:
+    """Read a data set, hold items out, write interactions and items; returns where the interactions lie.
+
+    Raises InputError as `load` does, and if nothing can be held out; earlier files are unchanged then.
+    """
+    log.info(f"reading {config.dataset or sources.DEFAULT} ...")
+    name, found, items = load(config)
+    made = hold_out(found.interactions.drop(SPLIT, strict=False), config)
+    table = made.interactions
+    held = table.filter(pl.col(SPLIT) == TEST)
+    if held.is_empty():
+        raise InputError(f"{name} has no user with three interactions: nothing can be held out")
+    few = (
+        "nothing to measure after or before the second moment"
+        if config.split == "time"
+        else "too few interactions (under 3)"
+    )
+    only_held = table.group_by(ITEM).agg((pl.col(SPLIT) != TRAIN).all().alias("held"))["held"].sum()
+    users = table[USER].n_unique()
+    target = config.artifacts / INTERACTIONS_FILE
+    with replacing(target) as part, replacing(config.artifacts / ITEMS_FILE) as items_part:
+        table.write_parquet(part, metadata={DATASET_KEY: name, PROTOCOL_KEY: made.protocol, TIDY_KEY: "1"})
+        items.write_parquet(items_part)
+    if str(found.notes):
+        log.info(f"{name}: {found.notes}")
+    catalogue = table[ITEM].n_unique()
+    log.info(f"{name}: {table.height:,} interactions of {users:,} users with {catalogue:,} items -> {target}")
+    log.info(
+        f"{held.height:,} users are measured, "
+        f"{users - held.height:,} have {few}; {only_held:,} items occur only as held-out items"
+    )
+    log.info(f"held out: {made.protocol}")
+    return target

@@ -1,0 +1,276 @@
+"""The sequence model: a transformer encoder over a user's latest items.
+
+In: windows of item indexes, oldest to newest, left-padded. Out: a score for every item. With
+`preset=paper` it is MiniBERT4Rec: bidirectional like BERT4Rec (Sun et al. 2019), with item embeddings
+only, no positions, and a linear head of its own; the defaults read only backwards, like SASRec.
+
+With `chain` the scores are the sum of the encoder's and of a factorised Markov chain, as FPMC adds one
+to matrix factorization (Rendle et al. 2010): every recent item, fading with its age, times a low-rank
+item-to-item matrix. Its two factors are fixed and join the finished encoder's scores, or with
+`chain_trained` they are trained with it.
+
+    python -m train bert
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from infer.histories.vocabulary import PAD
+from infer.histories.windows import level_windows, windows
+from train.config import BertConfig
+from train.data.dataset import Data
+from train.models.losses import generalised_bce, sampled_softmax
+from train.models.masking import SequenceBatch, batches, negative_probability
+
+# Added to the attention of what must not be read; finite, so that a window of padding stays finite.
+BLOCKED = -1e9
+
+# To look up and score one item for one state takes as long as about a hundred scores of one large product.
+WORTH_SCORING_ALL = 100
+
+# Not `nn.functional.relu` and `.gelu`: for these the encoder layer takes a fused path in evaluation,
+# which gives NaN for a window of padding and cannot be exported.
+ACTIVATIONS = {"relu": torch.relu, "gelu": torch.ops.aten.gelu.default}
+
+
+class MiniBERT4Rec(nn.Module):
+    """Encoder over the window; the state at a position scores the item that belongs there.
+
+    items: size of the catalogue; the embedding has two more rows, padding and the mask token.
+    counts: (items + 1,) how often each item occurs in training.  levels: how many rating levels there are.
+    """
+
+    closed_form = False
+    any_length = True  # `forward` takes windows that are shorter, too
+    extra_columns = 0  # of zeros behind the scores, for an export that takes the top k by blocks
+
+    def __init__(self, items: int, config: BertConfig, counts: np.ndarray | None = None, levels: int = 0) -> None:
+        super().__init__()
+        config.check()
+        counts = np.zeros(items + 1) if counts is None else counts
+        self.config, self.mask, self.rated = config, items + 1, config.ratings == "embedding"
+        self.length = config.window  # of what the encoder reads; one of them is the mask, if appended
+        self.items = nn.Embedding(self.mask + 1, config.dim, padding_idx=PAD)
+        with torch.no_grad():
+            self.items.weight *= config.initial_std or 1.0
+        if config.positions == "learned":
+            self.positions = nn.Parameter(torch.randn(self.length, config.dim) * 0.02)
+        elif config.positions == "sinusoidal":
+            self.register_buffer("positions", sinusoidal(self.length, config.dim), persistent=False)
+        if self.rated:
+            self.levels = nn.Embedding(levels + 1, config.dim, padding_idx=PAD)
+            nn.init.normal_(self.levels.weight[1:], std=0.02)
+        self.rank = min(config.chain, items - 1)
+        if self.rank:
+            self.sources = nn.Embedding(self.mask + 1, self.rank, padding_idx=PAD)
+            self.successors = nn.Embedding(self.mask + 1, self.rank, padding_idx=PAD)
+            for table in (self.sources, self.successors):
+                table.weight.requires_grad_(config.chain_trained)
+                with torch.no_grad():
+                    table.weight *= config.initial_std
+            age = torch.arange(self.length)[:, None] - torch.arange(self.length)
+            self.register_buffer("fading", (config.chain_decay ** age.clamp(min=0)).tril(), persistent=False)
+        self.input_dropout = nn.Dropout(config.input_dropout)
+        layer = nn.TransformerEncoderLayer(
+            config.dim,
+            config.heads,
+            config.feedforward,
+            config.dropout,
+            activation=ACTIVATIONS[config.activation],
+            batch_first=True,
+            norm_first=config.norm == "pre",
+        )
+        last = nn.LayerNorm(config.dim) if config.norm == "pre" else None
+        self.encoder = nn.TransformerEncoder(layer, config.layers, norm=last, enable_nested_tensor=False)
+        if config.head == "separate":
+            self.head = nn.Linear(config.dim, self.mask, bias=config.item_bias)
+        elif config.item_bias:
+            popular = np.log((counts + 1) / (counts + 1).sum())
+            self.bias = nn.Parameter(torch.tensor(popular - popular.mean(), dtype=torch.float32))
+        chance = torch.from_numpy(negative_probability(counts, config)).float() * config.negatives
+        self.register_buffer("expected", chance, persistent=False)  # draws of each item among the negatives
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """What `forward` takes, by the names of the exported graph."""
+        return ("window", "levels") if self.rated else ("window",)
+
+    @property
+    def chained(self) -> bool:
+        """Whether the chain takes part in what is computed now: a fixed one has no part in training."""
+        return self.rank > 0 and (self.config.chain_trained or not self.training)
+
+    @property
+    def window(self) -> int:
+        """How many recent items `forward` takes."""
+        return self.length - self.config.append_mask
+
+    def embedded(self, window: Tensor, levels: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What the encoder reads: (batch, length, dim) vectors, and what is added to the attention to
+        padding (batch, length) and, reading only backwards, to what comes later (length, length).
+
+        A length below the window leaves out the oldest positions.
+        """
+        hidden, length = self.items(window), window.shape[1]
+        if self.config.positions != "none":
+            hidden = hidden + self.positions[self.length - length :]
+        if self.rated:
+            hidden = hidden + self.levels(levels)
+        padding = (window == PAD) * BLOCKED
+        future = None
+        if self.config.masking == "causal":
+            future = torch.full((length, length), BLOCKED, device=window.device).triu(1)
+        return self.input_dropout(hidden), padding, future
+
+    def states(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
+        """(batch, length) item indexes and rating levels to (batch, length, dim + rank), rank 0 unless `chained`."""
+        hidden, padding, future = self.embedded(window, levels)
+        # Said outright, or the encoder would compare the mask's values, which no exporter can trace.
+        states = self.encoder(hidden, mask=future, src_key_padding_mask=padding, is_causal=False)
+        if not self.chained:
+            return states
+        length = window.shape[1]
+        return torch.cat([states, self.fading[:length, :length] @ self.sources(window)], 2)
+
+    def newest_chain(self, window: Tensor) -> Tensor:
+        """(batch, rank): the chain's part of `states` at the last position."""
+        # The last row of the fading, oldest first; of a shorter window its end.
+        return self.fading[-1, self.length - window.shape[1] :] @ self.sources(window)
+
+    def newest_state(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
+        """(batch, dim + rank): `states` at the last position, without computing the others in the last layer."""
+        hidden, padding, future = self.embedded(window, levels)
+        for layer in self.encoder.layers[:-1]:
+            hidden = layer(hidden, src_mask=future, src_key_padding_mask=padding, is_causal=False)
+        newest = newest_of(self.encoder.layers[-1], hidden, padding)
+        newest = newest if self.encoder.norm is None else self.encoder.norm(newest)
+        if not self.chained:
+            return newest
+        return torch.cat([newest, self.newest_chain(window)], 1)
+
+    def output(self, items: Tensor | slice) -> tuple[Tensor, Tensor | None]:
+        """Weights (n, dim + rank) and bias (n,) that turn a state into scores of these n items, of any shape."""
+        separate = self.config.head == "separate"
+        weight = (self.head.weight if separate else self.items.weight)[items]
+        bias = self.head.bias if separate else self.bias if self.config.item_bias else None
+        if self.chained:
+            weight = torch.cat([weight, self.successors.weight[items]], -1)
+        return weight, None if bias is None else bias[items]
+
+    def score(self, states: Tensor, items: Tensor | None = None) -> Tensor:
+        """(targets, dim + rank) states to (targets, items + 1) scores, or (targets, n) scores of n items."""
+        return nn.functional.linear(states, *self.output(slice(self.mask) if items is None else items))
+
+    def score_own(self, states: Tensor, items: Tensor) -> Tensor:
+        """(targets, dim + rank) states and (targets, n) items to (targets, n): each state scores items of its own."""
+        weight, bias = self.output(items)
+        scores = (states[:, None] * weight).sum(2)
+        return scores if bias is None else scores + bias
+
+    def forward(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
+        """Scores of the next item: (batch, window) items and levels to (batch, items + 1)."""
+        if self.config.append_mask:
+            window = nn.functional.pad(window, (0, 1), value=self.mask)
+            levels = None if levels is None else nn.functional.pad(levels, (0, 1), value=PAD)
+        states, (weight, bias) = self.newest_state(window, levels), self.output(slice(self.mask))
+        if bias is not None:
+            # One product with the bias as a further column: adding it to all scores takes half as long again.
+            states = torch.cat([states, torch.ones_like(states[:, :1])], 1)
+            weight = torch.cat([weight, bias[:, None]], 1)
+        return states @ nn.functional.pad(weight, (0, 0, 0, self.extra_columns)).T
+
+    def loss(self, batch: SequenceBatch) -> Tensor:
+        """Mean loss of the hidden (or next) items, each times its weight."""
+        states = self.states(batch.window, batch.levels).flatten(0, 1)[batch.place]  # (targets, dim + rank)
+        if self.config.loss == "softmax":
+            each = nn.functional.cross_entropy(self.score(states), batch.item, reduction="none")
+        else:
+            item = batch.item[:, None]
+            positive, collides = self.score_own(states, item), item == batch.negatives
+            if self.config.loss == "sampled":
+                negative = self.score(states, batch.negatives)
+                each = sampled_softmax(positive, negative, self.expected[batch.negatives], collides)
+            else:
+                if self.mask <= WORTH_SCORING_ALL * batch.negatives.shape[1]:
+                    negative = self.score(states).gather(1, batch.negatives)
+                else:
+                    negative = self.score_own(states, batch.negatives)
+                each = generalised_bce(positive, negative, collides, self.mask - 1, self.config.calibration)
+        return (each * batch.weight).sum() / batch.weight.sum()
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """AdamW, as in the paper."""
+        config = self.config
+        return torch.optim.AdamW(
+            self.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            betas=(0.9, config.beta2),
+            fused=True,
+        )
+
+    def start_epoch(self, epoch: int) -> None:
+        """Fix the item embeddings in the first `frozen_epochs` epochs, free them afterwards."""
+        frozen = epoch <= self.config.frozen_epochs
+        self.items.weight.requires_grad_(not frozen)
+        if frozen:
+            self.items.weight.grad = None
+
+    def training_batches(self, data: Data, generator: torch.Generator) -> Iterator[SequenceBatch]:
+        """One epoch of sequences."""
+        return batches(data, self.config, self.mask, generator)
+
+    def validation_loss(self, scores: Tensor, data: Data, rows: Tensor) -> Tensor:
+        """Mean cross-entropy over all items of the users' next item, whatever the training loss.
+
+        It is the encoder's alone if the chain is fixed: that joins the scores for their order's sake, on a
+        scale at which they are no logarithms of chances.
+        """
+        scores = scores.clone()
+        if self.rank and not self.config.chain_trained:
+            window = torch.from_numpy(windows(data.histories.take(rows.numpy()), self.window)).to(scores.device)
+            scores -= self.newest_chain(window) @ self.successors.weight[: self.mask].T
+        scores[:, PAD] = -torch.inf
+        return nn.functional.cross_entropy(scores, torch.from_numpy(data.targets)[rows].to(scores.device))
+
+    def inputs(self, data: Data, rows: Tensor) -> tuple[Tensor, ...]:
+        """What `forward` takes for the users in these rows."""
+        part = data.histories.take(rows.numpy())
+        found = (windows(part, self.window), level_windows(part, self.window))
+        return tuple(torch.from_numpy(values) for values in found[: len(self.input_names)])
+
+
+def newest_of(layer: nn.TransformerEncoderLayer, hidden: Tensor, padding: Tensor) -> Tensor:
+    """(batch, length, dim) to (batch, dim): the layer's output at the last position alone, for scoring.
+
+    padding: (batch, length), added to the attention. With one query the keys and values of the other
+    positions need not be computed: q (W x) = (q W) x, and values are summed before they are projected.
+    The keys' bias adds the same to every position, which softmax does not see.
+    """
+    attention, (batch, _, dim) = layer.self_attn, hidden.shape
+    heads, size = attention.num_heads, attention.head_dim
+    query_weight, key_weight, value_weight = attention.in_proj_weight.chunk(3)
+    query_bias, _, value_bias = attention.in_proj_bias.chunk(3)
+    read = layer.norm1(hidden) if layer.norm_first else hidden
+    query = nn.functional.linear(read[:, -1], query_weight, query_bias) * size**-0.5
+    query = query.view(batch, heads, size).transpose(0, 1)  # (heads, batch, size)
+    asked = (query @ key_weight.view(heads, size, dim)).transpose(0, 1)  # (batch, heads, dim)
+    weights = (asked @ read.transpose(1, 2) + padding[:, None]).softmax(-1)  # (batch, heads, length)
+    found = (weights @ read).transpose(0, 1)  # (heads, batch, dim)
+    values = (found @ value_weight.view(heads, size, dim).transpose(1, 2)).transpose(0, 1).reshape(batch, dim)
+    newest = hidden[:, -1] + attention.out_proj(values + value_bias)
+    newest = newest if layer.norm_first else layer.norm1(newest)
+    inner = layer.linear1(layer.norm2(newest) if layer.norm_first else newest)
+    newest = newest + layer.linear2(layer.activation(inner))
+    return newest if layer.norm_first else layer.norm2(newest)
+
+
+def sinusoidal(length: int, dim: int) -> Tensor:
+    """(length, dim) sines and cosines of the position (Vaswani et al. 2017, section 3.5)."""
+    rate = torch.exp(torch.arange(0, dim, 2) * (-math.log(10_000.0) / dim))  # (dim / 2,)
+    angle = torch.arange(length)[:, None] * rate
+    return torch.stack([angle.sin(), angle.cos()], 2).flatten(1)[:, :dim]

@@ -1,0 +1,138 @@
+"""The blend: several trained models inside one graph, their scores weighed by what validation shows.
+
+In: finished checkpoints in artifacts/ (item-item models and transformers). Out: one model whose
+score is the sum of its members' scores, each standardised over the catalogue for each user and, since
+they are small for most items and large for few, compressed: sign(z) log(1 + |z|), times weights that
+are fitted to the validation items.
+
+    python -m train best --members=ease,content,hybrid
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from infer.errors import InputError
+from infer.histories.vocabulary import PAD
+from infer.histories.windows import seen, windows
+from train.config import BestConfig
+from train.data.dataset import Data
+
+# Weights are pulled a little towards equal ones; with a few hundred users they would fit noise.
+PENALTY = 1e-3
+
+# Numbers held at once while fitting.
+BUDGET = 100_000_000
+
+
+class Blend(nn.Module):
+    """Members, in order, and their weights (members,).
+
+    origins: what the members' checkpoints say of themselves; with them the blend is complete.
+    """
+
+    input_names = ("window",)
+    closed_form = True
+
+    def __init__(self, members: list[nn.Module], items: int, config: BestConfig) -> None:
+        super().__init__()
+        for name, member in zip(names(config), members, strict=True):
+            if member.input_names != ("window",):
+                raise InputError(
+                    f"--members: {name} reads {', '.join(member.input_names)}; only windows can be blended"
+                )
+        self.config, self.members, self.origins = config, nn.ModuleList(members), []
+        self.window = max(member.window for member in members)
+        self.register_buffer("weights", torch.ones(len(members)))
+        self.register_buffer("unrated", torch.zeros(items + 1, dtype=torch.bool))
+        self.register_buffer("newcomers", torch.tensor([0.0, 1.0]))  # offset and weight of content
+        kinds = [getattr(member.config, "kind", "") for member in members]
+        self.content = kinds.index("content") if "content" in kinds else None
+
+    def standardised(self, window: Tensor) -> Tensor:
+        """(batch, window) items to (members, batch, items + 1) comparable scores; padding has 0."""
+        found = []
+        for member in self.members:
+            scores = member(window[:, self.window - member.window :])[:, 1:]
+            centred = scores - scores.mean(1, keepdim=True)
+            # Clamped, since the exporter takes a sum with so small a number for a sum with zero.
+            unit = centred / centred.square().mean(1, keepdim=True).sqrt().clamp(min=1e-6)
+            found.append(unit.sign() * unit.abs().log1p())
+        return nn.functional.pad(torch.stack(found), (1, 0))
+
+    def combined(self, scores: Tensor, weights: Tensor, newcomers: Tensor) -> Tensor:
+        """(members, batch, items + 1) to (batch, items + 1).
+
+        Of an item that nobody has rated only the content says anything: it has a scale of its own.
+        """
+        total = (scores * weights[:, None, None]).sum(0)
+        if self.content is None:
+            return total
+        return torch.where(self.unrated, newcomers[0] + newcomers[1] * scores[self.content], total)
+
+    def forward(self, window: Tensor) -> Tensor:
+        """Scores of the next item: (batch, window) items to (batch, items + 1)."""
+        return self.combined(self.standardised(window), self.weights, self.newcomers)
+
+    def solve(self, data: Data) -> None:
+        """Fit the weights: least cross-entropy of the validation items over all unseen ones.
+
+        Weights are positive; the scale of their sum is fitted too and does not change a ranking.
+        A seeded sample of the users is used where the scores of all would not fit into memory.
+        """
+        self.eval()
+        self.unrated.copy_(torch.from_numpy(data.counts == 0))
+        rows = np.flatnonzero(data.targets != PAD)
+        most = max(1, BUDGET // (len(self.members) * len(data.counts)))
+        if len(rows) > most:
+            rows = np.sort(np.random.default_rng(self.config.seed).choice(rows, most, replace=False))
+        parts = [self._fitting(data, part) for part in torch.from_numpy(rows).split(64)]
+        logs = torch.zeros(len(self.members), requires_grad=True)
+        newcomers = torch.zeros(2, requires_grad=True)
+        optimizer = torch.optim.LBFGS([logs, newcomers], max_iter=60, line_search_fn="strong_wolfe")
+
+        def step() -> Tensor:
+            optimizer.zero_grad()
+            total = 0.0
+            for scores, blocked, target in parts:
+                blend = self.combined(scores, logs.exp(), torch.stack([newcomers[0], newcomers[1].exp()]))
+                loss = nn.functional.cross_entropy(blend.masked_fill(blocked, -1e9), target, reduction="sum") / len(
+                    rows
+                )
+                loss.backward()
+                total += float(loss.detach())
+            penalty = PENALTY * ((logs - logs.mean()).square().sum() + newcomers.square().sum())
+            penalty.backward()
+            return penalty.detach() + total
+
+        optimizer.step(step)
+        with torch.no_grad():
+            self.weights.copy_(logs.exp())
+            self.newcomers.copy_(torch.stack([newcomers[0], newcomers[1].exp()]))
+
+    @torch.no_grad()
+    def _fitting(self, data: Data, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Standardised scores, which of them are not candidates, and the validation items."""
+        scores = self.standardised(*self.inputs(data, rows))
+        drop = torch.from_numpy(seen(data.histories.take(rows.numpy())))
+        blocked = torch.zeros(scores.shape[1:], dtype=torch.bool).scatter(1, drop, True)
+        blocked[:, PAD] = True
+        return scores, blocked, torch.from_numpy(data.targets)[rows]
+
+    def validation_loss(self, scores: Tensor, data: Data, rows: Tensor) -> Tensor:
+        """Mean cross-entropy of the validation items over all items."""
+        scores = scores.clone()
+        scores[:, PAD] = -torch.inf
+        return nn.functional.cross_entropy(scores, torch.from_numpy(data.targets)[rows])
+
+    def inputs(self, data: Data, rows: Tensor) -> tuple[Tensor, ...]:
+        """What `forward` takes for the users in these rows."""
+        return (torch.from_numpy(windows(data.histories.take(rows.numpy()), self.window)),)
+
+
+def names(config: BestConfig) -> list[str]:
+    """The members by name; raises InputError if there are none or one is named twice."""
+    found = [name.strip() for name in config.members.split(",") if name.strip()]
+    if not found or len(set(found)) < len(found):
+        raise InputError(f"--members takes different names separated by commas; found '{config.members}'")
+    return found

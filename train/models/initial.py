@@ -1,0 +1,109 @@
+"""Item vectors for a transformer to start from, by sparse solvers on the training histories.
+
+In: `Data`. Out: (items + 1, dim) float32, row 0 (padding) zero.
+
+    ials  implicit ALS (Hu, Koren & Volinsky 2008), by the library implicit
+    ppmi  square roots of the singular values times the singular vectors of the positive pointwise
+          mutual information between an item and those that follow it (Levy & Goldberg 2014)
+"""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from scipy.sparse.linalg import svds
+
+from infer.errors import InputError
+from train.data.content import load as features
+from train.data.dataset import Data
+
+LAGS, LAG_DECAY, SMOOTHING = 10, 0.8, 0.75
+# Up to so many items a matrix is decomposed whole, which takes less than a second; the sparse solver may
+# not converge when most of a small matrix's singular values are asked for.
+DENSE = 500
+# Of the largest singular value: what is smaller is rounding.
+NOTHING = 1e-6
+
+
+def rated(data: Data) -> sp.csr_matrix:
+    """(users, items) float32, 1 where a training history holds the item; item n is column n - 1."""
+    rows = np.repeat(np.arange(len(data.histories)), data.histories.lengths)
+    shape = (len(data.user_ids), len(data.item_ids))
+    return sp.csr_matrix((np.ones(len(rows), np.float32), (rows, data.histories.items - 1)), shape=shape)
+
+
+def ials(
+    data: Data, dim: int, epochs: int, confidence: float, regularization: float, seed: int, content: float = 0.0
+) -> list[np.ndarray]:
+    """Factors of implicit feedback: users (users + 1, dim) and items (items + 1, dim).
+
+    content: weight of the items' features (genres, year, title words), each of which stands beside the
+    users as one more of them, so that rarely rated items have vectors too; 0 leaves them out.
+    """
+    from implicit.als import AlternatingLeastSquares
+    from threadpoolctl import threadpool_limits
+
+    table = rated(data)
+    if content:
+        table = sp.vstack([table, features(data.folder, data.item_ids) * np.float32(content)]).tocsr()
+    # Its solver runs BLAS within its own threads; more threads there only wait for each other.
+    with threadpool_limits(1, "blas"):
+        model = AlternatingLeastSquares(
+            factors=dim, iterations=epochs, alpha=confidence, regularization=regularization, random_state=seed,
+            use_gpu=False, num_threads=torch.get_num_threads(),
+        )  # fmt: skip
+        model.fit(table, show_progress=False)
+    users = model.user_factors[: len(data.user_ids)]
+    return [np.vstack([np.zeros((1, dim), np.float32), part]) for part in (users, model.item_factors)]
+
+
+def transitions(data: Data, lags: int = LAGS, decay: float = LAG_DECAY) -> sp.csr_matrix:
+    """(items, items) float64: how often the column's item follows the row's within `lags` items,
+    each further step counting `decay` times as much as the one before."""
+    items, size = data.histories.items, len(data.item_ids)
+    user = np.repeat(np.arange(len(data.histories)), data.histories.lengths)
+    total = sp.csr_matrix((size, size))
+    for lag in range(1, lags + 1):
+        same = user[lag:] == user[:-lag]
+        if not same.any():
+            break
+        pair = (items[:-lag][same] - 1, items[lag:][same] - 1)
+        total += sp.csr_matrix((np.full(same.sum(), decay ** (lag - 1)), pair), shape=(size, size))
+    return total
+
+
+def ppmi(data: Data, dim: int, seed: int) -> np.ndarray:
+    """Factorised transition PPMI: (items + 1, dim); raises InputError if the matrix is too small for dim."""
+    counts = transitions(data)
+    counts = (counts + counts.T).tocoo()
+    if dim >= min(counts.shape):
+        raise InputError(
+            f"--initial ppmi has at most {min(counts.shape) - 1} dimensions for this catalogue; found {dim}"
+        )
+    row, column = (np.asarray(counts.sum(axis)).ravel() for axis in (1, 0))
+    context = column**SMOOTHING / (column**SMOOTHING).sum()
+    information = np.log(counts.data / (row[counts.row] * context[counts.col]))
+    positive = sp.csr_matrix((np.maximum(information, 0), (counts.row, counts.col)), shape=counts.shape)
+    return factorised(positive, dim, seed)[0]
+
+
+def factorised(matrix: sp.csr_matrix, dim: int, seed: int, power: float = 1.0) -> list[np.ndarray]:
+    """Two (items + 1, dim) whose product is the best approximation of rank dim to matrix (items, items).
+
+    dim: more than items - 1, which is what the sparse solver can find, counts as that.
+
+    They are left and right singular vectors, largest first, times the square roots of the singular
+    values; the values may be raised to a power before. Those that are zero stay zero with any power.
+    """
+    matrix, dim = matrix.astype(np.float64), min(dim, matrix.shape[0] - 1)
+    if not matrix.count_nonzero():
+        return [np.zeros((matrix.shape[0] + 1, dim), np.float32) for _ in range(2)]
+    if matrix.shape[0] <= DENSE:
+        left, values, right = np.linalg.svd(matrix.toarray())
+    else:
+        # Single precision takes half the time.
+        left, values, right = svds(matrix.astype(np.float32), k=dim, random_state=np.random.default_rng(seed))
+    order = np.argsort(-values)[:dim]
+    values = np.where(values > NOTHING * values.max(), values, 0)[order]
+    values = np.where(values > 0, values, 1) ** power * (values > 0)
+    halves = (side[:, order] * np.sqrt(values) for side in (left, right.T))
+    return [np.vstack([np.zeros((1, dim)), half]).astype(np.float32) for half in halves]

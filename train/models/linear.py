@@ -1,0 +1,162 @@
+"""Item-item models, solved in closed form: a score is a sum over what the recent items recommend.
+
+In: training histories (and for ease and content the items' features). Out: for every item its
+strongest neighbours and their weights. A user's item of age a counts decay^a times as much.
+
+    python -m train ease
+
+    knn      cosine of the users who rated both, by the library implicit
+    markov   how often an item follows another within a few steps
+    ease     Steck 2019, on co-occurrence that fades with the distance between two items
+    content  cosine of genres, year and title words, for items that few have rated
+"""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+
+from infer.errors import InputError
+from infer.histories.windows import windows
+from train.config import LinearConfig
+from train.data import content
+from train.data.dataset import Data
+from train.models.initial import factorised, rated, transitions
+
+# The kernel of co-occurrence is cut where it falls below this.
+NEGLIGIBLE = 1e-3
+
+
+class Neighbours(nn.Module):
+    """The neighbours of every item: (items + 1, K) indexes and weights, row 0 empty."""
+
+    input_names = ("window",)
+    closed_form = True
+
+    def __init__(self, items: int, config: LinearConfig) -> None:
+        super().__init__()
+        config.check()
+        self.config, self.window = config, config.window
+        size = (items + 1, min(config.neighbours, items))
+        self.register_buffer("neighbours", torch.zeros(size, dtype=torch.int32))
+        self.register_buffer("weights", torch.zeros(size))
+        age = torch.arange(config.window - 1, -1, -1)
+        self.register_buffer("lags", config.decay**age, persistent=False)  # (window,)
+
+    def forward(self, window: Tensor) -> Tensor:
+        """Scores of the next item: (batch, window) items to (batch, items + 1)."""
+        near = self.neighbours[window].flatten(1).long()  # (batch, window * K)
+        weight = (self.weights[window] * self.lags[:, None]).flatten(1)
+        scores = torch.zeros(1, len(self.neighbours), device=window.device).expand(window.shape[0], -1)
+        return scores.scatter_add(1, near, weight)
+
+    def solve(self, data: Data) -> None:
+        """Find the neighbours of the configured kind; raises InputError if there is nothing to find."""
+        table = SOLVERS[self.config.kind](data, self.config)
+        self.neighbours.zero_()
+        self.weights.zero_()
+        for first in range(0, table.shape[0], 1024):
+            part = table[first : first + 1024]
+            dense = part.toarray() if sp.issparse(part) else part
+            order = np.argsort(-np.abs(dense), axis=1, kind="stable")[:, : self.weights.shape[1]]
+            rows = slice(first + 1, first + 1 + len(dense))
+            self.neighbours[rows] = torch.from_numpy(order + 1)
+            self.weights[rows] = torch.from_numpy(np.take_along_axis(dense, order, 1).astype(np.float32))
+
+    def validation_loss(self, scores: Tensor, data: Data, rows: Tensor) -> None:
+        """None: nothing was trained by a loss."""
+
+    def inputs(self, data: Data, rows: Tensor) -> tuple[Tensor, ...]:
+        """What `forward` takes for the users in these rows."""
+        return (torch.from_numpy(windows(data.histories.take(rows.numpy()), self.window)),)
+
+
+def knn(data: Data, config: LinearConfig) -> sp.csr_matrix:
+    """(items, items) cosine similarity between the columns of who rated what."""
+    from implicit.nearest_neighbours import CosineRecommender
+
+    model = CosineRecommender(K=config.neighbours + 1, num_threads=1)
+    model.fit(rated(data), show_progress=False)
+    found = sp.csr_matrix(model.similarity)
+    found.setdiag(0)
+    return found
+
+
+def markov(data: Data, config: LinearConfig) -> np.ndarray | sp.csr_matrix:
+    """(items, items) share of the row's item's successors, less for items popular anywhere.
+
+    Successors within config.lags steps, each further step counting config.lag_decay times as much;
+    predecessors count config.backward times as much as successors. Row sums are smoothed by
+    config.smoothing and columns divided by popularity^config.popularity.  With config.rank the matrix is
+    replaced by an approximation as `train.models.hybrid.chain_factors` makes it, which is dense.
+
+    Raises InputError if the catalogue is too large for that.
+    """
+    size = len(data.item_ids)
+    if config.rank and size > config.most_items:
+        raise InputError(
+            f"markov with --rank would fill a matrix of {size} items, above --most-items {config.most_items}: "
+            "leave out --rank, or raise --most-items if there is memory (4 bytes an entry)"
+        )
+    counts = transitions(data, config.lags, config.lag_decay)
+    counts = (counts + config.backward * counts.T).tocsr()
+    total = np.asarray(counts.sum(1)).ravel()
+    popular = (data.counts[1:] + 20.0) ** config.popularity
+    shares = (sp.diags(1 / np.maximum(total + config.smoothing, 1e-9)) @ counts @ sp.diags(1 / popular)).tocsr()
+    if not config.rank:
+        return shares
+    sources, successors = factorised(shares, config.rank, config.seed, config.power)
+    return sources[1:] @ successors[1:].T
+
+
+def ease(data: Data, config: LinearConfig) -> np.ndarray | sp.csr_matrix:
+    """(items, items) weights -P_ij / P_jj with P = (G + C + lambda I)^-1 (Steck 2019, equation 8).
+
+    G_ij sums locality^distance over all places where i and j stand in one history, which with
+    locality 1 is Steck's co-occurrence; C is the same of the features (genres, year, title words), so
+    that rarely rated items have weights. Raises InputError if the catalogue is too large to invert.
+    """
+    kept = np.flatnonzero(data.counts[1:] >= config.least_count)
+    if len(kept) > config.most_items:
+        raise InputError(
+            f"ease would invert a matrix of {len(kept)} items, above --most-items {config.most_items}: "
+            "raise --least-count, or --most-items if there is memory (4 bytes an entry, three times)"
+        )
+    gram = transitions(data, _reach(config.locality), config.locality) if config.locality < 1 else None
+    if gram is None:
+        matrix = rated(data).astype(np.float64)
+        gram = matrix.T @ matrix
+    else:
+        gram = (gram + gram.T) * config.locality + sp.diags(data.counts[1:].astype(np.float64))
+    if config.content:
+        known = content.load(data.folder, data.item_ids)
+        gram = gram + config.content * (known.T @ known)
+    gram = gram.tocsr()[kept][:, kept].toarray().astype(np.float32)
+    gram[np.diag_indices_from(gram)] += config.regularization
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(torch.from_numpy(gram))).numpy()
+    found = -inverse / np.diag(inverse)
+    found[np.diag_indices_from(found)] = 0
+    entries = min(config.neighbours, len(kept))
+    order = np.argpartition(-np.abs(found), entries - 1, axis=1)[:, :entries]
+    row = np.repeat(kept, entries)
+    values = np.take_along_axis(found, order, 1).ravel()
+    shape = (len(data.item_ids), len(data.item_ids))
+    return sp.csr_matrix((values, (row, kept[order.ravel()])), shape=shape)
+
+
+def by_content(data: Data, config: LinearConfig) -> sp.csr_matrix:
+    """(items, items) cosine of features, towards items that at most config.rare users have rated."""
+    known = content.load(data.folder, data.item_ids)
+    if not known.shape[0]:
+        raise InputError("content needs titles or genres: prepare the data with --items")
+    found = content.similarity(known)
+    found.setdiag(0)
+    return (found @ sp.diags((data.counts[1:] <= config.rare).astype(np.float32))).tocsr()
+
+
+def _reach(decay: float) -> int:
+    """The largest distance at which decay^distance still counts."""
+    return max(1, int(np.log(NEGLIGIBLE) / np.log(decay)))
+
+
+SOLVERS = {"knn": knn, "markov": markov, "ease": ease, "content": by_content}

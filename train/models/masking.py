@@ -1,0 +1,148 @@
+"""Training sequences, and what is hidden in them: every masking strategy.
+
+In: histories. Out: batches of windows, the places where something is predicted, and what belongs
+there. A strategy is a function (lengths, generator) -> hidden (batch, length) bool over windows that
+are left-padded, so that the last column is the newest item.
+
+    one      one random item of each sequence (the paper)
+    last     the newest item
+    cloze    every item with the probability mask_ratio (Sun et al. 2019, BERT4Rec)
+    span     one run of items of geometric length (Joshi et al. 2020, SpanBERT)
+    recency  a share mask_ratio of the items, newer ones more likely (Petrov & Macdonald 2022,
+             exponential importance)
+    causal   nothing is hidden: every item predicts the next (Kang & McAuley 2018, SASRec)
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from infer.histories.vocabulary import PAD
+from infer.histories.windows import slices
+from train.config import BertConfig
+from train.data.dataset import Data
+
+
+@dataclass(frozen=True)
+class SequenceBatch:
+    """One step's sequences.
+
+    window, levels: (batch, length) items, with the hidden ones replaced, and rating levels.
+    place: (targets,) flat positions in window.  item: (targets,) what belongs there.  weight:
+    (targets,) of each in the loss.  negatives: (n,) sampled items for all targets, (targets, n) with a
+    loss that wants own ones for each, or none.
+    """
+
+    window: Tensor
+    levels: Tensor
+    place: Tensor
+    item: Tensor
+    weight: Tensor
+    negatives: Tensor
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def to(self, device: torch.device) -> "SequenceBatch":
+        """The same on another device."""
+        return SequenceBatch(**{name: value.to(device) for name, value in vars(self).items()})
+
+
+def batches(data: Data, config: BertConfig, mask: int, generator: torch.Generator) -> Iterator[SequenceBatch]:
+    """One epoch of shuffled batches.
+
+    mask: the index of the mask token.
+    """
+    length = config.window + 1 if config.masking == "causal" else config.window
+    window, levels = sequences(data, length, config.stride, generator)
+    probability = torch.from_numpy(negative_probability(data.counts, config))
+    scale = np.array([1.0, *data.rating_levels], dtype=np.float32)
+    weights = torch.from_numpy(scale / scale[1:].mean() if len(scale) > 1 else scale)
+    for rows in torch.randperm(len(window), generator=generator).split(config.batch_size):
+        items, rated = window[rows], levels[rows]
+        if config.masking == "causal":
+            inputs, targets = items[:, :-1], items[:, 1:]
+            input_levels, target_levels = rated[:, :-1], rated[:, 1:]
+            chosen = (inputs != PAD) & (targets != PAD)
+        else:
+            chosen = hide(items, config, generator)
+            inputs, targets = items.masked_fill(chosen, mask), items
+            input_levels, target_levels = rated.masked_fill(chosen, PAD), rated
+        place = chosen.flatten().nonzero().squeeze(1)
+        if not len(place):
+            continue
+        weight = torch.ones(len(place))
+        if config.ratings == "weight":
+            weight = weights[target_levels.flatten()[place]]
+        negatives = torch.empty(0, dtype=torch.int64)
+        if config.loss != "softmax":
+            each = (len(place), config.negatives) if config.loss == "gbce" else (config.negatives,)
+            draws = torch.multinomial(probability, math.prod(each), replacement=True, generator=generator)
+            negatives = draws.view(each)
+        yield SequenceBatch(inputs, input_levels, place, targets.flatten()[place], weight, negatives)
+
+
+def sequences(data: Data, length: int, stride: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """(n, length) windows of items and their rating levels.
+
+    Each user's latest window, and with a stride more of them, further and further back: the second
+    begins a random number of items (1 to stride) earlier, each further one `stride` items earlier.
+    """
+    starts, stops = data.histories.offsets[:-1], data.histories.offsets[1:]
+    ends = [stops]
+    begins = [starts]
+    if stride:
+        shift = torch.randint(1, stride + 1, (len(starts),), generator=generator).numpy()
+        first = stops - shift
+        more = np.maximum(-(-(first - starts - 1) // stride), 0)  # windows of at least two items
+        which = np.repeat(np.arange(len(starts)), more)
+        back = np.arange(more.sum()) - np.repeat(np.cumsum(more) - more, more)
+        ends.append(first[which] - back * stride)
+        begins.append(starts[which])
+    begin, end = np.concatenate(begins), np.concatenate(ends)
+    filled = end > begin
+    begin, end = begin[filled], end[filled]
+    levels = data.histories.levels if data.histories.levels is not None else np.zeros_like(data.histories.items)
+    return tuple(torch.from_numpy(slices(values, begin, end, length)) for values in (data.histories.items, levels))
+
+
+def hide(window: Tensor, config: BertConfig, generator: torch.Generator) -> Tensor:
+    """(batch, length) bool: which items are hidden; at least one in each row, never padding."""
+    length = window.shape[1]
+    real = (window != PAD).sum(1, keepdim=True)  # (batch, 1)
+    age = torch.arange(length - 1, -1, -1)  # the newest item has age 0
+    exists = age < real
+    random = torch.rand(len(window), 1, generator=generator)
+    one = age == (random * real).long().clamp(max=length - 1)
+    if config.masking == "one":
+        return one
+    if config.masking == "last":
+        return (age == 0) & exists
+    if config.masking == "cloze":
+        ratio = 0.2 if config.mask_ratio is None else config.mask_ratio
+        chosen = (torch.rand(window.shape, generator=generator) < ratio) & exists
+        return torch.where(chosen.any(1, keepdim=True), chosen, one)
+    if config.masking == "span":
+        mean = 3.0 if config.span_length is None else config.span_length
+        draw = torch.rand(len(window), 1, generator=generator).clamp(min=1e-9)
+        span = (draw.log() / np.log(1 - 1 / mean)).ceil() if mean > 1 else torch.ones_like(draw)
+        newest = (random * real).long().clamp(max=length - 1)
+        return (age >= newest) & (age < newest + span.clamp(min=1)) & exists
+    decay = 0.8 if config.recency_decay is None else config.recency_decay
+    ratio = 0.2 if config.mask_ratio is None else config.mask_ratio
+    # Gumbel's trick: the largest of log weight + noise are a weighted sample without replacement.
+    noise = -(-torch.rand(window.shape, generator=generator).clamp(1e-9, 1 - 1e-7).log()).log()
+    order = (age * np.log(decay) + noise).masked_fill(~exists, -torch.inf).argsort(1, descending=True).argsort(1)
+    return (order < (real * ratio).ceil().clamp(min=1)) & exists
+
+
+def negative_probability(counts: np.ndarray, config: BertConfig) -> np.ndarray:
+    """(items + 1,) float64 probability of drawing each item as a negative; padding never."""
+    power = config.negative_power if config.loss == "sampled" else 0.0
+    weights = (counts + 1.0) ** power
+    weights[PAD] = 0.0
+    return weights / weights.sum()

@@ -1,0 +1,113 @@
+"""Matrix factorization: a user vector and an item vector each, whose dot product is the score.
+
+In: (user, item, rating), or which items each user rated. Out: a score for every item of a user.
+With `preset=paper` it is the paper's first model: squared error of the ratings by Adam.
+
+    python -m train mf
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from infer.errors import InputError
+from infer.histories.vocabulary import PAD
+from train.config import MFConfig
+from train.data.dataset import Data
+from train.models import initial
+
+
+def rating_batches(ratings: tuple[Tensor, ...], size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
+    """Shuffled (user (batch,), item (batch,), rating (batch,)) triples, each once."""
+    order = torch.randperm(len(ratings[0]), generator=generator)
+    for rows in order.split(size):
+        yield tuple(column[rows] for column in ratings)
+
+
+@dataclass(frozen=True)
+class RatingBatch:
+    """(batch,) users, items and their ratings."""
+
+    user: Tensor
+    item: Tensor
+    rating: Tensor
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def to(self, device: torch.device) -> "RatingBatch":
+        """The same on another device."""
+        return RatingBatch(self.user.to(device), self.item.to(device), self.rating.to(device))
+
+
+class MF(nn.Module):
+    """Two embedding tables, (users + 1, k) and (items + 1, k), row 0 of each being padding."""
+
+    input_names = ("user",)
+    window = 0
+    extra_columns = 0  # of zeros behind the scores, for an export that takes the top k by blocks
+
+    def __init__(self, users: int, items: int, config: MFConfig) -> None:
+        super().__init__()
+        config.check()
+        self.config = config
+        self.users = nn.Embedding(users + 1, config.dim, padding_idx=PAD)
+        self.items = nn.Embedding(items + 1, config.dim, padding_idx=PAD)
+        for table in (self.users, self.items):
+            nn.init.normal_(table.weight, std=config.initial_std)
+            nn.init.zeros_(table.weight[PAD])
+
+    def forward(self, user: Tensor) -> Tensor:
+        """Scores of every item: (batch,) user indexes to (batch, items + 1)."""
+        return self.users(user) @ nn.functional.pad(self.items.weight, (0, 0, 0, self.extra_columns)).T
+
+    def rate(self, user: Tensor, item: Tensor) -> Tensor:
+        """Predicted ratings of pairs: (batch,), (batch,) to (batch,), in the ratings' own unit."""
+        return (self.users(user) * self.items(item)).sum(-1)
+
+    def loss(self, batch: RatingBatch) -> Tensor:
+        """Mean squared error of the predicted ratings."""
+        return nn.functional.mse_loss(self.rate(batch.user, batch.item), batch.rating)
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Adam, as in the paper."""
+        return torch.optim.Adam(self.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Nothing changes between epochs."""
+
+    def training_batches(self, data: Data, generator: torch.Generator) -> Iterator[RatingBatch]:
+        """Every training rating once; raises InputError if the table has no ratings."""
+        if data.ratings is None:
+            raise InputError(
+                f"{data.name} has no ratings, which mf with --objective ratings learns from; state its --rating-column"
+            )
+        return (RatingBatch(*batch) for batch in rating_batches(data.ratings, self.config.batch_size, generator))
+
+    @property
+    def closed_form(self) -> bool:
+        """Whether `solve` trains it, rather than steps of an optimizer."""
+        return self.config.objective == "implicit"
+
+    def solve(self, data: Data) -> None:
+        """Weighted alternating least squares on what was rated (Hu, Koren & Volinsky 2008)."""
+        config = self.config
+        factors = initial.ials(data, config.dim, config.epochs, config.confidence, config.regularization, config.seed)
+        with torch.no_grad():
+            for table, values in zip((self.users, self.items), factors, strict=True):
+                table.weight.copy_(torch.from_numpy(values))
+
+    def validation_loss(self, scores: Tensor, data: Data, rows: Tensor) -> Tensor | None:
+        """Mean squared error of the held-out ratings; None for the implicit objective."""
+        if self.closed_form:
+            return None
+        user, _, rating = (column.to(scores.device) for column in data.validation_ratings)
+        held = torch.zeros(len(data.user_ids) + 1, device=scores.device).scatter(0, user, rating)[rows + 1]
+        target = torch.from_numpy(data.targets)[rows].to(scores.device)
+        return nn.functional.mse_loss(scores.gather(1, target[:, None]).squeeze(1), held)
+
+    def inputs(self, data: Data, rows: Tensor) -> tuple[Tensor, ...]:
+        """What `forward` takes for the users in these rows."""
+        return (rows + 1,)

@@ -1,0 +1,95 @@
+"""Train one model from a prepared data set to a checkpoint, resuming an interrupted run.
+
+In: a kind, its configuration and the artifacts folder. Out: NAME.pt and NAME.history.parquet in that folder.
+
+    train("bert", configuration("bert"))
+"""
+
+import logging
+import time
+from dataclasses import asdict
+from typing import Any
+
+import polars as pl
+import torch
+
+from infer.errors import InputError
+from infer.system.files import replacing
+from train import checkpoint
+from train.config import TrainConfig
+from train.data.dataset import Data, load
+from train.loop import EpochRecord, Run, fit
+from train.models.blend import Blend
+from train.models.registry import build
+
+log = logging.getLogger(__name__)
+
+HISTORY = {"train_loss": pl.Float64, "validation_loss": pl.Float64}
+
+
+def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
+    """Train from the start or from where an equal run was interrupted; write checkpoint and history."""
+    name = name or kind
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: PyTorch finds no CUDA device here; use --device cpu")
+    data = load(config.artifacts)
+    if getattr(config, "initial", "random") != "random" or getattr(config, "chain", 0):
+        log.info("%s: solving for the vectors that it starts from ...", name)
+    began = time.perf_counter()
+    model, parents = build(kind, data, config)
+    preparing = time.perf_counter() - began
+    model.to(config.device)
+    origin = checkpoint.origin(kind, config, data, parents)
+    run = Run(model, None if model.closed_form else model.optimizer(), preparing)
+    _resume(name, config, origin, run)
+    weights = sum(p.numel() for p in model.parameters())
+    log.info("%s on %s: %s weights, seed %d", name, data.name, f"{weights:,}", config.seed)
+    for record in fit(run, data, config):
+        log.info(_line(record))
+        checkpoint.save(checkpoint.partial(config.artifacts, name), _state(origin, data, run) | run.state())
+    with replacing(config.artifacts / f"{name}.history.parquet") as part:
+        table = pl.DataFrame([asdict(record) for record in run.records], schema_overrides=HISTORY)
+        table.with_columns(preparation_seconds=pl.lit(run.preparation_seconds)).write_parquet(part)
+    checkpoint.save(checkpoint.finished(config.artifacts, name), _state(origin, data, run))
+    checkpoint.partial(config.artifacts, name).unlink(missing_ok=True)
+    return run
+
+
+def _state(origin: dict[str, Any], data: Data, run: Run) -> dict[str, Any]:
+    """What a finished model needs: the weights that are kept, and where they came from."""
+    members = {"members": run.model.origins} if isinstance(run.model, Blend) else {}
+    return members | {
+        "origin": origin,
+        "item_ids": data.item_ids,
+        "user_ids": data.user_ids,
+        "rating_levels": data.rating_levels,
+        "model": {name: weight.cpu() for name, weight in run.model.state_dict().items()},
+        "preparation_seconds": run.preparation_seconds,
+        "best": asdict(run.best_record),
+        "history": [asdict(record) for record in run.records],
+    }
+
+
+def _resume(name: str, config: TrainConfig, origin: dict[str, Any], run: Run) -> None:
+    """Load an interrupted run with the same origin; say so, or why it is not continued."""
+    path = checkpoint.partial(config.artifacts, name)
+    if not path.is_file():
+        return
+    state = checkpoint.read(path, "delete it to start afresh")
+    if state["origin"] != origin:
+        log.info("%s is of a run with other options or data: starting afresh", path)
+        return
+    run.load(state)
+    log.info("resuming after epoch %d (%s)", len(run.records), path)
+
+
+def _line(record: EpochRecord) -> str:
+    return (
+        f"epoch {record.epoch:>3}  train loss {_number(record.train_loss)}  validation loss "
+        f"{_number(record.validation_loss)}  hit@10 {record.validation_hit_at_10 * 100:6.2f} %  "
+        f"ndcg@10 {record.validation_ndcg_at_10 * 100:6.2f} %  {record.seconds:6.2f} s"
+    )
+
+
+def _number(loss: float | None) -> str:
+    return f"{'-':>8}" if loss is None else f"{loss:8.4f}"

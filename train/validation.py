@@ -1,0 +1,50 @@
+"""Validation after an epoch: loss, Hit@10 and NDCG@10, full ranking, training items dropped."""
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor, nn
+
+from infer.histories.vocabulary import PAD
+from infer.histories.windows import seen
+from infer.metrics.ranking import rank_metrics
+from infer.tables.columns import RANK
+from train.config import TrainConfig
+from train.data.dataset import Data
+
+K = 10
+
+
+@torch.no_grad()
+def validate(model: nn.Module, data: Data, rows: Tensor, device: torch.device) -> tuple[float | None, float, float]:
+    """Validation loss, Hit@10 and NDCG@10 of these users: full ranking, training items dropped."""
+    model.eval()
+    losses, ranks = [], []
+    for part in rows.split(256):
+        scores = model(*(given.to(device) for given in model.inputs(data, part)))  # (users, items + 1)
+        loss = model.validation_loss(scores, data, part)
+        losses += [] if loss is None else [float(loss) * len(part)]
+        ranks.append(target_ranks(scores, data, part))
+    metrics = rank_metrics(K)
+    means = pl.DataFrame({RANK: torch.cat(ranks).numpy()}).select(e.mean().alias(n) for n, e in metrics.items())
+    return sum(losses) / len(rows) if losses else None, means[f"hit@{K}"][0], means[f"ndcg@{K}"][0]
+
+
+def target_ranks(scores: Tensor, data: Data, rows: Tensor) -> Tensor:
+    """(users,) rank of each user's validation item among all unseen items, equal scores by index."""
+    drop = torch.from_numpy(seen(data.histories.take(rows.numpy()))).to(scores.device)
+    scores = scores.scatter(1, drop, -torch.inf)
+    scores[:, PAD] = -torch.inf
+    target = torch.from_numpy(data.targets)[rows].to(scores.device)[:, None]
+    own = scores.gather(1, target)
+    lower_index = torch.arange(scores.shape[1], device=scores.device) < target
+    ahead = (scores > own) | ((scores == own) & lower_index)
+    return (ahead.sum(1) + 1).cpu()
+
+
+def validation_rows(data: Data, config: TrainConfig) -> Tensor:
+    """Rows of the users with a validation item, or a seeded sample of `validation_users` of them."""
+    rows = np.flatnonzero(data.targets != PAD)
+    if len(rows) > config.validation_users:
+        rows = np.sort(np.random.default_rng(config.seed).choice(rows, config.validation_users, replace=False))
+    return torch.from_numpy(rows)
