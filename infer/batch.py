@@ -86,7 +86,7 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
         yield f"nothing to do: {found.folder} holds the lists of this model, table and options"
         return
     if found.resumed:
-        yield f"going on: {found.resumed} users had been scored before"
+        yield f"going on: {found.resumed} users were scored before"
     if not found.published:
         yield f"{found.ready} of {found.parts} parts are there: the lists appear when the other shares are done"
         return

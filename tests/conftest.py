@@ -30,6 +30,7 @@ INTERPRETED = {"NUMBA_DISABLE_JIT": "1"}
 
 def pytest_configure(config: pytest.Config) -> None:
     """One thread for this process and all that it starts, unless the benchmarks are to run."""
+    cli.tell()
     if config.getoption("benchmark_only", False):
         return
     os.environ.update(ONE_THREAD | INTERPRETED)

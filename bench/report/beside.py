@@ -3,9 +3,10 @@
 In: records of one or more runs. Out: dictionaries (caption, header, rows of texts) for the template.
 """
 
+from bench.html.page import Table, table
 from bench.rates import SQUARE
 from bench.records.runs import Record
-from bench.report.values import Table, duration, label, of, spread
+from bench.report.values import duration, label, of, spread
 
 
 def engines(records: list[Record]) -> Table:
@@ -22,7 +23,7 @@ def engines(records: list[Record]) -> Table:
                 [label(records, record), name, "–", duration(record.stats["median"]), f"does not work: {reason}"]
             )
     caption = "Other engines, same batch, same answers: ratio to ONNX Runtime, median and quartiles of the rounds"
-    return {"caption": caption, "header": ["model, device", "engine", "seconds", "ONNX Runtime", "ratio"], "rows": rows}
+    return table(caption, ["model, device", "engine", "seconds", "ONNX Runtime", "ratio"], rows)
 
 
 def precision(records: list[Record]) -> Table:
@@ -36,7 +37,7 @@ def precision(records: list[Record]) -> Table:
             size = f"{info['megabytes'][name]:.2f} MB"
             rows.append([label(records, record), f"{info['items']:,}", name, size, speed, *values])
     header = ["model, device", "items", "numbers", "file", "seconds ÷ int8's", "Hit@10", "NDCG@10"]
-    return {"caption": "Precision, in alternation, with the metrics of each", "header": header, "rows": rows}
+    return table("Precision, in alternation, with the metrics of each", header, rows)
 
 
 def peers(records: list[Record]) -> Table:
@@ -47,13 +48,13 @@ def peers(records: list[Record]) -> Table:
         ratio = f"{info['ratio']:.2f} [{info['low']:.2f}, {info['high']:.2f}]" if "ratio" in info else "–"
         rows.append([info["peer"], label(records, record), duration(info.get("peer_seconds")), ratio, info["note"]])
     header = ["library", "beside", "seconds", "seconds ÷ ours", "what differs"]
-    return {"caption": "Other libraries, same data, k and seen rule", "header": header, "rows": rows}
+    return table("Other libraries, same data, k and seen rule", header, rows)
 
 
 def others(records: list[Record]) -> Table:
     """Benchmarks that are of no model."""
     rows = [[r.run, r.name, duration(r.stats["median"]), spread(r)] for r in of(records, "other")]
-    return {"caption": "Parts by themselves", "header": ["run", "benchmark", "median", "± IQR"], "rows": rows}
+    return table("Parts by themselves", ["run", "benchmark", "median", "± IQR"], rows)
 
 
 def rates(records: list[Record]) -> Table:
@@ -68,4 +69,4 @@ def rates(records: list[Record]) -> Table:
     header = ["run", "device", "batch × width × items", "10⁹ multiply-adds/s at the head's shape"]
     header += [f"best of any shape and of {SQUARE}³", "memory, GB/s"]
     caption = "The floor's rates: ONNX Runtime's float32 matrix product alone, best repetition"
-    return {"caption": caption, "header": header, "rows": rows}
+    return table(caption, header, rows)

@@ -5,9 +5,9 @@ In: records of one or more runs. Out: what `bench.study.plots` makes for the stu
 
 import numpy as np
 
+from bench.html.page import COLOURS, figure
 from bench.records.runs import Record
 from bench.report.values import label, main_sweep, of
-from bench.study.plots import COLOURS, figure
 
 MODELS = ("mf", "bert", "hybrid", "best")
 STAGES = ("open", "read", "windows", "model", "write", "measure", "publish")

@@ -5,9 +5,10 @@ In: records of one or more runs. Out: dictionaries for the template; a table wit
 
 from statistics import median
 
+from bench.html.page import Table, table
 from bench.records.runs import Record
 from bench.report.convergence import Reached, comparable_loss, reached_loss, reached_ndcg, scratch_loss
-from bench.report.values import Table, duration, label, main_sweep, of, spread
+from bench.report.values import duration, label, main_sweep, of, spread
 
 
 def overview(records: list[Record]) -> Table:
@@ -33,7 +34,7 @@ def overview(records: list[Record]) -> Table:
         ])  # fmt: skip
     header = ["model, device", "best NDCG@10", "training", "users/s at the best batch", "× floor there", "p50", "p95"]
     header += ["p99, one user", "whole command, users/s", "peak memory"]
-    return {"caption": "Which model, on which device, at what cost", "header": header, "rows": rows}
+    return table("Which model, on which device, at what cost", header, rows)
 
 
 def inference(records: list[Record]) -> Table:
@@ -47,7 +48,7 @@ def inference(records: list[Record]) -> Table:
         for r in of(records, "inference")
     ]  # fmt: skip
     header = ["model, device", "batch", "window", "items", "median", "± IQR", "users/s", "floor", "× floor"]
-    return {"caption": "A batch: windows, session and sorted top 10 on the host", "header": header, "rows": rows}
+    return table("A batch: windows, session and sorted top 10 on the host", header, rows)
 
 
 def convergence(records: list[Record]) -> Table:
@@ -65,7 +66,7 @@ def convergence(records: list[Record]) -> Table:
         ])  # fmt: skip
     header = ["model, device", "best NDCG@10", "goal", "goal reached", "scratch model's best loss reached"]
     header += ["of it preparation", "sequences/s", "tokens/s"]
-    return {"caption": "Training, one thread; seconds count what a model starts from", "header": header, "rows": rows}
+    return table("Training, one thread; seconds count what a model starts from", header, rows)
 
 
 def stages(records: list[Record]) -> Table:
@@ -80,11 +81,9 @@ def stages(records: list[Record]) -> Table:
         command = [duration(parts.get(name)) for name in ("open", "read", "windows", "model", "write", "measure")]
         rows.append([label(records, own["command"]), *apart, *command, duration(own["command"].stats["median"])])
     header = ["model, device", "session start", "windows alone", "model alone", "open", "read", "windows", "model"]
-    return {
-        "caption": "Stages: alone, and inside the command (medians)",
-        "header": [*header, "write", "measure", "whole command"],
-        "rows": rows,
-    }
+    return table(
+        "Stages: alone, and inside the command (medians)", [*header, "write", "measure", "whole command"], rows
+    )
 
 
 def machine(records: list[Record]) -> list[tuple[str, str]]:

@@ -5,8 +5,6 @@ In: records of one or more runs. Out: records, or texts.
 
 from bench.records.runs import Record
 
-Table = dict
-
 
 def of(records: list[Record], *parts: str) -> list[Record]:
     """The records of some parts, in their order."""

@@ -9,7 +9,7 @@ the cells they are made of. A study that was stopped goes on where it was.
 
 from collections.abc import Sequence
 
-from bench.study.page import write_page
+from bench.study.page import write_study
 from bench.study.speed import measure_speed
 from bench.study.study import StudyConfig, cells, make_all, prepare, shown_user
 from bench.study.tables import write_tables
@@ -28,7 +28,7 @@ def main(words: Sequence[str]) -> None:
     make_all(config, wanted)
     speed = measure_speed(wanted[0].folder, config.output / "cells" / "speed.json")
     tables = write_tables(wanted, speed, user, config.output / "tables")
-    page = write_page(tables, config.output / "study.html", " ".join(["python -m bench.study", *words]))
+    page = write_study(tables, config.output / "study.html", " ".join(["python -m bench.study", *words]))
     print(f"-> {config.output / 'tables'}, {page}")
 
 

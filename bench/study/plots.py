@@ -5,33 +5,13 @@ In: the tables of `bench.study.tables`. Out: Plotly figures; the page gives them
     python -m bench.study
 """
 
-import plotly.graph_objects as go
 import polars as pl
 
+from bench.html.page import COLOURS, figure
 from bench.study.experiments import LEAVE_ONE_OUT
 
-COLOURS = ("#3b7dd8", "#e0803a", "#3fa673", "#b565c9", "#c9a227", "#d0506a", "#5aa9c4", "#8a8f98")
 CURVES = ("scratch", "hybrid", "hybrid-ials", "hybrid-ppmi", "hybrid-mf", "softmax", "bert-paper", "hybrid-paper")
 COHORT_BARS = ("popularity", "scratch", "hybrid", "ease-markov", "content", "best")
-
-
-def figure(**layout) -> go.Figure:
-    """An empty plot without background, in colours that suit light and dark pages."""
-    axis = {"gridcolor": "rgba(128,128,128,.25)", "zerolinecolor": "rgba(128,128,128,.4)", "automargin": True}
-    shared = {
-        "template": None,
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "colorway": COLOURS,
-        "margin": {"l": 50, "r": 10, "t": 10, "b": 40},
-        "legend": {"orientation": "h", "y": -0.2},
-        "xaxis": axis,
-        "yaxis": axis,
-        "height": 400,
-    }
-    found = go.Figure(layout=shared)
-    found.update_layout(**layout)
-    return found
 
 
 def bars(tables: dict[str, pl.DataFrame]) -> str:

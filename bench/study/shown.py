@@ -7,15 +7,11 @@ In: the tables of `bench.study.tables`. Out: dictionaries (caption, header, rows
 
 import polars as pl
 
+from bench.html.page import table
 from bench.study.answers import PAPER
 from bench.study.experiments import LEAVE_ONE_OUT, TITLES, VARIATIONS
 
 Tables = dict[str, pl.DataFrame]
-
-
-def table(caption: str, header: list[str], rows: list[list[str]]) -> dict:
-    """What the template shows as a table."""
-    return {"caption": caption, "header": header, "rows": rows}
 
 
 def percent(value: float | None, low: float | None = None, high: float | None = None) -> str:

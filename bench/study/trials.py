@@ -143,8 +143,8 @@ def make(cell: Cell) -> tuple[float, float]:
 def _evaluated(model: Path, cell: Cell, split: str) -> dict:
     """The report on one of the held-out items."""
     task = prepare(open_job(open_model(model, threads=1), split=split))
-    options = {"threads": 1, "negatives_file": cell.negatives, "split": split}
-    return evaluate_model(task, given=cell.negatives, options=options)[1]
+    options = {"threads": 1, "negatives": cell.negatives, "split": split}
+    return evaluate_model(task, cell.negatives, options=options)[1]
 
 
 def run_safely(cell: Cell, work: Callable[[Cell], tuple[float, float]] = make) -> tuple[float, float] | str:

@@ -62,7 +62,7 @@ def test_stages_add_up() -> None:
 
 def test_peak_memory_is_of_this_process_and_not_of_its_parent() -> None:
     held = np.ones(40_000_000)  # 320 MB, here
-    script = "from infer.stages import peak_memory; a = peak_memory(); b'x' * 10**8; print(a, peak_memory())"
+    script = "from infer.system.memory import peak_memory; a = peak_memory(); b'x' * 10**8; print(a, peak_memory())"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     before, after = map(int, done.stdout.split())
     assert before < held.nbytes and 0.9e8 < after - before < 1.5e8

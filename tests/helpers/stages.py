@@ -1,6 +1,6 @@
 """A command that is about to replace the output of an earlier run, and what that run left.
 
-In: the name of a command and what it starts from. Out: a `Stage`, which runs it, disturbed or not, and checks its files.
+In: the name of a command and what it starts from. Out: a `Stage`, which runs it and checks its files.
 """
 
 from dataclasses import dataclass

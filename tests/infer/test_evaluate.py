@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from infer.errors import InputError
 from infer.evaluate import EvaluateConfig
 from infer.metrics.cohorts import EDGES, METRICS, cohort, cohort_metrics
 from infer.metrics.intervals import wilson
+from infer.scoring import evaluation
+from infer.scoring.task import prepare
 from tests.helpers.markov import write_model
 
 # Row: newest item (pad, a to f). Column: the item scored (pad, a to f).
@@ -41,7 +44,9 @@ def by_hand(tmp_path: Path) -> Path:
 
 
 def evaluated(model: Path, **options) -> tuple[dict, pl.DataFrame]:
-    _, report = evaluate.evaluate_model(EvaluateConfig(model=model, **{"negatives": 1, **options}))
+    config = EvaluateConfig(model=model, **{"negatives": 1, **options})
+    given = config.negatives, config.negatives_file, config.seed, asdict(config)
+    _, report = evaluation.evaluate_model(prepare(config.job()), *given)
     return report, pl.read_parquet(model.with_suffix(".ranks.parquet"))
 
 
@@ -93,17 +98,17 @@ def test_saved_negatives_give_the_ranks_that_they_were_drawn_for(by_hand: Path) 
 
 
 def test_scores_are_held_for_a_bounded_number_of_users(by_hand: Path, monkeypatch) -> None:
-    assert 4 * evaluate.BUDGET == 64_000_000, "bytes"
+    assert 4 * evaluation.BUDGET == 64_000_000, "bytes"
     _, whole = evaluated(by_hand)
-    sizes, real = [], evaluate._all_scores
+    sizes, real = [], evaluation._all_scores
 
     def record(task, rows, covered) -> np.ndarray:
         sizes.append(len(rows))
         return real(task, rows, covered)
 
-    monkeypatch.setattr(evaluate, "_all_scores", record)
+    monkeypatch.setattr(evaluation, "_all_scores", record)
     for budget, expected in ((20, [2, 1]), (6, [1, 1, 1])):
-        monkeypatch.setattr(evaluate, "BUDGET", budget)  # a user has seven scores, with padding
+        monkeypatch.setattr(evaluation, "BUDGET", budget)  # a user has seven scores, with padding
         assert evaluated(by_hand)[1].equals(whole) and sizes == expected
         sizes.clear()
 
@@ -121,7 +126,7 @@ def test_a_broken_score_and_an_unknown_item_name_whom_they_are_of(by_hand: Path)
 
 
 def test_the_reciprocal_rank_has_no_cutoff_and_hits_have_theirs() -> None:
-    found = evaluate._metrics(pl.DataFrame({"rank": [1, 6, 11, 101, 100_000, None]}))
+    found = evaluation._metrics(pl.DataFrame({"rank": [1, 6, 11, 101, 100_000, None]}))
     values = {name: row["value"] for name, row in found.items()}
     assert values["mrr"] == pytest.approx((1 + 1 / 6 + 1 / 11 + 1 / 101 + 1e-5) / 6)
     assert [values[f"hit@{k}"] for k in (1, 5, 10, 100)] == pytest.approx([1 / 6, 1 / 6, 2 / 6, 3 / 6])

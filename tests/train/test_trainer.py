@@ -393,7 +393,7 @@ def test_the_command_takes_kind_preset_name_and_changes(folder: Path, monkeypatc
         taken.append(given)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trainer, "train", trained)
+    monkeypatch.setattr(command, "train", trained)
     for words in (["bert", "--preset=sasrec", "--dim=12", "--name=s"], ["hybrid"], ["knn", "--preset=paper"]):
         with pytest.raises(KeyboardInterrupt):
             command.main(words)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infer.histories import histories as sequences
+from infer.histories import vocabulary as vocabularies
 from infer.histories.digests import digests
 from infer.histories.histories import Histories, before, build_histories
 from infer.histories.vocabulary import index_of, vocabulary
@@ -160,12 +160,12 @@ def test_indexes_are_those_of_the_vocabulary_and_padding_for_the_rest(ids: list)
 
 
 def test_only_small_ids_are_looked_up_in_a_table_of_bounded_size(monkeypatch) -> None:
-    assert 4 * sequences.LOOKUP == 64_000_000, "bytes"
+    assert 4 * vocabularies.LOOKUP == 64_000_000, "bytes"
     known, values = vocabulary([3, 9], "item"), pl.Series("item", [9, 4, 3, -1, 10])
     joined, real = [], pl.DataFrame.join
     monkeypatch.setattr(pl.DataFrame, "join", lambda *given, **named: joined.append(1) or real(*given, **named))
     for lookup, joins in ((10, 0), (9, 1)):
-        monkeypatch.setattr(sequences, "LOOKUP", lookup)
+        monkeypatch.setattr(vocabularies, "LOOKUP", lookup)
         assert index_of(values, known).tolist() == [2, 0, 1, 0, 0]
         assert len(joined) == joins
 

@@ -12,7 +12,7 @@ import pytest
 from bench.synthetic import SyntheticConfig, generate
 from infer import batch
 from infer.errors import InputError
-from infer.scoring import job as task
+from infer.scoring import job, run
 from infer.system.fingerprints import sha256
 from infer.tables.columns import TIDY_KEY
 from infer.tables.source import Source
@@ -69,7 +69,7 @@ def at_call(monkeypatch: pytest.MonkeyPatch, place: object, name: str, number: i
 
 @pytest.mark.parametrize("change", [rename, overwrite])
 @pytest.mark.parametrize(
-    ("place", "name", "number"), [(task, "scan_interactions", 1), (batch, "plan_of", 1), (batch, "score_shard", 3)]
+    ("place", "name", "number"), [(job, "scan_interactions", 1), (run, "plan_of", 1), (run, "score_shard", 3)]
 )
 def test_a_model_replaced_in_the_middle_does_not_mix(
     folder: Path, change: Callable, place: object, name: str, number: int, monkeypatch
@@ -84,9 +84,7 @@ def test_a_model_replaced_in_the_middle_does_not_mix(
 
 
 @pytest.mark.parametrize("change", [rename, overwrite])
-@pytest.mark.parametrize(
-    ("place", "name", "number"), [(batch, "plan_of", 1), (Source, "read", 3), (batch, "_finish", 1)]
-)
+@pytest.mark.parametrize(("place", "name", "number"), [(run, "plan_of", 1), (Source, "read", 3), (run, "_finish", 1)])
 def test_a_table_replaced_in_the_middle_stops_the_run(
     folder: Path, change: Callable, place: object, name: str, number: int, monkeypatch
 ) -> None:

@@ -12,8 +12,8 @@ import pytest
 from bench.synthetic import SyntheticConfig, generate
 from infer import batch
 from infer.errors import InputError
-from infer.scoring.job import open_job
 from infer.scoring.output import Output
+from infer.scoring.run import plan_of
 from infer.scoring.shards import score_shard
 from infer.tables.columns import TIDY_KEY
 from tests.helpers.checkerboard import ROOT
@@ -194,7 +194,7 @@ def test_an_unfinished_run_of_something_else_is_refused_and_kept(folder: Path, w
 def test_every_option_that_lists_follow_from_is_of_the_plan_and_no_other(folder: Path) -> None:
     def plan(**options) -> dict:
         config = batch.BatchConfig(model=folder / "m.onnx", **options)
-        return batch.plan_of(open_job(config, config.metrics), config)
+        return plan_of(config.job(config.metrics), config.settings)
 
     table = pl.read_parquet(folder / "interactions.parquet").with_columns(
         again=pl.col("item"), split=pl.when(pl.int_range(pl.len()).over("user") == 0).then(pl.lit("test")).otherwise(
@@ -229,13 +229,13 @@ def test_a_share_counts_what_is_left_of_it_and_of_all(folder: Path, capsys) -> N
 
 
 def test_a_share_that_fails_leaves_the_others_work(folder: Path, monkeypatch) -> None:
-    monkeypatch.setattr(batch, "score", lambda *_: 1 / 0)
+    monkeypatch.setattr("infer.scoring.run._score_parts", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         score(folder, "--shard=2/3")
     assert (folder / "m.topk.partial" / "plan.json").exists(), "another share may have begun and written nothing yet"
     monkeypatch.undo()
     score(folder, "--shard=1/3")
-    monkeypatch.setattr(batch, "score", lambda *_: 1 / 0)
+    monkeypatch.setattr("infer.scoring.run._score_parts", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         score(folder, "--shard=2/3")
     assert len(list((folder / "m.topk.partial" / "lists").iterdir())) == 3
@@ -261,7 +261,7 @@ def test_earlier_lists_that_were_aside_return_before_the_work_folder_is_dropped(
     unfinished(folder, monkeypatch)
     # As a process leaves it that ended between two renames; then the next run fails.
     (folder / "m.topk.parquet").rename(folder / "m.topk.partial" / "earlier")
-    monkeypatch.setattr(batch, "score", lambda *_: 1 / 0)
+    monkeypatch.setattr("infer.scoring.run._score_parts", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         score(folder, "--k=3", "--restart")
     assert parts(folder) == expected

@@ -8,7 +8,7 @@ import pytest
 from infer.errors import InputError
 from infer.tables.columns import DATASET_KEY, PROTOCOL_KEY, TIDY_KEY
 from train.data import __main__ as data
-from train.data import prepare, splits
+from train.data import movielens, prepare, splits
 from train.data.prepare import DataConfig, load
 
 
@@ -90,7 +90,7 @@ def test_a_name_that_is_neither_a_set_nor_a_file_is_refused() -> None:
 
 
 def flags(*chosen: str) -> str:
-    return "|".join("1" if genre in chosen else "0" for genre in data.ML_100K_GENRES)
+    return "|".join("1" if genre in chosen else "0" for genre in movielens.ML_100K_GENRES)
 
 
 LAYOUTS = {

@@ -1,0 +1,63 @@
+"""Tables, plots and sentences as one HTML page that needs no network.
+
+In: sections (title, sentences, tables, plots) and a template. Out: a file with everything it needs inside.
+
+    write_page(Path("study.html"), "study/study.html.j2", title="...", sections=[section("Top-k", plots=[...])])
+"""
+
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, select_autoescape
+from plotly.offline import get_plotlyjs
+
+from infer.system.files import write_text
+
+COLOURS = ("#3b7dd8", "#e0803a", "#3fa673", "#b565c9", "#c9a227", "#d0506a", "#5aa9c4", "#8a8f98")
+Table = dict[str, Any]
+Plot = tuple[str, str | None]
+
+
+def write_page(path: Path, template: str, sections: list[dict], **values: Any) -> Path:
+    """Render the page; sections without tables and plots are named as absent. Returns where it lies."""
+    environment = Environment(loader=PackageLoader("bench", "."), autoescape=select_autoescape(default=True))
+    shown = [section for section in sections if section["tables"] or section["plots"]]
+    absent = [section["title"] for section in sections if section not in shown]
+    page = environment.get_template(template)
+    write_text(path, page.render(plotly=get_plotlyjs(), sections=shown, absent=absent, **values))
+    return path
+
+
+def section(title: str, sentences: list[str] = [], tables: list[Table] = [], plots: list[Plot] = []) -> dict:  # noqa: B006
+    """One part of a page. tables without rows, and plots (caption, JSON) without a figure, are left out."""
+    return {
+        "title": title,
+        "sentences": sentences,
+        "tables": [table for table in tables if table["rows"]],
+        "plots": [(caption, plot) for caption, plot in plots if plot],
+    }
+
+
+def table(caption: str, header: list[str], rows: list[list[str]]) -> Table:
+    """What the template shows as a table."""
+    return {"caption": caption, "header": header, "rows": rows}
+
+
+def figure(**layout: Any) -> go.Figure:
+    """An empty plot without background, in colours that suit light and dark pages."""
+    axis = {"gridcolor": "rgba(128,128,128,.25)", "zerolinecolor": "rgba(128,128,128,.4)", "automargin": True}
+    shared = {
+        "template": None,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "colorway": COLOURS,
+        "margin": {"l": 50, "r": 10, "t": 10, "b": 40},
+        "legend": {"orientation": "h", "y": -0.2},
+        "xaxis": axis,
+        "yaxis": axis,
+        "height": 400,
+    }
+    found = go.Figure(layout=shared)
+    found.update_layout(**layout)
+    return found
