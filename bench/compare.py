@@ -42,7 +42,7 @@ class CompareConfig:
 class Change:
     """One benchmark in both runs.
 
-    new, saved: median seconds.  machine: how much longer the yardstick took in the new run, 1 if unknown.  ratio:
+    new, saved: median seconds.  machine: how much longer the calibration took in the new run, 1 if unknown.  ratio:
     new / saved / machine; low, high: its 95% interval, None with a single round.  fastest: ratio of the fastest
     rounds, as they were measured.
     """

@@ -2,7 +2,7 @@
 
     pytest --benchmark-only --device=cuda --benchmark-json=run.json
 
-They train and generate what they need, outside the timing, in a temporary folder; --world=FOLDER keeps it. Each
+They train and generate what they need, outside the timing, in a temporary folder; --workload=FOLDER keeps it. Each
 record carries the machine and the sizes it was measured with.
 """
 
@@ -18,14 +18,14 @@ import torch
 
 from bench.rates import Rates, measure_rates, product
 from bench.records.records import devices
-from bench.workloads.cases import Subject, open_subject
-from bench.workloads.workload import MAIN, OTHERS, World
+from bench.workloads.cases import Case, open_case
+from bench.workloads.workload import MAIN, OTHERS, Workload
 from infer.errors import InputError
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", default="all", help="benchmarks: cpu, cuda, or all that are there (default)")
-    parser.addoption("--world", default=None, help="benchmarks: keep generated data and trained models here")
+    parser.addoption("--workload", default=None, help="benchmarks: keep generated data and trained models here")
     parser.addoption("--peers", action="store_true", help="benchmarks: time other libraries, installed apart, too")
 
 
@@ -42,23 +42,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def worlds(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[World], Path]:
-    """The folder of each world."""
-    kept = request.config.getoption("--world")
-    root = Path(kept) if kept else tmp_path_factory.mktemp("worlds")
-    names = {world: name.replace(" ", "-") for name, world in {"main": MAIN, **OTHERS}.items()}
-    return lambda world: root / names[world]
+def workloads(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Workload], Path]:
+    """The folder of each workload."""
+    kept = request.config.getoption("--workload")
+    root = Path(kept) if kept else tmp_path_factory.mktemp("workloads")
+    names = {workload: name.replace(" ", "-") for name, workload in {"main": MAIN, **OTHERS}.items()}
+    return lambda workload: root / names[workload]
 
 
 @pytest.fixture(scope="session")
-def subject(worlds: Callable[[World], Path]) -> Callable[..., Subject]:
-    """An open model, its users and its PyTorch twin: subject(kind, device, world)."""
-    found: dict[tuple, Subject] = {}
+def case(workloads: Callable[[Workload], Path]) -> Callable[..., Case]:
+    """An open model, its users and its PyTorch twin: case(kind, device, workload)."""
+    found: dict[tuple, Case] = {}
 
-    def get(kind: str, device: str, world: World = MAIN) -> Subject:
-        if (kind, device, world) not in found:
-            found[kind, device, world] = open_subject(kind, device, world, worlds(world))
-        return found[kind, device, world]
+    def get(kind: str, device: str, workload: Workload = MAIN) -> Case:
+        if (kind, device, workload) not in found:
+            found[kind, device, workload] = open_case(kind, device, workload, workloads(workload))
+        return found[kind, device, workload]
 
     return get
 
@@ -86,13 +86,13 @@ def machine() -> dict[str, str | int]:
 
 
 @pytest.fixture(scope="session")
-def yardsticks() -> dict[str, Callable[[], None]]:
+def calibrations() -> dict[str, Callable[[], None]]:
     """Device -> a matrix product of a few milliseconds."""
     return {device: product(512, 512, 512, device) for device in devices("all")}
 
 
 @pytest.fixture(autouse=True)
-def yardstick(request: pytest.FixtureRequest) -> Iterator[None]:
+def calibration(request: pytest.FixtureRequest) -> Iterator[None]:
     """Time the same small product before and after each benchmark, in seconds: how fast the machine was just then.
 
     On a machine that others use it differs from run to run by more than any round shows; `bench.compare` divides by it.
@@ -102,7 +102,7 @@ def yardstick(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     benchmark = request.getfixturevalue("benchmark")  # skips here where benchmarks are not wanted
     parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
-    multiply = request.getfixturevalue("yardsticks")[parameters.get("device", "cpu")]
+    multiply = request.getfixturevalue("calibrations")[parameters.get("device", "cpu")]
     before = _typical(multiply)
     yield
     benchmark.extra_info["yardstick_seconds"] = [before, _typical(multiply)]

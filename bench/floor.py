@@ -53,7 +53,7 @@ class Floor:
         return self.head_seconds
 
 
-def encoder_multiply_adds(config: TrainConfig, lengths: np.ndarray) -> int:
+def encoder_macs(config: TrainConfig, lengths: np.ndarray) -> int:
     """Of everything but the scores of the items, on the latest `window` of each user's items.
 
     lengths: (users,) items in each history. In the last layer of a transformer only the newest position is computed:
@@ -63,14 +63,14 @@ def encoder_multiply_adds(config: TrainConfig, lengths: np.ndarray) -> int:
     if isinstance(config, MFConfig):
         return 0
     if isinstance(config, LinearConfig):
-        return int(np.minimum(lengths, config.window).sum()) * config.neighbours
+        return int(np.minimum(lengths, config.max_length).sum()) * config.neighbours
     if not isinstance(config, BertConfig):
         raise InputError(
             f"no multiply-adds are known of {type(config).__name__}: give the configurations of its members"
         )
     dim, inner = config.dim, config.feedforward
-    chain = int(np.minimum(lengths, config.window).sum()) * config.chain
-    read = (np.minimum(lengths, config.window - config.append_mask) + config.append_mask).astype(np.int64)
+    chain = int(np.minimum(lengths, config.max_length).sum()) * config.chain
+    read = (np.minimum(lengths, config.max_length - config.append_mask) + config.append_mask).astype(np.int64)
     pairs = read * (read + 1) // 2 if config.masking == "causal" else read * read
     whole = read * (4 * dim * dim + 2 * dim * inner) + 2 * pairs * dim  # query, key, value, output; both attentions
     newest = 4 * dim * dim + 2 * dim * inner + 2 * config.heads * read * dim
@@ -83,7 +83,7 @@ def head_width(config: TrainConfig) -> int:
     return getattr(config, "dim", 64) + getattr(config, "chain", 0)
 
 
-def head_multiply_adds(config: TrainConfig, users: int, items: int) -> int:
+def head_macs(config: TrainConfig, users: int, items: int) -> int:
     """Of scoring every item by a dot product; 0 for item-item models, which have no head."""
     if isinstance(config, LinearConfig):
         return 0
@@ -106,8 +106,8 @@ def floor_seconds(
 def work(configs: Sequence[TrainConfig], lengths: np.ndarray, items: int) -> dict[str, int]:
     """What there is to do: multiply-adds of the encoders and of the heads, and bytes of scores written and read."""
     return {
-        "encoder": sum(encoder_multiply_adds(config, lengths) for config in configs),
-        "head": sum(head_multiply_adds(config, len(lengths), items) for config in configs),
+        "encoder": sum(encoder_macs(config, lengths) for config in configs),
+        "head": sum(head_macs(config, len(lengths), items) for config in configs),
         "score_bytes": 2 * SCORE_BYTES * len(lengths) * (items + 1) * len(configs),
     }
 

@@ -115,9 +115,9 @@ def _block(
     start = np.repeat(np.cumsum(drawn) - drawn, drawn)  # where each draw's user begins
     here = np.arange(len(user))
     fresh = (rng.random(len(user), dtype=np.float32) >= config.follow) | (here == start)
-    origin = np.maximum.accumulate(np.where(fresh, here, 0))  # the draw that each one follows from
+    provenance = np.maximum.accumulate(np.where(fresh, here, 0))  # the draw that each one follows from
     rank = (items * rng.random(len(user)) ** TAIL).astype(np.int64)
-    item = plan.ring[(rank[origin] + here - origin) % items]
+    item = plan.ring[(rank[provenance] + here - provenance) % items]
     # A session's ratings share seconds or are seconds apart; between sessions lie days.
     kind = rng.random(len(user), dtype=np.float32)
     gap = np.where(kind < 0.3, 0, np.where(kind < 0.95, rng.integers(1, 60, len(user)), 200_000))

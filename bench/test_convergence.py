@@ -25,8 +25,8 @@ NDCG_GOAL = 0.35
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.benchmark(group="convergence")
-def test_convergence(benchmark, worlds, one_thread, kind: str, device: str) -> None:
-    folder = prepared(MAIN, worlds(MAIN))
+def test_convergence(benchmark, workloads, one_thread, kind: str, device: str) -> None:
+    folder = prepared(MAIN, workloads(MAIN))
     members = MAIN.members if kind == "best" else ()
     for member in members:
         trained(MAIN, folder, member)

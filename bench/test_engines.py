@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.workloads.cases import K, Subject
+from bench.workloads.cases import Case, K
 from bench.workloads.workload import KINDS
 from infer.errors import first_line
 from infer.histories.vocabulary import PAD
@@ -27,7 +27,7 @@ PAUSE = 0.02
 Way = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def by_torch(one: Subject, score: Callable[..., torch.Tensor]) -> Way:
+def by_torch(one: Case, score: Callable[..., torch.Tensor]) -> Way:
     """Windows, scores, seen items dropped, top k: (users,) rows to (users, K) items and scores on the host."""
 
     def top(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -41,12 +41,12 @@ def by_torch(one: Subject, score: Callable[..., torch.Tensor]) -> Way:
     return top
 
 
-def all_positions(one: Subject) -> Way:
+def all_positions(one: Case) -> Way:
     """Every position through every layer and the head, of which the newest is kept."""
     return by_torch(one, lambda window: one.twin.score(one.twin.states(window))[:, -1])
 
 
-def ways(one: Subject, rows: np.ndarray) -> tuple[dict[str, Way], dict[str, str]]:
+def ways(one: Case, rows: np.ndarray) -> tuple[dict[str, Way], dict[str, str]]:
     """The engines that work here, by name, and why others do not."""
     found, failed = {"torch": by_torch(one, one.twin)}, {}
     if hasattr(one.twin, "states"):
@@ -61,9 +61,9 @@ def ways(one: Subject, rows: np.ndarray) -> tuple[dict[str, Way], dict[str, str]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_engines(benchmark, subject, kind: str, device: str) -> None:
+def test_engines(benchmark, case, kind: str, device: str) -> None:
     benchmark.group = f"engines: batch of {BATCH}"
-    one = subject(kind, device)
+    one = case(kind, device)
     rows = one.batch(BATCH)
     others, failed = ways(one, rows)
     seconds: dict[str, list[float]] = {name: [] for name in others}

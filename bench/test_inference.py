@@ -39,27 +39,27 @@ def measure(benchmark, one, rows: np.ndarray, rates) -> None:
 
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_batch_size(benchmark, subject, rates, kind: str, device: str, batch: int) -> None:
+def test_batch_size(benchmark, case, rates, kind: str, device: str, batch: int) -> None:
     benchmark.group = f"inference: batch of {batch}, window {MAIN.window}, {MAIN.items} items"
-    one = subject(kind, device)
+    one = case(kind, device)
     measure(benchmark, one, one.batch(batch), rates)
 
 
-@pytest.mark.parametrize("world", OTHERS)
+@pytest.mark.parametrize("workload", OTHERS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_window_and_catalogue(benchmark, subject, rates, kind: str, device: str, world: str) -> None:
-    if kind == "mf" and world.startswith("window"):
+def test_window_and_catalogue(benchmark, case, rates, kind: str, device: str, workload: str) -> None:
+    if kind == "mf" and workload.startswith("window"):
         pytest.skip("mf reads no window")
-    benchmark.group = f"inference: batch of {BATCH}, {world}"
-    one = subject(kind, device, OTHERS[world])
+    benchmark.group = f"inference: batch of {BATCH}, {workload}"
+    one = case(kind, device, OTHERS[workload])
     measure(benchmark, one, one.batch(BATCH), rates)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_latency(benchmark, subject, kind: str, device: str) -> None:
+def test_latency(benchmark, case, kind: str, device: str) -> None:
     """One user at a time, another one in each round, so that all lengths of history occur."""
     benchmark.group = "latency: one user"
-    one = subject(kind, device)
+    one = case(kind, device)
     order = iter(np.random.default_rng(0).permutation(len(one.task.histories)))
     used, found = [], []
 

@@ -18,19 +18,19 @@ BATCH, ROUNDS, PAUSE = 256, 8, 0.05
 
 
 @pytest.mark.parametrize("peer", PEERS)
-def test_peers(benchmark, subject, peer: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_peers(benchmark, case, peer: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Ours is `model_lists`: windows, session and the table of lists."""
     if not request.config.getoption("--peers"):
         pytest.skip("other libraries are timed with --peers")
     benchmark.group = f"peers: {BATCH} users"
-    one = subject(PEERS[peer][1], "cpu")
+    one = case(PEERS[peer][1], "cpu")
     rows = one.batch(BATCH)
     task = one.task.take(rows)
     vectors = ()
     if one.kind == "mf":
         users, items = (table.weight.detach().numpy() for table in (one.twin.users, one.twin.items))
         vectors = (np.ascontiguousarray(users[task.user_index]), np.ascontiguousarray(items))
-    write_work(tmp_path, one.task.histories, rows, one.items, K, one.world.window, vectors)
+    write_work(tmp_path, one.task.histories, rows, one.items, K, one.workload.window, vectors)
     other, seconds = Peer(peer, tmp_path), []
 
     def its_turn() -> None:

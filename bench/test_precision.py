@@ -20,7 +20,7 @@ from infer.scoring.job import open_job
 from infer.scoring.run import Settings, score_table
 
 BATCH, ROUNDS = 256, 12
-WORLDS = {"small catalogue": MAIN, "large catalogue": OTHERS["large catalogue"]}
+WORKLOADS = {"small catalogue": MAIN, "large catalogue": OTHERS["large catalogue"]}
 METRICS = (f"hit@{K}", f"ndcg@{K}")
 
 
@@ -39,11 +39,11 @@ def metrics(model: Path, device: str, output: Path) -> dict[str, float]:
     return {name: own.row(by_predicate=pl.col("metric") == name, named=True)["value"] for name in METRICS}
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("workload", WORKLOADS)
 @pytest.mark.parametrize("kind", ["mf", "bert", "hybrid"])
-def test_int8(benchmark, subject, kind: str, device: str, world: str, tmp_path: Path) -> None:
-    benchmark.group = f"precision: batch of {BATCH}, {world}"
-    one = subject(kind, device, WORLDS[world])
+def test_int8(benchmark, case, kind: str, device: str, workload: str, tmp_path: Path) -> None:
+    benchmark.group = f"precision: batch of {BATCH}, {workload}"
+    one = case(kind, device, WORKLOADS[workload])
     small = open_model(int8_file(one.model.path), device)
     rows = one.batch(BATCH)
     histories, users = one.part(rows)

@@ -25,9 +25,9 @@ BATCH = 256
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_session(benchmark, subject, kind: str, device: str) -> None:
+def test_session(benchmark, case, kind: str, device: str) -> None:
     benchmark.group = "session start"
-    one = subject(kind, device)
+    one = case(kind, device)
     opened = benchmark.pedantic(lambda: open_model(one.model.path, device), rounds=5, warmup_rounds=1)
     assert opened.metadata == one.model.metadata
     benchmark.extra_info |= one.about("session", megabytes=one.model.path.stat().st_size / 1e6)
@@ -35,10 +35,10 @@ def test_session(benchmark, subject, kind: str, device: str) -> None:
 
 @pytest.mark.parametrize("stage", ["windows", "model"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_stage(benchmark, subject, kind: str, device: str, stage: str) -> None:
-    """All users of the world, in the batches that the command makes."""
+def test_stage(benchmark, case, kind: str, device: str, stage: str) -> None:
+    """All users of the workload, in the batches that the command makes."""
     benchmark.group = f"stage: {stage}"
-    one = subject(kind, device)
+    one = case(kind, device)
     parts = list(batches(one.model, one.task.histories.lengths, BATCH))
 
     def windows() -> list[dict[str, np.ndarray]]:
@@ -58,10 +58,10 @@ def test_stage(benchmark, subject, kind: str, device: str, stage: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_command(benchmark, subject, kind: str, device: str, tmp_path: Path) -> None:
+def test_command(benchmark, case, kind: str, device: str, tmp_path: Path) -> None:
     """`infer.batch` in this process: read, windows, model, write, publish, as its manifest says."""
     benchmark.group = "end to end: python -m infer.batch"
-    one = subject(kind, device)
+    one = case(kind, device)
     output = tmp_path / "lists.parquet"
     words = [f"--model={one.model.path}", f"--output={output}", f"--k={K}", f"--batch-size={BATCH}"]
     words += [f"--device={device}", "--restart"]

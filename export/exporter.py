@@ -20,7 +20,7 @@ from export.parity import check_parity
 from export.quality import check_quality
 from infer.errors import InputError
 from infer.model.metadata import Metadata
-from infer.model.modelfile import LARGEST_VALUE, sealed
+from infer.model.modelfile import LARGEST_VALUE, with_checksum
 from infer.model.signature import LEVELS_INPUT, USER_INPUT
 from infer.system.files import write_bytes
 from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE
@@ -74,26 +74,26 @@ def file_content(proto: onnx.ModelProto, metadata: Metadata) -> bytes:
     for key, text in metadata.to_properties().items():
         proto.metadata_props.add(key=key, value=text)
     proto.producer_name, proto.producer_version = "hybrid-recommender-onnx", ""
-    return sealed(proto.SerializeToString(deterministic=True))
+    return with_checksum(proto.SerializeToString(deterministic=True))
 
 
 def describe(state: dict, model: nn.Module, parity: dict[str, float], precision: str = "fp32") -> Metadata:
     """What the file is to say of itself."""
-    origin, best = state["origin"], state["best"]
+    provenance, best = state["provenance"], state["best"]
     return Metadata(
-        kind=origin["kind"],
+        kind=provenance["kind"],
         item_ids=state["item_ids"],
         user_ids=state["user_ids"] if USER_INPUT in model.input_names else [],
         window=model.window,
         rating_levels=state["rating_levels"] if LEVELS_INPUT in model.input_names else [],
         padding="left, index 0",
         precision=precision,
-        dataset=origin["dataset"],
-        dataset_checksum=origin["dataset_checksum"],
+        dataset=provenance["dataset"],
+        dataset_checksum=provenance["dataset_checksum"],
         interactions=INTERACTIONS_FILE,
         items=ITEMS_FILE,
-        seed=origin["config"]["seed"],
-        config=origin["config"],
+        seed=provenance["config"]["seed"],
+        config=provenance["config"],
         metrics={name: value for name, value in best.items() if name.startswith("validation") or name == "epoch"},
         parity=parity,
         versions={

@@ -27,7 +27,7 @@ from infer.scoring.options import ScoringConfig
 from infer.scoring.run import Outcome, Settings, score_table
 from infer.scoring.totals import Totals
 from infer.system.stages import Stages
-from infer.tables.source import SHARD_USERS
+from infer.tables.source import PART_USERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class BatchConfig(ScoringConfig):
     shard: str = option("1/1", "I/N: score every N-th part, from the I-th; all machines write into one folder")
     only_changed: bool = option(False, "score users whose history has changed; keep the earlier lists of the others")
     restart: bool = option(False, "drop an unfinished run and begin anew")
-    shard_users: int = option(SHARD_USERS, "users in one file of lists, at most", minimum=1)
+    part_users: int = option(PART_USERS, "users in one file of lists, at most", minimum=1)
 
     @property
     def share(self) -> tuple[int, int]:
@@ -64,7 +64,7 @@ class BatchConfig(ScoringConfig):
             share=self.share,
             only_changed=self.only_changed,
             restart=self.restart,
-            shard_users=self.shard_users,
+            part_users=self.part_users,
             options=asdict(self),
         )
 
@@ -95,7 +95,7 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
     yield from _left_out(job, found.totals)
     totals, dataset = found.totals, job.model.metadata.dataset
     yield (
-        f"{job.model.path.stem} on {dataset}: {totals.users - totals.omitted} users, {found.rows} recommendations "
+        f"{job.model.path.stem} on {dataset}: {totals.users - totals.cold} users, {found.rows} recommendations "
         f"-> {found.folder}" + (f"; {found.scored} users scored anew" if config.only_changed else "")
     )
     if found.metrics is not None:
@@ -112,9 +112,9 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
 
 def _left_out(job: Job, totals: Totals) -> Iterator[str]:
     name = job.model.path.name
-    if totals.omitted:
+    if totals.cold:
         yield (
-            f"left out: {totals.omitted} of {totals.users} users whom {name} does not know "
+            f"left out: {totals.cold} of {totals.users} users whom {name} does not know "
             "(not in its training data, or without a known item in their history)"
         )
     if totals.unknown:

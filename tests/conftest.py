@@ -122,8 +122,8 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory, run: Run, ratings_csv: P
     for words in (
         ("train.data", f"--dataset={ratings_csv}", f"--items={items}"),
         ("train", "mf", "--preset=paper", "--epochs=20", "--batch-size=16", "--learning-rate=0.02"),
-        ("train", "bert", "--preset=paper", "--epochs=3", "--window=8"),
-        ("train", "hybrid", "--preset=paper", "--epochs=3", "--window=8"),
+        ("train", "bert", "--preset=paper", "--epochs=3", "--max-length=8"),
+        ("train", "hybrid", "--preset=paper", "--epochs=3", "--max-length=8"),
         ("export",),
     ):
         done = run(*words, f"--artifacts={folder}")

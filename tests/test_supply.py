@@ -67,7 +67,7 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     ("infer.evaluate", "--model={f}/mf.onnx", "--negatives=3"),
     ("infer.recommend", "--model={f}/bert.onnx", "--user=101"),
     ("export", "mf", "--artifacts={f}"),
-    ("train", "hybrid", "--preset=paper", "--epochs=1", "--window=8", "--artifacts={f}", "--name=quiet"),
+    ("train", "hybrid", "--preset=paper", "--epochs=1", "--max-length=8", "--artifacts={f}", "--name=quiet"),
     ("train.data", "--dataset={f}/interactions.parquet", "--artifacts={t}"),
 ], ids=lambda words: words[0])  # fmt: skip
 def test_no_command_opens_a_connection(words: tuple, artifacts: Path, tmp_path: Path) -> None:

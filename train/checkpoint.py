@@ -19,7 +19,7 @@ from infer.system.files import write_bytes
 from train.config import TrainConfig
 from train.data.dataset import Data
 
-FORMAT = 3
+FORMAT = 4
 DIGEST = 32  # bytes
 
 
@@ -33,8 +33,8 @@ def partial(artifacts: Path, name: str) -> Path:
     return artifacts / f"{name}.partial.pt"
 
 
-def origin(kind: str, config: TrainConfig, data: Data, parents: dict[str, str]) -> dict[str, Any]:
-    """What decides a run's result; two runs with equal origins end with the same weights.
+def provenance(kind: str, config: TrainConfig, data: Data, parents: dict[str, str]) -> dict[str, Any]:
+    """What decides a run's result; two runs with equal provenances end with the same weights.
 
     parents: file name to checksum of the checkpoints that this run starts from.
     """
@@ -70,7 +70,7 @@ def read(path: Path, advice: str) -> dict[str, Any]:
         content = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
     except Exception as error:  # PyTorch raises whatever its reader meets
         raise InputError(f"{path} is not a readable checkpoint ({first_line(error)[:80]}): {advice}") from None
-    origin = content.get("origin") if isinstance(content, dict) else None
-    if not isinstance(origin, dict) or origin.get("format") != FORMAT:
+    provenance = content.get("provenance") if isinstance(content, dict) else None
+    if not isinstance(provenance, dict) or provenance.get("format") != FORMAT:
         raise InputError(f"{path} is not a checkpoint of this version: {advice}")
     return content

@@ -58,7 +58,7 @@ class BertConfig(TrainConfig):
     positions: Literal["none", "sinusoidal", "learned"] = option("learned", "added to the item vectors")
     head: Literal["separate", "tied"] = option("tied", "score items by a matrix of its own, or by their embeddings")
     item_bias: bool = option(True, "add a bias for each item, in a tied head starting at its log popularity")
-    window: int = option(50, "recent items that the model reads", minimum=1)
+    max_length: int = option(50, "recent items that the model reads", minimum=1)
     stride: int = option(25, "train on windows this far apart over the whole history; 0: the latest only", minimum=0)
     masking: Literal["one", "last", "cloze", "span", "recency", "causal"] = option(
         "causal", "what is predicted: one random item, the last, a share, a span, recent ones, or every next item"
@@ -131,7 +131,7 @@ class BertConfig(TrainConfig):
                 self.append_mask and self.masking == "causal",
                 "--append-mask needs a mask token, which --masking causal never trains",
             ),
-            "window": (self.append_mask and self.window < 2, "--append-mask needs --window of at least 2"),
+            "window": (self.append_mask and self.max_length < 2, "--append-mask needs --max-length of at least 2"),
             "frozen": (
                 self.initial == "random" and self.frozen_epochs > 0,
                 "--frozen-epochs with --initial random would hold meaningless item vectors fixed; give --initial",
@@ -178,7 +178,7 @@ class LinearConfig(TrainConfig):
     """An item-item model solved in closed form (`train.models.linear`)."""
 
     kind: Literal["knn", "markov", "ease", "content"] = option("ease", "set by the kind of model")
-    window: int = option(50, "recent items that the model reads", minimum=1)
+    max_length: int = option(50, "recent items that the model reads", minimum=1)
     decay: float = option(0.8, "how much less each older item counts, up to 1", minimum=0)
     neighbours: int = option(300, "strongest neighbours kept of each item", minimum=1)
     lags: int = option(20, "markov: steps between an item and what follows it", minimum=1)

@@ -11,7 +11,7 @@ In: the name of a preset and a kind of model. Out: its configuration.
     hybrid    ours, the default: the best single model on validation data
     best      ours: what `just train-best` blends; single models as in hybrid
 
-The paper does not state, and we guess: mf's initial_std of 0.1; the encoder's window 10, layers 2 and heads 4;
+The paper does not state, and we guess: mf's initial_std of 0.1; the encoder's max_length 10, layers 2 and heads 4;
 the hybrid's perturbation 0.01 and frozen_epochs 2.
 """
 
@@ -35,7 +35,7 @@ CONFIGS: dict[str, type[TrainConfig]] = {
 
 PAPER = {
     "dim": 32, "layers": 2, "heads": 4, "feedforward": 2048, "activation": "relu", "norm": "post", "dropout": 0.1,
-    "input_dropout": 0.0, "positions": "none", "head": "separate", "window": 10, "stride": 0, "masking": "one",
+    "input_dropout": 0.0, "positions": "none", "head": "separate", "max_length": 10, "stride": 0, "masking": "one",
     "loss": "softmax", "epochs": 20, "patience": 0, "batch_size": 32, "learning_rate": 1e-3, "beta2": 0.999,
     "clip": 0.0, "initial_std": 1.0, "average": 0.0,
 }  # fmt: skip

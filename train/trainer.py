@@ -39,27 +39,27 @@ def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
     model, parents = build(kind, data, config)
     preparing = time.perf_counter() - began
     model.to(config.device)
-    origin = checkpoint.origin(kind, config, data, parents)
+    provenance = checkpoint.provenance(kind, config, data, parents)
     run = Run(model, None if model.closed_form else model.optimizer(), preparing)
-    _resume(name, config, origin, run)
+    _resume(name, config, provenance, run)
     weights = sum(p.numel() for p in model.parameters())
     log.info("%s on %s: %s weights, seed %d", name, data.name, f"{weights:,}", config.seed)
     for record in fit(run, data, config):
         log.info(_line(record))
-        checkpoint.save(checkpoint.partial(config.artifacts, name), _state(origin, data, run) | run.state())
+        checkpoint.save(checkpoint.partial(config.artifacts, name), _state(provenance, data, run) | run.state())
     with replacing(config.artifacts / f"{name}.history.parquet") as part:
         table = pl.DataFrame([asdict(record) for record in run.records], schema_overrides=HISTORY)
         table.with_columns(preparation_seconds=pl.lit(run.preparation_seconds)).write_parquet(part)
-    checkpoint.save(checkpoint.finished(config.artifacts, name), _state(origin, data, run))
+    checkpoint.save(checkpoint.finished(config.artifacts, name), _state(provenance, data, run))
     checkpoint.partial(config.artifacts, name).unlink(missing_ok=True)
     return run
 
 
-def _state(origin: dict[str, Any], data: Data, run: Run) -> dict[str, Any]:
+def _state(provenance: dict[str, Any], data: Data, run: Run) -> dict[str, Any]:
     """What a finished model needs: the weights that are kept, and where they came from."""
-    members = {"members": run.model.origins} if isinstance(run.model, Blend) else {}
+    members = {"members": run.model.provenances} if isinstance(run.model, Blend) else {}
     return members | {
-        "origin": origin,
+        "provenance": provenance,
         "item_ids": data.item_ids,
         "user_ids": data.user_ids,
         "rating_levels": data.rating_levels,
@@ -70,13 +70,13 @@ def _state(origin: dict[str, Any], data: Data, run: Run) -> dict[str, Any]:
     }
 
 
-def _resume(name: str, config: TrainConfig, origin: dict[str, Any], run: Run) -> None:
-    """Load an interrupted run with the same origin; say so, or why it is not continued."""
+def _resume(name: str, config: TrainConfig, provenance: dict[str, Any], run: Run) -> None:
+    """Load an interrupted run with the same provenance; say so, or why it is not continued."""
     path = checkpoint.partial(config.artifacts, name)
     if not path.is_file():
         return
     state = checkpoint.read(path, "delete it to start afresh")
-    if state["origin"] != origin:
+    if state["provenance"] != provenance:
         log.info("%s is of a run with other options or data: starting afresh", path)
         return
     run.load(state)

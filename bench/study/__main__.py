@@ -1,7 +1,7 @@
 """The study: models and seeds side by side, as Parquet tables and one HTML page.
 
 In: a prepared data folder (`python -m train.data`). Out: OUTPUT/study.html, OUTPUT/tables/*.parquet, and
-the cells they are made of. A study that was stopped goes on where it was.
+the trials they are made of. A study that was stopped goes on where it was.
 
     python -m bench.study
     python -m bench.study --short --output=study-short
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from bench.study.page import write_study
 from bench.study.speed import measure_speed
-from bench.study.study import StudyConfig, cells, make_all, prepare, shown_user
+from bench.study.study import StudyConfig, make_all, prepare, shown_user, trials
 from bench.study.tables import write_tables
 from infer.cli import parse, run
 from infer.errors import InputError
@@ -23,10 +23,10 @@ def main(words: Sequence[str]) -> None:
     config = parse(StudyConfig, words, __doc__)
     if not (config.artifacts / INTERACTIONS_FILE).is_file():
         raise InputError(f"{config.artifacts / INTERACTIONS_FILE} does not exist: run `python -m train.data` first")
-    wanted, user = cells(config), shown_user(config)
+    wanted, user = trials(config), shown_user(config)
     prepare(config, wanted)
     make_all(config, wanted)
-    speed = measure_speed(wanted[0].folder, config.output / "cells" / "speed.json")
+    speed = measure_speed(wanted[0].folder, config.output / "trials" / "speed.json")
     tables = write_tables(wanted, speed, user, config.output / "tables")
     page = write_study(tables, config.output / "study.html", " ".join(["python -m bench.study", *words]))
     print(f"-> {config.output / 'tables'}, {page}")

@@ -1,6 +1,6 @@
 """What popularity and chance give: ranks to set beside those of the models.
 
-In: a cell of the split, for its table and its negatives. Out: ranks tables like `infer.evaluate`'s, by name.
+In: a trial of the split, for its table and its negatives. Out: ranks tables like `infer.evaluate`'s, by name.
 
     python -m bench.study
 """
@@ -8,7 +8,7 @@ In: a cell of the split, for its table and its negatives. Out: ranks tables like
 import numpy as np
 import polars as pl
 
-from bench.study.trials import Cell
+from bench.study.trials import Trial
 from infer.histories.vocabulary import PAD, vocabulary
 from infer.histories.windows import seen
 from infer.metrics.sampled import PROTOCOLS, rank_among
@@ -24,10 +24,10 @@ REFERENCES = ("random", "popularity")
 BUDGET = 16_000_000
 
 
-def reference_ranks(cell: Cell) -> dict[str, pl.DataFrame]:
-    """Ranks of the cell's held-out items, against the same negatives: name -> ranks."""
-    task = prepare(open_job(open_model(cell.file("onnx"), threads=1)))
-    ranks, negatives = pl.read_parquet(cell.file("ranks.parquet")), pl.read_parquet(cell.file("negatives.parquet"))
+def reference_ranks(trial: Trial) -> dict[str, pl.DataFrame]:
+    """Ranks of the trial's held-out items, against the same negatives: name -> ranks."""
+    task = prepare(open_job(open_model(trial.file("onnx"), threads=1)))
+    ranks, negatives = pl.read_parquet(trial.file("ranks.parquet")), pl.read_parquet(trial.file("negatives.parquet"))
     items = vocabulary(task.model.metadata.item_ids, ITEM)
 
     def indexes(column: pl.Series) -> np.ndarray:

@@ -1,6 +1,6 @@
 """How the study's models trained: epochs, seconds, and when they reach the model from scratch.
 
-In: finished cells. Out: the tables history, convergence and speed of `bench.study.tables`.
+In: finished trials. Out: the tables history, convergence and speed of `bench.study.tables`.
 
     python -m bench.study
 """
@@ -9,7 +9,7 @@ import polars as pl
 
 from bench.study.experiments import TRANSFORMERS
 from bench.study.significance import mean_interval
-from bench.study.trials import Cell
+from bench.study.trials import Trial
 
 KEPT = ("epoch", "train_loss", "validation_loss", "validation_ndcg_at_10", "seconds")
 HISTORY = {
@@ -23,17 +23,17 @@ CONVERGENCE = {
 GOAL = "scratch"
 
 
-def history(cells: list[Cell]) -> pl.DataFrame:
+def history(trials: list[Trial]) -> pl.DataFrame:
     """A row an epoch of every model with a loss. elapsed: seconds since the start, with the preparation of
     its first vectors and the whole training of the models that it starts from."""
     parts = [pl.DataFrame(schema=HISTORY)]
-    for cell in cells:
-        table = pl.read_parquet(cell.file("history.parquet"))
+    for trial in trials:
+        table = pl.read_parquet(trial.file("history.parquet"))
         if table["train_loss"].null_count():
             continue
-        before = sum(_seconds(pl.read_parquet(p.with_suffix(".history.parquet"))) for p in cell.parents().values())
+        before = sum(_seconds(pl.read_parquet(p.with_suffix(".history.parquet"))) for p in trial.parents().values())
         elapsed = pl.col("seconds").cum_sum() + pl.col("preparation_seconds") + before
-        names = {"experiment": cell.experiment.name, "title": cell.experiment.title, "seed": cell.seed}
+        names = {"experiment": trial.experiment.name, "title": trial.experiment.title, "seed": trial.seed}
         columns = (*(pl.lit(v).alias(n) for n, v in names.items()), elapsed.alias("elapsed"), *KEPT)
         parts.append(table.select(columns).cast(HISTORY))
     return pl.concat(parts)

@@ -27,11 +27,11 @@ def overview(tables: Tables) -> dict:
     order = own.filter(pl.col("metric") == "hit@10").sort("value", maintain_order=True)["experiment"]
     rows = []
     for name in order:
-        cells = {row["metric"]: row for row in own.filter(pl.col("experiment") == name).to_dicts()}
-        metrics = (cells[m] for m in ("hit@10", "ndcg@10", "hit@100", "mrr"))
+        trials = {row["metric"]: row for row in own.filter(pl.col("experiment") == name).to_dicts()}
+        metrics = (trials[m] for m in ("hit@10", "ndcg@10", "hit@100", "mrr"))
         paper = " / ".join(map(str, PAPER[name])) if name in PAPER else "–"
         shown = [percent(m["value"], m["low"], m["high"]) for m in metrics]
-        rows.append([cells["mrr"]["title"], str(cells["mrr"]["seeds"]), *shown, paper])
+        rows.append([trials["mrr"]["title"], str(trials["mrr"]["seeds"]), *shown, paper])
     header = ["model", "seeds", "Hit@10 %", "NDCG@10 %", "Hit@100 %", "MRR %", "in the paper: Hit@10 / NDCG@10 %"]
     return table("Test items, full ranking, seen items dropped; mean over seeds [95% t-interval]", header, rows)
 
@@ -119,8 +119,8 @@ def variations(tables: Tables) -> dict:
     rows = []
     for name in own.filter(pl.col("data") != LEAVE_ONE_OUT)["experiment"].unique(maintain_order=True):
         some = own.filter(pl.col("experiment") == name)
-        cells = {(r["data"], r["metric"]): percent(r["value"], r["low"], r["high"]) for r in some.to_dicts()}
-        rows.append([some["title"][0], *(cells.get((d, m), "–") for d in splits for m in metrics)])
+        trials = {(r["data"], r["metric"]): percent(r["value"], r["low"], r["high"]) for r in some.to_dicts()}
+        rows.append([some["title"][0], *(trials.get((d, m), "–") for d in splits for m in metrics)])
     header = [f"{m}, {d.replace('-', ' ')}" for d in splits for m in ("Hit@10", "NDCG@10")]
     return table("Test items, full ranking, %; mean over seeds [95% t-interval]", ["model", *header], rows)
 

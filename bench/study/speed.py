@@ -28,16 +28,16 @@ def measure_speed(folder: Path, kept: Path) -> pl.DataFrame:
     The losses take turns, so that whatever else the machine does meets both alike. seconds_per_epoch:
     of as many steps as an epoch has.
     """
-    origin = {"data": sha256(folder / INTERACTIONS_FILE), "steps": [ROUNDS, STEPS], "versions": versions()}
+    provenance = {"data": sha256(folder / INTERACTIONS_FILE), "steps": [ROUNDS, STEPS], "versions": versions()}
     try:
         found = json.loads(kept.read_text())
-        if found["origin"] == origin:
+        if found["provenance"] == provenance:
             return pl.DataFrame(found["rows"])
     except (FileNotFoundError, ValueError, KeyError):
         pass
     print("measuring the seconds of an epoch by loss ...", flush=True)
     rows = _measure(folder)
-    write_text(kept, json.dumps({"origin": origin, "rows": rows}, indent=2) + "\n")
+    write_text(kept, json.dumps({"provenance": provenance, "rows": rows}, indent=2) + "\n")
     return pl.DataFrame(rows)
 
 

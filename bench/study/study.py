@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from bench.study.experiments import EXPERIMENTS, LEAVE_ONE_OUT, VARIATIONS, Experiment
-from bench.study.trials import Cell, finished, prepare_folder, run_safely
+from bench.study.trials import Trial, finished, prepare_folder, run_safely
 from infer.cli import option
 from infer.errors import InputError
 from infer.system.files import replacing
@@ -35,22 +35,22 @@ class StudyConfig:
     workers: int = option(0, "processes at once, each with one thread; 0 means one for each core", minimum=0)
 
 
-def cells(config: StudyConfig) -> list[Cell]:
-    """Every cell of the study, in the order in which they can be made; raises InputError on unknown names."""
+def trials(config: StudyConfig) -> list[Trial]:
+    """Every trial of the study, in the order in which they can be made; raises InputError on unknown names."""
     seeds, epochs = config.seeds, config.epochs
     if config.short:
         seeds, epochs = min(seeds, 2), min(epochs or 6, 6)
     found = []
     for data in [LEAVE_ONE_OUT] if config.short else [LEAVE_ONE_OUT, *VARIATIONS]:
         most = seeds if data == LEAVE_ONE_OUT else min(seeds, 2)
-        folder = config.output / "cells" / data
+        folder = config.output / "trials" / data
         found += [
-            Cell(experiment, data, seed, folder / f"seed{seed}", epochs, config.negatives)
+            Trial(experiment, data, seed, folder / f"seed{seed}", epochs, config.negatives)
             for experiment in chosen(config)
             if data == LEAVE_ONE_OUT or experiment.varied
             for seed in range(min(most, experiment.seeds))
         ]
-    return sorted(found, key=lambda cell: cell.experiment.stage)
+    return sorted(found, key=lambda trial: trial.experiment.stage)
 
 
 def chosen(config: StudyConfig) -> list[Experiment]:
@@ -81,13 +81,13 @@ def shown_user(config: StudyConfig) -> str:
     return config.user or measured[0]
 
 
-def prepare(config: StudyConfig, wanted: list[Cell]) -> None:
-    """Give every cell's folder its data; other splits are made from the same interactions.
+def prepare(config: StudyConfig, wanted: list[Trial]) -> None:
+    """Give every trial's folder its data; other splits are made from the same interactions.
 
     Raises InputError if a folder holds other data.
     """
     path = config.artifacts / INTERACTIONS_FILE
-    for data in dict.fromkeys(cell.data for cell in wanted):
+    for data in dict.fromkeys(trial.data for trial in wanted):
         source = config.artifacts
         if data != LEAVE_ONE_OUT:
             source = config.output / "data" / data
@@ -97,27 +97,27 @@ def prepare(config: StudyConfig, wanted: list[Cell]) -> None:
                 made.interactions.write_parquet(part, metadata={DATASET_KEY: name, PROTOCOL_KEY: made.protocol})
             with replacing(source / ITEMS_FILE) as part:
                 part.write_bytes((config.artifacts / ITEMS_FILE).read_bytes())
-        for folder in dict.fromkeys(cell.folder for cell in wanted if cell.data == data):
+        for folder in dict.fromkeys(trial.folder for trial in wanted if trial.data == data):
             prepare_folder(folder, source)
 
 
-def make_all(config: StudyConfig, wanted: list[Cell]) -> None:
-    """Make the unfinished cells, those that others start from first; a line for each as it is finished."""
-    remaining = sum(not finished(cell) for cell in wanted)
+def make_all(config: StudyConfig, wanted: list[Trial]) -> None:
+    """Make the unfinished trials, those that others start from first; a line for each as it is finished."""
+    remaining = sum(not finished(trial) for trial in wanted)
     done, total = len(wanted) - remaining, len(wanted)
-    print(f"{total} cells, {done} of them finished already", flush=True)
-    for stage in sorted({cell.experiment.stage for cell in wanted}):
+    print(f"{total} trials, {done} of them finished already", flush=True)
+    for stage in sorted({trial.experiment.stage for trial in wanted}):
         # Asked again: a parent that was made anew makes its children unfinished.
-        part = [cell for cell in wanted if cell.experiment.stage == stage and not finished(cell)]
+        part = [trial for trial in wanted if trial.experiment.stage == stage and not finished(trial)]
         workers = min(config.workers or os.cpu_count() or 1, len(part))
         if not part:
             continue
         with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent) as pool:
-            running = {pool.submit(run_safely, cell): cell for cell in part}
+            running = {pool.submit(run_safely, trial): trial for trial in part}
             try:
                 for future in as_completed(running):
-                    cell, result = running[future], future.result()
-                    name = f"{cell.experiment.title} seed {cell.seed} {cell.data}"
+                    trial, result = running[future], future.result()
+                    name = f"{trial.experiment.title} seed {trial.seed} {trial.data}"
                     if isinstance(result, str):
                         raise InputError(f"{name}: {result}")
                     done = min(done + 1, total)
@@ -132,7 +132,7 @@ def make_all(config: StudyConfig, wanted: list[Cell]) -> None:
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed must not go on writing into a cell that a new run may be making."""
+    """A worker whose parent was killed must not go on writing into a trial that a new run may be making."""
 
     def wait() -> None:
         parent_process().join()

@@ -1,6 +1,6 @@
-"""The study's cells as tidy tables: everything its page says is computed from these.
+"""The study's trials as tidy tables: everything its page says is computed from these.
 
-In: finished cells. Out, as a dictionary and as Parquet files; values are shares in [0, 1], times seconds:
+In: finished trials. Out, as a dictionary and as Parquet files; values are shares in [0, 1], times seconds:
 
     metrics      data, experiment, title, seed, protocol, metric, value
     summary      data, experiment, title, protocol, metric, seeds, value, low, high (t-interval over seeds)
@@ -28,7 +28,7 @@ from bench.study.curves import convergence, history, speed
 from bench.study.differences import differences
 from bench.study.experiments import LEAVE_ONE_OUT
 from bench.study.significance import mean_interval
-from bench.study.trials import Cell, versions
+from bench.study.trials import Trial, versions
 from infer.metrics.cohorts import cohort_metrics
 from infer.metrics.intervals import wilson
 from infer.metrics.ranking import rank_metrics
@@ -46,25 +46,25 @@ SHOWN = ("bert-paper", "hybrid-paper", "scratch", "hybrid", "ease-markov", "best
 SUMMARY = {"seeds": pl.Int64, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64}
 
 
-def write_tables(cells: list[Cell], speeds: pl.DataFrame, user: str, folder: Path) -> dict[str, pl.DataFrame]:
-    """Collect the cells and write one Parquet file a table."""
-    tables = collect(cells, speeds, user)
+def write_tables(trials: list[Trial], speeds: pl.DataFrame, user: str, folder: Path) -> dict[str, pl.DataFrame]:
+    """Collect the trials and write one Parquet file a table."""
+    tables = collect(trials, speeds, user)
     for name, table in tables.items():
         with replacing(folder / f"{name}.parquet") as part:
             table.write_parquet(part)
     return tables
 
 
-def collect(cells: list[Cell], speeds: pl.DataFrame, user: str) -> dict[str, pl.DataFrame]:
-    """The tables by name; one without rows where no cell has what it shows."""
+def collect(trials: list[Trial], speeds: pl.DataFrame, user: str) -> dict[str, pl.DataFrame]:
+    """The tables by name; one without rows where no trial has what it shows."""
     ranks: Ranks = {}
-    for data in dict.fromkeys(cell.data for cell in cells):
-        own = [cell for cell in cells if cell.data == data]
+    for data in dict.fromkeys(trial.data for trial in trials):
+        own = [trial for trial in trials if trial.data == data]
         ranks |= {(data, name, 0): table for name, table in reference_ranks(own[0]).items()}
         ranks |= {(data, c.experiment.name, c.seed): pl.read_parquet(c.file("ranks.parquet")) for c in own}
-    titles = {cell.experiment.name: cell.experiment.title for cell in cells} | {name: name for name in REFERENCES}
+    titles = {trial.experiment.name: trial.experiment.title for trial in trials} | {name: name for name in REFERENCES}
     metrics = pl.concat([_metrics(*key, titles[key[1]], table) for key, table in ranks.items()])
-    main = [cell for cell in cells if cell.data == LEAVE_ONE_OUT]
+    main = [trial for trial in trials if trial.data == LEAVE_ONE_OUT]
     epochs = history(main)
     return {
         "metrics": metrics,
@@ -81,7 +81,7 @@ def collect(cells: list[Cell], speeds: pl.DataFrame, user: str) -> dict[str, pl.
 
 
 def _metrics(data: str, experiment: str, seed: int, title: str, ranks: pl.DataFrame) -> pl.DataFrame:
-    """Every metric under every protocol, of one cell."""
+    """Every metric under every protocol, of one trial."""
     parts = []
     for protocol, column in (("full", RANK), *((p, f"{RANK}_{p}") for p in PROTOCOLS)):
         own = ranks.select(pl.col(column).alias(RANK))
@@ -120,12 +120,12 @@ def _cohorts(ranks: Ranks, titles: dict[str, str]) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def _newcomers(cells: list[Cell]) -> pl.DataFrame:
+def _newcomers(trials: list[Trial]) -> pl.DataFrame:
     """Held-out items that nobody had rated, of validation and test together, over all seeds."""
     rows = []
-    for name in dict.fromkeys(cell.experiment.name for cell in cells):
-        own = [cell for cell in cells if cell.experiment.name == name]
-        tables = [pl.read_parquet(cell.file(f"{kind}ranks.parquet")) for cell in own for kind in ("", "validation.")]
+    for name in dict.fromkeys(trial.experiment.name for trial in trials):
+        own = [trial for trial in trials if trial.experiment.name == name]
+        tables = [pl.read_parquet(trial.file(f"{kind}ranks.parquet")) for trial in own for kind in ("", "validation.")]
         ranks = pl.concat([table.filter(pl.col("target_count") == 0) for table in tables])
         targets = ranks.height // len(own)
         for k in (10, 100) if targets else ():
@@ -135,33 +135,33 @@ def _newcomers(cells: list[Cell]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema | dict.fromkeys(("value", "low", "high"), pl.Float64), orient="row")
 
 
-def _top(cells: list[Cell], user: str) -> pl.DataFrame:
+def _top(trials: list[Trial], user: str) -> pl.DataFrame:
     """The five best films of a user by each of some models, and the held-out one."""
     schema = dict.fromkeys(("experiment", "title", "user", "rank", "film", "genres"), pl.String)
     parts = [pl.DataFrame(schema=schema | {"rank": pl.Int32})]
-    for cell in (cell for cell in cells if cell.seed == 0 and cell.experiment.name in SHOWN):
-        task = select_users(prepare(open_job(open_model(cell.file("onnx"), threads=1))), user, "--user")
+    for trial in (trial for trial in trials if trial.seed == 0 and trial.experiment.name in SHOWN):
+        task = select_users(prepare(open_job(open_model(trial.file("onnx"), threads=1))), user, "--user")
         lists = model_lists(task, 5, batch_size=1).select(RANK, ITEM)
         table = pl.concat([lists, task.targets.select(pl.lit(0, dtype=pl.Int32).alias(RANK), ITEM)])
-        films = pl.read_parquet(cell.folder / ITEMS_FILE).with_columns(pl.col(ITEM).cast(pl.String))
+        films = pl.read_parquet(trial.folder / ITEMS_FILE).with_columns(pl.col(ITEM).cast(pl.String))
         table = table.with_columns(pl.col(ITEM).cast(pl.String)).join(films, on=ITEM, how="left", maintain_order="left")
-        names = {"experiment": cell.experiment.name, "title": cell.experiment.title, "user": user}
+        names = {"experiment": trial.experiment.name, "title": trial.experiment.title, "user": user}
         film = pl.coalesce(pl.col(TITLE), pl.col(ITEM)).alias("film")
         fixed = [pl.lit(v).alias(n) for n, v in names.items()]
         parts.append(table.select(*fixed, RANK, film, pl.col(GENRES).cast(pl.String).alias("genres")))
     return pl.concat(parts)
 
 
-def _about(cells: list[Cell]) -> pl.DataFrame:
-    report = json.loads(cells[0].file("evaluation.json").read_text())
+def _about(trials: list[Trial]) -> pl.DataFrame:
+    report = json.loads(trials[0].file("evaluation.json").read_text())
     rows = {
         "data set": report["dataset"],
         "SHA-256 of interactions.parquet": report["interactions_checksum"],
         "held out": report["protocol"],
         "users measured": f"{report['users_measured']:,}",
-        "seeds": ", ".join(str(seed) for seed in sorted({cell.seed for cell in cells})),
-        "epochs of a transformer": f"at most {cells[0].epochs}" if cells[0].epochs else "as configured",
-        "sampled negatives": str(cells[0].negatives),
+        "seeds": ", ".join(str(seed) for seed in sorted({trial.seed for trial in trials})),
+        "epochs of a transformer": f"at most {trials[0].epochs}" if trials[0].epochs else "as configured",
+        "sampled negatives": str(trials[0].negatives),
         "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores; one thread a model",
         **versions(),
     }

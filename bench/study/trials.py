@@ -1,7 +1,7 @@
-"""How one cell of the study is made: an experiment on one split of the data with one seed.
+"""How one trial of the study is made: an experiment on one split of the data with one seed.
 
-In: a prepared data folder. Out, in OUTPUT/cells/SPLIT/seedN/: checkpoint, history, ONNX file, ranks,
-evaluation and, written last, NAME.cell.json, which says that the cell is finished and of what.
+In: a prepared data folder. Out, in OUTPUT/trials/SPLIT/seedN/: checkpoint, history, ONNX file, ranks,
+evaluation and, written last, NAME.trial.json, which says that the trial is finished and of what.
 
     python -m bench.study
 """
@@ -33,7 +33,7 @@ LIBRARIES = ("torch", "implicit", "onnxruntime", "polars", "numpy")
 
 
 @dataclass(frozen=True)
-class Cell:
+class Trial:
     """One experiment on one split with one seed.
 
     folder: where its files lie.  epochs: most epochs of a transformer, None as configured.
@@ -49,11 +49,11 @@ class Cell:
 
     @property
     def marker(self) -> Path:
-        """The file that says that the cell is finished."""
-        return self.file("cell.json")
+        """The file that says that the trial is finished."""
+        return self.file("trial.json")
 
     def file(self, suffix: str) -> Path:
-        """One of the cell's files."""
+        """One of the trial's files."""
         return self.folder / f"{self.experiment.name}.{suffix}"
 
     def config(self) -> TrainConfig:
@@ -72,8 +72,8 @@ class Cell:
             for name in self.experiment.parents
         }
 
-    def origin(self) -> dict:
-        """What decides the cell's result, as plain JSON values."""
+    def provenance(self) -> dict:
+        """What decides the trial's result, as plain JSON values."""
         return {
             "experiment": self.experiment.name,
             "config": json.loads(json.dumps(asdict(self.config()), default=str)) | {"artifacts": ""},
@@ -90,16 +90,16 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
-def finished(cell: Cell) -> bool:
-    """Whether the cell has been made, of the same data, options and versions."""
+def finished(trial: Trial) -> bool:
+    """Whether the trial has been made, of the same data, options and versions."""
     try:
-        return json.loads(cell.marker.read_text())["origin"] == cell.origin()
+        return json.loads(trial.marker.read_text())["provenance"] == trial.provenance()
     except (FileNotFoundError, ValueError, KeyError):
         return False
 
 
 def prepare_folder(folder: Path, source: Path) -> None:
-    """Let a cell's folder hold the study's data; raises InputError if it holds other data."""
+    """Let a trial's folder hold the study's data; raises InputError if it holds other data."""
     for name in (INTERACTIONS_FILE, ITEMS_FILE):
         target = folder / name
         if target.is_file() and sha256(target) != sha256(source / name):
@@ -110,8 +110,8 @@ def prepare_folder(folder: Path, source: Path) -> None:
                 shutil.copyfile(source / name, part)
 
 
-def make(cell: Cell) -> tuple[float, float]:
-    """Train, export and evaluate one cell; returns the seconds it took and its Hit@10 in [0, 1]."""
+def make(trial: Trial) -> tuple[float, float]:
+    """Train, export and evaluate one trial; returns the seconds it took and its Hit@10 in [0, 1]."""
     import torch  # not needed to collect tables
     from threadpoolctl import threadpool_limits
 
@@ -122,34 +122,34 @@ def make(cell: Cell) -> tuple[float, float]:
     torch.set_num_threads(1)
     threadpool_limits(1)
     began = time.perf_counter()
-    name = cell.experiment.name
-    cell.marker.unlink(missing_ok=True)
+    name = trial.experiment.name
+    trial.marker.unlink(missing_ok=True)
     hide_progress()
-    for path in cell.parents().values():
-        if path.is_file() and path.parent != cell.folder:
-            with replacing(cell.folder / path.name) as part:
+    for path in trial.parents().values():
+        if path.is_file() and path.parent != trial.folder:
+            with replacing(trial.folder / path.name) as part:
                 shutil.copyfile(path, part)
-    train(cell.experiment.kind, cell.config(), name)
-    model, _ = export(name, cell.folder)
+    train(trial.experiment.kind, trial.config(), name)
+    model, _ = export(name, trial.folder)
     # The validation items first, whose ranks are kept beside those of the test items.
-    _evaluated(model, cell, VALIDATION)
-    cell.file("ranks.parquet").replace(cell.file("validation.ranks.parquet"))
-    report = _evaluated(model, cell, TEST)
+    _evaluated(model, trial, VALIDATION)
+    trial.file("ranks.parquet").replace(trial.file("validation.ranks.parquet"))
+    report = _evaluated(model, trial, TEST)
     seconds = time.perf_counter() - began
-    write_text(cell.marker, json.dumps({"origin": cell.origin(), "seconds": seconds}, indent=2) + "\n")
+    write_text(trial.marker, json.dumps({"provenance": trial.provenance(), "seconds": seconds}, indent=2) + "\n")
     return seconds, report["protocols"]["full"]["hit@10"]["value"]
 
 
-def _evaluated(model: Path, cell: Cell, split: str) -> dict:
+def _evaluated(model: Path, trial: Trial, split: str) -> dict:
     """The report on one of the held-out items."""
     task = prepare(open_job(open_model(model, threads=1), split=split))
-    options = {"threads": 1, "negatives": cell.negatives, "split": split}
-    return evaluate_model(task, cell.negatives, options=options)[1]
+    options = {"threads": 1, "negatives": trial.negatives, "split": split}
+    return evaluate_model(task, trial.negatives, options=options)[1]
 
 
-def run_safely(cell: Cell, work: Callable[[Cell], tuple[float, float]] = make) -> tuple[float, float] | str:
+def run_safely(trial: Trial, work: Callable[[Trial], tuple[float, float]] = make) -> tuple[float, float] | str:
     """What `work` returns, or what went wrong as one line: errors of a worker process arrive as text."""
     try:
-        return work(cell)
+        return work(trial)
     except InputError as error:
         return str(error)

@@ -1,6 +1,6 @@
-"""One model of one world, ready to be timed, and the check that its answers are right.
+"""One model of one workload, ready to be timed, and the check that its answers are right.
 
-In: a kind, a device, a world. Out: a `Subject`: the open session, the users' histories, the PyTorch twin.
+In: a kind, a device, a workload. Out: a `Case`: the open session, the users' histories, the PyTorch twin.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from torch import nn
 from bench import floor
 from bench.rates import Rates
 from bench.records.records import about, ran_on
-from bench.workloads.workload import World, model_file, network
+from bench.workloads.workload import Workload, model_file, network
 from infer.errors import InputError
 from infer.histories.histories import Histories
 from infer.histories.vocabulary import PAD
@@ -32,15 +32,15 @@ TOLERANCE = {"cpu": 1e-3, "cuda": 3e-2}
 
 
 @dataclass(frozen=True)
-class Subject:
+class Case:
     """An open model and whom it is to score.
 
-    task: the users of the world, histories cut at the test items.  twin: the same model in PyTorch, on `device`.
+    task: the users of the workload, histories cut at the test items.  twin: the same model in PyTorch, on `device`.
     """
 
     kind: str
     device: str
-    world: World
+    workload: Workload
     task: Task
     twin: nn.Module
 
@@ -75,12 +75,12 @@ class Subject:
         return tuple(torch.from_numpy(given[name]).to(self.device) for name in self.twin.input_names)
 
     def about(self, part: str, **more: Any) -> dict[str, Any]:
-        """A record of this subject; raises InputError if the session is not on the device asked for."""
+        """A record of this case; raises InputError if the session is not on the device asked for."""
         found = ran_on(self.model)
         if found != self.device:
             raise InputError(f"{self.kind} was asked to run on {self.device} and ran on {found}")
-        sizes = {"items": self.items, "window": self.world.window, "k": K, "users": len(self.task.histories)}
-        members = {"members": list(self.world.members)} if self.kind == "best" else {}
+        sizes = {"items": self.items, "window": self.workload.window, "k": K, "users": len(self.task.histories)}
+        members = {"members": list(self.workload.members)} if self.kind == "best" else {}
         return about(part, self.kind, self.device, ran_on=found, **(sizes | members | more))
 
     def floor(self, rows: np.ndarray, seconds: float, rates: Rates) -> dict[str, Any]:
@@ -125,11 +125,11 @@ def check_lists(
     assert (np.abs(scores - own) <= scale).all(), "a score differs from PyTorch's"
 
 
-def open_subject(kind: str, device: str, world: World, folder: Path) -> Subject:
+def open_case(kind: str, device: str, workload: Workload, folder: Path) -> Case:
     """Train and export if need be, then open; the twin is put on the device."""
-    path = model_file(world, folder, kind)
+    path = model_file(workload, folder, kind)
     task = prepare(open_job(open_model(path, device)))
-    return Subject(kind, device, world, task, network(path).to(device))
+    return Case(kind, device, workload, task, network(path).to(device))
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:

@@ -42,7 +42,7 @@ def write_untrained(kind: str, config: TrainConfig, table: Path, folder: Path) -
         "user_ids": user_ids,
         "rating_levels": [],
         "best": {},
-        "origin": {
+        "provenance": {
             "kind": kind,
             "dataset": f"{table.name}, untrained",
             "dataset_checksum": sha256(table),

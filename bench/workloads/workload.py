@@ -1,9 +1,9 @@
 """What the benchmarks score: small synthetic data and models trained on them, made when first asked for.
 
-In: a `World` (size of the catalogue, window) and a folder. Out: prepared data, checkpoints and ONNX files, as
+In: a `Workload` (size of the catalogue, window) and a folder. Out: prepared data, checkpoints and ONNX files, as
 `just train-all` makes them, each made once a folder.
 
-    path = model_file(World(), Path("/tmp/world"), "hybrid")
+    path = model_file(Workload(), Path("/tmp/workload"), "hybrid")
 
 The data are `bench.synthetic`'s, where in about half of the cases one item decides the next: a good model is
 known to reach an NDCG@10 near 0.4, and no network is needed.
@@ -34,7 +34,7 @@ USERS = 1_024
 
 
 @dataclass(frozen=True)
-class World:
+class Workload:
     """items: the catalogue, of which some occur in no interaction.  window: what transformers read.  epochs: of a
     transformer; costs do not depend on them.  interactions: about, of USERS users."""
 
@@ -44,56 +44,56 @@ class World:
     interactions: int = 60_000
 
     def config(self, kind: str, folder: Path, **changes: object) -> TrainConfig:
-        """The default configuration of a kind, cut to this world."""
+        """The default configuration of a kind, cut to this workload."""
         if issubclass(CONFIGS[kind], BertConfig):
-            changes = {"window": self.window, "stride": max(1, self.window // 2), "epochs": self.epochs} | changes
+            changes = {"max_length": self.window, "stride": max(1, self.window // 2), "epochs": self.epochs} | changes
         elif issubclass(CONFIGS[kind], LinearConfig):
-            changes = {"window": self.window} | changes
+            changes = {"max_length": self.window} | changes
         elif kind == "best":
             changes = {"members": ",".join(self.members)} | changes
         return configuration(kind, "hybrid", artifacts=folder, **changes)
 
     @property
     def members(self) -> tuple[str, ...]:
-        """Of best: in the main world as in `just train-best`, without content, for synthetic items have no titles;
+        """Of best: in the main workload as in `just train-best`, without content, for synthetic items have no titles;
         elsewhere fewer, since inverting a large catalogue takes longer than all of its timings."""
-        return ("ease", "hybrid") if self == World() else ("markov", "hybrid")
+        return ("ease", "hybrid") if self == Workload() else ("markov", "hybrid")
 
 
 # Other catalogues and windows serve to measure seconds only: one epoch on fewer interactions.
-MAIN = World()
-OTHERS = {name: World(**sizes, epochs=1, interactions=30_000) for name, sizes in {
+MAIN = Workload()
+OTHERS = {name: Workload(**sizes, epochs=1, interactions=30_000) for name, sizes in {
     "large catalogue": {"items": 20_000}, "window 10": {"window": 10}, "window 200": {"window": 200},
 }.items()}  # fmt: skip
 
 
-def prepared(world: World, folder: Path) -> Path:
-    """The folder with the world's interactions, split; made if it is not there."""
+def prepared(workload: Workload, folder: Path) -> Path:
+    """The folder with the workload's interactions, split; made if it is not there."""
     if not (folder / INTERACTIONS_FILE).is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        table = folder / f"synthetic-{world.items}.parquet"
-        write(SyntheticConfig(users=USERS, items=world.items, interactions=world.interactions, output=table))
+        table = folder / f"synthetic-{workload.items}.parquet"
+        write(SyntheticConfig(users=USERS, items=workload.items, interactions=workload.interactions, output=table))
         prepare(DataConfig(dataset=str(table), artifacts=folder))
     return folder
 
 
-def trained(world: World, folder: Path, kind: str) -> Path:
+def trained(workload: Workload, folder: Path, kind: str) -> Path:
     """The checkpoint of a kind of model, trained if it is not there."""
-    path = checkpoint.finished(prepared(world, folder), kind)
+    path = checkpoint.finished(prepared(workload, folder), kind)
     if path.is_file():
         return path
-    for member in world.members if kind == "best" else ():
-        trained(world, folder, member)
+    for member in workload.members if kind == "best" else ():
+        trained(workload, folder, member)
     with one_thread():
-        train(kind, world.config(kind, folder), kind)
+        train(kind, workload.config(kind, folder), kind)
     return path
 
 
-def model_file(world: World, folder: Path, kind: str) -> Path:
+def model_file(workload: Workload, folder: Path, kind: str) -> Path:
     """The exported model of a kind, made if it is not there."""
     path = folder / f"{kind}.onnx"
     if not path.is_file():
-        trained(world, folder, kind)
+        trained(workload, folder, kind)
         export(kind, folder)
     return path
 

@@ -27,7 +27,7 @@ from infer.errors import InputError
 from infer.model.metadata import PREFIX, Metadata
 from infer.model.signature import DROPPED
 
-SEAL_KEY = PREFIX + "sha256"
+CHECKSUM_KEY = PREFIX + "sha256"
 DOMAINS = ("", "ai.onnx")
 TYPES = {
     TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.INT8, TensorProto.UINT8,
@@ -48,10 +48,10 @@ LARGEST_INT8 = 64
 OTHER_INTEGER_PRODUCTS = {"ConvInteger", "QLinearConv", "QLinearMatMul", "QuantizeLinear", "DequantizeLinear"}
 
 
-def sealed(content: bytes) -> bytes:
+def with_checksum(content: bytes) -> bytes:
     """A serialized ModelProto followed by one more metadata entry: the SHA-256 of all bytes before it."""
     entry = onnx.ModelProto()
-    entry.metadata_props.add(key=SEAL_KEY, value=hashlib.sha256(content).hexdigest())
+    entry.metadata_props.add(key=CHECKSUM_KEY, value=hashlib.sha256(content).hexdigest())
     return content + entry.SerializeToString()
 
 
@@ -66,7 +66,7 @@ def load(path: Path) -> tuple[bytes, Metadata]:
     if not proto.graph.node:
         raise InputError(f"{path} is not a readable ONNX model: it has no graph")
     metadata = Metadata.from_properties(properties, str(path))
-    _check_seal(path, content)
+    _check_checksum(path, content)
     _check_graph(path, proto)
     return content, metadata
 
@@ -83,10 +83,10 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _check_seal(path: Path, content: bytes) -> None:
+def _check_checksum(path: Path, content: bytes) -> None:
     """The file must end as `sealed` ends it."""
-    length = len(sealed(b""))
-    if sealed(content[:-length]) != content:
+    length = len(with_checksum(b""))
+    if with_checksum(content[:-length]) != content:
         raise InputError(
             f"{path} is damaged or was changed after its export: it is not what its checksum says; copy or export again"
         )

@@ -72,15 +72,15 @@ class Model:
             return np.full(len(lengths), longest)
         return np.minimum(longest, np.maximum(1, -(-lengths // STEP)) * STEP)
 
-    def covers(self, histories: Histories, user_index: np.ndarray) -> np.ndarray:
+    def personalisable(self, histories: Histories, user_index: np.ndarray) -> np.ndarray:
         """(users,) bool: whom the model can personalise. Not users without a known item, if it
         reads windows, and not users it was not trained on (index PAD), if it reads those."""
-        covered = np.ones(len(histories), dtype=bool)
+        personalisable = np.ones(len(histories), dtype=bool)
         if WINDOW_INPUT in self.inputs:
-            covered &= histories.lengths > 0
+            personalisable &= histories.lengths > 0
         if USER_INPUT in self.inputs:
-            covered &= user_index > 0
-        return covered
+            personalisable &= user_index > 0
+        return personalisable
 
     def top(self, histories: Histories, user_index: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The best k unseen items of each user: (users, k) item indexes and (users, k) scores.

@@ -63,17 +63,17 @@ def evaluate(task: Task, negatives: dict[str, np.ndarray]) -> pl.DataFrame:
     """
     rows, targets = target_rows(task)
     found = {name: np.zeros(len(rows), dtype=np.int64) for name in (RANK, *(f"{RANK}_{p}" for p in negatives))}
-    covered = task.model.covers(task.histories, task.user_index)[rows]
+    personalisable = task.model.personalisable(task.histories, task.user_index)[rows]
     size = max(1, BUDGET // (task.job.items.height + 1))
     for start in progress(range(0, len(rows), size), desc=task.model.path.name, unit=" batches"):
         part = slice(start, start + size)
-        scores = _all_scores(task, rows[part], covered[part])
+        scores = _all_scores(task, rows[part], personalisable[part])
         found[RANK][part] = rank_among(scores, targets[part])
         for protocol, items in negatives.items():
             found[f"{RANK}_{protocol}"][part] = rank_among(scores, targets[part], items[part])
     ids = task.targets.select(USER, ITEM)
     return ids.with_columns(
-        *(pl.when(pl.Series(covered)).then(pl.Series(values)).alias(name) for name, values in found.items()),
+        *(pl.when(pl.Series(personalisable)).then(pl.Series(values)).alias(name) for name, values in found.items()),
         pl.Series("target_count", task.counts[targets - 1]),
         pl.Series("history_length", task.histories.lengths[rows]),
     )
@@ -98,12 +98,12 @@ def _metrics(ranks: pl.DataFrame) -> dict[str, dict[str, float]]:
     return {row.pop("metric"): row for row in rows}
 
 
-def _all_scores(task: Task, rows: np.ndarray, covered: np.ndarray) -> np.ndarray:
+def _all_scores(task: Task, rows: np.ndarray, personalisable: np.ndarray) -> np.ndarray:
     """(users, items + 1) every score, seen items and padding at `DROPPED`."""
     model: Model = task.model
     part = task.histories.take(rows)
     items, scores = model.top(part, task.user_index[rows], task.job.items.height + 1)
-    broken = ~np.isfinite(scores).all(1) & covered
+    broken = ~np.isfinite(scores).all(1) & personalisable
     if broken.any():
         user = part.users[int(np.argmax(broken))]
         raise InputError(f"{model.path} gives user {user} a score that is not a finite number")

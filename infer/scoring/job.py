@@ -12,7 +12,7 @@ import polars as pl
 from infer.errors import InputError
 from infer.histories.vocabulary import vocabulary
 from infer.model.session import Model
-from infer.system.fingerprints import sha256, stamp
+from infer.system.fingerprints import fingerprint, sha256
 from infer.tables.columns import ITEM, PROTOCOL_KEY, SPLIT, TEST, USER, Columns
 from infer.tables.formats import PARQUET
 from infer.tables.interactions import scan_interactions
@@ -24,7 +24,7 @@ from infer.tables.reading import collect_names
 class Job:
     """An open model and the table it is to score.
 
-    checksum: SHA-256 of the table.  stamp: tells whether it is still that file.  split: which held-out
+    checksum: SHA-256 of the table.  fingerprint: tells whether it is still that file.  split: which held-out
     item histories end before; None if whole histories are used.  protocol: how the table says its
     items were held out.  items, users: ids and indexes that the model knows; no users if it needs none.
     """
@@ -37,12 +37,12 @@ class Job:
     protocol: str
     items: pl.DataFrame
     users: pl.DataFrame
-    stamp: tuple[int, ...]
+    fingerprint: tuple[int, ...]
 
     @property
     def unchanged(self) -> bool:
         """Whether the table is as it was when its checksum was taken: neither replaced nor written to."""
-        return self.table.exists() and stamp(self.table) == self.stamp
+        return self.table.exists() and fingerprint(self.table) == self.fingerprint
 
     def check_unchanged(self) -> None:
         """Raises InputError if the table is another than the one whose checksum was taken."""
@@ -64,7 +64,7 @@ def open_job(model: Model, table: Path | None = None, columns: Columns = Columns
     table = table or model.path.parent / metadata.interactions
     if not given and not table.is_file():
         raise InputError(f"{table}, which {model.path.name} was trained on, is not there; give --interactions FILE")
-    stamped = stamp(table) if table.exists() else ()
+    taken = fingerprint(table) if table.exists() else ()
     checksum = sha256(table) if table.exists() else ""
     if checksum != metadata.dataset_checksum:
         probe(table)
@@ -77,7 +77,7 @@ def open_job(model: Model, table: Path | None = None, columns: Columns = Columns
     if split is not None and SPLIT not in collect_names(found, table):
         split = None
     items, users = vocabulary(metadata.item_ids, ITEM), vocabulary(metadata.user_ids, USER)
-    return Job(model, table, columns, checksum, split, _protocol(table), items, users, stamped)
+    return Job(model, table, columns, checksum, split, _protocol(table), items, users, taken)
 
 
 def check_ids(job: Job, schema: pl.Schema) -> None:

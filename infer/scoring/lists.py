@@ -30,18 +30,18 @@ def model_lists(
     Raises InputError naming the user if a score is not a number.
     """
     stages = stages or Stages()
-    covered = task.covered
+    personalisable = task.personalisable
     found_items, found_scores, found_rows = [np.zeros(0, np.int32)], [np.zeros(0, np.float32)], [np.zeros(0, np.int64)]
     for rows in batches(task.model, task.histories.lengths, batch_size):
         with stages("windows"):
             feeds = task.model.feeds(task.histories.take(rows), task.user_index[rows], k)
         with stages("model"):
             items, scores = task.model.run(feeds)
-        broken = ~np.isfinite(scores) & covered[rows, None]
+        broken = ~np.isfinite(scores) & personalisable[rows, None]
         if broken.any():
             user = task.histories.users[int(rows[np.argwhere(broken)[0, 0]])]
             raise InputError(f"{task.model.path} gives user {user} a score that is not a finite number")
-        row, column = np.nonzero((scores > DROPPED) & covered[rows, None])
+        row, column = np.nonzero((scores > DROPPED) & personalisable[rows, None])
         found_items.append(items[row, column].astype(np.int32))
         found_scores.append(scores[row, column].astype(np.float32))
         found_rows.append(rows[row])

@@ -1,4 +1,4 @@
-"""The folder of lists that a scoring run writes: one Parquet file a shard, a manifest beside it.
+"""The folder of lists that a scoring run writes: one Parquet file a part, a manifest beside it.
 
     hybrid.topk.parquet/part-00000.parquet ...   (user, rank, item, score), in order of users
     hybrid.topk.users.parquet                    (user, history): a digest of each user's history
@@ -83,15 +83,15 @@ class Output:
             yield
 
     def part(self, number: int) -> Path:
-        """The file of one shard in the work folder."""
+        """The file of one part in the work folder."""
         return self.work / "lists" / part_name(number)
 
     def has(self, number: int) -> bool:
-        """Whether the shard's lists are complete."""
+        """Whether the part's lists are complete."""
         return self.part(number).exists()
 
     def write(self, number: int, lists: pl.DataFrame, users: pl.DataFrame, totals: dict[str, int]) -> None:
-        """Write a shard's users, then its lists, whose presence says that both are there."""
+        """Write a part's users, then its lists, whose presence says that both are there."""
         with replacing(self.work / "users" / part_name(number)) as part:
             users.write_parquet(part, metadata={PLAN_KEY: self.digest})
         with replacing(self.part(number)) as part:
@@ -102,14 +102,14 @@ class Output:
 
         The lists themselves come last, so a run that is killed before finds its work folder again.
         """
-        shards = []
+        listed = []
         for number in range(parts):
             rows = pl.scan_parquet(self.part(number), glob=False).select(pl.len()).collect().item()
-            shards.append({"file": part_name(number), "rows": rows, **self.totals(number)})
+            listed.append({"file": part_name(number), "rows": rows, **self.totals(number)})
         with replacing(self.users) as target:
             files = [self.work / "users" / part_name(number) for number in range(parts)]
             pl.scan_parquet(files, glob=False).sink_parquet(target, metadata={PLAN_KEY: self.digest})
-        content = {"plan": self.plan, "digest": self.digest, **about, "parts": shards}
+        content = {"plan": self.plan, "digest": self.digest, **about, "parts": listed}
         write_text(self.manifest, json.dumps(content, indent=2) + "\n")
         for stray in (self.work / "lists").iterdir():
             if not _is_part(stray):  # of a process that was killed while it wrote
@@ -125,7 +125,7 @@ class Output:
         self.discard()
 
     def totals(self, number: int) -> dict[str, int]:
-        """What `write` was told of a shard."""
+        """What `write` was told of a part."""
         return json.loads(pl.read_parquet_metadata(self.part(number))[TOTALS_KEY])
 
     def discard(self) -> None:
@@ -156,7 +156,7 @@ class Output:
 
 
 def part_name(number: int) -> str:
-    """File name of a shard."""
+    """File name of a part."""
     return f"part-{number:05}.parquet"
 
 

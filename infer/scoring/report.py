@@ -26,7 +26,7 @@ def provenance(job: Job, options: dict[str, Any], found: Totals) -> dict[str, An
         "protocol": f"{job.protocol}; {job.split} items, full ranking of {len(metadata.item_ids)} items, "
         "seen items dropped",
         "users_measured": found.measured,
-        "users_omitted": found.omitted,
+        "users_cold": found.cold,
         "unknown_interactions": found.unknown,
         "options": {k: str(v) if isinstance(v, Path) else v for k, v in options.items()},
         "versions": versions(),

@@ -17,8 +17,8 @@ from infer.errors import InputError
 from infer.scoring.incremental import Earlier
 from infer.scoring.job import Job, check_ids
 from infer.scoring.output import Output, read_json
+from infer.scoring.parts import measure_parts, score_part
 from infer.scoring.report import report
-from infer.scoring.shards import measure_shards, score_shard
 from infer.scoring.totals import Totals
 from infer.system.files import write_text
 from infer.system.memory import peak_memory
@@ -29,7 +29,7 @@ from infer.tables.columns import SPLIT
 from infer.tables.interactions import scan_interactions
 from infer.tables.notes import Notes
 from infer.tables.reading import collect
-from infer.tables.source import SHARD_USERS, Source, open_source, select_users
+from infer.tables.source import PART_USERS, Source, open_source, select_users
 
 PLAN_FORMAT = 1
 
@@ -52,7 +52,7 @@ class Settings:
     share: tuple[int, int] = (0, 1)
     only_changed: bool = False
     restart: bool = False
-    shard_users: int = SHARD_USERS
+    part_users: int = PART_USERS
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -110,7 +110,7 @@ def plan_of(job: Job, settings: Settings) -> dict[str, Any]:
         "format": PLAN_FORMAT,
         "model": job.model.checksum,
         "data": {"sha256": job.checksum, "columns": asdict(job.columns), "users": settings.users},
-        "options": {"k": settings.k, "split": job.split, "shard_users": settings.shard_users},
+        "options": {"k": settings.k, "split": job.split, "part_users": settings.part_users},
         "only_changed": settings.only_changed,
     }
 
@@ -120,14 +120,14 @@ def _score_share(job: Job, output: Output, settings: Settings, stages: Stages) -
     first, of = settings.share
     with output.locked(f"shard-{first + 1}-of-{of}"):
         with stages("open"):
-            whole = open_source(job.table, job.columns, output.work / "sorted", settings.shard_users)
+            whole = open_source(job.table, job.columns, output.work / "sorted", settings.part_users)
             check_ids(job, whole.rows.collect_schema())
             _check_held_out(job)
             source = whole if settings.users is None else select_users(whole, settings.users)
         resumed = _score_parts(job, output, settings, source, stages)
-        ready = sum(output.has(shard.number) for shard in source.shards)
-        if ready < len(source.shards):
-            return Outcome(output.folder, parts=len(source.shards), ready=ready, resumed=resumed)
+        ready = sum(output.has(part.number) for part in source.parts)
+        if ready < len(source.parts):
+            return Outcome(output.folder, parts=len(source.parts), ready=ready, resumed=resumed)
         with output.locked("publication"):
             return _finish(job, output, settings, source, whole, resumed, stages)
 
@@ -135,17 +135,17 @@ def _score_share(job: Job, output: Output, settings: Settings, stages: Stages) -
 def _score_parts(job: Job, output: Output, settings: Settings, source: Source, stages: Stages) -> int:
     """Score the parts of this process's share that are not there yet; returns how many users were there before."""
     first, of = settings.share
-    share = source.shards[first::of]
-    missing = [shard for shard in share if not output.has(shard.number)]
+    share = source.parts[first::of]
+    missing = [part for part in share if not output.has(part.number)]
     earlier = Earlier(output) if settings.only_changed else None
-    total = sum(shard.users for shard in share)
-    done = total - sum(shard.users for shard in missing)
+    total = sum(part.users for part in share)
+    done = total - sum(part.users for part in missing)
     with progress(total=total, initial=done, unit=" users", desc=job.model.path.name) as bar:
-        for shard in missing:
-            found = score_shard(job, source, shard, settings.k, settings.batch_size, stages, bar, earlier)
+        for part in missing:
+            found = score_part(job, source, part, settings.k, settings.batch_size, stages, bar, earlier)
             job.check_unchanged()
             with stages("write"):
-                output.write(shard.number, *found)
+                output.write(part.number, *found)
     return done
 
 
@@ -153,18 +153,18 @@ def _finish(
     job: Job, output: Output, settings: Settings, source: Source, whole: Source, resumed: int, stages: Stages
 ) -> Outcome:
     """Measure and publish the complete lists."""
-    name, parts = job.model.path.stem, [output.totals(shard.number) for shard in source.shards]
-    found = Totals(*(sum(part[field] for part in parts) for field in ("users", "measured", "omitted", "unknown")))
+    name, parts = job.model.path.stem, [output.totals(part.number) for part in source.parts]
+    found = Totals(*(sum(part[field] for part in parts) for field in ("users", "measured", "cold", "unknown")))
     metrics = None
     if found.measured:
         with stages("measure"):
-            metrics, found = measure_shards(job, source, whole, output, name, settings.k, settings.seed)
-    rows = sum(pl.scan_parquet(output.part(s.number)).select(pl.len()).collect().item() for s in source.shards)
+            metrics, found = measure_parts(job, source, whole, output, name, settings.k, settings.seed)
+    rows = sum(pl.scan_parquet(output.part(s.number)).select(pl.len()).collect().item() for s in source.parts)
     job.check_unchanged()
     with stages("publish"):
         about = {"dataset": job.model.metadata.dataset, "rows": rows, "users": found.users, "versions": versions()}
         about |= {"device": job.model.device, "seconds": stages.as_dict(), "peak_memory_bytes": peak_memory()}
-        output.publish(len(source.shards), about)
+        output.publish(len(source.parts), about)
     target = None
     if metrics is not None:
         stem = output.folder.name.removesuffix(".parquet").removesuffix(".topk")

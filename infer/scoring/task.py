@@ -51,14 +51,14 @@ class Task:
         return np.bincount(self.histories.items, minlength=self.job.items.height + 1)[1:]
 
     @property
-    def covered(self) -> np.ndarray:
+    def personalisable(self) -> np.ndarray:
         """(users,) bool: whom the model can personalise."""
-        return self.model.covers(self.histories, self.user_index)
+        return self.model.personalisable(self.histories, self.user_index)
 
     @property
-    def omitted(self) -> int:
+    def cold(self) -> int:
         """How many of the users the model cannot personalise."""
-        return int((~self.covered).sum())
+        return int((~self.personalisable).sum())
 
     def take(self, rows: np.ndarray) -> "Task":
         """The histories in these rows, in this order, and the targets of their users."""

@@ -16,12 +16,12 @@ from infer.tables.columns import ITEM, RANK
 
 @dataclass(frozen=True)
 class Totals:
-    """users: with a history.  measured: with a held-out item.  omitted: whom the model cannot
+    """users: with a history.  measured: with a held-out item.  cold: whom the model cannot
     personalise.  unknown: interactions with items that it does not know."""
 
     users: int = 0
     measured: int = 0
-    omitted: int = 0
+    cold: int = 0
     unknown: int = 0
 
     def __add__(self, other: "Totals") -> "Totals":
@@ -31,7 +31,7 @@ class Totals:
 def totals(task: Task) -> Totals:
     """The numbers of one task; those of all parts of a table add up."""
     measured = 0 if task.targets is None else task.targets.height
-    return Totals(len(task.histories), measured, task.omitted, task.histories.unknown)
+    return Totals(len(task.histories), measured, task.cold, task.histories.unknown)
 
 
 class Tally:

@@ -4,11 +4,11 @@ import hashlib
 from pathlib import Path
 
 
-def stamp(path: Path) -> tuple[int, ...]:
+def fingerprint(path: Path) -> tuple[int, ...]:
     """What differs once a file, or one in a folder, is replaced or written to: device, inode, bytes, nanoseconds of
     the last write."""
     if path.is_dir():
-        return tuple(value for part in sorted(path.iterdir()) if part.is_file() for value in stamp(part))
+        return tuple(value for part in sorted(path.iterdir()) if part.is_file() for value in fingerprint(part))
     found = path.stat()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 

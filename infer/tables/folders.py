@@ -14,13 +14,12 @@ import polars as pl
 
 from infer.errors import InputError
 from infer.tables.columns import ITEM, TIMESTAMP, USER
+from infer.tables.formats import PARQUET
 
-ENDINGS = (".parquet", ".pq")
 
-
-def parts(folder: Path) -> list[Path]:
+def files_of(folder: Path) -> list[Path]:
     """The Parquet files of a folder; raises InputError if there are none."""
-    found = sorted(p for p in folder.iterdir() if p.suffix in ENDINGS and p.is_file() and not p.name.startswith("."))
+    found = sorted(p for p in folder.iterdir() if p.suffix in PARQUET and p.is_file() and not p.name.startswith("."))
     if not found:
         raise InputError(f"{folder} is a folder without Parquet files; expected a file, or a folder of them")
     return found

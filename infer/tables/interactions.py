@@ -29,7 +29,9 @@ def scan_interactions(path: Path, columns: Columns = Columns(), unpacked: Path |
     A folder is all Parquet files in it, in the order of their names (`infer.tables.folders`).
     """
     if path.is_dir():
-        return folders.concatenated([(part, _chosen(scan_table(part), part, columns)) for part in folders.parts(path)])
+        return folders.concatenated(
+            [(part, _chosen(scan_table(part), part, columns)) for part in folders.files_of(path)]
+        )
     return _chosen(scan_table(path, unpacked=unpacked), path, columns)
 
 

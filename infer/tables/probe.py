@@ -19,7 +19,7 @@ import polars as pl
 
 from infer.cli import run
 from infer.errors import InputError
-from infer.tables import folders
+from infer.tables import folders, formats
 from infer.tables.reading import collect
 
 ROWS = 4_000_000  # read at once
@@ -27,9 +27,9 @@ ROWS = 4_000_000  # read at once
 
 def probe(path: Path) -> None:
     """Raise InputError if a Parquet file, or one in a folder, cannot be read to its end; other files pass."""
-    if not path.is_dir() and path.suffix not in folders.ENDINGS:
+    if not path.is_dir() and path.suffix not in formats.PARQUET:
         return
-    files = folders.parts(path) if path.is_dir() else [path]
+    files = folders.files_of(path) if path.is_dir() else [path]
     package = str(Path(__file__).resolve().parents[2])
     variables = os.environ | {"PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
     words = [sys.executable, "-m", "infer.tables.probe", *map(str, files)]

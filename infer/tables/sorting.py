@@ -28,11 +28,11 @@ def typed(rows: pl.LazyFrame, path: Path, folder: Path, drop: bool) -> tuple[pl.
     drop: leave rows out that cannot be used.
     """
     plain, notes, total = {USER: True, ITEM: True}, Notes(), 0
-    for part in parts(rows, path, "checking"):
-        used, found = checked(part, str(path), total)
+    for block in blocks(rows, path, "checking"):
+        used, found = checked(block, str(path), total)
         plain = {name: plain[name] and written_plainly(used[name]) for name in plain}
         notes.add(found)
-        total += part.height
+        total += block.height
     if not total:
         raise InputError(f"{path} has no rows")
     if not drop:
@@ -47,10 +47,10 @@ def typed(rows: pl.LazyFrame, path: Path, folder: Path, drop: bool) -> tuple[pl.
 def _without_bad_rows(rows: pl.LazyFrame, path: Path, folder: Path) -> pl.LazyFrame:
     """The rows that can be used, from temporary files."""
     files = []
-    for number, part in enumerate(parts(rows, path, "dropping bad rows")):
+    for number, block in enumerate(blocks(rows, path, "dropping bad rows")):
         files.append(folder / f"checked-{number:05}.parquet")
         if not files[-1].exists():  # from a run that was stopped
-            used, _ = checked(part, str(path))
+            used, _ = checked(block, str(path))
             with replacing(files[-1]) as target:
                 used.with_columns(pl.col(TIMESTAMP).cast(pl.Float64)).write_parquet(target)
     return pl.scan_parquet(files, glob=False)
@@ -77,7 +77,7 @@ def sorted_by_user(rows: pl.LazyFrame, path: Path, folder: Path) -> tuple[pl.Laz
     return pl.scan_parquet(files, glob=False), notes
 
 
-def parts(rows: pl.LazyFrame, path: Path, what: str) -> Iterator[pl.DataFrame]:
+def blocks(rows: pl.LazyFrame, path: Path, what: str) -> Iterator[pl.DataFrame]:
     """Consecutive slices of at most `ROWS` rows, with a progress bar."""
     total = collect(rows.select(pl.len()), path).item()
     for start in progress(range(0, total, ROWS), desc=f"{what} of {path.name}", unit=" parts", leave=False):

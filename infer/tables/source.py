@@ -1,10 +1,10 @@
 """A table of interactions of any length, read a range of users at a time.
 
-In: a Parquet or text file. Out: a `Source`, whose shards are consecutive users; reading one gives
-the same tidy rows that `infer.tables.interactions.read_interactions` gives of the whole. Memory holds a shard.
+In: a Parquet or text file. Out: a `Source`, whose parts are consecutive users; reading one gives
+the same tidy rows that `infer.tables.interactions.read_interactions` gives of the whole. Memory holds a part.
 
     source = open_source(Path("ratings.parquet"), Columns(), folder)
-    for shard in source.shards: source.read(shard)
+    for part in source.parts: source.read(part)
 
 Parquet that is ordered by user is read where it lies. Anything else is first checked, row by row,
 and sorted into temporary files in `folder`, a bounded number of rows at a time.
@@ -24,15 +24,15 @@ from infer.tables.interactions import scan_interactions
 from infer.tables.notes import Notes
 from infer.tables.packed import unpack
 from infer.tables.reading import collect, reading
-from infer.tables.sorting import ROWS, parts, sorted_by_user, typed
+from infer.tables.sorting import ROWS, blocks, sorted_by_user, typed
 from infer.tables.tidy import tidy
 from infer.tables.users import check_users, wanted_users
 
-SHARD_USERS = 8_192
+PART_USERS = 8_192
 
 
 @dataclass(frozen=True)
-class Shard:
+class Part:
     """Consecutive users: their number, and where their rows lie in the ordered table."""
 
     number: int
@@ -46,24 +46,24 @@ class Source:
     """Interactions ordered by user.
 
     path: the file as given.  rows: lazily, in the shared columns, ordered by user.  ordered: whether
-    also by (timestamp, item) within each user and without repeated pairs.  shards: whose rows follow
+    also by (timestamp, item) within each user and without repeated pairs.  parts: whose rows follow
     each other and make up the whole.  notes: what was found in the rows (`infer.tables.tidy`).
     """
 
     path: Path
     rows: pl.LazyFrame
     ordered: bool
-    shards: list[Shard]
+    parts: list[Part]
     notes: Notes = field(default_factory=Notes)
 
     @property
     def users(self) -> int:
         """How many users the table has."""
-        return sum(shard.users for shard in self.shards)
+        return sum(part.users for part in self.parts)
 
-    def read(self, shard: Shard) -> pl.DataFrame:
-        """The shard's rows (user, item, timestamp[, rating][, split]), ordered, no pair twice."""
-        rows = collect(self.rows.slice(shard.offset, shard.rows), self.path)
+    def read(self, part: Part) -> pl.DataFrame:
+        """The part's rows (user, item, timestamp[, rating][, split]), ordered, no pair twice."""
+        rows = collect(self.rows.slice(part.offset, part.rows), self.path)
         if not self.ordered:
             return tidy(rows, str(self.path), number_ids=False).interactions
         if rows.select(USER, ITEM, TIMESTAMP).null_count().sum_horizontal().item():
@@ -71,8 +71,8 @@ class Source:
         return rows
 
 
-def open_source(path: Path, columns: Columns, folder: Path, shard_users: int = SHARD_USERS) -> Source:
-    """Find out how the table is ordered, sort it into `folder` if need be, and cut it into shards.
+def open_source(path: Path, columns: Columns, folder: Path, part_users: int = PART_USERS) -> Source:
+    """Find out how the table is ordered, sort it into `folder` if need be, and cut it into parts.
 
     folder: belongs to this very table; files that a stopped run left there are used again.
     Raises InputError as `read_interactions` does, naming the file and the row.
@@ -84,15 +84,15 @@ def open_source(path: Path, columns: Columns, folder: Path, shard_users: int = S
     if not ordered:
         rows, notes = typed(rows, path, folder, columns.drop_bad_rows)
     source = Source(path, rows, ordered, [], notes)
-    shards = _cut(source, shard_users)
-    if shards is None:
+    parts = _cut(source, part_users)
+    if parts is None:
         if ordered:
             raise InputError(f"{path} says that it is ordered by user, but is not: write it again")
         rows, repeated = sorted_by_user(source.rows, path, folder)
         notes.add(repeated)
         source = Source(path, rows, True, [], notes)
-        shards = _cut(source, shard_users)
-    return replace(source, shards=shards)
+        parts = _cut(source, part_users)
+    return replace(source, parts=parts)
 
 
 def select_users(source: Source, wanted: str) -> Source:
@@ -107,10 +107,10 @@ def select_users(source: Source, wanted: str) -> Source:
     return replace(from_frame(source.path, rows), notes=source.notes)
 
 
-def from_frame(path: Path, table: pl.DataFrame, shard_users: int = SHARD_USERS) -> Source:
+def from_frame(path: Path, table: pl.DataFrame, part_users: int = PART_USERS) -> Source:
     """A source of rows that are in memory, tidy already."""
     source = Source(path, table.lazy(), True, [])
-    return replace(source, shards=_cut(source, shard_users))
+    return replace(source, parts=_cut(source, part_users))
 
 
 def _is_typed(schema: pl.Schema) -> bool:
@@ -138,23 +138,23 @@ def _rows(path: Path, columns: Columns, folder: Path) -> pl.LazyFrame:
     return pl.scan_parquet(target, glob=False)
 
 
-def _cut(source: Source, shard_users: int) -> list[Shard] | None:
-    """Shards of at most `shard_users` users and, but for a single user, `ROWS` rows; None if the
+def _cut(source: Source, part_users: int) -> list[Part] | None:
+    """Parts of at most `part_users` users and, but for a single user, `ROWS` rows; None if the
     table is not ordered by user."""
     last, begins, total = None, [], 0
-    for part in parts(source.rows.select(USER), source.path, "reading users"):
-        users = part[USER]
+    for block in blocks(source.rows.select(USER), source.path, "reading users"):
+        users = block[USER]
         if not users.is_sorted() or (last is not None and users[0] < last):
             return None
         changed = (users != users.shift()).fill_null(True).to_numpy().copy()
         changed[0] = last is None or users[0] != last
         begins.append(np.flatnonzero(changed) + total)
-        last, total = users[-1], total + part.height
+        last, total = users[-1], total + block.height
     starts = np.concatenate([*begins, [total]])
-    shards, first = [], 0
+    parts, first = [], 0
     while first < len(starts) - 1:
         full = int(np.searchsorted(starts, starts[first] + ROWS, side="right")) - 1
-        stop = max(first + 1, min(full, first + shard_users, len(starts) - 1))
-        shards.append(Shard(len(shards), stop - first, int(starts[first]), int(starts[stop] - starts[first])))
+        stop = max(first + 1, min(full, first + part_users, len(starts) - 1))
+        parts.append(Part(len(parts), stop - first, int(starts[first]), int(starts[stop] - starts[first])))
         first = stop
-    return shards
+    return parts

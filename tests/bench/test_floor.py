@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench import rates as measuring
-from bench.floor import encoder_multiply_adds, floor_seconds, head_multiply_adds
+from bench.floor import encoder_macs, floor_seconds, head_macs
 from bench.rates import Rates, measure_rates, product_rate
 from infer.errors import InputError
 from train.config import BertConfig, BestConfig, LinearConfig, MFConfig
@@ -15,29 +15,29 @@ from train.config import BertConfig, BestConfig, LinearConfig, MFConfig
 SMALL = {"dim": 4, "heads": 2, "feedforward": 8, "window": 3}
 
 
-def test_multiply_adds_by_hand() -> None:
+def test_macs_by_hand() -> None:
     one = BertConfig(**SMALL, layers=1)
     # Length 2: query, key, value and output of one position 4 x 16, feed-forward 64, two heads' scores and sums over
     # both positions 2 x 2 x 2 x 4.
-    assert encoder_multiply_adds(one, np.array([2])) == 64 + 64 + 32
+    assert encoder_macs(one, np.array([2])) == 64 + 64 + 32
     # A history beyond the window counts as the window, an empty one as nothing.
     three = 64 + 64 + 48
-    assert encoder_multiply_adds(one, np.array([3, 90, 0])) == 2 * three
+    assert encoder_macs(one, np.array([3, 90, 0])) == 2 * three
     # A second layer has every position: 3 x (4 x 16 + 64), attention twice 4 x (1 + 2 + 3), or twice 4 x 9.
-    assert encoder_multiply_adds(BertConfig(**SMALL, layers=2), np.array([3])) == three + 384 + 48
-    assert encoder_multiply_adds(BertConfig(**SMALL, layers=2, masking="last"), np.array([3])) == three + 384 + 72
+    assert encoder_macs(BertConfig(**SMALL, layers=2), np.array([3])) == three + 384 + 48
+    assert encoder_macs(BertConfig(**SMALL, layers=2, masking="last"), np.array([3])) == three + 384 + 72
     # An appended mask takes one of the three places: histories of 2 and of 5 both fill the window.
     masked = BertConfig(**SMALL, layers=1, masking="last", append_mask=True)
-    assert encoder_multiply_adds(masked, np.array([2, 5])) == 2 * three
+    assert encoder_macs(masked, np.array([2, 5])) == 2 * three
     # A chain of rank 5 sums over the two items of the history, and is as many columns of the head.
     chain = BertConfig(**SMALL, layers=1, chain=5)
-    assert encoder_multiply_adds(chain, np.array([2])) == 64 + 64 + 32 + 2 * 5
-    assert head_multiply_adds(chain, 5, 9) == 5 * (4 + 5) * 10
-    assert encoder_multiply_adds(LinearConfig(window=3, neighbours=7), np.array([2, 5])) == 5 * 7
-    assert encoder_multiply_adds(MFConfig(dim=4), np.array([2, 5])) == 0
-    assert head_multiply_adds(one, 5, 9) == head_multiply_adds(MFConfig(dim=4), 5, 9) == 5 * 4 * 10
+    assert encoder_macs(chain, np.array([2])) == 64 + 64 + 32 + 2 * 5
+    assert head_macs(chain, 5, 9) == 5 * (4 + 5) * 10
+    assert encoder_macs(LinearConfig(max_length=3, neighbours=7), np.array([2, 5])) == 5 * 7
+    assert encoder_macs(MFConfig(dim=4), np.array([2, 5])) == 0
+    assert head_macs(one, 5, 9) == head_macs(MFConfig(dim=4), 5, 9) == 5 * 4 * 10
     with pytest.raises(InputError, match="members"):
-        encoder_multiply_adds(BestConfig(), np.array([2]))
+        encoder_macs(BestConfig(), np.array([2]))
 
 
 def test_seconds_by_hand() -> None:

@@ -55,7 +55,7 @@ def test_the_file_says_where_it_comes_from(kind: str, artifacts: Path) -> None:
     assert metadata.item_ids == list(range(1001, 1025))
     assert metadata.user_ids == (list(range(101, 141)) if kind == "mf" else [])
     assert metadata.window == (0 if kind == "mf" else 8)
-    assert metadata.config == state["origin"]["config"]
+    assert metadata.config == state["provenance"]["config"]
     assert metadata.metrics["validation_ndcg_at_10"] == state["history"][-1]["validation_ndcg_at_10"]
     assert 0 <= metadata.parity["largest_score_difference"] <= TOLERANCE
 
@@ -100,7 +100,7 @@ def test_the_graph_ranks_as_numpy_ranks_torch_scores(kind: str, batch: int, k: i
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_a_chain_is_exported_with_the_encoder(precision: str) -> None:
     torch.manual_seed(0)
-    config = BertConfig(dim=8, heads=2, feedforward=16, window=6, chain=5, chain_trained=True, initial_std=1.0)
+    config = BertConfig(dim=8, heads=2, feedforward=16, max_length=6, chain=5, chain_trained=True, initial_std=1.0)
     model = MiniBERT4Rec(20, config).eval()
     proto = export_graph(model, 20, precision)
     if precision == "fp32":
@@ -212,9 +212,9 @@ def test_everything_that_the_exporter_says_of_this_machine_is_removed() -> None:
 
 
 def test_what_a_file_says_of_itself_is_what_the_checkpoint_says() -> None:
-    config = configuration("bert", dim=8, window=6, append_mask=True, masking="cloze", seed=7, ratings="embedding")
+    config = configuration("bert", dim=8, max_length=6, append_mask=True, masking="cloze", seed=7, ratings="embedding")
     state = {
-        "origin": {
+        "provenance": {
             "kind": "bert",
             "config": {"seed": 7, "dim": 8, "learning_rate": 0.01},
             "dataset": "ml",
@@ -246,7 +246,7 @@ def test_what_a_file_says_of_itself_is_what_the_checkpoint_says() -> None:
         "interactions": "interactions.parquet",
         "items": "items.parquet",
         "seed": 7,
-        "config": state["origin"]["config"],
+        "config": state["provenance"]["config"],
         "metrics": {"epoch": 3, "validation_loss": 0.7, "validation_ndcg_at_10": 0.2},
         "parity": {"users": 85},
         "versions": {
@@ -259,7 +259,7 @@ def test_what_a_file_says_of_itself_is_what_the_checkpoint_says() -> None:
     }
     by_user = exporter.describe(state, MF(1, 2, configuration("mf", dim=2)), {})
     assert by_user.user_ids == ["u"] and by_user.rating_levels == [] and by_user.precision == "fp32"
-    plain = exporter.describe(state, MiniBERT4Rec(2, configuration("bert", dim=8, window=6)), {})
+    plain = exporter.describe(state, MiniBERT4Rec(2, configuration("bert", dim=8, max_length=6)), {})
     assert plain.user_ids == plain.rating_levels == [] and plain.window == 6
 
 

@@ -169,7 +169,7 @@ def _timeless(value: object) -> object:
             *TIMES,
             "peak_memory_bytes",
             "parents",  # checksums of files that hold times
-            "rows" if "steps" in value.get("origin", {}) else "",
+            "rows" if "steps" in value.get("provenance", {}) else "",
         }
         return {key: _timeless(v) for key, v in value.items() if key not in dropped}
     return [_timeless(v) for v in value] if isinstance(value, list) else value

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from infer.errors import InputError
-from infer.model.modelfile import sealed
+from infer.model.modelfile import with_checksum
 from infer.model.session import Model, open_model
 from infer.model.signature import K_INPUT, LEVELS_INPUT, SEEN_INPUT, USER_INPUT, WINDOW_INPUT
 
@@ -24,7 +24,7 @@ BYTES = 3  # changed at once, at most
 
 def body(content: bytes) -> bytes:
     """A sealed file without its seal."""
-    return content[: -len(sealed(b""))]
+    return content[: -len(with_checksum(b""))]
 
 
 def flipped(content: bytes, rng: np.random.Generator) -> bytes:
@@ -58,7 +58,7 @@ def answers(path: Path, times: int, seed: int, seal: bool) -> Counter:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "changed.onnx"
         for _ in range(times):
-            target.write_bytes(sealed(flipped(body(content), rng)) if seal else flipped(content, rng))
+            target.write_bytes(with_checksum(flipped(body(content), rng)) if seal else flipped(content, rng))
             try:
                 items, scores = lists(open_model(target))
             except InputError as error:

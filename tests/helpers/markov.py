@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export.topk import append_top_k
 from infer.model.metadata import Metadata
-from infer.model.modelfile import sealed
+from infer.model.modelfile import with_checksum
 from infer.system.files import write_bytes
 from infer.system.fingerprints import sha256
 
@@ -54,5 +54,5 @@ def write_model(
     for key, text in metadata.to_properties().items():
         proto.metadata_props.add(key=key, value=text)
     onnx.checker.check_model(proto)
-    write_bytes(path, sealed(proto.SerializeToString()))
+    write_bytes(path, with_checksum(proto.SerializeToString()))
     return path

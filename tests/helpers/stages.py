@@ -40,12 +40,12 @@ class Stage:
 
 # For each: the module, what makes the earlier output, and the command itself. {f} stands for the folder.
 INTO, MODEL = ["--artifacts={f}"], ["--model={f}/mf.onnx"]
-BERT = ["bert", "--preset=paper", "--window=8", "--artifacts={f}"]
+BERT = ["bert", "--preset=paper", "--max-length=8", "--artifacts={f}"]
 COMMANDS = {
     "data": ("train.data", ["--dataset={f}/old.csv", *INTO], ["--dataset={f}/ratings.csv", *INTO]),
     "train": ("train.__main__", [*BERT, "--epochs=2", "--seed=1"], [*BERT, "--epochs=5"]),
     "export": ("export.__main__", ["mf", *INTO], ["mf", *INTO]),
-    "batch": ("infer.batch", [*MODEL, "--shard-users=8", "--k=3"], [*MODEL, "--shard-users=8"]),
+    "batch": ("infer.batch", [*MODEL, "--part-users=8", "--k=3"], [*MODEL, "--part-users=8"]),
     "evaluate": ("infer.evaluate", [*MODEL, "--negatives=5", "--seed=1"], [*MODEL, "--negatives=5"]),
     "study": ("bench.study", None, [*INTO, "--output={f}/study", *STUDY]),
 }

@@ -124,7 +124,7 @@ def test_unknown_users_are_left_out_and_counted_for_window_models(files, tmp_pat
     table = tmp_path / "new.csv"
     table.write_text("user,item,timestamp\nx,b2,1\nz,a,2\n")
     task = prepare(ScoringConfig(model=files[0], interactions=table).job())
-    assert task.omitted == 1 and task.histories.unknown == 1
+    assert task.cold == 1 and task.histories.unknown == 1
     assert model_lists(task, 1, 8).rows() == [("z", 1, "b", 4.0)]
 
 
@@ -132,7 +132,7 @@ def test_unknown_users_are_left_out_and_counted_for_user_models(files, tmp_path:
     scores = np.array([[0] * 6, [0, 1, 2, 3, 4, 5], [0, 5, 4, 3, 2, 1]])
     model = write_model(tmp_path / "mf.onnx", ITEMS, scores, files[1], user_ids=["u1", "u3"])
     task = prepare(ScoringConfig(model=model).job())
-    assert task.omitted == 1
+    assert task.cold == 1
     assert lists_of(model, k=2) == {"u1": "ed", "u3": "ab"}
 
 
@@ -141,7 +141,7 @@ def test_a_left_out_user_counts_as_a_miss(files, tmp_path: Path) -> None:
     model = write_model(tmp_path / "mf.onnx", ITEMS, scores, files[1], user_ids=["u1"])
     batch.main([f"--model={model}", "--k=1"])
     report = json.loads((tmp_path / "mf.metrics.json").read_text())
-    assert report["users_omitted"] == 2 and report["users_measured"] == 2
+    assert report["users_cold"] == 2 and report["users_measured"] == 2
     assert report["metrics"]["mf"]["hit@1"]["value"] == 0.5
 
 
@@ -291,7 +291,7 @@ def test_users_with_numbers_as_ids_are_strangers_to_a_model_of_texts(files, tmp_
     model = write_model(tmp_path / "mf.onnx", ITEMS, NEXT[:3], files[1], user_ids=["1", "2"])
     table = tmp_path / "new.csv"
     table.write_text("user,item,timestamp\n1,a,2\n2,d,1\n")
-    assert prepare(ScoringConfig(model=model, interactions=table).job()).omitted == 2
+    assert prepare(ScoringConfig(model=model, interactions=table).job()).cold == 2
 
 
 def test_chosen_users_keep_their_own_vectors_and_targets(files, tmp_path: Path) -> None:
@@ -335,19 +335,19 @@ def test_popularity_counts_histories_and_no_held_out_item(tmp_path: Path) -> Non
 
 def test_popularity_and_novelty_are_of_the_whole_table_though_few_users_are_scored(tmp_path: Path) -> None:
     # e is in one of three histories, for whomever it is listed: -log2((1 + 1) / (3 + 1)) = 1 bit.
-    for words in (["--users=u1,u2"], ["--users=u1,u2", "--shard-users=1"], ["--users=u2"]):
+    for words in (["--users=u1,u2"], ["--users=u1,u2", "--part-users=1"], ["--users=u2"]):
         report = popular(tmp_path, "--k=1", *words)
         assert report["metrics"]["popularity"]["novelty@1"]["value"] == pytest.approx(1.0)
         assert report["metrics"]["popularity"]["coverage@1"]["value"] == pytest.approx(1 / 5)
     # With u3, who has read c e b, comes a, which is in two of three histories.
-    for words in ([], ["--shard-users=1"]):
+    for words in ([], ["--part-users=1"]):
         found = popular(tmp_path, "--k=1", *words)["metrics"]["popularity"]["novelty@1"]["value"]
         assert found == pytest.approx((1 + 1 - np.log2(3 / 4)) / 3)
 
 
 def test_the_seed_of_the_random_lists_reaches_them_and_shards_do_not(tmp_path: Path) -> None:
     found = [popular(tmp_path, "--k=1", *words)["metrics"]["random"] for words in (
-        ["--seed=0"], ["--seed=0", "--shard-users=1"], ["--seed=1"], ["--seed=2"], ["--seed=3"], ["--seed=4"],
+        ["--seed=0"], ["--seed=0", "--part-users=1"], ["--seed=1"], ["--seed=2"], ["--seed=3"], ["--seed=4"],
     )]  # fmt: skip
     assert found[0] == found[1] and any(one != found[0] for one in found[2:])
 
@@ -369,7 +369,7 @@ def test_what_is_left_out_and_what_is_measured_is_said(files, tmp_path: Path, ca
     ):
         assert line in printed
     report = json.loads((tmp_path / "n.metrics.json").read_text())
-    assert [report[f"{name}"] for name in ("users_measured", "users_omitted", "unknown_interactions")] == [2, 1, 1]
+    assert [report[f"{name}"] for name in ("users_measured", "users_cold", "unknown_interactions")] == [2, 1, 1]
     assert report["interactions_checksum"] != report["dataset_checksum"] and report["interactions"] == str(table)
     manifest = json.loads((tmp_path / "n.topk.json").read_text())
     assert manifest["rows"] == 3 and manifest["users"] == 4 and manifest["device"] == "cpu"
@@ -389,7 +389,7 @@ def test_what_is_left_out_is_said_of_whole_histories_and_repeated_rows_of_an_ord
     table = tmp_path / "new.parquet"
     rows = [("u", "a", 1), ("u", "a", 2), ("u", "zz", 3), ("v", "zz", 1), ("w", "zz", 1), ("w", "zz", 2), ("x", "b", 1)]
     pl.DataFrame(rows, schema=SCHEMA[:3], orient="row").write_parquet(table)
-    for words in ([], ["--shard-users=1"]):
+    for words in ([], ["--part-users=1"]):
         batch.main([f"--model={files[0]}", f"--interactions={table}", *words])
         printed = capsys.readouterr().out
         assert f"{table}: dropped 2 repeated (user, item) rows, of which the latest is kept\n" in printed

@@ -102,9 +102,9 @@ def test_scores_are_held_for_a_bounded_number_of_users(by_hand: Path, monkeypatc
     _, whole = evaluated(by_hand)
     sizes, real = [], evaluation._all_scores
 
-    def record(task, rows, covered) -> np.ndarray:
+    def record(task, rows, personalisable) -> np.ndarray:
         sizes.append(len(rows))
-        return real(task, rows, covered)
+        return real(task, rows, personalisable)
 
     monkeypatch.setattr(evaluation, "_all_scores", record)
     for budget, expected in ((20, [2, 1]), (6, [1, 1, 1])):

@@ -22,7 +22,7 @@ from train.data import __main__ as data
 from train.data.dataset import load
 from train.presets import CONFIGS, PRESETS, configuration
 
-SMALL = {"epochs": 3, "window": 6, "dim": 8, "heads": 2, "feedforward": 16}
+SMALL = {"epochs": 3, "max_length": 6, "dim": 8, "heads": 2, "feedforward": 16}
 ENCODERS = {f"{kind}, {preset}": (kind, preset, {}) for kind in ("bert", "hybrid") for preset in PRESETS}
 VARIANTS = {
     "mf, ratings": ("mf", "paper", {"epochs": 3}),

@@ -49,7 +49,7 @@ BERT_CASES = EVERY | {
     "positions": ({}, "none"),
     "head": ({}, "separate"),
     "item_bias": ({}, False),
-    "window": ({}, 4),
+    "max_length": ({}, 4),
     "stride": ({}, 0),
     "masking": ({}, "last"),
     "mask_ratio": ({"masking": "cloze"}, 0.6),
@@ -85,7 +85,7 @@ BERT_CASES = EVERY | {
 MARKOV = {"kind": "markov"}
 LINEAR_CASES = EVERY | {
     "kind": ({}, "knn"),
-    "window": ({}, 2),
+    "max_length": ({}, 2),
     "decay": ({}, 0.5),
     "neighbours": ({}, 3),
     "lags": (MARKOV, 1),
@@ -105,7 +105,7 @@ LINEAR_CASES = EVERY | {
 BEST_CASES = EVERY | {"members": ({}, "ease")}
 BASE: dict[str, dict] = {
     "mf": {"dim": 4},
-    "bert": {"dim": 8, "feedforward": 8, "window": 6, "stride": 2, "epochs": 1, "patience": 0, "negatives": 8},
+    "bert": {"dim": 8, "feedforward": 8, "max_length": 6, "stride": 2, "epochs": 1, "patience": 0, "negatives": 8},
     "ease": {},
     "best": {"members": "ease,markov"},
 }
@@ -196,8 +196,8 @@ def test_the_same_options_give_the_same_bytes(kind: str, folder: Path, base) -> 
 # The smallest value that each number may have.
 ABOVE_ZERO = {
     "mf": {"dim", "epochs", "batch_size"},
-    "bert": {"dim", "layers", "heads", "feedforward", "window", "span_length", "negatives", "epochs", "batch_size"},
-    "ease": {"window", "neighbours", "lags", "most_items"},
+    "bert": {"dim", "layers", "heads", "feedforward", "max_length", "span_length", "negatives", "epochs", "batch_size"},
+    "ease": {"max_length", "neighbours", "lags", "most_items"},
     "best": set(),
 }
 ABOVE_ZERO["hybrid"] = ABOVE_ZERO["bert"]
@@ -241,11 +241,11 @@ def test_every_number_has_its_smallest_value(kind: str) -> None:
         ({"masking": "recency", "recency_decay": 0.5}, {"masking": "last", "recency_decay": 0.5}, "work with last$"),
         ({"masking": "last", "append_mask": True}, {"append_mask": True}, "--append-mask needs a mask token"),
         (
-            {"masking": "last", "append_mask": True, "window": 2},
-            {"masking": "last", "append_mask": True, "window": 1},
-            "--append-mask needs --window of at least 2",
+            {"masking": "last", "append_mask": True, "max_length": 2},
+            {"masking": "last", "append_mask": True, "max_length": 1},
+            "--append-mask needs --max-length of at least 2",
         ),
-        ({"window": 1}, {"dim": 9}, "--dim 9 is not a multiple of --heads 2"),
+        ({"max_length": 1}, {"dim": 9}, "--dim 9 is not a multiple of --heads 2"),
         ({"initial": "ials", "frozen_epochs": 1}, {"frozen_epochs": 1}, "--frozen-epochs with --initial random"),
         ({"initial": "ials", "perturbation": 0.1}, {"perturbation": 0.1}, "--perturbation disturbs given vectors"),
         ({"chain": 1}, {"chain": 1, "masking": "last"}, "--chain scores what follows an item"),

@@ -60,7 +60,7 @@ BERT = EVERY | {
     "positions": Row("learned"),
     "head": Row("tied"),
     "item_bias": Row(True),
-    "window": Row(50),
+    "max_length": Row(50),
     "stride": Row(25),
     "masking": Row("causal"),
     "mask_ratio": Row(None),
@@ -96,7 +96,7 @@ BERT = EVERY | {
 HYBRID = BERT | {"initial": Row("ials"), "chain": Row(192)}
 EASE = EVERY | {
     "kind": Row("ease"),
-    "window": Row(50),
+    "max_length": Row(50),
     "decay": Row(0.8),
     "neighbours": Row(300),
     "lags": Row(20),
@@ -136,7 +136,7 @@ PAPER_BERT = BERT | {
     "positions": of("paper: item embeddings only", "none"),
     "head": of("paper: a linear layer of its own", "separate"),
     "item_bias": of("PyTorch, Linear", True),
-    "window": Row(10, source=GUESS),
+    "max_length": Row(10, source=GUESS),
     "stride": Row(0),
     "masking": of("paper: one random position of each sequence", "one"),
     "append_mask": of("paper: the last position predicts the next item", False),
@@ -170,7 +170,7 @@ BERT4REC = BERT | {
     "positions": of("sun: section 3.4", "learned"),
     "head": of("sun: section 3.5, the shared item embedding", "tied"),
     "item_bias": of("sun: section 3.5", True),
-    "window": of("sun: N for MovieLens, max_seq_length", 200, ours=50),
+    "max_length": of("sun: N for MovieLens, max_seq_length", 200, ours=50),
     # Theirs slides windows by half their length: prop_sliding_window=0.5.
     "stride": of("sun: prop_sliding_window times max_seq_length", 100, ours=25),
     "masking": of("sun: section 3.6", "cloze"),
@@ -196,7 +196,7 @@ SASREC = BERT | {
     "positions": of("kang: section III.A", "learned"),
     "head": of("kang: section III.D, shared item embedding", "tied"),
     "item_bias": of("kang: section III.D", False),
-    "window": of("kang: n for ML-1M, maxlen", 200, ours=50),
+    "max_length": of("kang: n for ML-1M, maxlen", 200, ours=50),
     "stride": of("kang: the latest window only", 0, ours=25),
     "masking": of("kang: causality", "causal"),
     # With t = 0 the generalised loss is binary cross-entropy.
@@ -218,7 +218,7 @@ GSASREC = SASREC | {
     "feedforward": of("petrov: as SASRec, as wide as dim", 128, ours=64),
     "dropout": of("petrov: dropout_rate", 0.0, ours=0.2),
     "input_dropout": of("petrov: dropout_rate", 0.0, ours=0.2),
-    "window": of("petrov: sequence_length", 200, ours=50),
+    "max_length": of("petrov: sequence_length", 200, ours=50),
     "stride": Row(25),
     "loss": of("petrov: generalised binary cross-entropy", "gbce"),
     "negatives": of("petrov: negs_per_pos", 256),
@@ -303,7 +303,7 @@ def test_the_defaults_are_the_written_ones_and_what_a_kind_without_a_preset_gets
 def test_what_the_paper_does_not_state_is_called_a_guess() -> None:
     tables = (PAPER_MF, PAPER_BERT, PAPER_HYBRID)
     guesses = {name for table in tables for name, row in table.items() if row.source == GUESS}
-    assert guesses == {"initial_std", "window", "layers", "heads", "perturbation", "frozen_epochs"}
+    assert guesses == {"initial_std", "max_length", "layers", "heads", "perturbation", "frozen_epochs"}
     (sentence,) = (part for part in presets.__doc__.split("\n\n") if "guess" in part)
     assert all(name in sentence for name in guesses)
 
@@ -311,7 +311,7 @@ def test_what_the_paper_does_not_state_is_called_a_guess() -> None:
 def test_changes_by_name_come_on_top_of_a_preset() -> None:
     found = configuration("hybrid", "gsasrec", dim=16, initial="ppmi", negatives=3)
     assert asdict(found) == ours(GSASREC | STARTED) | {"dim": 16, "initial": "ppmi", "negatives": 3}
-    assert configuration("knn", decay=0.5, window=3).decay == 0.5
+    assert configuration("knn", decay=0.5, max_length=3).decay == 0.5
 
 
 def test_differences_are_named_with_their_values() -> None:
@@ -336,7 +336,7 @@ FROM_ZERO = """
 """
 FROM_ONE = """
     batch_size dim epochs feedforward heads lags layers most_items negatives neighbours span_length
-    validation_users window
+    max_length validation_users
 """
 
 

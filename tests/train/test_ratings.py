@@ -44,7 +44,7 @@ def folder(artifacts: Path, run, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("rated")
     for name in ("interactions.parquet", "items.parquet"):
         shutil.copy(artifacts / name, folder)
-    options = ("--ratings=embedding", "--epochs=3", "--window=8", "--dim=16")
+    options = ("--ratings=embedding", "--epochs=3", "--max-length=8", "--dim=16")
     assert run("train", "hybrid", f"--artifacts={folder}", "--name=rated", *options).returncode == 0
     done = run("export", "rated", f"--artifacts={folder}")
     assert done.returncode == 0, done.stderr

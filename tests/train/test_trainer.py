@@ -24,7 +24,7 @@ from train.models.registry import build, restore
 from train.presets import configuration
 from train.validation import target_ranks, validation_rows
 
-SHORT = {"mf": {"epochs": 4, "batch_size": 64}, "bert": {"epochs": 4, "window": 8, "feedforward": 16}}
+SHORT = {"mf": {"epochs": 4, "batch_size": 64}, "bert": {"epochs": 4, "max_length": 8, "feedforward": 16}}
 SHORT["hybrid"] = SHORT["bert"] | {"frozen_epochs": 2}
 CASES = [("mf", "paper"), ("bert", "paper"), ("hybrid", "paper"), ("bert", "hybrid"), ("hybrid", "hybrid")]
 
@@ -137,7 +137,7 @@ def test_damaged_and_foreign_checkpoints_are_refused(folder: Path) -> None:
         with pytest.raises(InputError, match=r"mf\.pt is damaged or not a checkpoint of this version: train") as caught:
             checkpoint.read(path, "train it again")
         assert "\n" not in str(caught.value)
-    for content in ({"weights": torch.ones(2)}, [1], {"origin": 3}):
+    for content in ({"weights": torch.ones(2)}, [1], {"provenance": 3}):
         path.write_bytes(with_checksum(torch_bytes(content)))
         with pytest.raises(InputError, match="not a checkpoint of this version"):
             checkpoint.read(path, "train it again")
@@ -161,7 +161,7 @@ def test_changed_bytes_of_a_checkpoint_are_noticed(folder: Path) -> None:
 
 def test_a_checkpoint_of_two_models_is_refused(folder: Path) -> None:
     state = checkpoint.read(folder / "mf.pt", "")
-    for change in ({"model": {}}, {"user_ids": [1]}, {"origin": state["origin"] | {"config": {"no": 1}}}):
+    for change in ({"model": {}}, {"user_ids": [1]}, {"provenance": state["provenance"] | {"config": {"no": 1}}}):
         with pytest.raises(InputError, match="does not hold one model"):
             restore(state | change)
 
@@ -175,7 +175,7 @@ class Harmful:
 
 def test_a_checkpoint_cannot_run_code(folder: Path, monkeypatch) -> None:
     monkeypatch.chdir(folder)
-    for content in ({"origin": Harmful()}, Harmful()):
+    for content in ({"provenance": Harmful()}, Harmful()):
         for stored in (torch_bytes(content), pickle.dumps(content)):
             Path("mf.pt").write_bytes(with_checksum(stored))
             with pytest.raises(InputError, match="is not a readable checkpoint"):
@@ -312,37 +312,41 @@ def test_a_checkpoint_holds_what_was_trained_and_where_it_came_from(folder: Path
     assert state["best"] == asdict(run.best_record)
     assert state["preparation_seconds"] == run.preparation_seconds > 0
     assert equal(state["model"], run.model.state_dict()) and "members" not in state
-    origin = state["origin"]
-    assert origin["config"] == {n: v for n, v in asdict(config).items() if n != "artifacts"}
-    assert (origin["kind"], origin["dataset"], origin["dataset_checksum"]) == ("bert", data.name, data.checksum)
-    assert origin["parents"] == {} and origin["torch"] == str(torch.__version__)
-    assert set(origin) == {"format", "kind", "config", "dataset", "dataset_checksum", "parents", "torch"}
+    provenance = state["provenance"]
+    assert provenance["config"] == {n: v for n, v in asdict(config).items() if n != "artifacts"}
+    assert (provenance["kind"], provenance["dataset"], provenance["dataset_checksum"]) == (
+        "bert",
+        data.name,
+        data.checksum,
+    )
+    assert provenance["parents"] == {} and provenance["torch"] == str(torch.__version__)
+    assert set(provenance) == {"format", "kind", "config", "dataset", "dataset_checksum", "parents", "torch"}
 
 
 def test_where_a_run_lies_is_no_part_of_its_origin_and_all_else_is(folder: Path) -> None:
     data, config = load(folder), short("bert", artifacts=folder)
-    origin = checkpoint.origin("bert", config, data, {"mf.pt": "1"})
-    assert origin == checkpoint.origin("bert", replace(config, artifacts=folder / "x"), data, {"mf.pt": "1"})
+    provenance = checkpoint.provenance("bert", config, data, {"mf.pt": "1"})
+    assert provenance == checkpoint.provenance("bert", replace(config, artifacts=folder / "x"), data, {"mf.pt": "1"})
     others = (
-        checkpoint.origin("hybrid", config, data, {"mf.pt": "1"}),
-        checkpoint.origin("bert", replace(config, dropout=0.3), data, {"mf.pt": "1"}),
-        checkpoint.origin("bert", replace(config, seed=1), data, {"mf.pt": "1"}),
-        checkpoint.origin("bert", config, replace(data, checksum="0"), {"mf.pt": "1"}),
-        checkpoint.origin("bert", config, data, {"mf.pt": "2"}),
+        checkpoint.provenance("hybrid", config, data, {"mf.pt": "1"}),
+        checkpoint.provenance("bert", replace(config, dropout=0.3), data, {"mf.pt": "1"}),
+        checkpoint.provenance("bert", replace(config, seed=1), data, {"mf.pt": "1"}),
+        checkpoint.provenance("bert", config, replace(data, checksum="0"), {"mf.pt": "1"}),
+        checkpoint.provenance("bert", config, data, {"mf.pt": "2"}),
     )
-    assert all(origin != other for other in others)
+    assert all(provenance != other for other in others)
 
 
 def test_a_hybrid_names_the_mf_it_starts_from_by_its_checksum(folder: Path) -> None:
     trainer.train("hybrid", short("hybrid", artifacts=folder, epochs=1))
-    parents = checkpoint.read(folder / "hybrid.pt", "")["origin"]["parents"]
+    parents = checkpoint.read(folder / "hybrid.pt", "")["provenance"]["parents"]
     assert parents == {"mf.pt": hashlib.sha256((folder / "mf.pt").read_bytes()).hexdigest()}
 
 
 def test_a_checkpoint_of_another_format_is_refused(folder: Path) -> None:
     state = checkpoint.read(folder / "mf.pt", "")
     for number in (checkpoint.FORMAT - 1, checkpoint.FORMAT + 1):
-        checkpoint.save(folder / "mf.pt", state | {"origin": state["origin"] | {"format": number}})
+        checkpoint.save(folder / "mf.pt", state | {"provenance": state["provenance"] | {"format": number}})
         with pytest.raises(InputError, match="is not a checkpoint of this version: train it again"):
             checkpoint.read(folder / "mf.pt", "train it again")
     with pytest.raises(InputError, match=r"none\.pt does not exist: train it first"):
@@ -365,7 +369,7 @@ def test_an_unfinished_run_lies_beside_the_finished_one_after_every_epoch(folder
 
 
 def test_every_epoch_is_printed_and_the_kept_one_is_named(folder: Path, capsys) -> None:
-    words = [f"--artifacts={folder}", "--dim=8", "--window=6", "--epochs=9", "--patience=2", "--learning-rate=0.05"]
+    words = [f"--artifacts={folder}", "--dim=8", "--max-length=6", "--epochs=9", "--patience=2", "--learning-rate=0.05"]
     command.main(["bert", *words, "--name=other", "--chain=3"])
     lines = capsys.readouterr().out.splitlines()
     history = pl.read_parquet(folder / "other.history.parquet")

@@ -1,6 +1,6 @@
 """Where the named data sets come from: a folder, GroupLens, or a wheel of the package index.
 
-In: a name of `SOURCES`. Out: the rating and item files, on disk, with a checked origin.
+In: a name of `SOURCES`. Out: the rating and item files, on disk, with a checked provenance.
 
 Archives are checked against a known digest and only the members named here are read, under file
 names chosen here: nothing that an archive says about paths is used.

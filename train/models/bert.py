@@ -53,7 +53,7 @@ class MiniBERT4Rec(nn.Module):
         config.check()
         counts = np.zeros(items + 1) if counts is None else counts
         self.config, self.mask, self.rated = config, items + 1, config.ratings == "embedding"
-        self.length = config.window  # of what the encoder reads; one of them is the mask, if appended
+        self.length = config.max_length  # of what the encoder reads; one of them is the mask, if appended
         self.items = nn.Embedding(self.mask + 1, config.dim, padding_idx=PAD)
         with torch.no_grad():
             self.items.weight *= config.initial_std or 1.0

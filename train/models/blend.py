@@ -28,7 +28,7 @@ BUDGET = 100_000_000
 class Blend(nn.Module):
     """Members, in order, and their weights (members,).
 
-    origins: what the members' checkpoints say of themselves; with them the blend is complete.
+    provenances: what the members' checkpoints say of themselves; with them the blend is complete.
     """
 
     input_names = ("window",)
@@ -41,7 +41,7 @@ class Blend(nn.Module):
                 raise InputError(
                     f"--members: {name} reads {', '.join(member.input_names)}; only windows can be blended"
                 )
-        self.config, self.members, self.origins = config, nn.ModuleList(members), []
+        self.config, self.members, self.provenances = config, nn.ModuleList(members), []
         self.window = max(member.window for member in members)
         self.register_buffer("weights", torch.ones(len(members)))
         self.register_buffer("unrated", torch.zeros(items + 1, dtype=torch.bool))

@@ -53,10 +53,10 @@ def item_vectors(data: Data, config: BertConfig) -> tuple[Tensor, dict[str, str]
     named = "" if config.mf == "mf" else f" --name={config.mf}"
     advice = f"run `python -m train mf --artifacts={config.artifacts}{named}` first"
     mf = checkpoint.read(path, advice)
-    if mf["origin"]["dataset_checksum"] != data.checksum:
-        raise InputError(f"{path} was trained on another table ({mf['origin']['dataset']}): {advice}")
-    if mf["origin"]["kind"] != "mf":
-        raise InputError(f"--mf {config.mf} is a {mf['origin']['kind']}, not a matrix factorization")
+    if mf["provenance"]["dataset_checksum"] != data.checksum:
+        raise InputError(f"{path} was trained on another table ({mf['provenance']['dataset']}): {advice}")
+    if mf["provenance"]["kind"] != "mf":
+        raise InputError(f"--mf {config.mf} is a {mf['provenance']['kind']}, not a matrix factorization")
     vectors = mf["model"]["items.weight"]
     wanted = (len(data.item_ids) + 1, config.dim)
     if vectors.shape != wanted:

@@ -36,11 +36,11 @@ class Neighbours(nn.Module):
     def __init__(self, items: int, config: LinearConfig) -> None:
         super().__init__()
         config.check()
-        self.config, self.window = config, config.window
+        self.config, self.window = config, config.max_length
         size = (items + 1, min(config.neighbours, items))
         self.register_buffer("neighbours", torch.zeros(size, dtype=torch.int32))
         self.register_buffer("weights", torch.zeros(size))
-        age = torch.arange(config.window - 1, -1, -1)
+        age = torch.arange(config.max_length - 1, -1, -1)
         self.register_buffer("lags", config.decay**age, persistent=False)  # (window,)
 
     def forward(self, window: Tensor) -> Tensor:

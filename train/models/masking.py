@@ -57,7 +57,7 @@ def batches(data: Data, config: BertConfig, mask: int, generator: torch.Generato
 
     mask: the index of the mask token.
     """
-    length = config.window + 1 if config.masking == "causal" else config.window
+    length = config.max_length + 1 if config.masking == "causal" else config.max_length
     window, levels = sequences(data, length, config.stride, generator)
     probability = torch.from_numpy(negative_probability(data.counts, config))
     scale = np.array([1.0, *data.rating_levels], dtype=np.float32)

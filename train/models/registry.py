@@ -36,7 +36,7 @@ def build(kind: str, data: Data, config: TrainConfig) -> tuple[nn.Module, dict[s
     if kind == "best":
         found = [_member(name, data, config) for name in names(config)]
         model = Blend([restore(state) for state, _ in found], items, config)
-        model.origins = [state["origin"] for state, _ in found]
+        model.provenances = [state["provenance"] for state, _ in found]
         return model, {f"{name}.pt": digest for name, (_, digest) in zip(names(config), found, strict=True)}
     model = MiniBERT4Rec(items, config, data.counts, len(data.rating_levels))
     parents: dict[str, str] = {}
@@ -63,15 +63,15 @@ def restore(state: dict[str, Any]) -> nn.Module:
 
 def _empty(state: dict[str, Any]) -> nn.Module:
     """The model that a checkpoint's weights fit into."""
-    kind, users, items = state["origin"]["kind"], len(state["user_ids"]), len(state["item_ids"])
-    config = CONFIGS[kind](**state["origin"]["config"])
+    kind, users, items = state["provenance"]["kind"], len(state["user_ids"]), len(state["item_ids"])
+    config = CONFIGS[kind](**state["provenance"]["config"])
     if kind == "mf":
         return MF(users, items, config)
     if kind in SOLVERS:
         return Neighbours(items, config)
     if kind == "best":
         shared = {name: state[name] for name in ("user_ids", "item_ids", "rating_levels")}
-        return Blend([_empty(shared | {"origin": origin}) for origin in state["members"]], items, config)
+        return Blend([_empty(shared | {"provenance": provenance}) for provenance in state["members"]], items, config)
     return MiniBERT4Rec(items, config, levels=len(state["rating_levels"]))
 
 
@@ -79,8 +79,8 @@ def _member(name: str, data: Data, config: BestConfig) -> tuple[dict[str, Any], 
     """A finished checkpoint of the same table, and its checksum."""
     path = checkpoint.finished(config.artifacts, name)
     state = checkpoint.read(path, f"train {name} first, or leave it out of --members")
-    if state["origin"]["dataset_checksum"] != data.checksum:
-        raise InputError(f"{path} was trained on another table ({state['origin']['dataset']}): train it again")
-    if state["origin"]["kind"] == "best":
+    if state["provenance"]["dataset_checksum"] != data.checksum:
+        raise InputError(f"{path} was trained on another table ({state['provenance']['dataset']}): train it again")
+    if state["provenance"]["kind"] == "best":
         raise InputError(f"--members: {name} is a blend itself; name its members")
     return state, sha256(path)

@@ -17,7 +17,7 @@ from bench.study.curves import CONVERGENCE, convergence, speed
 from bench.study.differences import SCHEMA, _same_seeds
 from bench.study.experiments import COHORT_PAIRS, EXPERIMENTS, PAIRS, VARIATIONS
 from bench.study.page import sections
-from bench.study.trials import Cell
+from bench.study.trials import Trial
 from infer.scoring.baselines import baseline_lists
 from infer.scoring.options import ScoringConfig
 from infer.scoring.task import prepare
@@ -40,7 +40,7 @@ def run_study(artifacts: Path, output: Path, *words: str) -> subprocess.Complete
 
 @pytest.fixture(scope="module")
 def made(artifacts: Path, tmp_path_factory) -> tuple[Path, Path]:
-    """A study killed after its second cell and resumed, and one that was left alone."""
+    """A study killed after its second trial and resumed, and one that was left alone."""
     folder = tmp_path_factory.mktemp("study")
     killed, whole = folder / "killed", folder / "whole"
     running = subprocess.Popen(command(artifacts, killed), cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -53,7 +53,7 @@ def made(artifacts: Path, tmp_path_factory) -> tuple[Path, Path]:
     assert not (killed / "study.html").exists()
     done = run_study(artifacts, killed)
     assert done.returncode == 0, done.stderr
-    assert re.search(rf"{CELLS} cells, [2-4] of them finished already", done.stdout), done.stdout
+    assert re.search(rf"{CELLS} trials, [2-4] of them finished already", done.stdout), done.stdout
     assert re.search(rf"\[{CELLS}/{CELLS}\] hybrid, paper seed \d leave-one-out hit@10 \d+\.\d % \d+ s", done.stdout)
     assert run_study(artifacts, whole).returncode == 0
     return killed, whole
@@ -77,7 +77,7 @@ def test_the_page_needs_no_network_and_shows_every_part(made) -> None:
     assert not re.search(r"(src|href)\s*=\s*[\"']", own) and "@import" not in own and "http" not in own
     for title in ("RQ1", "RQ2", "RQ3", "Protocols", "Five films", "How to reproduce"):
         assert f"<h2>{title}" in own
-    assert "Left out, because this study has no cells for it: Ties and time split." in own
+    assert "Left out, because this study has no trials for it: Ties and time split." in own
     plots = re.findall(r'draw\("(plot-\d+-\d+)"', own)
     assert len(plots) == len(set(plots)) == 9
     assert "prefers-color-scheme: dark" in own and "width=device-width" in own
@@ -87,10 +87,10 @@ def test_the_page_needs_no_network_and_shows_every_part(made) -> None:
 def test_only_what_is_missing_is_made_again(made, artifacts: Path) -> None:
     killed = made[0]
     done = run_study(artifacts, killed)
-    assert f"{CELLS} cells, {CELLS} of them finished already" in done.stdout
+    assert f"{CELLS} trials, {CELLS} of them finished already" in done.stdout
     assert "[" not in done.stdout and "measuring" not in done.stdout
     # What starts from a model that was made again is made again too.
-    (killed / "cells/leave-one-out/seed1/mf-paper.cell.json").unlink()
+    (killed / "trials/leave-one-out/seed1/mf-paper.trial.json").unlink()
     done = run_study(artifacts, killed, "--user=103")
     lines = [line for line in done.stdout.splitlines() if line.startswith("[")]
     assert [line.split("leave")[0].partition("] ")[2] for line in lines] == [
@@ -98,8 +98,8 @@ def test_only_what_is_missing_is_made_again(made, artifacts: Path) -> None:
         "hybrid, paper seed 1 ",
     ]
     assert pl.read_parquet(killed / "tables/top.parquet")["user"].unique().to_list() == ["103"]
-    origin = json.loads((killed / "cells/leave-one-out/seed0/scratch.cell.json").read_text())["origin"]
-    assert origin["config"]["epochs"] == 1 and origin["versions"]["torch"] and len(origin["data"]) == 64
+    provenance = json.loads((killed / "trials/leave-one-out/seed0/scratch.trial.json").read_text())["provenance"]
+    assert provenance["config"]["epochs"] == 1 and provenance["versions"]["torch"] and len(provenance["data"]) == 64
 
 
 def test_what_cannot_be_studied_is_refused(made, artifacts: Path, tmp_path: Path, refused) -> None:
@@ -119,10 +119,10 @@ def test_what_cannot_be_studied_is_refused(made, artifacts: Path, tmp_path: Path
 
 def test_references_rank_as_their_lists_do(made) -> None:
     scratch = next(e for e in EXPERIMENTS if e.name == "scratch")
-    cell = Cell(scratch, "leave-one-out", 0, made[1] / "cells/leave-one-out/seed0", 1, 3)
-    task = prepare(ScoringConfig(model=cell.file("onnx")).job())
+    trial = Trial(scratch, "leave-one-out", 0, made[1] / "trials/leave-one-out/seed0", 1, 3)
+    task = prepare(ScoringConfig(model=trial.file("onnx")).job())
     for name, lists in baseline_lists(task, task.counts, 24, seed=0).items():
-        ranks = reference_ranks(cell)[name].select("user", "item", "rank")
+        ranks = reference_ranks(trial)[name].select("user", "item", "rank")
         found = ranks.join(lists.select("user", "item", "rank"), on=["user", "item"], suffix="_listed")
         assert found.height == ranks.height > 30 and (found["rank"] == found["rank_listed"]).all(), name
 

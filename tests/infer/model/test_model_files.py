@@ -14,7 +14,7 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 from infer.errors import InputError
 from infer.model import modelfile, session
 from infer.model.metadata import PREFIX, Metadata
-from infer.model.modelfile import LARGEST_VALUE, MOST_NODES, sealed
+from infer.model.modelfile import LARGEST_VALUE, MOST_NODES, with_checksum
 from infer.model.session import open_model
 from infer.model.signature import DROPPED, check_lists
 from tests.helpers.checkerboard import ROOT
@@ -33,7 +33,7 @@ def changed(content: bytes, change: Change, path: Path) -> Path:
     """The model after `change`, under a checksum that fits."""
     proto = onnx.load_model_from_string(body(content))
     change(proto)
-    path.write_bytes(sealed(proto.SerializeToString()))
+    path.write_bytes(with_checksum(proto.SerializeToString()))
     return path
 
 
@@ -304,7 +304,7 @@ def test_graphs_in_depth_are_refused(tmp_path: Path) -> None:
     for _ in range(2_000):
         graph = field(1, field(5, field(6, graph)))  # graph.node.attribute.g
     path = tmp_path / "deep.onnx"
-    path.write_bytes(sealed(field(7, graph)))
+    path.write_bytes(with_checksum(field(7, graph)))
     with pytest.raises(InputError, match="is not a readable ONNX model"):
         open_model(path)
 
@@ -414,8 +414,8 @@ def test_what_lies_just_within_the_limits_is_opened(change: Change, small: bytes
 
 def test_a_file_without_its_seal_or_with_another_is_refused(small: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
-    other = sealed(body(small) + b"x")[-len(sealed(b"")) :]
-    for content in (body(small), body(small) + other, small + sealed(b"")):
+    other = with_checksum(body(small) + b"x")[-len(with_checksum(b"")) :]
+    for content in (body(small), body(small) + other, small + with_checksum(b"")):
         path.write_bytes(content)
         with pytest.raises(InputError, match="is damaged or was changed after its export"):
             open_model(path)

@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 def score(folder: Path, *words: str) -> pl.DataFrame:
     table = f"--interactions={folder / 't.parquet'}"
-    batch.main([f"--model={folder / 'm.onnx'}", table, "--shard-users=4", *words])
+    batch.main([f"--model={folder / 'm.onnx'}", table, "--part-users=4", *words])
     return pl.read_parquet(folder / "m.topk.parquet")
 
 
@@ -69,7 +69,7 @@ def at_call(monkeypatch: pytest.MonkeyPatch, place: object, name: str, number: i
 
 @pytest.mark.parametrize("change", [rename, overwrite])
 @pytest.mark.parametrize(
-    ("place", "name", "number"), [(job, "scan_interactions", 1), (run, "plan_of", 1), (run, "score_shard", 3)]
+    ("place", "name", "number"), [(job, "scan_interactions", 1), (run, "plan_of", 1), (run, "score_part", 3)]
 )
 def test_a_model_replaced_in_the_middle_does_not_mix(
     folder: Path, change: Callable, place: object, name: str, number: int, monkeypatch
@@ -107,6 +107,6 @@ def test_no_share_keeps_a_part_of_a_table_that_was_replaced_meanwhile(folder: Pa
 
     at_call(monkeypatch, Source, "read", 2, other)
     with pytest.raises(InputError, match=r"t\.parquet was changed while it was scored"):
-        batch.main([f"--model={folder / 'm.onnx'}", f"--interactions={folder / 't.parquet'}", "--shard-users=4",
+        batch.main([f"--model={folder / 'm.onnx'}", f"--interactions={folder / 't.parquet'}", "--part-users=4",
                     "--shard=1/2"])  # fmt: skip
     assert [path.name for path in (folder / "m.topk.partial" / "lists").iterdir()] == ["part-00000.parquet"]

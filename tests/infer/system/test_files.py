@@ -11,7 +11,7 @@ import pytest
 from infer.errors import InputError
 from infer.system import files
 from infer.system.files import exchange, replacing, write_bytes, write_text
-from infer.system.fingerprints import sha256, stamp
+from infer.system.fingerprints import fingerprint, sha256
 from tests.helpers.checkerboard import HANGS, ROOT
 
 
@@ -168,16 +168,16 @@ def test_a_stamp_tells_another_file_size_or_time_apart(tmp_path: Path) -> None:
     for place, file in ((path, path), (folder, folder / "part")):
         file.write_text("one")
         os.utime(file, ns=(5, 5))
-        found = {stamp(place)}
+        found = {fingerprint(place)}
         os.utime(file, ns=(5, 6))
-        found.add(stamp(place))
+        found.add(fingerprint(place))
         file.write_text("three")
         os.utime(file, ns=(5, 6))
-        found.add(stamp(place))
+        found.add(fingerprint(place))
         file.rename(tmp_path / "kept")  # so that its number is not given to the next
         file.write_text("three")
         os.utime(file, ns=(5, 6))
-        found.add(stamp(place))
+        found.add(fingerprint(place))
         assert len(found) == 4
         (tmp_path / "kept").unlink()
 

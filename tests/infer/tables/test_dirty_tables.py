@@ -27,15 +27,15 @@ def csv(path: Path, *rows: tuple, header: str = "user,item,timestamp") -> Path:
 
 
 def both(path: Path, columns: Columns = Columns(), work: str = "work") -> tuple[list[tuple], str]:
-    """The rows and the notes of a table, which are the same whether it is read whole or in shards."""
+    """The rows and the notes of a table, which are the same whether it is read whole or in parts."""
     whole = read_interactions(path, columns)
     folder = path.parent / work
     folder.mkdir(exist_ok=True)
-    source = open_source(path, columns, folder, shard_users=2)
-    parts = [source.read(shard) for shard in source.shards]
+    source = open_source(path, columns, folder, part_users=2)
+    parts = [source.read(shard) for shard in source.parts]
     assert [row for part in parts for row in part.rows()] == whole.interactions.rows()
     notes = source.notes
-    notes.repeated = (notes.repeated or 0) + sum(s.rows - p.height for s, p in zip(source.shards, parts, strict=True))
+    notes.repeated = (notes.repeated or 0) + sum(s.rows - p.height for s, p in zip(source.parts, parts, strict=True))
     assert str(notes) == str(whole.notes)
     return whole.interactions.rows(), str(notes)
 

@@ -27,10 +27,10 @@ TABLE = pl.DataFrame(ROWS, schema=["user", "item", "timestamp"], orient="row")
 TIDY = [(1, "a", 1), (1, "c", 9), (2, "a", 7), (3, "a", 5), (3, "b", 5), (4, "d", 4)]
 
 
-def read(path: Path, folder: Path, shard_users: int = 2) -> list[list[tuple]]:
+def read(path: Path, folder: Path, part_users: int = 2) -> list[list[tuple]]:
     folder.mkdir(exist_ok=True)
-    source = open_source(path, Columns(), folder, shard_users)
-    return [source.read(shard).rows() for shard in source.shards]
+    source = open_source(path, Columns(), folder, part_users)
+    return [source.read(shard).rows() for shard in source.parts]
 
 
 def stored(table: pl.DataFrame, kind: str, folder: Path) -> Path:
@@ -69,7 +69,7 @@ def test_a_user_with_more_rows_than_a_shard_holds_is_not_cut(kind: str, tmp_path
     st.integers(1, 4),
     st.integers(1, 9),
 )
-def test_all_shards_together_are_the_whole_table(rows, kind, shard_users, block) -> None:
+def test_all_shards_together_are_the_whole_table(rows, kind, part_users, block) -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
@@ -78,10 +78,10 @@ def test_all_shards_together_are_the_whole_table(rows, kind, shard_users, block)
         patch.setattr(sorting, "SORTED_ROWS", 2 * block)
         table = pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row")
         path = stored(table, kind, Path(name))
-        parts = read(path, Path(name) / "work", shard_users)
+        parts = read(path, Path(name) / "work", part_users)
         assert [row for part in parts for row in part] == read_interactions(path).interactions.rows()
         users = [{row[0] for row in part} for part in parts]
-        assert all(len(part) <= shard_users for part in users) and len(set.union(*users)) == sum(map(len, users))
+        assert all(len(part) <= part_users for part in users) and len(set.union(*users)) == sum(map(len, users))
 
 
 def test_ids_of_a_later_part_decide_that_all_are_texts(tmp_path: Path, monkeypatch) -> None:
@@ -118,7 +118,7 @@ def test_chosen_users_have_the_tidy_rows_that_they_have_among_all(kind: str, tmp
     (tmp_path / "work").mkdir()
     source = open_source(path, Columns(), tmp_path / "work", 2)
     chosen = select_users(source, "4,3")
-    assert [chosen.read(shard).rows() for shard in chosen.shards] == [TIDY[3:]]
+    assert [chosen.read(shard).rows() for shard in chosen.parts] == [TIDY[3:]]
     assert chosen.notes == source.notes and chosen.users == 2
     with pytest.raises(InputError, match=r"--users: .* has no user '9'"):
         select_users(source, "3,9")
@@ -130,13 +130,13 @@ def test_a_tidy_table_of_other_types_is_brought_into_the_usual_ones(tmp_path: Pa
         table.with_columns(change).write_parquet(tmp_path / "t.parquet", metadata={TIDY_KEY: "1"})
         assert read(tmp_path / "t.parquet", tmp_path / change.meta.output_name()) == [TIDY[:3], TIDY[3:]]
         source = open_source(tmp_path / "t.parquet", Columns(), tmp_path / change.meta.output_name(), 2)
-        assert source.read(source.shards[0]).schema["user"] == pl.Int64
+        assert source.read(source.parts[0]).schema["user"] == pl.Int64
 
 
 def test_rows_in_memory_are_a_source_too() -> None:
     table = pl.DataFrame(TIDY, schema=["user", "item", "timestamp"], orient="row")
-    source = from_frame(Path("t"), table, shard_users=3)
-    assert source.users == 4 and [source.read(shard).height for shard in source.shards] == [5, 1]
+    source = from_frame(Path("t"), table, part_users=3)
+    assert source.users == 4 and [source.read(shard).height for shard in source.parts] == [5, 1]
 
 
 def test_files_of_a_stopped_run_are_used_again(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from train.models.masking import SequenceBatch
 from train.presets import PRESETS, configuration, differences
 
 MASK = 11
-SMALL = {"dim": 8, "heads": 2, "feedforward": 16, "window": 6}
+SMALL = {"dim": 8, "heads": 2, "feedforward": 16, "max_length": 6}
 
 
 def windows(lengths: list[int], width: int = 6) -> torch.Tensor:
@@ -242,7 +242,7 @@ def test_a_bias_for_each_item_can_be_left_out(head: str) -> None:
 def test_initial_tables_have_the_spread_that_is_asked_for() -> None:
     torch.manual_seed(0)
     options = {"dim": 16, "chain": 16, "chain_initial": "random", "chain_trained": True, "ratings": "embedding"}
-    model = MiniBERT4Rec(400, configuration("bert", initial_std=0.3, window=60, **options), levels=300)
+    model = MiniBERT4Rec(400, configuration("bert", initial_std=0.3, max_length=60, **options), levels=300)
     for table, spread in (
         (model.items.weight[1:], 0.3),
         (model.sources.weight[1:], 0.3),
@@ -332,7 +332,7 @@ VECTORS = torch.arange(44.0).reshape(11, 4)
 
 def hybrid(**options) -> MiniBERT4Rec:
     torch.manual_seed(0)
-    config = configuration("hybrid", "paper", dim=4, heads=2, feedforward=8, window=6, **options)
+    config = configuration("hybrid", "paper", dim=4, heads=2, feedforward=8, max_length=6, **options)
     model = MiniBERT4Rec(10, config)
     start_from(model, VECTORS)
     return model
@@ -466,7 +466,7 @@ def test_the_encoder_has_the_stated_shape() -> None:
 
 def test_vectors_start_with_the_stated_deviations_and_padding_at_zero() -> None:
     torch.manual_seed(0)
-    options = {"dim": 16, "window": 500, "ratings": "embedding", "head": "separate"}
+    options = {"dim": 16, "max_length": 500, "ratings": "embedding", "head": "separate"}
     model = MiniBERT4Rec(3000, configuration("hybrid", chain=4, chain_trained=True, **options), levels=500)
     tables = {"items": 0.1, "levels": 0.02, "sources": 0.1, "successors": 0.1}
     for name, deviation in tables.items():

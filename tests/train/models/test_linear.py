@@ -33,7 +33,7 @@ SMALL = data([[1, 2, 3], [1, 2], [3, 4, 1], [2, 4]], 5)
 
 
 def filled(kind: str, source: Data = SMALL, **changes) -> Neighbours:
-    model = Neighbours(len(source.item_ids), configuration(kind, window=4, **changes))
+    model = Neighbours(len(source.item_ids), configuration(kind, max_length=4, **changes))
     model.solve(source)
     return model.eval()
 

@@ -87,7 +87,7 @@ def test_spans_have_the_stated_mean_length() -> None:
 
 
 def test_causal_predicts_every_next_item_and_hides_none() -> None:
-    config = BertConfig(masking="causal", window=4, stride=0, batch_size=2, loss="softmax")
+    config = BertConfig(masking="causal", max_length=4, stride=0, batch_size=2, loss="softmax")
     (batch,) = batches(data([3, 5]), config, MASK, generator(0))
     rows = {tuple(row) for row in batch.window.tolist()}
     assert rows == {(0, 0, 1, 2), (1, 2, 3, 4)}
@@ -98,7 +98,7 @@ def test_causal_predicts_every_next_item_and_hides_none() -> None:
 
 @pytest.mark.parametrize("masking", STRATEGIES)
 def test_hidden_items_are_replaced_and_are_the_targets(masking: str) -> None:
-    config = BertConfig(masking=masking, window=5, stride=0, batch_size=3, loss="softmax", ratings="embedding")
+    config = BertConfig(masking=masking, max_length=5, stride=0, batch_size=3, loss="softmax", ratings="embedding")
     for batch in batches(data([2, 5, 7, 4]), config, MASK, generator(3)):
         restored = batch.window.flatten().clone()
         assert (restored[batch.place] == MASK).all() and (restored == MASK).sum() == len(batch)
@@ -110,7 +110,7 @@ def test_hidden_items_are_replaced_and_are_the_targets(masking: str) -> None:
 
 
 def test_ratings_weigh_the_loss_in_proportion() -> None:
-    config = BertConfig(masking="last", window=3, stride=0, loss="softmax", ratings="weight")
+    config = BertConfig(masking="last", max_length=3, stride=0, loss="softmax", ratings="weight")
     (batch,) = batches(data([3, 4]), config, MASK, generator(0))
     # The last items 3 and 4 have the levels 1 and 2: ratings 1 and 3, the mean rating of the scale being 3.
     assert dict(zip(batch.item.tolist(), batch.weight.tolist(), strict=True)) == pytest.approx({3: 1 / 3, 4: 1.0})
@@ -119,7 +119,7 @@ def test_ratings_weigh_the_loss_in_proportion() -> None:
 
 
 def test_a_stride_walks_back_over_the_whole_history() -> None:
-    covered = Counter()
+    personalisable = Counter()
     for seed in range(20):
         found, levels = sequences(data([23]), 5, 4, generator(seed))
         assert found[0].tolist() == [19, 20, 21, 22, 23], "the latest window first"
@@ -127,8 +127,8 @@ def test_a_stride_walks_back_over_the_whole_history() -> None:
         assert all(a - b == 4 for a, b in pairwise(ends)) and 19 <= ends[0] <= 22
         assert torch.equal(levels, torch.where(found > 0, found % 3 + 1, 0))
         assert all((row != 0).sum() >= 2 for row in found)
-        covered.update(set(found.flatten().tolist()) - {0})
-    assert set(covered) == set(range(1, 24))
+        personalisable.update(set(found.flatten().tolist()) - {0})
+    assert set(personalisable) == set(range(1, 24))
     latest, _ = sequences(data([23, 2]), 5, 0, generator(0))
     assert latest.tolist() == [[19, 20, 21, 22, 23], [0, 0, 0, 1, 2]]
 
@@ -145,7 +145,7 @@ def test_negatives_follow_the_stated_power_and_are_never_padding() -> None:
         found = negative_probability(counts, BertConfig(loss="sampled", negative_power=power))
         assert found == pytest.approx(np.array(expected) / sum(expected))
     assert negative_probability(counts, BertConfig(loss="gbce"))[1:] == pytest.approx([1 / 3] * 3), "gBCE is uniform"
-    config = BertConfig(window=4, batch_size=1, negatives=500)
+    config = BertConfig(max_length=4, batch_size=1, negatives=500)
     drawn = torch.cat([batch.negatives for batch in batches(data([4, 4]), config, MASK, generator(0))])
     (own,) = batches(data([4, 4]), replace(config, loss="gbce", negatives=7, batch_size=9), MASK, generator(0))
     assert own.negatives.shape == (len(own), 7) and len(own.negatives.unique()) > 7, "each target has its own"
@@ -155,7 +155,7 @@ def test_negatives_follow_the_stated_power_and_are_never_padding() -> None:
 
 def test_the_generator_decides_the_batches() -> None:
     def drawn(seed: int) -> list:
-        config = configuration("bert", "bert4rec", window=6, batch_size=2)
+        config = configuration("bert", "bert4rec", max_length=6, batch_size=2)
         return [
             value.tolist()
             for b in batches(data([9, 4, 6]), config, MASK, generator(seed))
@@ -259,7 +259,7 @@ def test_without_ratings_every_level_is_that_of_no_rating() -> None:
     found, levels = sequences(source, 4, 2, generator(0))
     assert found.shape == levels.shape and found.any() and not levels.any()
     for ratings in ("off", "weight"):
-        config = BertConfig(masking="last", window=4, stride=0, loss="softmax", ratings=ratings)
+        config = BertConfig(masking="last", max_length=4, stride=0, loss="softmax", ratings=ratings)
         (batch,) = batches(source, config, MASK, generator(0))
         assert batch.weight.tolist() == [1, 1] and not batch.levels.any()
 
@@ -269,7 +269,7 @@ KINDS = [(m, loss) for m in (*STRATEGIES, "causal") for loss in ("softmax", "sam
 
 @pytest.mark.parametrize(("masking", "loss"), KINDS)
 def test_the_generator_alone_decides_every_batch(masking: str, loss: str) -> None:
-    config = BertConfig(masking=masking, loss=loss, window=6, batch_size=4, stride=3, negatives=5)
+    config = BertConfig(masking=masking, loss=loss, max_length=6, batch_size=4, stride=3, negatives=5)
 
     def drawn(seed: int, elsewhere: int) -> list:
         torch.manual_seed(elsewhere)
@@ -281,7 +281,7 @@ def test_the_generator_alone_decides_every_batch(masking: str, loss: str) -> Non
 
 @pytest.mark.parametrize("masking", ["last", "causal"])
 def test_an_epoch_holds_every_window_once_in_an_order_of_its_own(masking: str) -> None:
-    config = BertConfig(masking=masking, window=5, stride=0, batch_size=4, loss="softmax")
+    config = BertConfig(masking=masking, max_length=5, stride=0, batch_size=4, loss="softmax")
     lengths = list(range(2, 12))
     orders = []
     for seed in range(3):
@@ -296,7 +296,7 @@ def test_an_epoch_holds_every_window_once_in_an_order_of_its_own(masking: str) -
 
 
 def test_a_history_of_one_item_has_nothing_to_predict_from() -> None:
-    config = BertConfig(masking="causal", window=4, stride=0, batch_size=2)
+    config = BertConfig(masking="causal", max_length=4, stride=0, batch_size=2)
     assert not list(batches(data([1, 1, 1]), config, MASK, generator(0)))
     (batch,) = batches(data([1, 3]), config, MASK, generator(0))
     assert batch.item.tolist() == [2, 3]
@@ -304,7 +304,7 @@ def test_a_history_of_one_item_has_nothing_to_predict_from() -> None:
 
 @pytest.mark.parametrize("masking", ["last", "causal"])
 def test_a_batch_is_as_wide_as_the_window(masking: str) -> None:
-    config = BertConfig(masking=masking, window=5, stride=0, loss="softmax", ratings="embedding")
+    config = BertConfig(masking=masking, max_length=5, stride=0, loss="softmax", ratings="embedding")
     (batch,) = batches(data([9, 3]), config, MASK, generator(0))
     assert batch.window.shape == batch.levels.shape == (2, 5)
     kept = batch.window != MASK
@@ -314,7 +314,7 @@ def test_a_batch_is_as_wide_as_the_window(masking: str) -> None:
 
 
 def test_causal_targets_are_weighed_by_their_own_rating() -> None:
-    config = BertConfig(masking="causal", window=4, stride=0, loss="softmax", ratings="weight")
+    config = BertConfig(masking="causal", max_length=4, stride=0, loss="softmax", ratings="weight")
     (batch,) = batches(data([5]), config, MASK, generator(0))
     assert batch.item.tolist() == [2, 3, 4, 5]
     # Levels 3, 1, 2, 3 of the ratings 1, 3, 5, whose mean is 3.
@@ -323,6 +323,6 @@ def test_causal_targets_are_weighed_by_their_own_rating() -> None:
 
 @pytest.mark.parametrize(("loss", "shape"), [("softmax", (0,)), ("sampled", (7,)), ("gbce", (4, 7))])
 def test_negatives_are_drawn_as_often_as_asked(loss: str, shape: tuple) -> None:
-    config = BertConfig(masking="causal", window=4, stride=0, loss=loss, negatives=7)
+    config = BertConfig(masking="causal", max_length=4, stride=0, loss=loss, negatives=7)
     (batch,) = batches(data([5]), config, MASK, generator(0))
     assert batch.negatives.shape == shape and batch.negatives.dtype == torch.int64

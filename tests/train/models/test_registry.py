@@ -18,15 +18,15 @@ from train.models.hybrid import chain_factors, item_vectors
 from train.models.registry import build, restore
 from train.presets import configuration
 
-SMALL = {"dim": 8, "heads": 2, "feedforward": 16, "window": 5, "chain": 0}
+SMALL = {"dim": 8, "heads": 2, "feedforward": 16, "max_length": 5, "chain": 0}
 CONFIGS = {
     "mf": {"dim": 3, "epochs": 2},
     "bert": {**SMALL, "ratings": "embedding", "positions": "sinusoidal", "seed": 5},
     "hybrid": {**SMALL, "chain": 4},
-    "knn": {"window": 7},
-    "markov": {"window": 3, "neighbours": 4, "decay": 0.6},
-    "ease": {"window": 4},
-    "content": {"window": 6},
+    "knn": {"max_length": 7},
+    "markov": {"max_length": 3, "neighbours": 4, "decay": 0.6},
+    "ease": {"max_length": 4},
+    "content": {"max_length": 6},
 }
 
 
@@ -57,7 +57,7 @@ def made(kind: str, data: Data, **changes) -> torch.nn.Module:
 
 def state(kind: str, model: torch.nn.Module, data: Data) -> dict:
     return {
-        "origin": checkpoint.origin(kind, model.config, data, {}),
+        "provenance": checkpoint.provenance(kind, model.config, data, {}),
         "item_ids": data.item_ids,
         "user_ids": data.user_ids,
         "rating_levels": data.rating_levels,
@@ -92,7 +92,7 @@ def test_a_blend_comes_back_with_members_of_different_kinds(data: Data) -> None:
     model.weights.copy_(torch.tensor([0.5, 1.0, 2.0, 0.1]))
     model.unrated[3], model.newcomers[0] = True, -0.5
     kept = state("best", model, data)
-    kept["members"] = [state(kind, member, data)["origin"] for kind, member in zip(kinds, members, strict=True)]
+    kept["members"] = [state(kind, member, data)["provenance"] for kind, member in zip(kinds, members, strict=True)]
     again = restore(kept)
     assert again.content == 1 and again.window == model.window == 6
     assert_same(model, again, data)

@@ -1,6 +1,6 @@
-"""Score a table shard by shard: read, cut, score, write; each shard once, whatever happens between.
+"""Score a table part by part: read, cut, score, write; each part once, whatever happens between.
 
-In: a `Job`, a `Source` and where the lists go. Out: the files of `infer.scoring.output`. Memory holds one shard's rows
+In: a `Job`, a `Source` and where the lists go. Out: the files of `infer.scoring.output`. Memory holds one part's rows
 and lists, whatever the number of users.
 """
 
@@ -21,20 +21,20 @@ from infer.scoring.totals import Tally, Totals, totals
 from infer.system.progress import progress
 from infer.system.stages import Stages
 from infer.tables.columns import USER
-from infer.tables.source import Shard, Source
+from infer.tables.source import Part, Source
 
 
-def score_shard(
-    job: Job, source: Source, shard: Shard, k: int, batch_size: int, stages: Stages, bar: tqdm, earlier: Earlier | None
+def score_part(
+    job: Job, source: Source, part: Part, k: int, batch_size: int, stages: Stages, bar: tqdm, earlier: Earlier | None
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
-    """One shard's lists, its users with the digests of their histories, and its totals."""
+    """One part's lists, its users with the digests of their histories, and its totals."""
     with stages("read"):
-        rows = source.read(shard)
+        rows = source.read(part)
     with stages("windows"):
         task = cut(job, rows, in_order=True)
         users = pl.DataFrame([task.histories.users, pl.Series(HISTORY, digests(task.histories))])
-    found = asdict(totals(task)) | {"scored": len(task.histories), "repeated": shard.rows - rows.height}
-    bar.update(shard.users - len(task.histories))
+    found = asdict(totals(task)) | {"scored": len(task.histories), "repeated": part.rows - rows.height}
+    bar.update(part.users - len(task.histories))
     if earlier is None or not len(task.histories):
         return model_lists(task, k, batch_size, stages, bar), users, found
     same, kept = earlier.unchanged(users)
@@ -44,7 +44,7 @@ def score_shard(
     return lists, users, found | {"scored": len(task.histories)}
 
 
-def measure_shards(
+def measure_parts(
     job: Job, source: Source, whole: Source, output: Output, name: str, k: int, seed: int
 ) -> tuple[dict[str, pl.DataFrame], Totals]:
     """Metrics of the complete lists of a source's users, beside random and popular ones, and totals.
@@ -52,16 +52,16 @@ def measure_shards(
     whole: the table that popularity is counted in; the source itself unless users were chosen.
     """
     counts, population = np.zeros(job.items.height, dtype=np.int64), 0
-    for shard in progress(whole.shards, desc="counting", unit=" parts", leave=False):
-        task = cut(job, whole.read(shard), in_order=True)
+    for part in progress(whole.parts, desc="counting", unit=" parts", leave=False):
+        task = cut(job, whole.read(part), in_order=True)
         counts += task.counts
         population += len(task.histories)
     found = Totals()
     tallies = {n: Tally(job.items, counts, population, k) for n in ("random", "popularity", name)}
     first_row = 0
-    for shard in progress(source.shards, desc="measuring", unit=" parts", leave=False):
-        task = cut(job, source.read(shard), in_order=True)
-        own = pl.read_parquet(output.part(shard.number), glob=False)
+    for part in progress(source.parts, desc="measuring", unit=" parts", leave=False):
+        task = cut(job, source.read(part), in_order=True)
+        own = pl.read_parquet(output.part(part.number), glob=False)
         for n, lists in {**baseline_lists(task, counts, k, seed, first_row), name: own}.items():
             tallies[n].add(lists, task.targets)
         first_row += len(task.histories)

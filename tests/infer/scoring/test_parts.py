@@ -13,8 +13,8 @@ from bench.synthetic import SyntheticConfig, generate
 from infer import batch
 from infer.errors import InputError
 from infer.scoring.output import Output
+from infer.scoring.parts import score_part
 from infer.scoring.run import plan_of
-from infer.scoring.shards import score_shard
 from infer.tables.columns import TIDY_KEY
 from tests.helpers.checkerboard import ROOT
 from tests.helpers.markov import write_model
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def score(folder: Path, *words: str) -> None:
-    batch.main([f"--model={folder / 'm.onnx'}", "--shard-users=4", *words])
+    batch.main([f"--model={folder / 'm.onnx'}", "--part-users=4", *words])
 
 
 def parts(folder: Path, name: str = "m") -> dict[str, bytes]:
@@ -58,7 +58,7 @@ def test_parts_hold_users_in_order_and_the_manifest_says_which(folder: Path) -> 
     assert not (folder / "m.topk.partial").exists()
 
 
-@pytest.mark.parametrize("words", [["--shard-users=1"], ["--shard-users=1000"], ["--batch-size=1"], ["--batch-size=7"]])
+@pytest.mark.parametrize("words", [["--part-users=1"], ["--part-users=1000"], ["--batch-size=1"], ["--batch-size=7"]])
 def test_lists_do_not_depend_on_how_the_users_are_cut(folder: Path, words: list[str]) -> None:
     score(folder)
     batch.main([f"--model={folder / 'm.onnx'}", *words, f"--output={folder / 'other.topk.parquet'}"])
@@ -113,7 +113,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     changed = generate(SyntheticConfig(users=USERS, items=40, interactions=300, seed=1)).drop("rating")
     table = folder / "tonight.parquet"
     changed.write_parquet(table, metadata={TIDY_KEY: "1"})
-    words = [f"--model={folder / 'm.onnx'}", "--shard-users=4", f"--interactions={table}"]
+    words = [f"--model={folder / 'm.onnx'}", "--part-users=4", f"--interactions={table}"]
     killed = subprocess.run([sys.executable, "-c", KILL, target, str(at), *words], cwd=ROOT, capture_output=True)
     assert killed.returncode == -9, killed.stderr
     published = folder / "m.topk.parquet"
@@ -125,7 +125,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     assert len(complete) >= {"write": at - 1, "write_parquet": 2, "replace": 2}.get(target.rsplit(".", 1)[-1], 8)
     capsys.readouterr()
     scored = []
-    monkeypatch.setattr("infer.scoring.run.score_shard", lambda *a: scored.append(a[2].number) or score_shard(*a))
+    monkeypatch.setattr("infer.scoring.run.score_part", lambda *a: scored.append(a[2].number) or score_part(*a))
     score(folder, f"--interactions={table}")
     assert ("going on" in capsys.readouterr().out) == bool(complete)
     assert {f"part-{number:05}.parquet" for number in scored} == {f"part-{n:05}.parquet" for n in range(8)} - complete
@@ -204,7 +204,7 @@ def test_every_option_that_lists_follow_from_is_of_the_plan_and_no_other(folder:
     table.write_parquet(folder / "split.parquet")
     write_model(folder / "m.onnx", ITEMS, np.eye(41), folder / "split.parquet")
     base = {"interactions": folder / "split.parquet"}
-    differing = ({}, {"k": 3}, {"users": "1,2"}, {"shard_users": 5}, {"split": "validation"}, {"metrics": False},
+    differing = ({}, {"k": 3}, {"users": "1,2"}, {"part_users": 5}, {"split": "validation"}, {"metrics": False},
                  {"item_column": "again"}, {"drop_bad_rows": True}, {"only_changed": True},
                  {"interactions": folder / "interactions.parquet"})  # fmt: skip
     plans = [json.dumps(plan(**base | options), sort_keys=True) for options in differing]
@@ -436,7 +436,7 @@ def test_only_changed_passes_over_users_of_whom_there_is_nothing_but_the_held_ou
     rows = [(1, 3, 1, "train"), (2, 4, 1, "test"), (3, 5, 1, "train"), (3, 6, 2, "test")]
     table = pl.DataFrame(rows, schema=["user", "item", "timestamp", "split"], orient="row")
     table.write_parquet(folder / "split.parquet", metadata={TIDY_KEY: "1"})
-    words = [f"--model={folder / 'm.onnx'}", f"--interactions={folder / 'split.parquet'}", "--shard-users=1"]
+    words = [f"--model={folder / 'm.onnx'}", f"--interactions={folder / 'split.parquet'}", "--part-users=1"]
     batch.main(words)
     expected = lists(folder)
     batch.main([*words, "--only-changed"])
