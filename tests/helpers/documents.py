@@ -1,0 +1,97 @@
+"""The code blocks of README and docs, and a folder in which a newcomer would run them.
+
+In: a Markdown file. Out: its commands and Python examples, in order; and the data they speak of, in small.
+"""
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from tests.helpers.checkerboard import ROOT, checkerboard
+
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
+BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+# Each id of the checkerboard's items is replaced by one that the documents name, or another film's.
+FILMS = (1, 50, 260, *range(300, 321))
+
+
+@dataclass(frozen=True)
+class Example:
+    """One command line, or one Python block, and where it stands."""
+
+    document: str
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.document}: {self.text.splitlines()[0][:60]}"
+
+    @property
+    def argv(self) -> list[str]:
+        """The words of a command line."""
+        return shlex.split(self.text, comments=True)
+
+
+def examples(document: str) -> list[Example]:
+    """Every command line and Python block of a document; lines joined with && are several commands."""
+    found = []
+    for language, text in BLOCK.findall((ROOT / document).read_text()):
+        lines = [text] if language == "python" else [part for line in text.splitlines() for part in line.split("&&")]
+        found += [Example(document, language, line.strip()) for line in lines if line.strip()]
+    return found
+
+
+def write_films(folder: Path) -> None:
+    """MovieLens latest-small in small, where `RECOMMENDER_DATA=folder` finds it."""
+    table = checkerboard()
+    films = dict(zip(sorted(table["item"].unique()), FILMS, strict=True))
+    target = folder / "ml-latest-small"
+    target.mkdir(parents=True)
+    table.select(
+        (pl.col("user") - 100).alias("userId"),
+        pl.col("item").replace_strict(films).alias("movieId"),
+        "rating",
+        "timestamp",
+    ).write_csv(target / "ratings.csv")
+    titles = pl.DataFrame({"movieId": FILMS}).with_columns(
+        pl.format("Film {} (1999)", "movieId").alias("title"), pl.lit("Comedy|Drama").alias("genres")
+    )
+    titles.write_csv(target / "movies.csv")
+
+
+def write_tables(folder: Path) -> None:
+    """tonight.csv of those films, with a column `customer`; shop.csv and tomorrow.csv of a shop, as in Quickstart."""
+    table = checkerboard(seed=1)
+    films = dict(zip(sorted(table["item"].unique()), FILMS, strict=True))
+    tonight = table.select(
+        (pl.col("user") - 100).alias("customer"), pl.col("item").replace_strict(films).alias("item"), "timestamp"
+    )
+    tonight.write_csv(folder / "tonight.csv")
+    products = dict(zip(films, ("lamp", "desk", *(f"product {n}" for n in range(len(films) - 2))), strict=True))
+    for name, seed in (("shop", 0), ("tomorrow", 1)):
+        rows = checkerboard(seed=seed)
+        people = pl.when(pl.col("user") == 101).then(pl.lit("ann")).otherwise(pl.format("customer {}", "user"))
+        moments = pl.from_epoch(pl.col("timestamp") + 1_700_000_000, time_unit="s")
+        rows.select(
+            people.alias("customer"),
+            pl.col("item").replace_strict(products).alias("product"),
+            moments.dt.strftime("%Y-%m-%dT%H:%M:%SZ").alias("time"),
+            pl.col("rating").cast(pl.Int64).alias("stars"),
+        ).write_csv(folder / f"{name}.csv")
+
+
+def links(document: str) -> list[tuple[str, str]]:
+    """(path, anchor) of every relative link, the path relative to the document's folder."""
+    found = re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", (ROOT / document).read_text())
+    return [(path, anchor) for path, anchor in found if not path.startswith(("http:", "https:"))]
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors of a document's headings, as code hosts make them."""
+    headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+

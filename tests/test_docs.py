@@ -1,0 +1,114 @@
+"""README and docs: every command and example runs, in the order in which it stands; every link leads somewhere.
+
+Not run here are commands that install something, and those that have tests of their own because they take minutes.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.checkerboard import HANGS, ROOT
+from tests.helpers.documents import DOCUMENTS, Example, anchors, examples, links, write_films, write_tables
+
+ELSEWHERE = (
+    "python3 -m venv", ". .venv/", "pip install", "pre-commit install",  # .ci/run installs
+    "pytest",  # this is it
+    "just study",  # tests/bench/study
+    "python -m bench.floor",  # tests/bench/test_floor.py
+)  # fmt: skip
+# What a document expects to be there: a trained folder of films, or nothing but the tables.
+TRAINED = ("docs/cookbook.md", "docs/model-file.md", "docs/evaluation.md", "docs/benchmarks.md", "docs/tables.md")
+JUST = shutil.which("just", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_films(folder)
+    return folder
+
+
+def shell(words: list[str], folder: Path, data: Path) -> None:
+    """Run a command as typed in `folder`, which stands for the clone."""
+    if words[0] == "just":
+        if JUST is None:
+            pytest.skip("just is not installed")
+        words = [JUST, f"--justfile={ROOT / 'justfile'}", f"--working-directory={folder}", *words[1:]]
+    words = [sys.executable if word == "python" else word for word in words]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    variables = os.environ | {"PYTHONPATH": str(ROOT), "RECOMMENDER_DATA": str(data), "PATH": path}
+    done = subprocess.run(words, cwd=folder, env=variables, capture_output=True, text=True, timeout=HANGS)
+    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+
+
+def ran_elsewhere(example: Example) -> bool:
+    return example.language == "sh" and example.text.startswith(ELSEWHERE)
+
+
+def run_example(example: Example, folder: Path, data: Path) -> None:
+    if ran_elsewhere(example):
+        return
+    if example.language == "python":
+        shell(["python", "-c", example.text], folder, data)
+        return
+    words = example.argv
+    if ">" in words:
+        words = ["bash", "-c", " ".join(words).replace("python ", f"{sys.executable} ", 1)]
+    shell(words, folder, data)
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """What README's first two commands leave, and the runs that docs speak of."""
+    folder = tmp_path_factory.mktemp("films")
+    write_tables(folder)
+    shell(["just", "train-all"], folder, data)
+    return folder
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_and_example_runs(document: str, data: Path, tmp_path: Path, request) -> None:
+    folder = tmp_path / "clone"
+    if document in TRAINED:
+        shutil.copytree(request.getfixturevalue("films"), folder)
+    else:
+        folder.mkdir()
+        write_tables(folder)
+    if document == "docs/training.md":
+        shell(["just", "data"], folder, data)
+    if document == "docs/benchmarks.md":
+        shutil.copytree(ROOT / "bench" / "results", folder / "bench" / "results")
+        shutil.copy(ROOT / "bench" / "results" / "run-cpu-2-cores.json", folder / "run.json")
+    for example in examples(document):
+        run_example(example, folder, data)
+
+
+def test_the_documents_have_examples_and_few_are_run_elsewhere() -> None:
+    found = [example for document in DOCUMENTS for example in examples(document)]
+    assert len(found) > 40
+    assert sum(map(ran_elsewhere, found)) <= 16
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, "SECURITY.md", "CHANGELOG.md"])
+def test_every_link_leads_somewhere(document: str) -> None:
+    for path, anchor in links(document):
+        target = (ROOT / document).parent / path if path else ROOT / document
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
+
+
+def test_every_file_that_a_document_names_is_there() -> None:
+    for document in (*DOCUMENTS, "SECURITY.md"):
+        named = re.findall(r"\b((?:tests|infer|train|export|bench)/[\w./-]*\w)", (ROOT / document).read_text())
+        missing = [name for name in named if not (ROOT / name).exists()]
+        assert not missing, f"{document}: {missing}"
+
+
+def test_every_document_is_linked_from_the_readme() -> None:
+    linked = {path for path, _ in links("README.md")}
+    assert {f"docs/{path.name}" for path in (ROOT / "docs").iterdir()} <= linked
