@@ -66,12 +66,12 @@ def typed() -> Run:
 def run() -> Run:
     """What `typed` does, in this process: a command is its `main`, with its words, output and exit status."""
 
-    def call(module: str, *words: str, **environment: str) -> subprocess.CompletedProcess:
+    def call(module: str, *words: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
         found = importlib.util.find_spec(module)
         main = importlib.import_module(f"{module}.__main__" if found.submodule_search_locations else module).main
         out, errors = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(ROOT)
+            patch.chdir(cwd)
             patch.delenv("RECOMMENDER_DATA", raising=False)
             for name, value in environment.items():
                 patch.setenv(name, value)

@@ -12,17 +12,26 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Run
 from tests.helpers.checkerboard import HANGS, ROOT
 from tests.helpers.documents import DOCUMENTS, Example, anchors, examples, links, write_films, write_tables
 
 ELSEWHERE = (
     "python3 -m venv", ". .venv/", "pip install", "pre-commit install",  # .ci/run installs
     "pytest",  # this is it
+    "just train-all",  # the fixture `films`
     "just study",  # tests/bench/study
     "python -m bench.floor",  # tests/bench/test_floor.py
 )  # fmt: skip
-# What a document expects to be there: a trained folder of films, or nothing but the tables.
-TRAINED = ("docs/cookbook.md", "docs/model-file.md", "docs/evaluation.md", "docs/benchmarks.md", "docs/tables.md")
+# What a document expects to be there: what README's first command leaves, or nothing but the tables.
+TRAINED = (
+    "README.md",
+    "docs/cookbook.md",
+    "docs/model-file.md",
+    "docs/evaluation.md",
+    "docs/benchmarks.md",
+    "docs/tables.md",
+)
 JUST = shutil.which("just", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 
 
@@ -39,7 +48,6 @@ def shell(words: list[str], folder: Path, data: Path) -> None:
         if JUST is None:
             pytest.skip("just is not installed")
         words = [JUST, f"--justfile={ROOT / 'justfile'}", f"--working-directory={folder}", *words[1:]]
-    words = [sys.executable if word == "python" else word for word in words]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     variables = os.environ | {"PYTHONPATH": str(ROOT), "RECOMMENDER_DATA": str(data), "PATH": path}
     done = subprocess.run(words, cwd=folder, env=variables, capture_output=True, text=True, timeout=HANGS)
@@ -50,16 +58,18 @@ def ran_elsewhere(example: Example) -> bool:
     return example.language == "sh" and example.text.startswith(ELSEWHERE)
 
 
-def run_example(example: Example, folder: Path, data: Path) -> None:
+def run_example(example: Example, run: Run, folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = example.argv if example.language == "sh" else []
     if ran_elsewhere(example):
         return
     if example.language == "python":
-        shell(["python", "-c", example.text], folder, data)
-        return
-    words = example.argv
-    if ">" in words:
-        words = ["bash", "-c", " ".join(words).replace("python ", f"{sys.executable} ", 1)]
-    shell(words, folder, data)
+        monkeypatch.chdir(folder)
+        exec(compile(example.text, str(example), "exec"), {"__name__": "example"})
+    elif words[:2] == ["python", "-m"] and ">" not in words:
+        done = run(*words[2:], cwd=folder, RECOMMENDER_DATA=str(data))
+        assert done.returncode == 0, f"{example}\n{done.stdout}\n{done.stderr}"
+    else:
+        shell(words if words[0] == "just" else ["bash", "-c", example.text], folder, data)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +82,9 @@ def films(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_command_and_example_runs(document: str, data: Path, tmp_path: Path, request) -> None:
+def test_every_command_and_example_runs(
+    document: str, run: Run, data: Path, tmp_path: Path, request, monkeypatch
+) -> None:
     folder = tmp_path / "clone"
     if document in TRAINED:
         shutil.copytree(request.getfixturevalue("films"), folder)
@@ -85,7 +97,7 @@ def test_every_command_and_example_runs(document: str, data: Path, tmp_path: Pat
         shutil.copytree(ROOT / "bench" / "results", folder / "bench" / "results")
         shutil.copy(ROOT / "bench" / "results" / "run-cpu-2-cores.json", folder / "run.json")
     for example in examples(document):
-        run_example(example, folder, data)
+        run_example(example, run, folder, data, monkeypatch)
 
 
 def test_the_documents_have_examples_and_few_are_run_elsewhere() -> None:

@@ -14,8 +14,9 @@ from tests.helpers.checkerboard import ROOT, checkerboard
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-# Each id of the checkerboard's items is replaced by one that the documents name, or another film's.
-FILMS = (1, 50, 260, *range(300, 321))
+# Enough items that a hundred negatives can be drawn. Their ids are replaced by some that the documents name.
+SIZES = {"users": 150, "items": 160}
+FILMS = (1, 50, 260, *range(300, 300 + SIZES["items"] - 3))
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ def examples(document: str) -> list[Example]:
 
 def write_films(folder: Path) -> None:
     """MovieLens latest-small in small, where `RECOMMENDER_DATA=folder` finds it."""
-    table = checkerboard()
-    films = dict(zip(sorted(table["item"].unique()), FILMS, strict=True))
+    table = checkerboard(**SIZES)
+    films = dict(zip(range(1001, 1001 + len(FILMS)), FILMS, strict=True))
     target = folder / "ml-latest-small"
     target.mkdir(parents=True)
     table.select(
@@ -64,15 +65,15 @@ def write_films(folder: Path) -> None:
 
 def write_tables(folder: Path) -> None:
     """tonight.csv of those films, with a column `customer`; shop.csv and tomorrow.csv of a shop, as in Quickstart."""
-    table = checkerboard(seed=1)
-    films = dict(zip(sorted(table["item"].unique()), FILMS, strict=True))
+    table = checkerboard(**SIZES, seed=1)
+    films = dict(zip(range(1001, 1001 + len(FILMS)), FILMS, strict=True))
     tonight = table.select(
         (pl.col("user") - 100).alias("customer"), pl.col("item").replace_strict(films).alias("item"), "timestamp"
     )
     tonight.write_csv(folder / "tonight.csv")
     products = dict(zip(films, ("lamp", "desk", *(f"product {n}" for n in range(len(films) - 2))), strict=True))
     for name, seed in (("shop", 0), ("tomorrow", 1)):
-        rows = checkerboard(seed=seed)
+        rows = checkerboard(**SIZES, seed=seed)
         people = pl.when(pl.col("user") == 101).then(pl.lit("ann")).otherwise(pl.format("customer {}", "user"))
         moments = pl.from_epoch(pl.col("timestamp") + 1_700_000_000, time_unit="s")
         rows.select(
@@ -93,5 +94,3 @@ def anchors(path: Path) -> set[str]:
     """The anchors of a document's headings, as code hosts make them."""
     headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
