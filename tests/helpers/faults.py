@@ -21,7 +21,9 @@ import polars as pl
 
 from tests.helpers.checkerboard import HANGS, ROOT
 
-COMMANDS = ("train.data", "train.__main__", "export.__main__", "infer.batch", "infer.evaluate", "bench.study")
+COMMANDS = (
+    "train.data.__main__", "train.__main__", "export.__main__", "infer.batch", "infer.evaluate", "bench.study.__main__",
+)  # fmt: skip
 OPERATIONS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.listdir", "os.scandir", "ctypes.dlsym"}
 TIMES = ("seconds", "elapsed", "goal_seconds", "preparation_seconds", "seconds_per_epoch")
 NEVER = 10**9

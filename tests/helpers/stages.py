@@ -42,12 +42,12 @@ class Stage:
 INTO, MODEL = ["--artifacts={f}"], ["--model={f}/mf.onnx"]
 BERT = ["bert", "--preset=paper", "--max-length=8", "--artifacts={f}"]
 COMMANDS = {
-    "data": ("train.data", ["--dataset={f}/old.csv", *INTO], ["--dataset={f}/ratings.csv", *INTO]),
+    "data": ("train.data.__main__", ["--dataset={f}/old.csv", *INTO], ["--dataset={f}/ratings.csv", *INTO]),
     "train": ("train.__main__", [*BERT, "--epochs=2", "--seed=1"], [*BERT, "--epochs=5"]),
     "export": ("export.__main__", ["mf", *INTO], ["mf", *INTO]),
     "batch": ("infer.batch", [*MODEL, "--part-users=8", "--k=3"], [*MODEL, "--part-users=8"]),
     "evaluate": ("infer.evaluate", [*MODEL, "--negatives=5", "--seed=1"], [*MODEL, "--negatives=5"]),
-    "study": ("bench.study", None, [*INTO, "--output={f}/study", *STUDY]),
+    "study": ("bench.study.__main__", None, [*INTO, "--output={f}/study", *STUDY]),
 }
 
 
