@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bench import scale
+from bench import engines, scale
 from infer.errors import InputError
 from infer.histories.histories import Histories
 from infer.system.stages import Stages
@@ -41,13 +41,7 @@ def test_the_record_holds_stages_floor_memory_and_ratios(kind: str, tmp_path: Pa
 def test_ways_that_list_other_items_are_refused() -> None:
     ways = {"onnxruntime": lambda part: np.zeros((len(part), 10)), "wrong": lambda part: np.ones((len(part), 10))}
     with pytest.raises(InputError, match=r"wrong lists other items than onnxruntime: 0\.0% agree"):
-        scale.compare(ways, histories([1], [2]), 2, 1)
-
-
-def test_candidates_that_were_seen_are_passed_over(monkeypatch) -> None:
-    monkeypatch.setattr(scale, "K", 2)
-    found = scale._unseen(np.array([[4, 1, 3, 2], [0, 2, 4, 1]]), histories([1, 4], [2, 9]))
-    assert found.tolist() == [[3, 2], [4, 1]]
+        engines.compare(ways, histories([1], [2]), 2, 1)
 
 
 def test_stages_add_up() -> None:

@@ -110,12 +110,12 @@ def test_ratios_and_intervals_by_hand() -> None:
 
 def test_a_slow_machine_is_no_slow_code() -> None:
     # The product took 4 ms instead of 2 (geometric mean of before and after): the machine was half as fast.
-    new = record(median=4.0, iqr=0.0, yardstick_seconds=[0.002, 0.008])
-    saved = record(median=2.0, iqr=0.0, yardstick_seconds=[0.002, 0.002])
+    new = record(median=4.0, iqr=0.0, calibration_seconds=[0.002, 0.008])
+    saved = record(median=2.0, iqr=0.0, calibration_seconds=[0.002, 0.002])
     (change,) = changes([new], [saved])
     assert (change.machine, change.ratio, change.verdict(0.0)) == (2.0, 1.0, "-")
     assert change.high == pytest.approx(math.exp(1.95996 * math.log(2)), rel=1e-4), "an unsteady product says little"
-    steady = record(median=4.0, iqr=0.0, yardstick_seconds=[0.002, 0.002])
+    steady = record(median=4.0, iqr=0.0, calibration_seconds=[0.002, 0.002])
     (change,) = changes([steady], [saved])
     assert (change.machine, change.ratio, change.verdict(0.25)) == (1.0, 2.0, "slower")
     assert changes([steady], [record()])[0].machine == 1.0

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from bench.study.answers import answers_cold, answers_convergence, compared, paper_note
-from bench.study.baselines import reference_ranks
+from bench.study.baselines import baseline_ranks
 from bench.study.curves import CONVERGENCE, convergence, speed
 from bench.study.differences import SCHEMA, _same_seeds
 from bench.study.experiments import COHORT_PAIRS, EXPERIMENTS, PAIRS, VARIATIONS
@@ -24,7 +24,7 @@ from infer.scoring.task import prepare
 from tests.helpers.checkerboard import HANGS, ROOT
 from train.presets import CONFIGS
 
-CELLS = 6  # three experiments with two seeds
+TRIALS = 6  # three experiments with two seeds
 TIMES = ("seconds", "elapsed", "goal_seconds")
 NOTHING = pl.DataFrame(schema={"experiment": pl.String, "metric": pl.String})
 
@@ -53,8 +53,8 @@ def made(artifacts: Path, tmp_path_factory) -> tuple[Path, Path]:
     assert not (killed / "study.html").exists()
     done = run_study(artifacts, killed)
     assert done.returncode == 0, done.stderr
-    assert re.search(rf"{CELLS} trials, [2-4] of them finished already", done.stdout), done.stdout
-    assert re.search(rf"\[{CELLS}/{CELLS}\] hybrid, paper seed \d leave-one-out hit@10 \d+\.\d % \d+ s", done.stdout)
+    assert re.search(rf"{TRIALS} trials, [2-4] of them finished already", done.stdout), done.stdout
+    assert re.search(rf"\[{TRIALS}/{TRIALS}\] hybrid, paper seed \d leave-one-out hit@10 \d+\.\d % \d+ s", done.stdout)
     assert run_study(artifacts, whole).returncode == 0
     return killed, whole
 
@@ -87,7 +87,7 @@ def test_the_page_needs_no_network_and_shows_every_part(made) -> None:
 def test_only_what_is_missing_is_made_again(made, artifacts: Path) -> None:
     killed = made[0]
     done = run_study(artifacts, killed)
-    assert f"{CELLS} trials, {CELLS} of them finished already" in done.stdout
+    assert f"{TRIALS} trials, {TRIALS} of them finished already" in done.stdout
     assert "[" not in done.stdout and "measuring" not in done.stdout
     # What starts from a model that was made again is made again too.
     (killed / "trials/leave-one-out/seed1/mf-paper.trial.json").unlink()
@@ -117,12 +117,12 @@ def test_what_cannot_be_studied_is_refused(made, artifacts: Path, tmp_path: Path
     assert not (tmp_path / "s").exists()
 
 
-def test_references_rank_as_their_lists_do(made) -> None:
+def test_baselines_rank_as_their_lists_do(made) -> None:
     scratch = next(e for e in EXPERIMENTS if e.name == "scratch")
     trial = Trial(scratch, "leave-one-out", 0, made[1] / "trials/leave-one-out/seed0", 1, 3)
     task = prepare(ScoringConfig(model=trial.file("onnx")).job())
     for name, lists in baseline_lists(task, task.counts, 24, seed=0).items():
-        ranks = reference_ranks(trial)[name].select("user", "item", "rank")
+        ranks = baseline_ranks(trial)[name].select("user", "item", "rank")
         found = ranks.join(lists.select("user", "item", "rank"), on=["user", "item"], suffix="_listed")
         assert found.height == ranks.height > 30 and (found["rank"] == found["rank_listed"]).all(), name
 
@@ -202,7 +202,7 @@ def test_the_list_of_experiments_is_consistent() -> None:
     assert set(VARIATIONS) == {"random-ties", "time-split"}
 
 
-def test_sections_without_cells_have_no_tables(made) -> None:
+def test_sections_without_trials_have_no_tables(made) -> None:
     tables = {path.stem: pl.read_parquet(path) for path in (made[1] / "tables").iterdir()}
     found = {section["title"]: section for section in sections(tables)}
     assert found["Ties and time split"]["tables"] == [] and len(found["RQ3: does it converge sooner?"]["tables"]) == 2
