@@ -12,7 +12,8 @@ being the interquartile range / 1.35, which a few disturbed rounds do not move; 
 of what it differed between before and after.
 Slower means: the whole interval lies above 1 + --tolerance, which covers what differs between two runs but not
 between the rounds of one, and so does the ratio of the fastest rounds (`fastest`), which others disturb least. A
-benchmark of one round has no interval and is shown without a verdict.
+benchmark of one round has no interval and is shown without a verdict. Every statistic of both, as it was measured:
+`pytest-benchmark compare new.json saved.json`, which normalises nothing and knows no error.
 """
 
 import math

@@ -30,5 +30,5 @@ def test_sections_without_content_are_named_and_long_tables_are_folded(tmp_path:
 
 
 def test_a_plot_takes_what_its_page_asks_for() -> None:
-    plot = figure(height=7, xaxis_title="seconds")
-    assert (plot.layout.height, plot.layout.xaxis.title.text, plot.layout.xaxis.automargin) == (7, "seconds", True)
+    plot = figure(height=70, xaxis_title="seconds")
+    assert (plot.layout.height, plot.layout.xaxis.title.text, plot.layout.xaxis.automargin) == (70, "seconds", True)
