@@ -26,7 +26,7 @@ def test_damaged_tables_are_refused_or_read(ending: str, times: int) -> None:
 
 def test_a_table_that_ends_its_reader_ends_no_command(artifacts: Path, run, refused, tmp_path: Path) -> None:
     """tests/helpers/aborting.parquet was found by atheris: with Polars 2.1 its reader aborts the process."""
-    path = ROOT / "tests" / "aborting.parquet"
+    path = ROOT / "tests" / "helpers" / "aborting.parquet"
     given = [f"--model={artifacts / 'hybrid.onnx'}", f"--interactions={path}"]
     for words in (
         ("infer.batch", *given, f"--output={tmp_path / 'l.parquet'}"),
