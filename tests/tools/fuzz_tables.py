@@ -1,9 +1,9 @@
 """Tables as chance writes them, and what the readers make of them in a process of its own.
 
-    python tests/tools/fuzz_tables.py parquet 1000 0
+    python -m tests.tools.fuzz_tables parquet 1000 0
 
 changes, cuts, doubles and mixes bytes of small tables of one format 1,000 times (seed 0), reads each whole and in
-shards, with bad rows refused and dropped, and prints how many were refused and how many read. It ends with status 0
+parts, with bad rows refused and dropped, and prints how many were refused and how many read. It ends with status 0
 unless something else than rows or an InputError came of one.
 """
 
@@ -95,8 +95,8 @@ def answer(path: Path, folder: Path) -> str:
             said.append("refused")
         try:
             source = open_source(path, columns, work)
-            rows = sum(source.read(shard).height for shard in source.shards)
-            assert said[-1] == "refused" or rows == found.height, "other rows in shards"
+            rows = sum(source.read(part).height for part in source.parts)
+            assert said[-1] == "refused" or rows == found.height, "other rows in parts"
         except InputError as error:
             assert "\n" not in str(error)
         for left in work.iterdir():
