@@ -81,15 +81,15 @@ check-python command:
 
 # Break the code in small ways and list what no test notices, about an hour on two cores: `just mutants --sample=100`
 mutants *options:
-    {{python}} tests/tools/mutants.py {{options}}
+    {{python}} -m tests.tools.mutants {{options}}
 
 # Print every installed distribution with its licence; fails if one is unknown or not allowed
 licences:
-    {{python}} tests/tools/licences.py
+    {{python}} -m tests.tools.licences
 
 # Look up known vulnerabilities of the pinned versions, with pip-audit in an environment of its own
 audit:
-    {{python}} tests/tools/audit.py
+    {{python}} -m tests.tools.audit
 
 # Check style and imports
 lint:

@@ -5,23 +5,24 @@ both have; exit status 1 if any became slower.
 
     python -m bench.compare new.json bench/results/run-cpu-2-cores.json
 
-The ratio is of medians, divided by how much longer the same small matrix product took just before and after the
-benchmark (`machine`): where others use the machine, it is not the code that differs. Its interval comes from the
-rounds of both runs: the standard error of a median is about 1.25 sigma / sqrt(rounds), sigma being the
-interquartile range / 1.35, which a few disturbed rounds do not move; the product's own error is half of what it
-differed between before and after.
+The ratio is of medians, normalised by a calibration run, the same small matrix product just before and after the
+benchmark (`machine`: how much longer it took): where others use the machine, it is not the code that differs. Its
+interval comes from the rounds of both runs: the standard error of a median is about 1.25 sigma / sqrt(rounds), sigma
+being the interquartile range / 1.35, which a few disturbed rounds do not move; the calibration's own error is half
+of what it differed between before and after.
 Slower means: the whole interval lies above 1 + --tolerance, which covers what differs between two runs but not
 between the rounds of one, and so does the ratio of the fastest rounds (`fastest`), which others disturb least. A
-benchmark of one round has no interval and is shown without a verdict.
+benchmark of one round has no interval and is shown without a verdict. Every statistic of both, as it was measured:
+`pytest-benchmark compare new.json saved.json`, which normalises nothing and knows no error.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.html.texts import duration
 from bench.records.runs import Record, load
 from bench.report.__main__ import leading
-from bench.report.values import duration
 from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.metrics.intervals import Z
@@ -68,18 +69,18 @@ class Change:
 def changes(new: list[Record], saved: list[Record]) -> list[Change]:
     """Every benchmark that both runs have, the largest ratio first; raises InputError if there is none."""
     before = {record.name: record for record in saved}
-    found = [_change(record, before[record.name]) for record in new if record.name in before]
-    if not found:
+    both = [_change(record, before[record.name]) for record in new if record.name in before]
+    if not both:
         raise InputError("the two runs have no benchmark in common")
-    return sorted(found, key=lambda change: -change.ratio)
+    return sorted(both, key=lambda change: -change.ratio)
 
 
 def check_machines(new: list[Record], saved: list[Record]) -> None:
     """Raise InputError unless both runs are of one kind of machine with equal threads."""
     sides = []
     for records in (new, saved):
-        own = [record.info for record in records if record.part != "other"]
-        sides.append({(i["device"], i["device_name"], i["cores"], str(sorted(i["threads"].items()))) for i in own})
+        infos = [record.info for record in records if record.part != "other"]
+        sides.append({(i["device"], i["device_name"], i["cores"], str(sorted(i["threads"].items()))) for i in infos})
     if sides[0] != sides[1]:
         only = next(iter(sorted(sides[0] ^ sides[1])))
         raise InputError(
@@ -88,11 +89,11 @@ def check_machines(new: list[Record], saved: list[Record]) -> None:
         )
 
 
-def render(found: list[Change], tolerance: float) -> str:
+def render(compared: list[Change], tolerance: float) -> str:
     """A line a benchmark."""
-    width = max(len(change.name) for change in found)
+    width = max(len(change.name) for change in compared)
     lines = [f"{'':8}{'ratio':>7}  {'95% interval':16}{'fastest':>8}{'machine':>8}{'new':>10}{'saved':>10}  benchmark"]
-    for c in found:
+    for c in compared:
         interval = "one round" if c.low is None else f"[{c.low:.2f}, {c.high:.2f}]"
         times = f"{c.fastest:8.2f}{c.machine:8.2f}{duration(c.new):>10}{duration(c.saved):>10}"
         lines.append(f"{c.verdict(tolerance):8}{c.ratio:7.2f}  {interval:16}{times}  {c.name:{width}}".rstrip())
@@ -100,17 +101,17 @@ def render(found: list[Change], tolerance: float) -> str:
 
 
 def _change(new: Record, saved: Record) -> Change:
-    medians = [record.stats["median"] for record in (new, saved)]
-    sticks = [record.info.get("yardstick_seconds") for record in (new, saved)]
-    machine = 1.0 if None in sticks else math.sqrt(math.prod(sticks[0]) / math.prod(sticks[1]))
-    ratio = medians[0] / medians[1] / machine
+    now, then = new.stats["median"], saved.stats["median"]
+    runs = [record.info["calibration_seconds"] for record in (new, saved) if "calibration_seconds" in record.info]
+    machine = math.sqrt(math.prod(runs[0]) / math.prod(runs[1])) if len(runs) == 2 else 1.0
+    ratio = now / then / machine
     fastest = new.stats["min"] / saved.stats["min"]
     if min(new.stats["rounds"], saved.stats["rounds"]) < 2:
-        return Change(new.name, *medians, machine, ratio, None, None, fastest)
-    unsteady = [abs(math.log(stick[0] / stick[1])) / 2 for stick in sticks if None not in sticks]
+        return Change(new.name, now, then, machine, ratio, None, None, fastest)
+    unsteady = [abs(math.log(before / after)) / 2 for before, after in runs] if len(runs) == 2 else []
     error = math.hypot(*(_relative_error(record) for record in (new, saved)), *unsteady)
     factor = math.exp(Z * error)
-    return Change(new.name, *medians, machine, ratio, ratio / factor, ratio * factor, fastest)
+    return Change(new.name, now, then, machine, ratio, ratio / factor, ratio * factor, fastest)
 
 
 def _relative_error(record: Record) -> float:
@@ -119,20 +120,20 @@ def _relative_error(record: Record) -> float:
     return MEDIAN_ERROR * stats["iqr"] / SIGMAS_IN_IQR / math.sqrt(stats["rounds"]) / stats["median"]
 
 
-def main(words: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     """Parse, load, compare, print."""
-    files, rest = leading(words)
+    files, rest = leading(argv)
     config = parse(CompareConfig, rest, __doc__)
     if len(files) != 2:
         raise InputError(f"expected two runs, the new one and the saved one; found {len(files)}")
     new, saved = (load(path) for path in files)
     if not config.any_machine:
         check_machines(new, saved)
-    found = changes(new, saved)
-    print(render(found, config.tolerance))
-    counts = {name: sum(c.verdict(config.tolerance) == name for c in found) for name in ("slower", "faster", "?")}
+    compared = changes(new, saved)
+    print(render(compared, config.tolerance))
+    counts = {name: sum(c.verdict(config.tolerance) == name for c in compared) for name in ("slower", "faster", "?")}
     print(
-        f"{len(found)} benchmarks in both: {counts['slower']} slower, {counts['faster']} faster, "
+        f"{len(compared)} benchmarks in both: {counts['slower']} slower, {counts['faster']} faster, "
         f"{counts['?']} with one round; beyond {config.tolerance:.0%}"
     )
     if counts["slower"]:

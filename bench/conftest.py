@@ -14,12 +14,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 import pytest
-import torch
 
 from bench.rates import Rates, measure_rates, product
 from bench.records.records import devices
 from bench.workloads.cases import Case, open_case
-from bench.workloads.workload import MAIN, OTHERS, Workload
+from bench.workloads.workload import MAIN, OTHERS, Workload, on_one_thread
 from infer.errors import InputError
 
 
@@ -53,12 +52,12 @@ def workloads(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="session")
 def case(workloads: Callable[[Workload], Path]) -> Callable[..., Case]:
     """An open model, its users and its PyTorch twin: case(kind, device, workload)."""
-    found: dict[tuple, Case] = {}
+    opened: dict[tuple, Case] = {}
 
     def get(kind: str, device: str, workload: Workload = MAIN) -> Case:
-        if (kind, device, workload) not in found:
-            found[kind, device, workload] = open_case(kind, device, workload, workloads(workload))
-        return found[kind, device, workload]
+        if (kind, device, workload) not in opened:
+            opened[kind, device, workload] = open_case(kind, device, workload, workloads(workload))
+        return opened[kind, device, workload]
 
     return get
 
@@ -72,11 +71,9 @@ def rates() -> Callable[[int, int, int, str], Rates]:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """PyTorch on one thread: two would wait for each other wherever a core is shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    """PyTorch on one thread, as in all training here."""
+    with on_one_thread():
+        yield
 
 
 @pytest.fixture
@@ -93,7 +90,7 @@ def calibrations() -> dict[str, Callable[[], None]]:
 
 @pytest.fixture(autouse=True)
 def calibration(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Time the same small product before and after each benchmark, in seconds: how fast the machine was just then.
+    """The calibration run: seconds of the same small product just before and after each benchmark.
 
     On a machine that others use it differs from run to run by more than any round shows; `bench.compare` divides by it.
     """
@@ -105,14 +102,14 @@ def calibration(request: pytest.FixtureRequest) -> Iterator[None]:
     multiply = request.getfixturevalue("calibrations")[parameters.get("device", "cpu")]
     before = _typical(multiply)
     yield
-    benchmark.extra_info["yardstick_seconds"] = [before, _typical(multiply)]
+    benchmark.extra_info["calibration_seconds"] = [before, _typical(multiply)]
 
 
 def _typical(call: Callable[[], None], rounds: int = 30) -> float:
     """Median seconds of a call."""
-    found = []
+    taken = []
     for _ in range(rounds):
         began = time.perf_counter()
         call()
-        found.append(time.perf_counter() - began)
-    return float(np.median(found))
+        taken.append(time.perf_counter() - began)
+    return float(np.median(taken))

@@ -1,4 +1,4 @@
-"""How fast this machine could score at best: a model's multiply-adds at the matrix-product rate measured here.
+"""The floor (roofline): how fast this machine could score at best, a model's MACs at the rates measured here.
 
 In: a model's configuration, history lengths, the size of the catalogue, rates of the same run. Out: seconds that
 no code for the same arithmetic on the same machine should be below.
@@ -39,7 +39,7 @@ class FloorConfig:
 class Floor:
     """Least seconds for some users, by three bounds.
 
-    peak_seconds: every multiply-add at the rate of a large square product.  head_seconds: the head at the rate
+    peak_seconds: every MAC at the rate of a large square product.  head_seconds: the head at the rate
     of its own shape, the rest at peak.  memory_seconds: writing and reading every score at the copying rate.
     """
 
@@ -54,7 +54,7 @@ class Floor:
 
 
 def encoder_macs(config: TrainConfig, lengths: np.ndarray) -> int:
-    """Of everything but the scores of the items, on the latest `window` of each user's items.
+    """MACs of everything but the scores of the items, on the latest `window` of each user's items.
 
     lengths: (users,) items in each history. In the last layer of a transformer only the newest position is computed:
     its query, carried over to what the others hold, and the sum of that, projected. Layer norms and activations
@@ -65,9 +65,7 @@ def encoder_macs(config: TrainConfig, lengths: np.ndarray) -> int:
     if isinstance(config, LinearConfig):
         return int(np.minimum(lengths, config.max_length).sum()) * config.neighbours
     if not isinstance(config, BertConfig):
-        raise InputError(
-            f"no multiply-adds are known of {type(config).__name__}: give the configurations of its members"
-        )
+        raise InputError(f"no MACs are known of {type(config).__name__}: give the configurations of its members")
     dim, inner = config.dim, config.feedforward
     chain = int(np.minimum(lengths, config.max_length).sum()) * config.chain
     read = (np.minimum(lengths, config.max_length - config.append_mask) + config.append_mask).astype(np.int64)
@@ -84,7 +82,7 @@ def head_width(config: TrainConfig) -> int:
 
 
 def head_macs(config: TrainConfig, users: int, items: int) -> int:
-    """Of scoring every item by a dot product; 0 for item-item models, which have no head."""
+    """MACs of scoring every item by a dot product; 0 for item-item models, which have no head."""
     if isinstance(config, LinearConfig):
         return 0
     return users * head_width(config) * (items + 1)
@@ -104,7 +102,7 @@ def floor_seconds(
 
 
 def work(configs: Sequence[TrainConfig], lengths: np.ndarray, items: int) -> dict[str, int]:
-    """What there is to do: multiply-adds of the encoders and of the heads, and bytes of scores written and read."""
+    """What there is to do: MACs of the encoders and of the heads, and bytes of scores written and read."""
     return {
         "encoder": sum(encoder_macs(config, lengths) for config in configs),
         "head": sum(head_macs(config, len(lengths), items) for config in configs),
@@ -118,15 +116,15 @@ def at(work: dict[str, int], peak: float, head: float, bandwidth: float) -> Floo
     return Floor(encoder + work["head"] / peak, encoder + work["head"] / head, work["score_bytes"] / bandwidth)
 
 
-def main(words: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     """Parse, measure, print."""
-    config = parse(FloorConfig, words, __doc__)
+    config = parse(FloorConfig, argv, __doc__)
     if config.device not in PROVIDERS:
         raise InputError(f"--device is one of {', '.join(PROVIDERS)}; found '{config.device}'")
     rates = measure_rates(config.batch_size, config.dim, config.items, config.device, config.threads)
     shape = " x ".join(map(str, rates.head_shape))
-    print(f"peak {rates.peak / 1e9:.1f} thousand million multiply-adds a second ({SQUARE} x {SQUARE} x {SQUARE})")
-    print(f"head {rates.head / 1e9:.1f} ({shape}), memory {rates.bandwidth / 1e9:.1f} GB a second")
+    print(f"peak {rates.peak / 1e9:.1f} GMAC/s ({SQUARE} x {SQUARE} x {SQUARE})")
+    print(f"head {rates.head / 1e9:.1f} GMAC/s ({shape}), memory {rates.bandwidth / 1e9:.1f} GB/s")
 
 
 if __name__ == "__main__":

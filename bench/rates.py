@@ -1,4 +1,4 @@
-"""What this machine can do: multiply-adds a second and bytes a second, measured now.
+"""What this machine can do: MACs (multiply-accumulates) a second and bytes a second, measured now.
 
 In: a shape, a device, a number of threads. Out: `Rates`, for the floor (`bench.floor`).
 
@@ -30,7 +30,7 @@ COPIED_BYTES = 256 * 2**20  # far beyond any cache
 class Rates:
     """What the machine was measured to do.
 
-    peak: multiply-adds a second of a square product of SQUARE.  head: of `head_shape`, (batch, dim, items).
+    peak: MACs a second of a square product of SQUARE.  head: of `head_shape`, (batch, dim, items).
     bandwidth: bytes a second, read and written, of copying COPIED_BYTES on the host.
     """
 
@@ -55,7 +55,7 @@ def measure_rates(
 
 
 def product_rate(rows: int, inner: int, columns: int, device: str, threads: int, seconds: float) -> float:
-    """Multiply-adds a second of (rows, inner) @ (inner, columns) in float32, inputs and result on the device.
+    """MACs a second of (rows, inner) @ (inner, columns) in float32, inputs and result on the device.
 
     Raises InputError if ONNX Runtime cannot run it on `device`.
     """
@@ -102,10 +102,10 @@ def bandwidth(seconds: float) -> float:
 
 def _product(left: tuple[int, int], right: np.ndarray) -> bytes:
     """A graph of one matrix product."""
-    given = helper.make_tensor_value_info("left", TensorProto.FLOAT, left)
-    found = helper.make_tensor_value_info("product", TensorProto.FLOAT, (left[0], right.shape[1]))
+    factor = helper.make_tensor_value_info("left", TensorProto.FLOAT, left)
+    result = helper.make_tensor_value_info("product", TensorProto.FLOAT, (left[0], right.shape[1]))
     node = helper.make_node("MatMul", ["left", "right"], ["product"])
-    graph = helper.make_graph([node], "product", [given], [found], [numpy_helper.from_array(right, "right")])
+    graph = helper.make_graph([node], "product", [factor], [result], [numpy_helper.from_array(right, "right")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     onnx.checker.check_model(model)
     return model.SerializeToString()
@@ -114,9 +114,10 @@ def _product(left: tuple[int, int], right: np.ndarray) -> bytes:
 def _fastest(call: Callable[[], None], seconds: float) -> float:
     """Least seconds of a call, of at least five, for about `seconds`."""
     call()
-    found, until = [], time.perf_counter() + seconds
-    while len(found) < 5 or time.perf_counter() < until:
+    taken: list[float] = []
+    until = time.perf_counter() + seconds
+    while len(taken) < 5 or time.perf_counter() < until:
         began = time.perf_counter()
         call()
-        found.append(time.perf_counter() - began)
-    return min(found)
+        taken.append(time.perf_counter() - began)
+    return min(taken)

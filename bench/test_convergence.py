@@ -7,6 +7,7 @@ Seconds count the vectors a model starts from and, of best, its members; validat
 
 import time
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import torch
 from bench.records.records import about
 from bench.workloads.workload import KINDS, MAIN, prepared, trained, training_seconds
 from infer.histories.vocabulary import PAD
+from train.config import TrainConfig
 from train.data.dataset import Data, load
 from train.loop import EpochRecord, Run, fit
 from train.models.registry import build
@@ -31,11 +33,11 @@ def test_convergence(benchmark, workloads, one_thread, kind: str, device: str) -
     for member in members:
         trained(MAIN, folder, member)
     data, config = load(folder), MAIN.config(kind, folder, device=device)
-    runs = []
+    runs: list[Run] = []
 
     def start() -> tuple:
         began = time.perf_counter()
-        model, _ = build(kind, data, config)
+        model: Any = build(kind, data, config)[0]
         preparing = time.perf_counter() - began
         model.to(device)
         runs.append(Run(model, None if model.closed_form else model.optimizer(), preparing))
@@ -64,11 +66,12 @@ def learned(records: list[EpochRecord], before: float) -> dict[str, list]:
     }
 
 
-def throughput(run: Run, data: Data, config, records: list[EpochRecord]) -> dict[str, float]:
+def throughput(run: Run, data: Data, config: TrainConfig, records: list[EpochRecord]) -> dict[str, float]:
     """Sequences, tokens (items read) and targets a second of training; nothing for a closed form."""
-    if run.model.closed_form:
+    model: Any = run.model
+    if model.closed_form:
         return {}
-    batches = list(run.model.training_batches(data, torch.Generator().manual_seed(0)))
+    batches = list(model.training_batches(data, torch.Generator().manual_seed(0)))
     counts = {
         "sequences": sum(len(batch.window) for batch in batches),
         "tokens": sum(int((batch.window != PAD).sum()) for batch in batches),

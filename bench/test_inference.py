@@ -12,37 +12,36 @@ import numpy as np
 import pytest
 
 from bench.floor import head_width
-from bench.workloads.cases import K, percentiles
+from bench.workloads.cases import BATCH, Case, K, percentiles
 from bench.workloads.workload import KINDS, MAIN, OTHERS
 
 BATCHES = (1, 32, 256, 1024)
-BATCH = 256  # at which windows and catalogues are compared
 SECONDS, ROUNDS = 0.5, (10, 300)
 SINGLE_ROUNDS = 300
 
 
-def measure(benchmark, one, rows: np.ndarray, rates) -> None:
+def measure(benchmark, timed: Case, rows: np.ndarray, rates) -> None:
     """Time one batch for about SECONDS, check its lists, and keep the record."""
-    histories, users = one.part(rows)
-    one.model.top(histories, users, K)
+    histories, users = timed.part(rows)
+    timed.model.top(histories, users, K)
     began = time.perf_counter()
-    one.model.top(histories, users, K)
+    timed.model.top(histories, users, K)
     rounds = int(np.clip(SECONDS / (time.perf_counter() - began), *ROUNDS))
-    items, scores = benchmark.pedantic(lambda: one.model.top(histories, users, K), rounds=rounds, warmup_rounds=2)
-    one.check(rows, items, scores)
+    items, scores = benchmark.pedantic(lambda: timed.model.top(histories, users, K), rounds=rounds, warmup_rounds=2)
+    timed.check(rows, items, scores)
     stats = benchmark.stats.stats
-    width = head_width(one.configs[-1])
-    floor = one.floor(rows, stats.min, rates(len(rows), width, one.items, one.device))
+    width = head_width(timed.configs[-1])
+    floor = timed.floor(rows, stats.min, rates(len(rows), width, timed.items, timed.device))
     speed = {"users_per_second": len(rows) / stats.median}
-    benchmark.extra_info |= one.about("inference", batch=len(rows), **speed, **floor)
+    benchmark.extra_info |= timed.about("inference", batch=len(rows), **speed, **floor)
 
 
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_batch_size(benchmark, case, rates, kind: str, device: str, batch: int) -> None:
     benchmark.group = f"inference: batch of {batch}, window {MAIN.window}, {MAIN.items} items"
-    one = case(kind, device)
-    measure(benchmark, one, one.batch(batch), rates)
+    timed = case(kind, device)
+    measure(benchmark, timed, timed.batch(batch), rates)
 
 
 @pytest.mark.parametrize("workload", OTHERS)
@@ -51,27 +50,28 @@ def test_window_and_catalogue(benchmark, case, rates, kind: str, device: str, wo
     if kind == "mf" and workload.startswith("window"):
         pytest.skip("mf reads no window")
     benchmark.group = f"inference: batch of {BATCH}, {workload}"
-    one = case(kind, device, OTHERS[workload])
-    measure(benchmark, one, one.batch(BATCH), rates)
+    timed = case(kind, device, OTHERS[workload])
+    measure(benchmark, timed, timed.batch(BATCH), rates)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_latency(benchmark, case, kind: str, device: str) -> None:
     """One user at a time, another one in each round, so that all lengths of history occur."""
     benchmark.group = "latency: one user"
-    one = case(kind, device)
-    order = iter(np.random.default_rng(0).permutation(len(one.task.histories)))
-    used, found = [], []
+    timed = case(kind, device)
+    order = iter(np.random.default_rng(0).permutation(len(timed.task.histories)))
+    used: list[np.ndarray] = []
+    lists: list[tuple[np.ndarray, np.ndarray]] = []
 
     def another() -> tuple:
         used.append(np.array([next(order)]))
-        return one.part(used[-1]), {}
+        return timed.part(used[-1]), {}
 
     def ask(histories, users) -> None:
-        found.append(one.model.top(histories, users, K))
+        lists.append(timed.model.top(histories, users, K))
 
     benchmark.pedantic(ask, setup=another, rounds=SINGLE_ROUNDS, warmup_rounds=20)
-    for rows, (items, scores) in zip(used[::25], found[::25], strict=True):
-        one.check(rows, items, scores)
+    for rows, (items, scores) in zip(used[::25], lists[::25], strict=True):
+        timed.check(rows, items, scores)
     seconds = benchmark.stats.stats.data
-    benchmark.extra_info |= one.about("latency", batch=1, latency_seconds=percentiles(seconds))
+    benchmark.extra_info |= timed.about("latency", batch=1, latency_seconds=percentiles(seconds))

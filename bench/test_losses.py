@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from infer.histories.histories import Histories
+from train.config import BertConfig
 from train.data.dataset import Data
 from train.models.bert import MiniBERT4Rec
 from train.models.masking import batches
@@ -35,6 +36,7 @@ def test_losses(benchmark, one_thread, loss: str, data: Data) -> None:
     """STEPS steps of the default model; every weight must have moved and stayed finite."""
     torch.manual_seed(0)
     config = configuration("bert", loss=loss, negatives={"gbce": 256}.get(loss, 512))  # as published, and the default
+    assert isinstance(config, BertConfig)
     model = MiniBERT4Rec(ITEMS, config, data.counts).train()
     optimizer = model.optimizer()
     drawn = batches(data, config, model.mask, torch.Generator().manual_seed(0))

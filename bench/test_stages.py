@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bench.workloads.cases import K
+from bench.workloads.cases import BATCH, Case, K
 from bench.workloads.workload import KINDS
 from infer.model.session import open_model
 from infer.scoring.job import open_job
@@ -21,16 +21,14 @@ from infer.scoring.run import Settings, score_table
 from infer.system.stages import Stages
 from infer.tables.columns import ITEM, SCORE, USER
 
-BATCH = 256
-
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_session(benchmark, case, kind: str, device: str) -> None:
     benchmark.group = "session start"
-    one = case(kind, device)
-    opened = benchmark.pedantic(lambda: open_model(one.model.path, device), rounds=5, warmup_rounds=1)
-    assert opened.metadata == one.model.metadata
-    benchmark.extra_info |= one.about("session", megabytes=one.model.path.stat().st_size / 1e6)
+    timed = case(kind, device)
+    opened = benchmark.pedantic(lambda: open_model(timed.model.path, device), rounds=5, warmup_rounds=1)
+    assert opened.metadata == timed.model.metadata
+    benchmark.extra_info |= timed.about("session", megabytes=timed.model.path.stat().st_size / 1e6)
 
 
 @pytest.mark.parametrize("stage", ["windows", "model"])
@@ -38,51 +36,51 @@ def test_session(benchmark, case, kind: str, device: str) -> None:
 def test_stage(benchmark, case, kind: str, device: str, stage: str) -> None:
     """All users of the workload, in the batches that the command makes."""
     benchmark.group = f"stage: {stage}"
-    one = case(kind, device)
-    parts = list(batches(one.model, one.task.histories.lengths, BATCH))
+    timed = case(kind, device)
+    parts = list(batches(timed.model, timed.task.histories.lengths, BATCH))
 
     def windows() -> list[dict[str, np.ndarray]]:
-        return [one.model.feeds(*one.part(rows), K) for rows in parts]
+        return [timed.model.feeds(*timed.part(rows), K) for rows in parts]
 
     feeds = windows()
-    call = windows if stage == "windows" else lambda: [one.model.run(given) for given in feeds]
-    found = benchmark.pedantic(call, rounds=7, warmup_rounds=1)
+    call = windows if stage == "windows" else lambda: [timed.model.run(given) for given in feeds]
+    results = benchmark.pedantic(call, rounds=7, warmup_rounds=1)
     if stage == "windows":
-        for given, again in zip(feeds, found, strict=True):
+        for given, again in zip(feeds, results, strict=True):
             assert all(np.array_equal(given[name], again[name]) for name in given)
     else:
-        for rows, (items, scores) in zip(parts, found, strict=True):
-            one.check(rows, items, scores)
-    speed = len(one.task.histories) / benchmark.stats.stats.median
-    benchmark.extra_info |= one.about(stage, batch=BATCH, users_per_second=speed)
+        for rows, (items, scores) in zip(parts, results, strict=True):
+            timed.check(rows, items, scores)
+    speed = len(timed.task.histories) / benchmark.stats.stats.median
+    benchmark.extra_info |= timed.about(stage, batch=BATCH, users_per_second=speed)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_command(benchmark, case, kind: str, device: str, tmp_path: Path) -> None:
     """`infer.batch` in this process: read, windows, model, write, publish, as its manifest says."""
     benchmark.group = "end to end: python -m infer.batch"
-    one = case(kind, device)
+    timed = case(kind, device)
     output = tmp_path / "lists.parquet"
-    words = [f"--model={one.model.path}", f"--output={output}", f"--k={K}", f"--batch-size={BATCH}"]
+    words = [f"--model={timed.model.path}", f"--output={output}", f"--k={K}", f"--batch-size={BATCH}"]
     words += [f"--device={device}", "--restart"]
     manifests = []
 
     def command() -> None:
         stages = Stages()
         with stages("open"):
-            job = open_job(open_model(one.model.path, device))
+            job = open_job(open_model(timed.model.path, device))
         score_table(job, output, Settings(k=K, batch_size=BATCH, restart=True), stages)
         manifests.append(json.loads(output.with_suffix(".json").read_text()))
 
     benchmark.pedantic(command, rounds=5, warmup_rounds=1)
-    _check_written(one, output)
+    _check_written(timed, output)
     stages = {n: float(np.median([m["seconds"][n] for m in manifests[1:]])) for n in manifests[0]["seconds"]}
     alone = _alone(words, output)
-    benchmark.extra_info |= one.about(
+    benchmark.extra_info |= timed.about(
         "command",
         batch=BATCH,
         stage_seconds=stages,
-        users_per_second=len(one.task.histories) / benchmark.stats.stats.median,
+        users_per_second=len(timed.task.histories) / benchmark.stats.stats.median,
         peak_memory_bytes=alone["peak_memory_bytes"],
     )
 
@@ -94,12 +92,12 @@ def _alone(words: list[str], output: Path) -> dict:
     return json.loads(output.with_suffix(".json").read_text())
 
 
-def _check_written(one, output: Path) -> None:
+def _check_written(timed: Case, output: Path) -> None:
     """The written lists must be the best ones, of every user."""
     lists = pl.read_parquet(output).sort(USER, "rank")
-    assert lists[USER].unique().sort().to_list() == one.task.histories.users.to_list()
-    ids = one.task.job.items
+    assert lists[USER].unique().sort().to_list() == timed.task.histories.users.to_list()
+    ids = timed.task.job.items
     index = lists.join(ids, on=ITEM, how="left", maintain_order="left")["index"].to_numpy().reshape(-1, K)
     scores = lists[SCORE].to_numpy().reshape(-1, K)
     for rows in np.array_split(np.arange(len(index)), 4):
-        one.check(rows, index[rows].astype(np.int64), scores[rows])
+        timed.check(rows, index[rows].astype(np.int64), scores[rows])

@@ -13,13 +13,14 @@ import pytest
 import torch
 from onnx import numpy_helper
 
+from bench.workloads.cases import K
 from export.graph import ALL_SCORES, export_graph
 from infer.histories.vocabulary import PAD
 from infer.model.signature import DROPPED
 from train.config import MFConfig
 from train.models.mf import MF
 
-USERS, K, SEEN = 256, 10, 128
+USERS, SEEN = 256, 128
 Lists = Callable[[], tuple[np.ndarray, np.ndarray]]
 
 

@@ -14,7 +14,8 @@ from plotly.offline import get_plotlyjs
 
 from infer.system.files import write_text
 
-COLOURS = ("#3b7dd8", "#e0803a", "#3fa673", "#b565c9", "#c9a227", "#d0506a", "#5aa9c4", "#8a8f98")
+GREY = "#8a8f98"
+COLOURS = ("#3b7dd8", "#e0803a", "#3fa673", "#b565c9", "#c9a227", "#d0506a", "#5aa9c4", GREY)
 Table = dict[str, Any]
 Plot = tuple[str, str | None]
 
@@ -58,6 +59,6 @@ def figure(**layout: Any) -> go.Figure:
         "yaxis": axis,
         "height": 400,
     }
-    found = go.Figure(layout=shared)
-    found.update_layout(**layout)
-    return found
+    plot = go.Figure(layout=shared)
+    plot.update_layout(**layout)
+    return plot

@@ -1,7 +1,7 @@
-"""Other libraries in environments of their own, each driven by one process: ready, then a round when told.
+"""Make the environments of other libraries, which `bench/test_peers.py` times beside ours.
 
-In: a library's name and the work (`write_work`). Out: a `Peer`, whose `round()` gives seconds. Environments are made
-once, in $RECOMMENDER_PEERS or .venv-peers/, with the versions below.
+In: an environment's name, or none for all. Out: a virtual environment each, made once, in $RECOMMENDER_PEERS or
+.venv-peers/, with the versions of `bench.peers.peer`.
 
     python -m bench.peers                 # make every environment, and say what cannot be had
     pytest --benchmark-only --peers bench/test_peers.py
@@ -22,9 +22,9 @@ class PeersConfig:
     only: str | None = option(None, f"one of {', '.join(ENVIRONMENTS)}")
 
 
-def main(words: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     """Parse, install, print."""
-    config = parse(PeersConfig, words, __doc__)
+    config = parse(PeersConfig, argv, __doc__)
     if config.only is not None and config.only not in ENVIRONMENTS:
         raise InputError(f"--only is one of {', '.join(ENVIRONMENTS)}; found '{config.only}'")
     failed = []

@@ -1,4 +1,9 @@
-"""Other libraries in environments of their own, each driven by one process: ready, then a round when asked."""
+"""Other libraries in environments of their own, each driven by one process: ready, then a round when asked.
+
+In: a library's name and the work (`write_work`). Out: a `Peer`, whose `round()` gives seconds.
+
+    python -m bench.peers --only=mf     # makes the environment
+"""
 
 import json
 import os
@@ -6,6 +11,7 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,35 +44,36 @@ class Peer:
 
     def __init__(self, name: str, folder: Path) -> None:
         python = environment(PEERS[name][0])
-        words = [python, WORKER, name, folder]
         self.name, self.lists = name, folder / f"{name}.npy"
         self.errors = (folder / f"{name}.log").open("w+")
         self.process = subprocess.Popen(
-            words,
+            [str(python), str(WORKER), name, str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
             text=True,
             env=os.environ | VARIABLES,
         )
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.questions, self.answers = self.process.stdin, self.process.stdout
         self.about = self._answer()
 
     def round(self) -> float:
         """Let it do the work once; returns the seconds it took."""
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
+        self.questions.write("go\n")
+        self.questions.flush()
         return self._answer()["seconds"]
 
     def close(self) -> None:
         """End the process."""
-        self.process.stdin.close()
+        self.questions.close()
         self.process.wait(timeout=60)
-        self.process.stdout.close()
+        self.answers.close()
         self.errors.close()
 
     def _answer(self) -> dict:
         """Its next line of JSON; raises InputError, with the last line of its errors, if it ended instead."""
-        for line in self.process.stdout:
+        for line in self.answers:
             if line.startswith("{"):
                 return json.loads(line)
         self.errors.seek(0)
@@ -82,7 +89,7 @@ def environment(name: str) -> Path:
         return python
     print(f"installing {', '.join(ENVIRONMENTS[name])} -> {folder}", file=sys.stderr, flush=True)
     venv.create(folder, with_pip=True)
-    words = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *ENVIRONMENTS[name]]
+    words = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *ENVIRONMENTS[name]]
     done = subprocess.run(words, capture_output=True, text=True)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
@@ -99,12 +106,12 @@ def write_work(
     histories: of all users.  rows: whom to recommend to.  vectors: (users, dim) of those rows and (items + 1, dim), if
     the library scores by dot products.
     """
-    found = {
+    arrays: dict[str, Any] = {
         "items": histories.items,
         "offsets": histories.offsets,
         "rows": rows,
         "sizes": np.array([items, k, window]),
     }
     if vectors:
-        found |= {"queries": vectors[0], "vectors": vectors[1]}
-    np.savez(folder / "work.npz", **found)
+        arrays |= {"queries": vectors[0], "vectors": vectors[1]}
+    np.savez(folder / "work.npz", **arrays)

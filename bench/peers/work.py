@@ -16,41 +16,72 @@ from pathlib import Path
 import numpy as np
 
 Work = dict[str, np.ndarray]
-Ready = tuple[Callable[[], np.ndarray], str]
+Lists = Callable[[], np.ndarray]  # (users, k) item indexes
+Ready = tuple[Lists, str]
+# (users, dim) queries, the item indexes that they have seen, one user after the other, and where each begins.
+Search = Callable[[np.ndarray, np.ndarray, np.ndarray], Lists]
 
 
-def implicit(work: Work) -> Ready:
-    """Exact top k of the same vectors, seen items filtered inside."""
+def implicit_search(vectors: np.ndarray, k: int) -> Search:
+    """Exact top k of implicit, seen items filtered inside.
+
+    vectors: (items + 1, dim), padding first.
+    """
     from implicit.cpu.topk import topk
     from scipy.sparse import csr_matrix
 
-    items, k, _ = work["sizes"]
-    queries, vectors = work["queries"], work["vectors"]
-    columns, begins = _seen(work)
-    filtered = csr_matrix((np.ones(len(columns), np.float32), columns, begins), (len(queries), items + 1))
     padding = np.array([0], dtype=np.int32)
+
+    def prepare(queries: np.ndarray, columns: np.ndarray, begins: np.ndarray) -> Lists:
+        ones = np.ones(len(columns), np.float32)
+        seen = csr_matrix((ones, columns, begins), (len(queries), len(vectors)))
+        return lambda: topk(vectors, queries, k, filter_query_items=seen, filter_items=padding)[0]
+
+    return prepare
+
+
+def faiss_search(vectors: np.ndarray, k: int) -> Search:
+    """Exact search of faiss by inner product; asked for as many more as the longest history has, then filtered.
+
+    vectors: (items + 1, dim), padding first.
+    """
+    import faiss
+
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(vectors[1:])
+
+    def prepare(queries: np.ndarray, columns: np.ndarray, begins: np.ndarray) -> Lists:
+        lengths = np.diff(begins)
+        seen = np.zeros((len(queries), len(vectors)), dtype=bool)
+        seen[np.repeat(np.arange(len(seen)), lengths), columns] = True
+        most = int(min(len(vectors) - 1, k + lengths.max()))
+        return lambda: first_unseen(index.search(queries, most)[1] + 1, seen, k)
+
+    return prepare
+
+
+def first_unseen(candidates: np.ndarray, seen: np.ndarray, k: int) -> np.ndarray:
+    """(users, k) the first unseen ones of each row's candidates, best first.
+
+    candidates: (users, width) item indexes.  seen: (users, items + 1) bool.
+    """
+    blocked = np.take_along_axis(seen, candidates, axis=1)
+    return np.take_along_axis(candidates, np.argsort(blocked, axis=1, kind="stable")[:, :k], axis=1)
+
+
+def implicit(work: Work) -> Ready:
+    """Exact top k of the same vectors."""
     note = "the same factors and lists; its seen matrix is built outside the timing"
-    return lambda: topk(vectors, queries, int(k), filter_query_items=filtered, filter_items=padding)[0], note
+    return implicit_search(work["vectors"], int(work["sizes"][1]))(work["queries"], *_seen(work)), note
 
 
 def faiss(work: Work) -> Ready:
-    """Exact search by inner product; asked for as many more as the longest history has, then filtered."""
-    import faiss
-
-    items, k, _ = work["sizes"]
-    index = faiss.IndexFlatIP(work["vectors"].shape[1])
-    index.add(work["vectors"][1:])
+    """Exact search of the same vectors."""
+    items, k, _ = (int(size) for size in work["sizes"])
     columns, begins = _seen(work)
-    seen = np.zeros((len(work["queries"]), items + 1), dtype=bool)
-    seen[np.repeat(np.arange(len(seen)), np.diff(begins)), columns] = True
-    most = int(min(items, k + np.diff(begins).max()))
-
-    def search() -> np.ndarray:
-        found = index.search(work["queries"], most)[1] + 1
-        out = np.take_along_axis(seen, found, axis=1)
-        return np.take_along_axis(found, np.argsort(out, axis=1, kind="stable")[:, :k], axis=1)
-
-    return search, f"the same factors and lists; knows no seen items, so it is asked for {most} and they are filtered"
+    most = min(items, k + int(np.diff(begins).max()))
+    note = f"the same factors and lists; knows no seen items, so it is asked for {most} and they are filtered"
+    return faiss_search(work["vectors"], k)(work["queries"], columns, begins), note
 
 
 def rectools(work: Work) -> Ready:

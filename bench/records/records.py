@@ -2,13 +2,14 @@
 
 In: a part of the benchmarks, a device, sizes. Out: values for pytest-benchmark's `extra_info`; `bench.records.runs`
 reads them back and refuses those of another FORMAT.
+
+    benchmark.extra_info |= about("session", "mf", "cpu", ran_on="cpu", megabytes=1.2)
 """
 
 import os
 import platform
 import subprocess
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ import torch
 
 from infer.errors import InputError
 from infer.model.session import PROVIDERS, Model
+from infer.system.versions import versions
 
-FORMAT = 2
+FORMAT = 3
+# They decide a timing.
 LIBRARIES = ("onnxruntime", "torch", "polars", "numpy", "implicit", "onnx", "pytest-benchmark")
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,8 +41,8 @@ def about(part: str, model: str, device: str, **more: Any) -> dict[str, Any]:
         "cores": os.cpu_count() or 1,
         "threads": {"onnxruntime": 0, "torch": torch.get_num_threads()},
         "variables": {name: os.environ[name] for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY") if name in os.environ},
-        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        "versions": versions(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "versions": versions(*LIBRARIES),
         "commit": commit(),
     } | more
 
@@ -80,18 +83,6 @@ def device_name(device: str) -> str:
     lines = path.read_text().splitlines() if path.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Of the libraries that decide a timing; those that are not installed are left out."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 @cache

@@ -1,6 +1,8 @@
 """Saved benchmark runs, checked: the JSON of `pytest --benchmark-only --benchmark-json=FILE`.
 
 In: files. Out: a `Record` for each benchmark, with its statistics and what it says of itself (`bench.records.records`).
+
+    load(Path("bench/results/run-cpu-2-cores.json"))
 """
 
 import json
@@ -87,8 +89,8 @@ def _put_on_best_rates(records: list[Record]) -> None:
         best[device, "peak"] = max(best[device, "peak"], record.info["rates"]["head"])
     for record in records:
         rates = {key[1]: best[key] for key in _rates(record.info)}
-        found = floor.at(record.info["floor_work"], **rates).seconds
-        record.info.update(floor_seconds=found, times_floor=record.stats["min"] / found, rates=rates)
+        least = floor.at(record.info["floor_work"], **rates).seconds
+        record.info.update(floor_seconds=least, times_floor=record.stats["min"] / least, rates=rates)
 
 
 def _rates(info: dict[str, Any]) -> dict[tuple, float]:

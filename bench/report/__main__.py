@@ -27,15 +27,15 @@ class ReportConfig:
     output: Path = option(Path("report.html"), "HTML file to write")
 
 
-def leading(words: Sequence[str]) -> tuple[list[Path], list[str]]:
+def leading(argv: Sequence[str]) -> tuple[list[Path], list[str]]:
     """The file names that stand before the options, and the options."""
-    files = list(takewhile(lambda word: not word.startswith("-") and "=" not in word, words))
-    return [Path(word) for word in files], list(words[len(files) :])
+    files = list(takewhile(lambda word: not word.startswith("-") and "=" not in word, argv))
+    return [Path(word) for word in files], list(argv[len(files) :])
 
 
-def main(words: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     """Parse, load, render, print."""
-    files, rest = leading(words)
+    files, rest = leading(argv)
     config = parse(ReportConfig, rest, __doc__)
     files = files or sorted(RESULTS.glob("run-*.json"))
     if not files:

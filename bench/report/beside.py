@@ -4,23 +4,24 @@ In: records of one or more runs. Out: dictionaries (caption, header, rows of tex
 """
 
 from bench.html.page import Table, table
+from bench.html.texts import NOTHING, duration, interval
 from bench.rates import SQUARE
 from bench.records.runs import Record
-from bench.report.values import duration, label, of, spread
+from bench.report.values import label, of, spread
 
 
 def engines(records: list[Record]) -> Table:
     """How many times ONNX Runtime's seconds the others take, in alternation."""
     rows = []
     for record in of(records, "engines"):
-        for name, found in record.info["engines"].items():
-            ratio = f"{found['ratio']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
+        for name, engine in record.info["engines"].items():
+            ratio = interval(engine["ratio"], engine["low"], engine["high"])
             rows.append(
-                [label(records, record), name, duration(found["seconds"]), duration(record.stats["median"]), ratio]
+                [label(records, record), name, duration(engine["seconds"]), duration(record.stats["median"]), ratio]
             )
         for name, reason in record.info["failed"].items():
             rows.append(
-                [label(records, record), name, "–", duration(record.stats["median"]), f"does not work: {reason}"]
+                [label(records, record), name, NOTHING, duration(record.stats["median"]), f"does not work: {reason}"]
             )
     caption = "Other engines, same batch, same answers: ratio to ONNX Runtime, median and quartiles of the rounds"
     return table(caption, ["model, device", "engine", "seconds", "ONNX Runtime", "ratio"], rows)
@@ -33,7 +34,7 @@ def precision(records: list[Record]) -> Table:
         info, ratio = record.info, record.info["float32_ratio"]
         for name in ("float32", "int8"):
             values = [f"{value:.4f}" for value in info["metrics"][name].values()]
-            speed = f"{ratio['ratio']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]" if name == "float32" else "1"
+            speed = interval(ratio["ratio"], ratio["low"], ratio["high"]) if name == "float32" else "1"
             size = f"{info['megabytes'][name]:.2f} MB"
             rows.append([label(records, record), f"{info['items']:,}", name, size, speed, *values])
     header = ["model, device", "items", "numbers", "file", "seconds ÷ int8's", "Hit@10", "NDCG@10"]
@@ -45,7 +46,7 @@ def peers(records: list[Record]) -> Table:
     rows = []
     for record in of(records, "peers"):
         info = record.info
-        ratio = f"{info['ratio']:.2f} [{info['low']:.2f}, {info['high']:.2f}]" if "ratio" in info else "–"
+        ratio = interval(*(info.get(name) for name in ("ratio", "low", "high")))
         rows.append([info["peer"], label(records, record), duration(info.get("peer_seconds")), ratio, info["note"]])
     header = ["library", "beside", "seconds", "seconds ÷ ours", "what differs"]
     return table("Other libraries, same data, k and seen rule", header, rows)
@@ -59,14 +60,14 @@ def others(records: list[Record]) -> Table:
 
 def rates(records: list[Record]) -> Table:
     """The machine's own rates, by head shape."""
-    found = {}
+    measured = {}
     for r in of(records, "inference"):
-        found[r.run, r.info["device"], *(r.info[n] for n in ("batch", "head_width", "items"))] = r.info["rates"]
+        measured[r.run, r.info["device"], *(r.info[n] for n in ("batch", "head_width", "items"))] = r.info["rates"]
     rows = []
-    for (run, device, *shape), rate in found.items():
+    for (run, device, *shape), rate in measured.items():
         numbers = (f"{rate[name] / 1e9:.1f}" for name in ("head", "peak", "bandwidth"))
         rows.append([run, device, " × ".join(f"{n:,}" for n in shape), *numbers])
-    header = ["run", "device", "batch × width × items", "10⁹ multiply-adds/s at the head's shape"]
+    header = ["run", "device", "batch × width × items", "GMAC/s at the head's shape"]
     header += [f"best of any shape and of {SQUARE}³", "memory, GB/s"]
     caption = "The floor's rates: ONNX Runtime's float32 matrix product alone, best repetition"
     return table(caption, header, rows)

@@ -13,9 +13,9 @@ from bench.report import beside, plots, tables
 from bench.report.summary import summary
 
 FLOOR = (
-    "The floor is the model's own multiply-adds on real, unpadded lengths at the rate of a matrix product measured "
-    "in the same run: the head at the rate of its own skinny shape, the rest at that of a large square product. "
-    "Looking up, copying, sorting and dropping seen items are not in it."
+    "The floor (roofline) is the model's own MACs (multiply-accumulates) on real, unpadded lengths at the rate of a "
+    "matrix product measured in the same run: the head at the rate of its own skinny shape, the rest at that of a "
+    "large square product. Looking up, copying, sorting and dropping seen items are not in it."
 )
 NOISE = (
     "A batch holds users drawn at random; python -m infer.batch groups those with histories of similar length. "

@@ -5,7 +5,7 @@ In: records of one or more runs. Out: what `bench.study.plots` makes for the stu
 
 import numpy as np
 
-from bench.html.page import COLOURS, figure
+from bench.html.page import COLOURS, GREY, figure
 from bench.records.runs import Record
 from bench.report.values import label, main_sweep, of
 
@@ -19,13 +19,13 @@ def throughput(records: list[Record]) -> str | None:
     plot = figure(xaxis_title="batch size", yaxis_title="users per second")
     plot.update_xaxes(type="log")
     plot.update_yaxes(type="log")
-    for series, own in _by_series(main_sweep(of(records, "inference"))).items():
-        own = sorted(own, key=lambda record: record.info["batch"])
+    for series, swept in _by_series(main_sweep(of(records, "inference"))).items():
+        swept = sorted(swept, key=lambda record: record.info["batch"])
         plot.add_scatter(
-            x=[record.info["batch"] for record in own],
-            y=[record.info["users_per_second"] for record in own],
+            x=[record.info["batch"] for record in swept],
+            y=[record.info["users_per_second"] for record in swept],
             mode="lines+markers",
-            name=label(records, own[0]),
+            name=label(records, swept[0]),
             line=_line(records, series),
         )
     return _drawn(plot)
@@ -36,10 +36,10 @@ def floors(records: list[Record]) -> str | None:
     plot = figure(xaxis_title="batch size", yaxis_title="seconds ÷ floor")
     plot.update_xaxes(type="log")
     plot.update_yaxes(type="log")
-    for series, own in _by_series(main_sweep(of(records, "inference"))).items():
-        own = sorted(own, key=lambda record: record.info["batch"])
-        x, y = [r.info["batch"] for r in own], [r.info["times_floor"] for r in own]
-        plot.add_scatter(x=x, y=y, mode="lines+markers", name=label(records, own[0]), line=_line(records, series))
+    for series, swept in _by_series(main_sweep(of(records, "inference"))).items():
+        swept = sorted(swept, key=lambda record: record.info["batch"])
+        x, y = [r.info["batch"] for r in swept], [r.info["times_floor"] for r in swept]
+        plot.add_scatter(x=x, y=y, mode="lines+markers", name=label(records, swept[0]), line=_line(records, series))
     return _drawn(plot)
 
 
@@ -59,12 +59,12 @@ def latency(records: list[Record]) -> str | None:
 
 def stages(records: list[Record]) -> str | None:
     """Seconds of the command by stage, stacked."""
-    own = of(records, "command")
-    plot = figure(xaxis_title="seconds of the command", barmode="stack", height=160 + 40 * len(own))
+    commands = of(records, "command")
+    plot = figure(xaxis_title="seconds of the command", barmode="stack", height=160 + 40 * len(commands))
     for name in STAGES:
-        values = [record.info["stage_seconds"].get(name, 0.0) for record in own]
-        if own:
-            plot.add_bar(x=values, y=[label(records, record) for record in own], name=name, orientation="h")
+        values = [record.info["stage_seconds"].get(name, 0.0) for record in commands]
+        if commands:
+            plot.add_bar(x=values, y=[label(records, record) for record in commands], name=name, orientation="h")
     return _drawn(plot)
 
 
@@ -89,24 +89,24 @@ def ratios(records: list[Record]) -> str | None:
     """Other engines' seconds in units of ONNX Runtime's."""
     plot = figure(xaxis_title="seconds ÷ ONNX Runtime's", barmode="group")
     plot.update_xaxes(type="log")
-    own = of(records, "engines")
-    for name in dict.fromkeys(name for record in own for name in record.info["engines"]):
-        found = [(label(records, r), r.info["engines"][name]) for r in own if name in r.info["engines"]]
-        values = [engine["ratio"] for _, engine in found]
+    timed = of(records, "engines")
+    for name in dict.fromkeys(name for record in timed for name in record.info["engines"]):
+        bars = [(label(records, r), r.info["engines"][name]) for r in timed if name in r.info["engines"]]
+        values = [engine["ratio"] for _, engine in bars]
         error = {
-            "array": [engine["high"] - engine["ratio"] for _, engine in found],
-            "arrayminus": [engine["ratio"] - engine["low"] for _, engine in found],
-            "color": "#8a8f98",
+            "array": [engine["high"] - engine["ratio"] for _, engine in bars],
+            "arrayminus": [engine["ratio"] - engine["low"] for _, engine in bars],
+            "color": GREY,
         }
-        plot.add_bar(x=values, y=[text for text, _ in found], name=name, orientation="h", error_x=error)
+        plot.add_bar(x=values, y=[text for text, _ in bars], name=name, orientation="h", error_x=error)
     return _drawn(plot)
 
 
 def _by_series(records: list[Record]) -> dict[tuple[str, str, str], list[Record]]:
-    found: dict[tuple[str, str, str], list[Record]] = {}
+    groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
-        found.setdefault(record.series, []).append(record)
-    return found
+        groups.setdefault(record.series, []).append(record)
+    return groups
 
 
 def _line(records: list[Record], series: tuple[str, str, str]) -> dict:

@@ -3,9 +3,10 @@
 In: records of one or more runs. Out: sentences for the top of the page.
 """
 
+from bench.html.texts import duration
 from bench.records.runs import Record
 from bench.report.convergence import comparable_loss, reached_loss, reached_ndcg, scratch_loss
-from bench.report.values import duration, label, main_sweep, of
+from bench.report.values import label, main_sweep, of
 
 
 def summary(records: list[Record]) -> list[str]:
@@ -16,13 +17,13 @@ def summary(records: list[Record]) -> list[str]:
 
 def _speed(records: list[Record]) -> list[str]:
     parts = []
-    for series, own in grouped(records, main_sweep(of(records, "inference"))).items():
-        best = max(own, key=lambda record: record.info["users_per_second"])
-        one = min(own, key=lambda record: record.info["times_floor"])
+    for series, swept in grouped(records, main_sweep(of(records, "inference"))).items():
+        best = max(swept, key=lambda record: record.info["users_per_second"])
+        nearest = min(swept, key=lambda record: record.info["times_floor"])
         parts.append(
             f"{series} {best.info['users_per_second']:,.0f} users a second at batches of {best.info['batch']}, "
             f"{best.info['times_floor']:.1f} times the floor"
-            + (f" ({one.info['times_floor']:.1f} at {one.info['batch']})" if one is not best else "")
+            + (f" ({nearest.info['times_floor']:.1f} at {nearest.info['batch']})" if nearest is not best else "")
         )
     return [f"Scoring is fastest so: {'; '.join(parts)}."] if parts else []
 
@@ -49,20 +50,21 @@ def _command(records: list[Record]) -> list[str]:
 
 
 def _training(records: list[Record]) -> list[str]:
-    own = of(records, "convergence")
+    curves = of(records, "convergence")
     parts = []
-    for r in own:
-        found = reached_ndcg(r.info["curve"], r.info["ndcg_goal"])
+    for r in curves:
+        reached = reached_ndcg(r.info["curve"], r.info["ndcg_goal"])
         best = max(r.info["curve"]["ndcg"])
-        said = f"epoch {found[0]}, {duration(found[1])}" if found else f"not reached ({best:.3f})"
+        said = f"epoch {reached[0]}, {duration(reached[1])}" if reached else f"not reached ({best:.3f})"
         parts.append(f"{label(records, r)} {said}")
-    sentences = [f"NDCG@10 of {own[0].info['ndcg_goal']} on validation: {'; '.join(parts)}."] if own else []
-    for r in (r for r in own if r.info["model"] == "hybrid" and comparable_loss(r)):
-        goal = scratch_loss(own, r)
-        scratch = next((s for s in own if s.series == ("bert", *r.series[1:])), None)
+    sentences = [f"NDCG@10 of {curves[0].info['ndcg_goal']} on validation: {'; '.join(parts)}."] if curves else []
+    for r in (r for r in curves if r.info["model"] == "hybrid" and comparable_loss(r)):
+        goal = scratch_loss(curves, r)
+        scratch = next((s for s in curves if s.series == ("bert", *r.series[1:])), None)
         if scratch is None:
             continue
-        theirs, ours = reached_loss(scratch.info["curve"], goal), reached_loss(r.info["curve"], goal)
+        theirs, ours = (reached_loss(run.info["curve"], goal) for run in (scratch, r))
+        assert theirs is not None, "its own best loss"
         said = f"after {ours[0]} epochs and {duration(ours[1])}" if ours else "not at all"
         sentences.append(
             f"{label(records, r)} reaches the best validation loss of training from scratch {said}; that itself "
@@ -74,8 +76,8 @@ def _training(records: list[Record]) -> list[str]:
 def _engines(records: list[Record]) -> list[str]:
     parts = []
     for r in of(records, "engines"):
-        found = ", ".join(f"{name} {engine['ratio']:.1f}" for name, engine in r.info["engines"].items())
-        parts.append(f"{label(records, r)}: {found}")
+        ratios = ", ".join(f"{name} {engine['ratio']:.1f}" for name, engine in r.info["engines"].items())
+        parts.append(f"{label(records, r)}: {ratios}")
     return [f"Seconds in units of ONNX Runtime's, in alternation: {'; '.join(parts)}."] if parts else []
 
 
@@ -94,7 +96,7 @@ def _precision(records: list[Record]) -> list[str]:
 
 def grouped(records: list[Record], chosen: list[Record]) -> dict[str, list[Record]]:
     """The chosen records by their label on a page of `records`."""
-    found: dict[str, list[Record]] = {}
+    groups: dict[str, list[Record]] = {}
     for record in chosen:
-        found.setdefault(label(records, record), []).append(record)
-    return found
+        groups.setdefault(label(records, record), []).append(record)
+    return groups

@@ -6,9 +6,10 @@ In: records of one or more runs. Out: dictionaries for the template; a table wit
 from statistics import median
 
 from bench.html.page import Table, table
+from bench.html.texts import NOTHING, duration
 from bench.records.runs import Record
 from bench.report.convergence import Reached, comparable_loss, reached_loss, reached_ndcg, scratch_loss
-from bench.report.values import duration, label, main_sweep, of, spread
+from bench.report.values import label, main_sweep, of, spread
 
 
 def overview(records: list[Record]) -> Table:
@@ -24,13 +25,13 @@ def overview(records: list[Record]) -> Table:
         command = by["command"][0] if by["command"] else None
         rows.append([
             label(records, own[0]),
-            f"{max(curve['ndcg']):.3f}" if curve else "–",
-            duration(curve["elapsed"][-1]) if curve else "–",
-            f"{best.info['users_per_second']:,.0f} at {best.info['batch']}" if best else "–",
-            f"{best.info['times_floor']:.1f}" if best else "–",
+            f"{max(curve['ndcg']):.3f}" if curve else NOTHING,
+            duration(curve["elapsed"][-1]) if curve else NOTHING,
+            f"{best.info['users_per_second']:,.0f} at {best.info['batch']}" if best else NOTHING,
+            f"{best.info['times_floor']:.1f}" if best else NOTHING,
             *(duration(latency.get(share)) for share in ("p50", "p95", "p99")),
-            f"{command.info['users_per_second']:,.0f}" if command else "–",
-            f"{command.info['peak_memory_bytes'] / 2**20:,.0f} MiB" if command else "–",
+            f"{command.info['users_per_second']:,.0f}" if command else NOTHING,
+            f"{command.info['peak_memory_bytes'] / 2**20:,.0f} MiB" if command else NOTHING,
         ])  # fmt: skip
     header = ["model, device", "best NDCG@10", "training", "users/s at the best batch", "× floor there", "p50", "p95"]
     header += ["p99, one user", "whole command, users/s", "peak memory"]
@@ -62,7 +63,7 @@ def convergence(records: list[Record]) -> Table:
             _reached(reached_ndcg(curve, info["ndcg_goal"])),
             _reached(loss) if comparable_loss(record) else "has no such loss",
             duration(info["preparation_seconds"]),
-            *(f"{info[key]:,.0f}" if key in info else "–" for key in ("sequences_per_second", "tokens_per_second")),
+            *(f"{info[key]:,.0f}" if key in info else NOTHING for key in ("sequences_per_second", "tokens_per_second")),
         ])  # fmt: skip
     header = ["model, device", "best NDCG@10", "goal", "goal reached", "scratch model's best loss reached"]
     header += ["of it preparation", "sequences/s", "tokens/s"]
@@ -76,7 +77,7 @@ def stages(records: list[Record]) -> Table:
         own = {r.part: r for r in of(records, "session", "windows", "model", "command") if r.series == series}
         parts = own["command"].info["stage_seconds"]
         apart = [
-            duration(own[part].stats["median"]) if part in own else "–" for part in ("session", "windows", "model")
+            duration(own[part].stats["median"]) if part in own else NOTHING for part in ("session", "windows", "model")
         ]
         command = [duration(parts.get(name)) for name in ("open", "read", "windows", "model", "write", "measure")]
         rows.append([label(records, own["command"]), *apart, *command, duration(own["command"].stats["median"])])
@@ -90,21 +91,23 @@ def machine(records: list[Record]) -> list[tuple[str, str]]:
     """What each run was measured on and with."""
     rows = []
     for run in dict.fromkeys(record.run for record in records):
-        own = [record.info for record in records if record.run == run and record.part != "other"]
-        names = ", ".join(dict.fromkeys(f"{i['device']}: {i['device_name']}, {i['cores']} cores" for i in own))
-        counts = dict.fromkeys((name, count or "all cores") for info in own for name, count in info["threads"].items())
+        infos = [record.info for record in records if record.run == run and record.part != "other"]
+        names = ", ".join(dict.fromkeys(f"{i['device']}: {i['device_name']}, {i['cores']} cores" for i in infos))
+        counts = dict.fromkeys(
+            (name, count or "all cores") for info in infos for name, count in info["threads"].items()
+        )
         threads = ", ".join(f"{name} {count}" for name, count in counts)
-        versions = ", ".join(f"{name} {value}" for name, value in own[0]["versions"].items())
-        set_ = ", ".join(f"{name}={value}" for name, value in own[0].get("variables", {}).items())
-        rows.append((run, f"{names}; {own[0].get('system', '')}; threads: {threads}{'; ' + set_ if set_ else ''}"))
-        rows.append(("", f"{versions}; commit {own[0]['commit']}"))
-        sticks = [seconds for info in own for seconds in info.get("yardstick_seconds", ())]
-        if sticks:
-            low, middle, high = (duration(found) for found in (min(sticks), median(sticks), max(sticks)))
+        versions = ", ".join(f"{name} {value}" for name, value in infos[0]["versions"].items())
+        set_ = ", ".join(f"{name}={value}" for name, value in infos[0].get("variables", {}).items())
+        rows.append((run, f"{names}; {infos[0].get('system', '')}; threads: {threads}{'; ' + set_ if set_ else ''}"))
+        rows.append(("", f"{versions}; commit {infos[0]['commit']}"))
+        runs = [seconds for info in infos for seconds in info.get("calibration_seconds", ())]
+        if runs:
+            low, middle, high = (duration(seconds) for seconds in (min(runs), median(runs), max(runs)))
             said = f"{low} to {high}, median {middle}; what is above the least is others' work on the machine"
-            rows.append(("", f"the same 512³ product, timed before and after every benchmark: {said}"))
+            rows.append(("", f"calibration runs, the same 512³ product before and after every benchmark: {said}"))
     return rows
 
 
-def _reached(found: Reached) -> str:
-    return "not reached" if found is None else f"epoch {found[0]}, {duration(found[1])}"
+def _reached(goal: Reached) -> str:
+    return "not reached" if goal is None else f"epoch {goal[0]}, {duration(goal[1])}"

@@ -1,8 +1,9 @@
-"""What the page's tables, plots and sentences share: choosing records, naming them, writing numbers.
+"""What the page's tables, plots and sentences share: choosing records, and naming them.
 
 In: records of one or more runs. Out: records, or texts.
 """
 
+from bench.html.texts import NOTHING
 from bench.records.runs import Record
 
 
@@ -17,17 +18,6 @@ def label(records: list[Record], record: Record) -> str:
     return f"{model}, {device}" + (f" ({run})" if len({r.run for r in records}) > 1 else "")
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds with a fitting unit and three digits."""
-    if seconds is None:
-        return "–"
-    if seconds >= 1000:
-        return f"{seconds:,.0f} s"
-    units = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
-    unit, scale = next((found for found in units if seconds >= found[1]), units[-1])
-    return f"{seconds / scale:.3g} {unit}"
-
-
 def main_sweep(inference: list[Record]) -> list[Record]:
     """Those on the window and catalogue that have most records: the sweep over batch sizes."""
     keys = [(record.info["window"], record.info["items"]) for record in inference]
@@ -35,5 +25,6 @@ def main_sweep(inference: list[Record]) -> list[Record]:
 
 
 def spread(record: Record) -> str:
+    """Interquartile range of the rounds in per cent of their median."""
     median = record.stats["median"]
-    return f"{record.stats['iqr'] / median:.0%}" if median and record.stats["rounds"] > 1 else "–"
+    return f"{record.stats['iqr'] / median:.0%}" if median and record.stats["rounds"] > 1 else NOTHING

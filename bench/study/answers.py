@@ -8,6 +8,7 @@ called not distinguishable.
 
 import polars as pl
 
+from bench.html.texts import interval, metric_title
 from bench.study.experiments import LEAVE_ONE_OUT, TITLES
 from bench.study.significance import mean_interval
 
@@ -61,7 +62,7 @@ def compared(row: dict, one: str, other: str) -> str:
     row: one of the table differences.
     """
     points, low, high = (row[name] * 100 for name in ("value", "low", "high"))
-    metric = row["metric"].replace("hit", "Hit").replace("ndcg", "NDCG")
+    metric = metric_title(row["metric"])
     verdict = "better than" if row["low"] > 0 else "worse than" if row["high"] < 0 else "not distinguishable from"
     seeds = f"{row['seeds']} seeds" if row["seeds"] > 1 else "1 seed"
     if row.get("seeds_low") is not None:
@@ -74,19 +75,19 @@ def compared(row: dict, one: str, other: str) -> str:
 
 def answers_top(tables: dict[str, pl.DataFrame]) -> list[str]:
     """RQ1 in sentences."""
-    found = []
+    sentences: list[str] = []
     for one, other in ASKED:
         rows = tables["differences"].filter(
             pl.col("one") == one, pl.col("other") == other, pl.col("metric") == "hit@10",
             pl.col("data") == LEAVE_ONE_OUT, pl.col("cohort").is_null(),
         )  # fmt: skip
-        found += [compared(row, NAMES[one], NAMES[other]) for row in rows.to_dicts()]
-    return found
+        sentences += [compared(row, NAMES[one], NAMES[other]) for row in rows.to_dicts()]
+    return sentences
 
 
 def answers_cold(tables: dict[str, pl.DataFrame]) -> list[str]:
     """RQ2 in sentences: the rarest items and the shortest histories, then items that nobody had rated."""
-    found = []
+    sentences = []
     for one, other in (("hybrid", "scratch"), ("best", "ease-markov")):
         rows = tables["differences"].filter(
             pl.col("one") == one, pl.col("other") == other, pl.col("metric") == "hit@100", pl.col("by").is_not_null()
@@ -96,53 +97,53 @@ def answers_cold(tables: dict[str, pl.DataFrame]) -> list[str]:
             ("history_length", "Users with {} earlier items", 1),
         ):
             for row in rows.filter(pl.col("by") == by).head(number).to_dicts():
-                found.append(f"{where.format(row['cohort'])}: {compared(row, NAMES[one], NAMES[other])}")
+                sentences.append(f"{where.format(row['cohort'])}: {compared(row, NAMES[one], NAMES[other])}")
     new = tables["newcomers"].filter(pl.col("metric") == "hit@100", pl.col("experiment").is_in(["hybrid", "best"]))
     for row in new.to_dicts():
-        found.append(
+        sentences.append(
             f"{_capital(NAMES[row['experiment']])} has {row['value']:.1%} [{row['low']:.1%}, {row['high']:.1%}] of "
             f"{row['targets']} held-out items that nobody had rated (validation and test) among its first hundred."
         )
-    return found
+    return sentences
 
 
 def answers_convergence(tables: dict[str, pl.DataFrame]) -> list[str]:
     """RQ3 in sentences: time to the best validation loss of training from scratch, and seconds an epoch."""
-    found = []
+    sentences = []
     for name in ("hybrid", "hybrid-ials", "hybrid-ppmi", "hybrid-mf"):
-        own = tables["convergence"].filter(pl.col("experiment") == name)
-        if own.height:
-            found.append(_capital(_sooner(own, NAMES[name])))
+        of_model = tables["convergence"].filter(pl.col("experiment") == name)
+        if of_model.height:
+            sentences.append(_capital(_sooner(of_model, NAMES[name])))
     speeds = {row["name"]: row for row in tables["speed"].to_dicts()}
     if speeds:
         ratio, goal = speeds["ratio"], [f"{speeds[n]['value']:.2f} s" for n in ("sampled", "softmax")]
         verdict = "shorter" if ratio["high"] < 1 else "longer" if ratio["low"] > 1 else "not distinguishable in length"
-        found.append(
+        sentences.append(
             f"An epoch with sampled softmax is {verdict}: {goal[0]} against {goal[1]} with full softmax, "
-            f"{ratio['value']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}] of it (in alternation, on one thread)."
+            f"{interval(ratio['value'], ratio['low'], ratio['high'])} of it (in alternation, on one thread)."
         )
-    return found
+    return sentences
 
 
-def _sooner(own: pl.DataFrame, name: str) -> str:
+def _sooner(by_seed: pl.DataFrame, name: str) -> str:
     """Rows of one model in the table convergence, in a sentence."""
     goal = "the best validation loss of training from scratch"
-    missing = own["epochs"].null_count()
+    missing = by_seed["epochs"].null_count()
     if missing:
-        return f"{name} does not reach {goal} for {missing} of {own.height} seeds."
+        return f"{name} does not reach {goal} for {missing} of {by_seed.height} seeds."
     parts, verdicts = [], []
     for column, unit in (("epochs", "epochs"), ("seconds", "s")):
-        ours, theirs = own[column].mean(), own[f"goal_{column}"].mean()
-        value, low, high = mean_interval((own[column] - own[f"goal_{column}"]).to_numpy())
-        interval = "" if low is None else f" [{low:+.1f}, {high:+.1f}]"
-        parts.append(f"{ours:.1f} instead of {theirs:.1f} {unit}, {value:+.1f}{interval}")
-        low, high = (value, value) if low is None else (low, high)
+        ours, theirs = by_seed[column].to_numpy(), by_seed[f"goal_{column}"].to_numpy()
+        value, low, high = mean_interval(ours - theirs)
+        bounds = "" if low is None or high is None else f" [{low:+.1f}, {high:+.1f}]"
+        parts.append(f"{ours.mean():.1f} instead of {theirs.mean():.1f} {unit}, {value:+.1f}{bounds}")
+        low, high = (value, value) if low is None or high is None else (low, high)
         verdicts.append("sooner" if high < 0 else "later" if low > 0 else "at a time not distinguishable")
     if verdicts[0] == verdicts[1]:
         verdict = verdicts[0]
     else:
         verdict = " and ".join(f"{v} in {u}" for v, u in zip(verdicts, ("epochs", "seconds"), strict=True))
-    seeds = f"{own.height} seeds" if own.height > 1 else "one seed, so no interval"
+    seeds = f"{by_seed.height} seeds" if by_seed.height > 1 else "one seed, so no interval"
     return f"{name} reaches {goal} {verdict}: {parts[0]}; {parts[1]}, pretraining counted ({seeds})."
 
 

@@ -1,4 +1,4 @@
-"""What popularity and chance give: ranks to set beside those of the models.
+"""The baselines' ranks of the held-out items, to set beside those of the models: popular and random items.
 
 In: a trial of the split, for its table and its negatives. Out: ranks tables like `infer.evaluate`'s, by name.
 
@@ -9,22 +9,22 @@ import numpy as np
 import polars as pl
 
 from bench.study.trials import Trial
+from infer.histories.histories import Histories
 from infer.histories.vocabulary import PAD, vocabulary
-from infer.histories.windows import seen
 from infer.metrics.sampled import PROTOCOLS, rank_among
 from infer.model.session import open_model
 from infer.model.signature import DROPPED
-from infer.scoring.baselines import popularity_order
+from infer.scoring.baselines import popular, popularity_order, random
+from infer.scoring.evaluation import BUDGET
 from infer.scoring.job import open_job
-from infer.scoring.task import Task, prepare
+from infer.scoring.task import prepare
 from infer.tables.columns import ITEM, RANK, USER
 
-REFERENCES = ("random", "popularity")
-# Scores of one batch: at most so many numbers in memory at once.
-BUDGET = 16_000_000
+BASELINES = ("random", "popularity")
+SEED = 0
 
 
-def reference_ranks(trial: Trial) -> dict[str, pl.DataFrame]:
+def baseline_ranks(trial: Trial) -> dict[str, pl.DataFrame]:
     """Ranks of the trial's held-out items, against the same negatives: name -> ranks."""
     task = prepare(open_job(open_model(trial.file("onnx"), threads=1)))
     ranks, negatives = pl.read_parquet(trial.file("ranks.parquet")), pl.read_parquet(trial.file("negatives.parquet"))
@@ -40,29 +40,23 @@ def reference_ranks(trial: Trial) -> dict[str, pl.DataFrame]:
         p: indexes(negatives.filter(pl.col("protocol") == p)[ITEM]).reshape(len(rows), -1).astype(np.int64)
         for p in PROTOCOLS
     }
-    found = {}
-    for name in REFERENCES:
-        parts = []
-        for part in np.array_split(np.arange(len(rows)), max(1, len(rows) * (len(items) + 1) // BUDGET)):
-            scores = _scores(name, task, rows[part], len(items))
-            np.put_along_axis(scores, seen(task.histories.take(rows[part])), DROPPED, axis=1)
-            scores[:, PAD] = DROPPED
-            own = {RANK: rank_among(scores, targets[part])}
-            own |= {f"{RANK}_{p}": rank_among(scores, targets[part], candidates[p][part]) for p in PROTOCOLS}
-            parts.append(pl.DataFrame(own))
-        found[name] = ranks.with_columns(pl.concat(parts).get_columns())
-    return found
+    order = popularity_order(task.counts)
+    tables: dict[str, list[pl.DataFrame]] = {name: [] for name in BASELINES}
+    for part in np.array_split(np.arange(len(rows)), max(1, len(rows) * (len(items) + 1) // BUDGET)):
+        histories = task.histories.take(rows[part])
+        for name in BASELINES:
+            scores = _scores(name, histories, rows[part], order)
+            columns = {RANK: rank_among(scores, targets[part])}
+            columns |= {f"{RANK}_{p}": rank_among(scores, targets[part], candidates[p][part]) for p in PROTOCOLS}
+            tables[name].append(pl.DataFrame(columns))
+    return {name: ranks.with_columns(pl.concat(parts).get_columns()) for name, parts in tables.items()}
 
 
-def _scores(name: str, task: Task, rows: np.ndarray, items: int) -> np.ndarray:
-    """(users, items + 1) higher for what `infer.scoring.baselines` lists earlier."""
-    if name == "popularity":
-        order = popularity_order(task.counts)
-        places = np.zeros(items + 1)
-        places[order] = np.arange(items, 0, -1)
-        return np.tile(places, (len(rows), 1))
-    shuffle = np.random.default_rng(0).permutation(items) + 1
-    place = np.zeros(items + 1, dtype=np.int64)
-    place[shuffle] = np.arange(items)
-    start = np.array([np.random.default_rng([0, int(row)]).integers(items) for row in rows])
-    return items - (place[None] - start[:, None]) % items + 0.0
+def _scores(name: str, histories: Histories, rows: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """(users, items + 1) by place in the baseline's list of the whole catalogue; what it does not list at `DROPPED`."""
+    items = len(order)
+    lists = popular(histories, order, items) if name == "popularity" else random(histories, items, rows, items, SEED)
+    scores = np.full((len(rows), items + 1), DROPPED)
+    np.put_along_axis(scores, lists, np.broadcast_to(np.arange(items, 0.0, -1.0), lists.shape), axis=1)
+    scores[:, PAD] = DROPPED
+    return scores

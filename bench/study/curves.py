@@ -12,10 +12,10 @@ from bench.study.significance import mean_interval
 from bench.study.trials import Trial
 
 KEPT = ("epoch", "train_loss", "validation_loss", "validation_ndcg_at_10", "seconds")
-HISTORY = {
+HISTORY = pl.Schema({
     "experiment": pl.String, "title": pl.String, "seed": pl.Int64, "elapsed": pl.Float64, "epoch": pl.Int64,
     **dict.fromkeys(KEPT[1:], pl.Float64),
-}  # fmt: skip
+})  # fmt: skip
 CONVERGENCE = {
     "experiment": pl.String, "title": pl.String, "seed": pl.Int64, "goal": pl.Float64, "epochs": pl.Int64,
     "goal_epochs": pl.Int64, "seconds": pl.Float64, "goal_seconds": pl.Float64,
@@ -34,8 +34,8 @@ def history(trials: list[Trial]) -> pl.DataFrame:
         before = sum(_seconds(pl.read_parquet(p.with_suffix(".history.parquet"))) for p in trial.parents().values())
         elapsed = pl.col("seconds").cum_sum() + pl.col("preparation_seconds") + before
         names = {"experiment": trial.experiment.name, "title": trial.experiment.title, "seed": trial.seed}
-        columns = (*(pl.lit(v).alias(n) for n, v in names.items()), elapsed.alias("elapsed"), *KEPT)
-        parts.append(table.select(columns).cast(HISTORY))
+        fixed = [pl.lit(value).alias(name) for name, value in names.items()]
+        parts.append(table.select(*fixed, elapsed.alias("elapsed"), *KEPT).cast(HISTORY))
     return pl.concat(parts)
 
 
@@ -46,12 +46,12 @@ def convergence(history: pl.DataFrame) -> pl.DataFrame:
     goal_seconds are what training from scratch needed.
     """
     rows = []
-    own = history.filter(pl.col("experiment").is_in(TRANSFORMERS))
-    for part in own.partition_by("experiment", "seed", maintain_order=True):
-        goal = own.filter(pl.col("experiment") == GOAL, pl.col("seed") == part["seed"][0])
+    comparable = history.filter(pl.col("experiment").is_in(TRANSFORMERS))
+    for part in comparable.partition_by("experiment", "seed", maintain_order=True):
+        goal = comparable.filter(pl.col("experiment") == GOAL, pl.col("seed") == part["seed"][0])
         if goal.is_empty():
             continue
-        best = goal.row(int(goal["validation_loss"].arg_min()), named=True)
+        best = goal.filter(pl.col("validation_loss") == pl.col("validation_loss").min()).row(0, named=True)
         reached = part.filter(pl.col("validation_loss") <= best["validation_loss"]).head(1)
         epochs, seconds = reached.select("epoch", "elapsed").row(0) if reached.height else (None, None)
         names = (part["experiment"][0], part["title"][0], part["seed"][0])

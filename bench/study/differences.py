@@ -30,17 +30,18 @@ def differences(ranks: dict[tuple[str, str, int], pl.DataFrame]) -> pl.DataFrame
     rows = []
     for data in dict.fromkeys(key[0] for key in ranks):
         for one, other in PAIRS:
-            tables = _same_seeds(*(_by_seed(ranks, data, name) for name in (one, other)))
+            ours, theirs = _same_seeds(*(_by_seed(ranks, data, name) for name in (one, other)))
             names = {"data": data, "one": one, "other": other}
-            rows += [names | vars(paired(*tables, metric)) for metric in COMPARED if tables[0]]
+            rows += [names | vars(paired(ours, theirs, metric)) for metric in COMPARED if ours]
     for one, other in COHORT_PAIRS:
-        tables = _same_seeds(*(_by_seed(ranks, LEAVE_ONE_OUT, name) for name in (one, other)))
-        for by in EDGES if tables[0] else ():
+        ours, theirs = _same_seeds(*(_by_seed(ranks, LEAVE_ONE_OUT, name) for name in (one, other)))
+        for by in EDGES if ours else ():
             names = {"data": LEAVE_ONE_OUT, "one": one, "other": other, "by": by}
-            labels = tables[0][0].select(cohort(by).alias("cohort"))["cohort"].unique().sort()
+            labels = ours[0].select(cohort(by).alias("cohort"))["cohort"].unique().sort()
             for label in labels:
-                own = [[table.filter(cohort(by) == label) for table in side] for side in tables]
-                rows += [names | {"cohort": label} | vars(paired(*own, metric)) for metric in COHORT_METRICS]
+                inside = [[table.filter(cohort(by) == label) for table in tables] for tables in (ours, theirs)]
+                tests = (paired(inside[0], inside[1], metric) for metric in COHORT_METRICS)
+                rows += [names | {"cohort": label} | vars(test) for test in tests]
     return pl.DataFrame([{name: row.get(name) for name in SCHEMA} for row in rows], schema=SCHEMA)
 
 
@@ -54,7 +55,7 @@ def _same_seeds(
     """Tables of the seeds that both have; a model with one seed stands beside every seed of the other."""
     if 1 in (len(one), len(other)) and one and other:
         number = max(len(one), len(other))
-        lists = [list(tables.values()) for tables in (one, other)]
-        return tuple(tables * number if len(tables) == 1 else tables for tables in lists)
+        ours, theirs = (list(tables.values()) * (number if len(tables) == 1 else 1) for tables in (one, other))
+        return ours, theirs
     shared = sorted(set(one) & set(other))
     return [one[seed] for seed in shared], [other[seed] for seed in shared]

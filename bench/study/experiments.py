@@ -6,9 +6,10 @@ In: nothing. Out: EXPERIMENTS, PAIRS and the names of the splits; `bench.study.t
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 LEAVE_ONE_OUT = "leave-one-out"
-VARIATIONS = {"random-ties": {"ties": "random"}, "time-split": {"split": "time"}}
+VARIATIONS: dict[str, dict[str, Any]] = {"random-ties": {"ties": "random"}, "time-split": {"split": "time"}}
 MEMBERS = "ease,content,hybrid"
 
 

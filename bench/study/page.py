@@ -9,7 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
-from bench.html.page import section, write_page
+from bench.html.page import Plot, section, write_page
+from bench.html.texts import metric_title
 from bench.study import shown
 from bench.study.answers import answers_cold, answers_convergence, answers_top, paper_note
 from bench.study.plots import bars, cohorts, curves
@@ -44,8 +45,8 @@ def sections(tables: dict[str, pl.DataFrame]) -> list[dict]:
         ("target_count", "how often the held-out item had been rated"),
         ("history_length", "the length of the user's history"),
     )
-    cohort_plots = [
-        (f"{metric.replace('hit@', 'Hit@')} by {label}, 95% interval over users", cohorts(tables, by, metric))
+    cohort_plots: list[Plot] = [
+        (f"{metric_title(metric)} by {label}, 95% interval over users", cohorts(tables, by, metric))
         for by, label in groups
         for metric in ("hit@10", "hit@100")
     ]

@@ -7,7 +7,8 @@ In: the tables of `bench.study.tables`. Out: Plotly figures; the page gives them
 
 import polars as pl
 
-from bench.html.page import COLOURS, figure
+from bench.html.page import COLOURS, GREY, figure
+from bench.html.texts import metric_title
 from bench.study.experiments import LEAVE_ONE_OUT
 
 CURVES = ("scratch", "hybrid", "hybrid-ials", "hybrid-ppmi", "hybrid-mf", "softmax", "bert-paper", "hybrid-paper")
@@ -24,22 +25,22 @@ def bars(tables: dict[str, pl.DataFrame]) -> str:
     plot = figure(xaxis_title="Hit@10, %", height=120 + 24 * rows.height)
     error = ((rows["high"] - rows["value"]) * 100).fill_null(0).to_list()
     values = (rows["value"] * 100).to_list()
-    plot.add_bar(x=values, y=rows["title"].to_list(), orientation="h", error_x={"array": error, "color": "#8a8f98"})
+    plot.add_bar(x=values, y=rows["title"].to_list(), orientation="h", error_x={"array": error, "color": GREY})
     return plot.to_json()
 
 
 def cohorts(tables: dict[str, pl.DataFrame], by: str, metric: str) -> str:
     """Bars by cohort, a colour a model, with 95% intervals over users."""
     rows = tables["cohorts"].filter(pl.col("by") == by, pl.col("metric") == metric)
-    plot = figure(yaxis_title=f"{metric.replace('hit', 'Hit')}, %", barmode="group")
+    plot = figure(yaxis_title=f"{metric_title(metric)}, %", barmode="group")
     for name in (n for n in COHORT_BARS if n in rows["experiment"]):
-        own = rows.filter(pl.col("experiment") == name)
-        up, down = ((own["high"] - own["value"]) * 100).to_list(), ((own["value"] - own["low"]) * 100).to_list()
+        bars = rows.filter(pl.col("experiment") == name)
+        up, down = ((bars["high"] - bars["value"]) * 100).to_list(), ((bars["value"] - bars["low"]) * 100).to_list()
         plot.add_bar(
-            x=[f"{cohort}<br>({users} users)" for cohort, users in own.select("cohort", "users").iter_rows()],
-            y=(own["value"] * 100).to_list(),
-            name=own["title"][0],
-            error_y={"array": up, "arrayminus": down, "thickness": 1, "color": "#8a8f98"},
+            x=[f"{cohort}<br>({users} users)" for cohort, users in bars.select("cohort", "users").iter_rows()],
+            y=(bars["value"] * 100).to_list(),
+            name=bars["title"][0],
+            error_y={"array": up, "arrayminus": down, "thickness": 1, "color": GREY},
         )
     return plot.to_json()
 

@@ -5,51 +5,46 @@ In: the tables of `bench.study.tables`. Out: dictionaries (caption, header, rows
     python -m bench.study
 """
 
+import numpy as np
 import polars as pl
 
 from bench.html.page import table
+from bench.html.texts import NOTHING, interval, metric_title, percent
 from bench.study.answers import PAPER
 from bench.study.experiments import LEAVE_ONE_OUT, TITLES, VARIATIONS
 
 Tables = dict[str, pl.DataFrame]
 
 
-def percent(value: float | None, low: float | None = None, high: float | None = None) -> str:
-    """12.30 [11.00, 13.60], or a dash for nothing."""
-    if value is None:
-        return "–"
-    return f"{value * 100:.2f}" + ("" if low is None or high is None else f" [{low * 100:.2f}, {high * 100:.2f}]")
-
-
 def overview(tables: Tables) -> dict:
     """Every model, full ranking, worst first."""
-    own = tables["summary"].filter(pl.col("data") == LEAVE_ONE_OUT, pl.col("protocol") == "full")
-    order = own.filter(pl.col("metric") == "hit@10").sort("value", maintain_order=True)["experiment"]
+    full = tables["summary"].filter(pl.col("data") == LEAVE_ONE_OUT, pl.col("protocol") == "full")
+    order = full.filter(pl.col("metric") == "hit@10").sort("value", maintain_order=True)["experiment"]
     rows = []
     for name in order:
-        trials = {row["metric"]: row for row in own.filter(pl.col("experiment") == name).to_dicts()}
-        metrics = (trials[m] for m in ("hit@10", "ndcg@10", "hit@100", "mrr"))
-        paper = " / ".join(map(str, PAPER[name])) if name in PAPER else "–"
+        by_metric = {row["metric"]: row for row in full.filter(pl.col("experiment") == name).to_dicts()}
+        metrics = (by_metric[m] for m in ("hit@10", "ndcg@10", "hit@100", "mrr"))
+        paper = " / ".join(map(str, PAPER[name])) if name in PAPER else NOTHING
         shown = [percent(m["value"], m["low"], m["high"]) for m in metrics]
-        rows.append([trials["mrr"]["title"], str(trials["mrr"]["seeds"]), *shown, paper])
+        rows.append([by_metric["mrr"]["title"], str(by_metric["mrr"]["seeds"]), *shown, paper])
     header = ["model", "seeds", "Hit@10 %", "NDCG@10 %", "Hit@100 %", "MRR %", "in the paper: Hit@10 / NDCG@10 %"]
     return table("Test items, full ranking, seen items dropped; mean over seeds [95% t-interval]", header, rows)
 
 
 def differences(tables: Tables, cohorts: bool = False) -> dict:
     """Paired differences: of everyone, or within cohorts."""
-    own = tables["differences"].filter(pl.col("data") == LEAVE_ONE_OUT, pl.col("cohort").is_not_null() == cohorts)
+    chosen = tables["differences"].filter(pl.col("data") == LEAVE_ONE_OUT, pl.col("cohort").is_not_null() == cohorts)
     rows = [
         [
             f"{TITLES[row['one']]} − {TITLES[row['other']]}",
             *([f"{row['by'].replace('_', ' ')} {row['cohort']}", str(row["users"])] if cohorts else []),
-            row["metric"].replace("hit", "Hit").replace("ndcg", "NDCG"),
+            metric_title(row["metric"]),
             percent(row["value"], row["low"], row["high"]),
             f"{row['p']:.4f}",
-            "–" if row["seeds_low"] is None else f"[{percent(row['seeds_low'])}, {percent(row['seeds_high'])}]",
+            NOTHING if row["seeds_low"] is None else f"[{percent(row['seeds_low'])}, {percent(row['seeds_high'])}]",
             "yes" if row["low"] > 0 or row["high"] < 0 else "no",
         ]
-        for row in own.to_dicts()
+        for row in chosen.to_dicts()
     ]
     header = ["difference", *(["cohort", "users"] if cohorts else []), "metric", "points [95% over users]"]
     header += ["permutation p", "95% over seeds", "distinguishable"]
@@ -71,15 +66,15 @@ def newcomers(tables: Tables) -> dict:
 def convergence(tables: Tables) -> dict:
     """Epochs and seconds to the best validation loss of training from scratch."""
     rows = []
-    for own in tables["convergence"].partition_by("experiment", maintain_order=True):
-        reached = own.drop_nulls("epochs")
-        history = tables["history"].filter(pl.col("experiment") == own["experiment"][0])
+    for by_seed in tables["convergence"].partition_by("experiment", maintain_order=True):
+        reached = by_seed.drop_nulls("epochs")
+        history = tables["history"].filter(pl.col("experiment") == by_seed["experiment"][0])
         shown = []
         for column in ("epochs", "seconds"):
-            mean = f"{reached[column].mean():.1f}" if reached.height else "–"
-            shown += [mean, f"{own[f'goal_{column}'].mean():.1f}"]
-        counts = f"{reached.height} of {own.height}"
-        rows.append([own["title"][0], counts, *shown, f"{history['seconds'].median():.2f}"])
+            mean = f"{reached[column].to_numpy().mean():.1f}" if reached.height else NOTHING
+            shown += [mean, f"{by_seed[f'goal_{column}'].to_numpy().mean():.1f}"]
+        counts = f"{reached.height} of {by_seed.height}"
+        rows.append([by_seed["title"][0], counts, *shown, f"{np.median(history['seconds'].to_numpy()):.2f}"])
     header = ["model", "seeds that reach it", "epochs", "from scratch", "seconds", "from scratch", "seconds an epoch"]
     caption = (
         "Until the best validation loss of training from scratch, same seed; means over the seeds that reach it, "
@@ -92,7 +87,7 @@ def speed(tables: Tables) -> dict:
     """Seconds of an epoch by loss."""
     names = {"sampled": "sampled softmax, s", "softmax": "full softmax, s", "ratio": "sampled / full"}
     rows = [
-        [names[row["name"]], f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]", str(row["rounds"])]
+        [names[row["name"]], interval(row["value"], row["low"], row["high"]), str(row["rounds"])]
         for row in tables["speed"].to_dicts()
     ]
     caption = "Seconds of a training epoch of the transformer, both losses in alternation, alone on one thread"
@@ -102,36 +97,36 @@ def speed(tables: Tables) -> dict:
 def protocols(tables: Tables) -> dict:
     """Full and sampled ranking side by side."""
     metrics, number = ("hit@1", "hit@10", "ndcg@10", "mrr"), dict(tables["about"].iter_rows())["sampled negatives"]
-    own = tables["summary"].filter(pl.col("data") == LEAVE_ONE_OUT)
+    main = tables["summary"].filter(pl.col("data") == LEAVE_ONE_OUT)
     names = {"full": "full", "uniform": f"{number} uniform", "popularity": f"{number} popular"}
     rows = []
-    for group in own.partition_by("experiment", maintain_order=True):
+    for group in main.partition_by("experiment", maintain_order=True):
         values = {(r["protocol"], r["metric"]): r["value"] for r in group.to_dicts()}
         rows.append([group["title"][0], *(percent(values[p, m]) for p in names for m in metrics)])
-    titles = [m.replace("hit", "Hit").replace("ndcg", "NDCG").replace("mrr", "MRR") for m in metrics]
+    titles = [metric_title(m) for m in metrics]
     return table("Test items by protocol, %", ["model", *(f"{m}, {p}" for p in names.values() for m in titles)], rows)
 
 
 def variations(tables: Tables) -> dict:
     """The same models where ties are ordered at random, or a moment splits the data."""
     splits, metrics = (LEAVE_ONE_OUT, *VARIATIONS), ("hit@10", "ndcg@10")
-    own = tables["summary"].filter(pl.col("protocol") == "full", pl.col("metric").is_in(metrics))
+    full = tables["summary"].filter(pl.col("protocol") == "full", pl.col("metric").is_in(metrics))
     rows = []
-    for name in own.filter(pl.col("data") != LEAVE_ONE_OUT)["experiment"].unique(maintain_order=True):
-        some = own.filter(pl.col("experiment") == name)
-        trials = {(r["data"], r["metric"]): percent(r["value"], r["low"], r["high"]) for r in some.to_dicts()}
-        rows.append([some["title"][0], *(trials.get((d, m), "–") for d in splits for m in metrics)])
+    for name in full.filter(pl.col("data") != LEAVE_ONE_OUT)["experiment"].unique(maintain_order=True):
+        some = full.filter(pl.col("experiment") == name)
+        by_split = {(r["data"], r["metric"]): percent(r["value"], r["low"], r["high"]) for r in some.to_dicts()}
+        rows.append([some["title"][0], *(by_split.get((d, m), NOTHING) for d in splits for m in metrics)])
     header = [f"{m}, {d.replace('-', ' ')}" for d in splits for m in ("Hit@10", "NDCG@10")]
     return table("Test items, full ranking, %; mean over seeds [95% t-interval]", ["model", *header], rows)
 
 
 def top(tables: Tables) -> list[dict]:
     """Five films and genres by model, and the film that was held out."""
-    found = []
+    lists = []
     for group in tables["top"].partition_by("experiment", maintain_order=True):
         rows = [
-            [str(row["rank"] or "held out"), row["film"], (row["genres"] or "–").replace("|", ", ")]
+            [str(row["rank"] or "held out"), row["film"], (row["genres"] or NOTHING).replace("|", ", ")]
             for row in [*group.filter(pl.col("rank") > 0).to_dicts(), *group.filter(pl.col("rank") == 0).to_dicts()]
         ]
-        found.append(table(f"{group['title'][0]}, user {group['user'][0]}", ["rank", "film", "genres"], rows))
-    return found
+        lists.append(table(f"{group['title'][0]}, user {group['user'][0]}", ["rank", "film", "genres"], rows))
+    return lists

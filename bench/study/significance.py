@@ -4,7 +4,7 @@ In: MODEL.ranks.parquet files of `python -m infer.evaluate`, one a seed for each
 difference of a metric with a bootstrap interval over users, a permutation test, and a t-interval over
 seeds.
 
-    python -c "from bench.significance import paired; help(paired)"
+    python -c "from bench.study.significance import paired; help(paired)"
 """
 
 from collections.abc import Sequence
@@ -85,7 +85,7 @@ def paired(
     return Difference(metric, float(difference.mean()), low, high, float(p), len(difference), len(by_seed), *seeds)
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:
+def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float | None, float | None]:
     """Mean and 95% t-interval of a few values, as of seeds; no interval for a single one."""
     array = np.asarray(values, dtype=np.float64)
     if len(array) < 2:

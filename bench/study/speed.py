@@ -8,14 +8,17 @@ so that a study that is resumed does not measure again.
 
 import json
 import time
+from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from bench.study.trials import versions
+from bench.study.trials import LIBRARIES
 from infer.system.files import write_text
 from infer.system.fingerprints import sha256
+from infer.system.versions import versions
 from infer.tables.columns import INTERACTIONS_FILE
 
 LOSSES = ("sampled", "softmax")
@@ -28,11 +31,15 @@ def measure_speed(folder: Path, kept: Path) -> pl.DataFrame:
     The losses take turns, so that whatever else the machine does meets both alike. seconds_per_epoch:
     of as many steps as an epoch has.
     """
-    provenance = {"data": sha256(folder / INTERACTIONS_FILE), "steps": [ROUNDS, STEPS], "versions": versions()}
+    provenance = {
+        "data": sha256(folder / INTERACTIONS_FILE),
+        "steps": [ROUNDS, STEPS],
+        "versions": versions(*LIBRARIES),
+    }
     try:
-        found = json.loads(kept.read_text())
-        if found["provenance"] == provenance:
-            return pl.DataFrame(found["rows"])
+        content = json.loads(kept.read_text())
+        if content["provenance"] == provenance:
+            return pl.DataFrame(content["rows"])
     except (FileNotFoundError, ValueError, KeyError):
         pass
     print("measuring the seconds of an epoch by loss ...", flush=True)
@@ -49,9 +56,10 @@ def _measure(folder: Path) -> list[dict]:
     from train.presets import configuration
 
     torch.set_num_threads(1)
-    data, steppers, length = load(folder), {}, 0
+    data, length = load(folder), 0
+    steppers: dict[str, tuple[Any, Any, Iterator]] = {}
     for loss in LOSSES:
-        model, _ = build("bert", data, configuration("bert", loss=loss, artifacts=folder))
+        model: Any = build("bert", data, configuration("bert", loss=loss, artifacts=folder))[0]
         batches = list(model.train().training_batches(data, torch.Generator().manual_seed(0)))
         length = len(batches)
         steppers[loss] = (model, model.optimizer(), cycle(batches))
@@ -67,7 +75,7 @@ def _measure(folder: Path) -> list[dict]:
     return rows
 
 
-def _steps(model, optimizer, batches, number: int) -> None:
+def _steps(model: Any, optimizer: Any, batches: Iterator, number: int) -> None:
     from torch import nn
 
     for batch in islice(batches, number):

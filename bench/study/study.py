@@ -1,4 +1,9 @@
-"""The study's trials: which there are, and how they are made one after the other."""
+"""The study's trials: which there are, and how the missing ones are made, several at once.
+
+In: the study's options, and a prepared data folder. Out: trials (`bench.study.trials`), those of stage 0 first.
+
+    python -m bench.study --workers=2
+"""
 
 import os
 import threading
@@ -40,17 +45,17 @@ def trials(config: StudyConfig) -> list[Trial]:
     seeds, epochs = config.seeds, config.epochs
     if config.short:
         seeds, epochs = min(seeds, 2), min(epochs or 6, 6)
-    found = []
+    wanted: list[Trial] = []
     for data in [LEAVE_ONE_OUT] if config.short else [LEAVE_ONE_OUT, *VARIATIONS]:
         most = seeds if data == LEAVE_ONE_OUT else min(seeds, 2)
         folder = config.output / "trials" / data
-        found += [
+        wanted += [
             Trial(experiment, data, seed, folder / f"seed{seed}", epochs, config.negatives)
             for experiment in chosen(config)
             if data == LEAVE_ONE_OUT or experiment.varied
             for seed in range(min(most, experiment.seeds))
         ]
-    return sorted(found, key=lambda trial: trial.experiment.stage)
+    return sorted(wanted, key=lambda trial: trial.experiment.stage)
 
 
 def chosen(config: StudyConfig) -> list[Experiment]:
@@ -62,12 +67,12 @@ def chosen(config: StudyConfig) -> list[Experiment]:
     for name in wanted:
         if name not in names:
             raise InputError(f"--only: no experiment is called '{name}'; {', '.join(names)}")
-    found = [e for e in EXPERIMENTS if e.name in wanted]
-    for experiment in found:
+    experiments = [e for e in EXPERIMENTS if e.name in wanted]
+    for experiment in experiments:
         missing = [name for name in experiment.parents if name not in wanted]
         if missing:
             raise InputError(f"--only: {experiment.name} starts from {', '.join(missing)}; name them too")
-    return found
+    return experiments
 
 
 def shown_user(config: StudyConfig) -> str:
@@ -108,12 +113,12 @@ def make_all(config: StudyConfig, wanted: list[Trial]) -> None:
     print(f"{total} trials, {done} of them finished already", flush=True)
     for stage in sorted({trial.experiment.stage for trial in wanted}):
         # Asked again: a parent that was made anew makes its children unfinished.
-        part = [trial for trial in wanted if trial.experiment.stage == stage and not finished(trial)]
-        workers = min(config.workers or os.cpu_count() or 1, len(part))
-        if not part:
+        missing = [trial for trial in wanted if trial.experiment.stage == stage and not finished(trial)]
+        workers = min(config.workers or os.cpu_count() or 1, len(missing))
+        if not missing:
             continue
         with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent) as pool:
-            running = {pool.submit(run_safely, trial): trial for trial in part}
+            running = {pool.submit(run_safely, trial): trial for trial in missing}
             try:
                 for future in as_completed(running):
                     trial, result = running[future], future.result()
@@ -134,8 +139,12 @@ def make_all(config: StudyConfig, wanted: list[Trial]) -> None:
 def _end_with_parent() -> None:
     """A worker whose parent was killed must not go on writing into a trial that a new run may be making."""
 
+    parent = parent_process()
+    if parent is None:
+        return
+
     def wait() -> None:
-        parent_process().join()
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -7,13 +7,10 @@ evaluation and, written last, NAME.trial.json, which says that the trial is fini
 """
 
 import json
-import platform
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 from bench.study.experiments import EXPERIMENTS, Experiment
@@ -25,10 +22,12 @@ from infer.scoring.task import prepare
 from infer.system.files import replacing, write_text
 from infer.system.fingerprints import sha256
 from infer.system.progress import hide_progress
+from infer.system.versions import versions
 from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE, TEST, VALIDATION
 from train.config import BertConfig, TrainConfig
 from train.presets import configuration
 
+# They decide a result.
 LIBRARIES = ("torch", "implicit", "onnxruntime", "polars", "numpy")
 
 
@@ -80,14 +79,8 @@ class Trial:
             "data": sha256(self.folder / INTERACTIONS_FILE),
             "negatives": self.negatives,
             "parents": {name: sha256(path) if path.is_file() else None for name, path in self.parents().items()},
-            "versions": versions(),
+            "versions": versions(*LIBRARIES),
         }
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Of Python and of the libraries that decide a result."""
-    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
 def finished(trial: Trial) -> bool:

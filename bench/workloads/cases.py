@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from bench import floor
 from bench.rates import Rates
@@ -27,6 +26,7 @@ from infer.scoring.task import Task, prepare
 from train.config import TrainConfig
 
 K = 10
+BATCH = 256  # users scored at once, wherever sizes of batches are not what is compared
 # Of scores; the export itself is checked to 1e-4, on the CPU. GPUs round products to ten bits by default.
 TOLERANCE = {"cpu": 1e-3, "cuda": 3e-2}
 
@@ -42,7 +42,7 @@ class Case:
     device: str
     workload: Workload
     task: Task
-    twin: nn.Module
+    twin: Any  # a network with its input_names, window and config
 
     @property
     def model(self) -> Model:
@@ -76,22 +76,22 @@ class Case:
 
     def about(self, part: str, **more: Any) -> dict[str, Any]:
         """A record of this case; raises InputError if the session is not on the device asked for."""
-        found = ran_on(self.model)
-        if found != self.device:
-            raise InputError(f"{self.kind} was asked to run on {self.device} and ran on {found}")
+        device = ran_on(self.model)
+        if device != self.device:
+            raise InputError(f"{self.kind} was asked to run on {self.device} and ran on {device}")
         sizes = {"items": self.items, "window": self.workload.window, "k": K, "users": len(self.task.histories)}
         members = {"members": list(self.workload.members)} if self.kind == "best" else {}
-        return about(part, self.kind, self.device, ran_on=found, **(sizes | members | more))
+        return about(part, self.kind, self.device, ran_on=device, **(sizes | members | more))
 
     def floor(self, rows: np.ndarray, seconds: float, rates: Rates) -> dict[str, Any]:
         """The floor of scoring these rows, and how many times as long the measured `seconds` are."""
         to_do = floor.work(self.configs, self.task.histories.lengths[rows], self.items)
-        found = floor.at(to_do, rates.peak, rates.head, rates.bandwidth)
+        least = floor.at(to_do, rates.peak, rates.head, rates.bandwidth)
         return {
             "floor_work": to_do,
             "head_width": floor.head_width(self.configs[-1]),
-            "floor_seconds": found.head_seconds,
-            "times_floor": seconds / found.seconds,
+            "floor_seconds": least.head_seconds,
+            "times_floor": seconds / least.seconds,
             "rates": {"peak": rates.peak, "head": rates.head, "bandwidth": rates.bandwidth},
         }
 
@@ -117,12 +117,12 @@ def check_lists(
     expected[:, PAD] = DROPPED
     ordered = np.sort(items, axis=1)
     assert (ordered[:, 1:] != ordered[:, :-1]).all(), "an item stands twice in a list"
-    own = np.take_along_axis(expected, items, axis=1)
-    assert (own > DROPPED).all(), "a list holds a seen item"
+    listed = np.take_along_axis(expected, items, axis=1)
+    assert (listed > DROPPED).all(), "a list holds a seen item"
     best = -np.sort(-expected, axis=1)[:, : items.shape[1]]
     scale = tolerance * np.maximum(1.0, np.abs(best))
-    assert (np.abs(own - best) <= scale).all(), "a list misses a better item"
-    assert (np.abs(scores - own) <= scale).all(), "a score differs from PyTorch's"
+    assert (np.abs(listed - best) <= scale).all(), "a list misses a better item"
+    assert (np.abs(scores - listed) <= scale).all(), "a score differs from PyTorch's"
 
 
 def open_case(kind: str, device: str, workload: Workload, folder: Path) -> Case:

@@ -14,10 +14,11 @@ from torch import nn
 from export.exporter import describe, file_content
 from export.graph import export_graph
 from export.parity import check_parity
+from infer.errors import InputError
 from infer.system.files import write_bytes
 from infer.system.fingerprints import sha256
 from infer.tables.columns import ITEM, USER
-from train.config import TrainConfig
+from train.config import BertConfig, MFConfig, TrainConfig
 from train.models.bert import MiniBERT4Rec
 from train.models.mf import MF
 
@@ -25,16 +26,19 @@ from train.models.mf import MF
 def write_untrained(kind: str, config: TrainConfig, table: Path, folder: Path) -> tuple[nn.Module, Path]:
     """Export a freshly initialised model of the table's users and items to folder/KIND.onnx.
 
-    Raises InputError if the exported graph differs from PyTorch.
+    Raises InputError if the exported graph differs from PyTorch, or if the configuration is of another kind.
     """
     ids = pl.scan_parquet(table)
     item_ids = ids.select(pl.col(ITEM).unique().sort()).collect()[ITEM].to_list()
     user_ids = ids.select(pl.col(USER).unique().sort()).collect()[USER].to_list()
     torch.manual_seed(config.seed)
-    if kind == "mf":
+    model: nn.Module
+    if isinstance(config, MFConfig):
         model = MF(len(user_ids), len(item_ids), config)
-    else:
+    elif isinstance(config, BertConfig):
         model = MiniBERT4Rec(len(item_ids), config)
+    else:
+        raise InputError(f"{type(config).__name__} cannot be left untrained; expected one of bert, hybrid, mf")
     proto = export_graph(model.eval(), len(item_ids))
     parity = check_parity(model, proto, len(item_ids), len(user_ids))
     state = {

@@ -10,14 +10,13 @@ known to reach an NDCG@10 near 0.4, and no network is needed.
 """
 
 import contextlib
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import torch
-from torch import nn
 
 from bench.synthetic import SyntheticConfig, write
 from export.exporter import export
@@ -43,7 +42,7 @@ class Workload:
     epochs: int = 5
     interactions: int = 60_000
 
-    def config(self, kind: str, folder: Path, **changes: object) -> TrainConfig:
+    def config(self, kind: str, folder: Path, **changes: Any) -> TrainConfig:
         """The default configuration of a kind, cut to this workload."""
         if issubclass(CONFIGS[kind], BertConfig):
             changes = {"max_length": self.window, "stride": max(1, self.window // 2), "epochs": self.epochs} | changes
@@ -84,7 +83,7 @@ def trained(workload: Workload, folder: Path, kind: str) -> Path:
         return path
     for member in workload.members if kind == "best" else ():
         trained(workload, folder, member)
-    with one_thread():
+    with on_one_thread():
         train(kind, workload.config(kind, folder), kind)
     return path
 
@@ -98,7 +97,7 @@ def model_file(workload: Workload, folder: Path, kind: str) -> Path:
     return path
 
 
-def network(path: Path) -> nn.Module:
+def network(path: Path) -> Any:
     """The PyTorch model of an exported file, on the CPU, from the checkpoint beside it."""
     return restore(checkpoint.read(path.with_suffix(".pt"), "train it first"))
 
@@ -110,13 +109,11 @@ def training_seconds(folder: Path, kind: str) -> float:
 
 
 @contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Training on one thread, which shares two cores best with others."""
+def on_one_thread() -> Iterator[None]:
+    """PyTorch on one thread: two would wait for each other wherever a core is shared."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
         torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""The floor: multiply-adds counted by hand, and rates that scale as they must."""
+"""The floor: MACs counted by hand, and rates that scale as they must."""
 
 from types import SimpleNamespace
 
@@ -12,17 +12,17 @@ from infer.errors import InputError
 from train.config import BertConfig, BestConfig, LinearConfig, MFConfig
 
 # dim 4, feed-forward 8: a projection is 16, a feed-forward block 2 x 4 x 8 = 64.
-SMALL = {"dim": 4, "heads": 2, "feedforward": 8, "window": 3}
+SMALL = {"dim": 4, "heads": 2, "feedforward": 8, "max_length": 3}
 
 
 def test_macs_by_hand() -> None:
-    one = BertConfig(**SMALL, layers=1)
+    small = BertConfig(**SMALL, layers=1)
     # Length 2: query, key, value and output of one position 4 x 16, feed-forward 64, two heads' scores and sums over
     # both positions 2 x 2 x 2 x 4.
-    assert encoder_macs(one, np.array([2])) == 64 + 64 + 32
+    assert encoder_macs(small, np.array([2])) == 64 + 64 + 32
     # A history beyond the window counts as the window, an empty one as nothing.
     three = 64 + 64 + 48
-    assert encoder_macs(one, np.array([3, 90, 0])) == 2 * three
+    assert encoder_macs(small, np.array([3, 90, 0])) == 2 * three
     # A second layer has every position: 3 x (4 x 16 + 64), attention twice 4 x (1 + 2 + 3), or twice 4 x 9.
     assert encoder_macs(BertConfig(**SMALL, layers=2), np.array([3])) == three + 384 + 48
     assert encoder_macs(BertConfig(**SMALL, layers=2, masking="last"), np.array([3])) == three + 384 + 72
@@ -35,7 +35,7 @@ def test_macs_by_hand() -> None:
     assert head_macs(chain, 5, 9) == 5 * (4 + 5) * 10
     assert encoder_macs(LinearConfig(max_length=3, neighbours=7), np.array([2, 5])) == 5 * 7
     assert encoder_macs(MFConfig(dim=4), np.array([2, 5])) == 0
-    assert head_macs(one, 5, 9) == head_macs(MFConfig(dim=4), 5, 9) == 5 * 4 * 10
+    assert head_macs(small, 5, 9) == head_macs(MFConfig(dim=4), 5, 9) == 5 * 4 * 10
     with pytest.raises(InputError, match="members"):
         encoder_macs(BestConfig(), np.array([2]))
 

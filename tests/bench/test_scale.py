@@ -1,19 +1,15 @@
 """The scale benchmark: its record, and that what it compares gives the same lists."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from bench import scale
+from bench import engines, scale
 from infer.errors import InputError
 from infer.histories.histories import Histories
-from infer.system.stages import Stages
-from tests.helpers.checkerboard import ROOT
 
 
 def histories(*seen: list[int]) -> Histories:
@@ -41,28 +37,4 @@ def test_the_record_holds_stages_floor_memory_and_ratios(kind: str, tmp_path: Pa
 def test_ways_that_list_other_items_are_refused() -> None:
     ways = {"onnxruntime": lambda part: np.zeros((len(part), 10)), "wrong": lambda part: np.ones((len(part), 10))}
     with pytest.raises(InputError, match=r"wrong lists other items than onnxruntime: 0\.0% agree"):
-        scale.compare(ways, histories([1], [2]), 2, 1)
-
-
-def test_candidates_that_were_seen_are_passed_over(monkeypatch) -> None:
-    monkeypatch.setattr(scale, "K", 2)
-    found = scale._unseen(np.array([[4, 1, 3, 2], [0, 2, 4, 1]]), histories([1, 4], [2, 9]))
-    assert found.tolist() == [[3, 2], [4, 1]]
-
-
-def test_stages_add_up() -> None:
-    stages = Stages()
-    for name in ("read", "model", "read"):
-        with stages(name):
-            pass
-    assert list(stages.as_dict()) == ["read", "model", "total"]
-    assert sum(stages.seconds.values()) <= stages.elapsed
-    assert str(stages).startswith("read 0.00 s, model 0.00 s, total") and "MiB" in str(stages)
-
-
-def test_peak_memory_is_of_this_process_and_not_of_its_parent() -> None:
-    held = np.ones(40_000_000)  # 320 MB, here
-    script = "from infer.system.memory import peak_memory; a = peak_memory(); b'x' * 10**8; print(a, peak_memory())"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    before, after = map(int, done.stdout.split())
-    assert before < held.nbytes and 0.9e8 < after - before < 1.5e8
+        engines.compare(ways, histories([1], [2]), 2, 1)

@@ -16,7 +16,7 @@ MANY = 20_000
 @pytest.mark.parametrize("times", [100, pytest.param(MANY, marks=pytest.mark.long)])
 @pytest.mark.parametrize("ending", FORMATS)
 def test_damaged_tables_are_refused_or_read(ending: str, times: int) -> None:
-    words = [sys.executable, "-X", "faulthandler", "tests/tools/fuzz_tables.py", ending, str(times), "0"]
+    words = [sys.executable, "-X", "faulthandler", "-m", "tests.tools.fuzz_tables", ending, str(times), "0"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "POLARS_MAX_THREADS": "1"}
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of the table readers by atheris (not a dependency: pip install atheris).
 
-    python tests/tools/atheris_tables.py csv -runs=20000
+    python -m tests.tools.atheris_tables csv -runs=20000
 
 The first word is the format; the others are libFuzzer's. It stops with a trace at the first input that ends in
 anything but rows or an InputError.
@@ -19,7 +19,7 @@ ENDING = sys.argv.pop(1)
 FOLDER = tempfile.TemporaryDirectory()
 
 
-def one(content: bytes) -> None:
+def read(content: bytes) -> None:
     """Read one table."""
     path = Path(FOLDER.name) / f"t.{ENDING}"
     path.write_bytes(content)
@@ -31,5 +31,5 @@ if __name__ == "__main__":
     corpus.mkdir()
     for number, content in enumerate(seeds(ENDING)):
         (corpus / str(number)).write_bytes(content)
-    atheris.Setup([*sys.argv, str(corpus)], one)
+    atheris.Setup([*sys.argv, str(corpus)], read)
     atheris.Fuzz()

@@ -1,6 +1,6 @@
 """Known vulnerabilities of the pinned versions, by pip-audit, which is installed into an environment of its own.
 
-    python tests/tools/audit.py
+    python -m tests.tools.audit
 
 Exit status 0 if none is known, 1 if some are, 3 if the data of some cannot be reached.
 """

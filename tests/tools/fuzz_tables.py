@@ -1,6 +1,6 @@
 """Tables as chance writes them, and what the readers make of them in a process of its own.
 
-    python tests/tools/fuzz_tables.py parquet 1000 0
+    python -m tests.tools.fuzz_tables parquet 1000 0
 
 changes, cuts, doubles and mixes bytes of small tables of one format 1,000 times (seed 0), reads each whole and in
 parts, with bad rows refused and dropped, and prints how many were refused and how many read. It ends with status 0

@@ -1,6 +1,6 @@
 """What the project is installed with: every distribution, its version and its licence.
 
-    python tests/tools/licences.py
+    python -m tests.tools.licences
 
 prints a table of all that `pip install -e ".[dev]"` brings in, and marks what scoring alone needs. It ends with
 status 1 if a licence is unknown or not allowed.
@@ -34,28 +34,28 @@ def installed(*extras: str) -> dict[str, Distribution]:
     asked: set[tuple[str, tuple]] = set()
     wanted = [(PROJECT, tuple(extras))]
     while wanted:
-        name, own = wanted.pop()
-        if (name, own) in asked:
+        name, with_extras = wanted.pop()
+        if (name, with_extras) in asked:
             continue
-        asked.add((name, own))
+        asked.add((name, with_extras))
         try:
-            one = distribution(name)
+            distributed = distribution(name)
         except PackageNotFoundError:
             if name == PROJECT:
                 raise
             continue  # tests/test_supply.py sees that its pin is not installed
-        found[name_of(one)] = one
-        for text in one.requires or []:
+        found[name_of(distributed)] = distributed
+        for text in distributed.requires or []:
             needed = Requirement(text)
-            if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in ("", *own)):
+            if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in ("", *with_extras)):
                 wanted.append((needed.name, tuple(sorted(needed.extras))))
     found.pop(PROJECT)
     return dict(sorted(found.items()))
 
 
-def licences(one: Distribution) -> list[str]:
+def licences(distributed: Distribution) -> list[str]:
     """The licences that all apply (of an `OR`, either) as the distribution states them; empty if it says nothing."""
-    metadata = one.metadata
+    metadata = distributed.metadata
     stated = metadata.get("License-Expression")
     if stated:
         return [part.strip(" ()") for part in re.split(r"\bAND\b", stated)]
@@ -72,14 +72,13 @@ def allowed(stated: list[str]) -> bool:
 def main() -> int:
     """Print the table."""
     serving, bad = installed(), 0
-    for name, one in installed("dev").items():
-        stated = licences(one)
+    for name, distributed in installed("dev").items():
+        stated = licences(distributed)
         good = allowed(stated) or bool(CUDA.match(name))
         bad += not good
         room = "scoring" if name in serving else "all"
-        print(
-            f"{'' if good else 'NOT ALLOWED ':12}{name:28}{one.version:16}{room:9}{' AND '.join(stated) or 'unknown'}"
-        )
+        texts = f"{distributed.version:16}{room:9}{' AND '.join(stated) or 'unknown'}"
+        print(f"{'' if good else 'NOT ALLOWED ':12}{name:28}{texts}")
     return int(bad > 0)
 
 

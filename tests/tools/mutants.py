@@ -3,7 +3,7 @@
 In: train, infer and export, and the tests. Out: OUTPUT/mutants.json, a row a fault: where, what, and whether a test
 failed; the faults that nothing noticed are printed. A run that was stopped goes on where it was.
 
-    python tests/tools/mutants.py --sample=400
+    python -m tests.tools.mutants --sample=400
 
 First the tests run once under coverage, to know which of them reach which line. Then every fault of a seeded sample
 is put into a copy of the project, and tests that reach its line run there until one fails: those that reach the
@@ -32,12 +32,10 @@ from threading import Lock
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
-sys.path.insert(0, str(ROOT))
+from infer.cli import option, parse, run
+from infer.errors import InputError
 
-from infer.cli import option, parse, run  # noqa: E402
-from infer.errors import InputError  # noqa: E402
-
+ROOT = Path(__file__).parents[2]
 PACKAGES = ("infer", "train", "export")
 BUDGET = 40.0  # seconds
 COSTLY = 0.1  # seconds from which a shared fixture does work of the project's
@@ -196,8 +194,7 @@ class Reach:
             for file, line in self.uses.get(name, ()):
                 found |= self.lines.get(file, {}).get(line, set())
         found = found or set().union(*own.values())
-        stem = Path(mutant.file).stem.strip("_")
-        found |= {test for test in self.about if stem in Path(test.partition("::")[0]).stem}
+        found |= {test for test in self.about if mirrors(Path(test.partition("::")[0]), Path(mutant.file))}
         chosen, seconds = {}, 0.0
         for place, test in enumerate(sorted(found, key=lambda t: (self.size[t], self.about[t]["seconds"]))):
             if seconds + self.about[test]["seconds"] <= BUDGET:
@@ -250,6 +247,11 @@ class Notes:
         self.path.write_text(json.dumps(found))
 
 
+def mirrors(test: Path, module: Path) -> bool:
+    """Whether a file of tests lies in the folder of the module's and names it."""
+    return test.parent == Path("tests") / module.parent and module.stem.strip("_") in test.stem
+
+
 def files() -> list[Path]:
     """The modules that are broken."""
     return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -272,15 +274,12 @@ def cover(folder: Path) -> None:
 def _child(folder: Path, words: list[str], notes: Path | None = None) -> None:
     """Run tests in a copy; the exit status says how they went."""
     os.chdir(folder)
-    for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in (*PACKAGES, "bench", "tests")]:
         del sys.modules[name]  # this command's own, of the project without faults
     log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    sys.path[:] = [
-        str(folder),
-        *(path for path in sys.path if path and Path(path) not in (ROOT, *Path(__file__).parents[:2])),
-    ]
+    sys.path[:] = [str(folder), *(path for path in sys.path if path and Path(path) != ROOT)]
     sys.dont_write_bytecode, os.environ["PYTHONDONTWRITEBYTECODE"] = True, "1"
     more = ["-q", "-p", "no:cacheprovider", "--hypothesis-seed=0", f"--basetemp={folder / 'tmp'}"]
     status = pytest.main([*more, *words], [] if notes is None else [Notes(notes)])

@@ -9,6 +9,7 @@ import pytest
 
 from bench.peers import peer as peers
 from bench.peers.peer import ENVIRONMENTS, PEERS, Peer, environment, write_work
+from bench.peers.work import first_unseen
 from infer.errors import InputError
 from infer.histories.histories import Histories
 
@@ -31,6 +32,13 @@ def test_implicit_answers_by_hand(here, tmp_path: Path) -> None:
     assert peer.round() > 0 and peer.round() > 0
     peer.close()
     assert np.load(peer.lists).tolist() == [[4, 3], [3, 2]]
+
+
+def test_candidates_that_were_seen_are_passed_over() -> None:
+    seen = np.zeros((2, 5), dtype=bool)
+    seen[0, [1, 4]] = seen[1, 2] = True
+    lists = first_unseen(np.array([[4, 1, 3, 2], [3, 2, 4, 1]]), seen, 2)
+    assert lists.tolist() == [[3, 2], [3, 4]]
 
 
 def test_a_library_that_fails_is_named(here, tmp_path: Path) -> None:
