@@ -13,12 +13,15 @@ own choice or, for the paper's models, a guess. A value that is published differ
     PyTorch   default of the PyTorch class that the paper uses
 """
 
+import subprocess
+import sys
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from tests.helpers.checkerboard import ROOT
 from train import presets
 from train.config import BertConfig, BestConfig, HybridConfig, LinearConfig, MFConfig
 from train.kinds import KINDS, Kind
@@ -297,6 +300,13 @@ def test_an_entry_is_all_that_the_command_and_the_configuration_need(monkeypatch
     assert configuration("wide", dim=3).dim == 3
     assert all((kind.about and kind.about[0].islower()) or kind.about.startswith("EASE") for kind in KINDS.values())
     assert {name: kind.config for name, kind in KINDS.items() if name != "wide"} == CONFIGS
+
+
+def test_whoever_asks_for_a_configuration_does_not_wait_for_pytorch() -> None:
+    script = (
+        "import sys, train.presets; train.presets.configuration('hybrid'); raise SystemExit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0
 
 
 def test_what_bert_reads_is_said_where_its_options_are_listed() -> None:
