@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
-from torch import nn
 
 from export.graph import export_graph
 from export.parity import check_parity
@@ -25,6 +24,7 @@ from infer.model.signature import LEVELS_INPUT, USER_INPUT
 from infer.system.files import write_bytes
 from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE
 from train import checkpoint
+from train.models.base import ScoringModel
 from train.models.registry import restore
 
 
@@ -38,7 +38,7 @@ def export(name: str, artifacts: Path, precision: str = "fp32", largest_loss: fl
         checkpoint.finished(artifacts, name), f"run `python -m train {name} --artifacts={artifacts}` first"
     )
     model = restore(state)
-    _refuse_broken_weights(name, model)
+    refuse_broken_weights(name, model)
     proto, parity = _checked(state, model, precision)
     if precision != "fp32":
         parity |= _loss(state, model, proto, precision, artifacts / INTERACTIONS_FILE, largest_loss)
@@ -48,7 +48,7 @@ def export(name: str, artifacts: Path, precision: str = "fp32", largest_loss: fl
     return path, metadata
 
 
-def _checked(state: dict, model: nn.Module, precision: str) -> tuple[onnx.ModelProto, dict[str, float]]:
+def _checked(state: dict, model: ScoringModel, precision: str) -> tuple[onnx.ModelProto, dict[str, float]]:
     """The graph, and how far it is from PyTorch."""
     proto = export_graph(model, len(state["item_ids"]), precision)
     sizes = len(state["item_ids"]), len(state["user_ids"])
@@ -56,7 +56,7 @@ def _checked(state: dict, model: nn.Module, precision: str) -> tuple[onnx.ModelP
 
 
 def _loss(
-    state: dict, model: nn.Module, proto: onnx.ModelProto, precision: str, table: Path, largest_loss: float
+    state: dict, model: ScoringModel, proto: onnx.ModelProto, precision: str, table: Path, largest_loss: float
 ) -> dict[str, float]:
     """What the graph in another precision loses against the one in fp32, and its share of the size."""
     exact, parity = _checked(state, model, "fp32")
@@ -77,7 +77,7 @@ def file_content(proto: onnx.ModelProto, metadata: Metadata) -> bytes:
     return with_checksum(proto.SerializeToString(deterministic=True))
 
 
-def describe(state: dict, model: nn.Module, parity: dict[str, float], precision: str = "fp32") -> Metadata:
+def describe(state: dict, model: ScoringModel, parity: dict[str, float], precision: str = "fp32") -> Metadata:
     """What the file is to say of itself."""
     provenance, best = state["provenance"], state["best"]
     return Metadata(
@@ -106,7 +106,8 @@ def describe(state: dict, model: nn.Module, parity: dict[str, float], precision:
     )
 
 
-def _refuse_broken_weights(name: str, model: nn.Module) -> None:
+def refuse_broken_weights(name: str, model: ScoringModel) -> None:
+    """Raise InputError if a weight is not a finite number that a model file may hold."""
     for part, weight in model.state_dict().items():
         if weight.is_floating_point() and not (weight.abs() <= LARGEST_VALUE).all():
             raise InputError(f"{name}.pt holds values in {part} that are not finite numbers below 1e15: train it again")

@@ -8,23 +8,21 @@ and the outputs items (batch, k) int64 and scores (batch, k) float32, best first
 time and is at most items + 1. Dropped entries have the score `schema.DROPPED`.
 """
 
-import contextlib
-import io
 import logging
 import warnings
 
 import onnx
 import torch
-from torch import nn
 
 from export.precision import in_precision
 from export.topk import ALL_SCORES, BLOCK, append_top_k
 from infer.model.signature import USER_INPUT
+from train.models.base import ScoringModel
 
 EXPORTERS = ("torch.onnx", "onnxscript", "onnx_ir")  # loggers that tell of their own work
 
 
-def export_graph(model: nn.Module, items: int, precision: str = "fp32") -> onnx.ModelProto:
+def export_graph(model: ScoringModel, items: int, precision: str = "fp32") -> onnx.ModelProto:
     """Trace `model` and append the top-k; every weight stays inside the one file.
 
     items: size of the catalogue, without padding.  precision: one of `precision.PRECISIONS`.
@@ -34,15 +32,14 @@ def export_graph(model: nn.Module, items: int, precision: str = "fp32") -> onnx.
         torch.ones((2,) if name == USER_INPUT else (2, model.window), dtype=torch.int64) for name in model.input_names
     )
     batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=max(2, model.window))
-    axes = {0: batch, 1: length} if getattr(model, "any_length", False) else {0: batch}
-    blocked = hasattr(model, "extra_columns")
-    if blocked:
+    axes = {0: batch, 1: length} if model.any_length else {0: batch}
+    if model.appends_columns:
         model.extra_columns = -(items + 1) % BLOCK
     levels = {name: logging.getLogger(name).level for name in EXPORTERS}
     for name in EXPORTERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+        with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 model.eval(),
@@ -57,11 +54,11 @@ def export_graph(model: nn.Module, items: int, precision: str = "fp32") -> onnx.
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
-        if blocked:
-            model.extra_columns = 0
+        model.extra_columns = 0
+    assert program is not None, "with dynamo the exporter returns a program"
     proto = program.model_proto
     proto = in_precision(proto, precision)
-    append_top_k(proto.graph, items, BLOCK if blocked else 0)
+    append_top_k(proto.graph, items, BLOCK if model.appends_columns else 0)
     strip(proto)
     return proto
 

@@ -9,7 +9,6 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
-from torch import nn
 
 from infer.errors import InputError
 from infer.histories.vocabulary import PAD
@@ -23,6 +22,7 @@ from infer.model.signature import (
     USER_INPUT,
     WINDOW_INPUT,
 )
+from train.models.base import ScoringModel
 
 TOLERANCE = 1e-4
 BATCHES = (1, 3, 17, 64)
@@ -30,7 +30,7 @@ K = 10
 
 
 def check_parity(
-    model: nn.Module, proto: onnx.ModelProto, items: int, users: int, exact: bool = True, seed: int = 0
+    model: ScoringModel, proto: onnx.ModelProto, items: int, users: int, exact: bool = True, seed: int = 0
 ) -> dict[str, float]:
     """Largest absolute score difference, over how many users; raises InputError beyond 1e-4.
 
@@ -45,10 +45,10 @@ def check_parity(
     tolerance = TOLERANCE if exact else np.inf
     largest = 0.0
     for batch in BATCHES:
-        own = _random_inputs(rng, model, batch, items, users)
-        if getattr(model, "any_length", False):
+        own = random_inputs(rng, model, batch, items, users)
+        if model.any_length:
             largest = max(largest, _compare_short(session, model, own, batch, tolerance))
-        drop = _random_windows(rng, batch, int(rng.integers(1, 2 * K)), items)
+        drop = random_windows(rng, batch, int(rng.integers(1, 2 * K)), items)
         with torch.no_grad():
             expected = model(*map(torch.from_numpy, own.values())).numpy().astype(np.float64)
         np.put_along_axis(expected, drop, DROPPED, axis=1)
@@ -88,7 +88,9 @@ def _compare_top(session: ort.InferenceSession, feeds: dict, expected: np.ndarra
         raise InputError(f"the exported graph's top {k} is not PyTorch's; the file was not written")
 
 
-def _compare_short(session: ort.InferenceSession, model: nn.Module, own: dict, batch: int, tolerance: float) -> float:
+def _compare_short(
+    session: ort.InferenceSession, model: ScoringModel, own: dict, batch: int, tolerance: float
+) -> float:
     """Largest difference between a window's scores and those of the same items in one half as long.
 
     Without an item a window has no meaning, and its scores may depend on its length: none is empty.
@@ -103,23 +105,23 @@ def _compare_short(session: ort.InferenceSession, model: nn.Module, own: dict, b
     return _compare_all(session, {**short, SEEN_INPUT: np.full((batch, 1), PAD)}, expected, tolerance)
 
 
-def _random_inputs(
-    rng: np.random.Generator, model: nn.Module, batch: int, items: int, users: int
+def random_inputs(
+    rng: np.random.Generator, model: ScoringModel, batch: int, items: int, users: int
 ) -> dict[str, np.ndarray]:
     """Whatever the model reads, by input name and in its order."""
-    window = _random_windows(rng, batch, model.window, items) if model.window else None
-    found = {}
+    window = random_windows(rng, batch, model.window, items) if model.window else np.zeros((batch, 0), np.int64)
+    found: dict[str, np.ndarray] = {}
     for name in model.input_names:
         if name == USER_INPUT:
             found[name] = rng.integers(0, users + 1, batch)
         elif name == LEVELS_INPUT:
-            found[name] = np.where(window == PAD, PAD, rng.integers(0, model.levels.num_embeddings, window.shape))
+            found[name] = np.where(window == PAD, PAD, rng.integers(0, model.level_count + 1, window.shape))
         else:
             found[name] = window
     return found
 
 
-def _random_windows(rng: np.random.Generator, batch: int, length: int, items: int) -> np.ndarray:
+def random_windows(rng: np.random.Generator, batch: int, length: int, items: int) -> np.ndarray:
     """(batch, length) left-padded random items; the first rows are empty, one item and full."""
     filled = rng.integers(0, length + 1, batch)
     filled[: min(batch, 3)] = [length, 0, 1][: min(batch, 3)]

@@ -116,7 +116,9 @@ def _appended_one(proto: onnx.ModelProto, state: str) -> str | None:
     """The tensor of ones (batch, 1) that is the last column of `state`, so that the last row of weights is a bias."""
     makers = {output: node for node in proto.graph.node for output in node.output}
     joined = makers.get(state)
-    last = makers.get(joined.input[-1]) if joined is not None and joined.op_type == "Concat" else None
+    if joined is None or joined.op_type != "Concat":
+        return None
+    last = makers.get(joined.input[-1])
     value = _constant(proto, last.input[0]) if last is not None and last.op_type == "Expand" else None
     return joined.input[-1] if value is not None and value.size == 1 and value.item() == 1 else None
 

@@ -13,8 +13,8 @@ from infer.scoring.job import open_job
 from infer.scoring.lists import model_lists
 from infer.scoring.task import prepare
 from infer.tables.columns import ITEM, USER, VALIDATION
+from train.validation import K
 
-K = 10
 BATCH_SIZE = 256
 
 

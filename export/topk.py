@@ -25,7 +25,7 @@ def append_top_k(graph: onnx.GraphProto, items: int, block: int = 0) -> None:
     whatever the width of `seen`.
     """
     columns = -(-(items + 1) // block) * block if block else items + 1
-    constants = {
+    constants: dict[str, np.ndarray] = {
         "dropped_value": np.array([DROPPED], dtype=np.float32),
         "padding_index": np.array([[PAD, *range(items + 1, columns)]], dtype=np.int64),
         "padding_width": np.array([columns - items], dtype=np.int64),

@@ -4,7 +4,7 @@ In: the table that `python -m train.data` wrote; for hybrid also artifacts/mf.pt
 artifacts/: KIND.pt (checkpoint) and KIND.history.parquet (a row an epoch).
 
     python -m train mf|bert|hybrid|knn|markov|ease|content|best [--field=value ...]
-    python -m train bert --preset=hybrid|best|paper|bert4rec|sasrec|gsasrec
+    python -m train bert --preset=paper|bert4rec|sasrec|gsasrec|default
     python -m train hybrid --help
 
 --name=NAME writes NAME.pt and NAME.history.parquet instead. An interrupted run is resumed by the same

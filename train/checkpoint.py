@@ -16,6 +16,7 @@ import torch
 
 from infer.errors import InputError, first_line
 from infer.system.files import write_bytes
+from infer.system.fingerprints import sha256
 from train.config import TrainConfig
 from train.data.dataset import Data
 
@@ -74,3 +75,12 @@ def read(path: Path, advice: str) -> dict[str, Any]:
     if not isinstance(provenance, dict) or provenance.get("format") != FORMAT:
         raise InputError(f"{path} is not a checkpoint of this version: {advice}")
     return content
+
+
+def read_same_table(path: Path, data: Data, advice: str) -> tuple[dict[str, Any], str]:
+    """`read` what was trained on the table of `data`, and its SHA-256; raises InputError with `advice` otherwise."""
+    content = read(path, advice)
+    provenance = content["provenance"]
+    if provenance["dataset_checksum"] != data.checksum:
+        raise InputError(f"{path} was trained on another table ({provenance['dataset']}): {advice}")
+    return content, sha256(path)

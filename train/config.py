@@ -1,8 +1,10 @@
 """Frozen configurations: every option of every model, each in one field.
 
-In: nothing. Out: MFConfig, BertConfig, HybridConfig; `python -m train bert --help` lists them.
-Defaults are the models we would serve, chosen on validation data; `train.presets` holds the paper's
-and other published ones as differences from them.
+In: nothing. Out: a class for each sort of model; `train.kinds` says which kind has which. Defaults are the
+models we would serve, chosen on validation data; `train.presets` holds the paper's and other published
+ones as differences from them.
+
+    python -m train bert --help
 """
 
 from dataclasses import dataclass
@@ -15,12 +17,26 @@ from infer.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """What every model has."""
+    """What every model has.
+
+    The loop reads `epochs`, `patience`, `clip` and `average` of any model, and the command `solves_first`. They are no
+    fields here: a class that offers them as options makes fields of them, and in others they keep these values.
+    """
+
+    epochs = 1
+    patience = 0
+    clip = 0.0
+    average = 0.0
 
     artifacts: Path = option(Path("artifacts"), "folder with interactions.parquet, and to write to")
     seed: int = option(0, "seed of initial weights, order, masks and dropout", minimum=0)
     device: Literal["cpu", "cuda"] = option("cpu", "where training runs")
     validation_users: int = option(10_000, "users measured after each epoch, a seeded sample beyond", minimum=1)
+
+    @property
+    def solves_first(self) -> bool:
+        """Whether the model starts from vectors that are solved for before its first epoch."""
+        return False
 
     def check(self) -> None:
         """Raise InputError, with the reason, if options exclude each other."""
@@ -45,7 +61,12 @@ class MFConfig(TrainConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class BertConfig(TrainConfig):
-    """A transformer encoder over the latest items; with `preset=paper` MiniBERT4Rec."""
+    """A transformer encoder over the latest items, trained from scratch to predict the next one.
+
+    By default it reads only backwards (causal, like SASRec): every item predicts the one after it. Bidirectional as
+    BERT, with hidden items to be found from both sides, it is with --preset=bert4rec, or with --preset=paper, which is
+    the paper's MiniBERT4Rec.
+    """
 
     dim: int = option(64, "length of item vectors and hidden states", minimum=1)
     layers: int = option(1, "encoder layers", minimum=1)
@@ -106,6 +127,11 @@ class BertConfig(TrainConfig):
     clip: float = option(5.0, "largest norm of a step's gradient; 0: unlimited", minimum=0)
     average: float = option(0.998, "decay of a moving average of the weights, which is what is kept; 0: off", minimum=0)
 
+    @property
+    def solves_first(self) -> bool:
+        """Whether its item vectors or its chain are solved for before its first epoch."""
+        return self.initial != "random" or self.chain > 0
+
     def check(self) -> None:
         """Raise InputError, with the reason, if options exclude each other."""
         refused = {
@@ -163,7 +189,10 @@ class BertConfig(TrainConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class HybridConfig(BertConfig):
-    """The same transformer whose item embeddings start from matrix factorization, and a factorised Markov chain."""
+    """The transformer of `bert`, whose item vectors start from matrix factorization, beside a factorised Markov chain.
+
+    As `bert` it reads only backwards by default; --preset=paper is the paper's, bidirectional and without the chain.
+    """
 
     initial: Literal["random", "mf", "ials", "ppmi", "ials+ppmi"] = option(
         "ials", "item vectors: random, of a trained mf, of implicit ALS, of factorised transition PPMI, or half each"
@@ -197,9 +226,9 @@ class LinearConfig(TrainConfig):
 
     def check(self) -> None:
         """Raise InputError, with the reason, if a value is out of range."""
-        for name in ("decay", "lag_decay", "locality"):
-            if not 0 < getattr(self, name) <= 1:
-                raise InputError(f"--{name.replace('_', '-')} {getattr(self, name)} is not above 0 and at most 1")
+        for name, value in (("decay", self.decay), ("lag-decay", self.lag_decay), ("locality", self.locality)):
+            if not 0 < value <= 1:
+                raise InputError(f"--{name} {value} is not above 0 and at most 1")
 
 
 @dataclass(frozen=True, kw_only=True)

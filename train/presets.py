@@ -8,67 +8,57 @@ In: the name of a preset and a kind of model. Out: its configuration.
     bert4rec  Sun et al. 2019: bidirectional, cloze, learned positions, tied head
     sasrec    Kang & McAuley 2018: causal, learned positions, tied head, binary cross-entropy
     gsasrec   Petrov & Macdonald 2023: SASRec with many negatives and a calibrated loss
-    hybrid    ours, the default: the best single model on validation data
-    best      ours: what `just train-best` blends; single models as in hybrid
+    default   ours, and what is trained without a preset: the best of each kind on validation data
 
 The paper does not state, and we guess: mf's initial_std of 0.1; the encoder's max_length 10, layers 2 and heads 4;
 the hybrid's perturbation 0.01 and frozen_epochs 2.
 """
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
+from typing import Any
 
-from train.config import BertConfig, BestConfig, HybridConfig, LinearConfig, MFConfig, TrainConfig
+from train.config import TrainConfig
+from train.kinds import KINDS
 
-LINEAR = {
-    "knn": {"decay": 0.9},
-    "markov": {},
-    "ease": {},
-    "content": {"neighbours": 50},
-}
-CONFIGS: dict[str, type[TrainConfig]] = {
-    "mf": MFConfig,
-    "bert": BertConfig,
-    "hybrid": HybridConfig,
-    **dict.fromkeys(LINEAR, LinearConfig),
-    "best": BestConfig,
-}
+# The class of each kind's options.
+CONFIGS: dict[str, type[TrainConfig]] = {name: kind.config for name, kind in KINDS.items()}
 
-PAPER = {
+PAPER: dict[str, Any] = {
     "dim": 32, "layers": 2, "heads": 4, "feedforward": 2048, "activation": "relu", "norm": "post", "dropout": 0.1,
     "input_dropout": 0.0, "positions": "none", "head": "separate", "max_length": 10, "stride": 0, "masking": "one",
     "loss": "softmax", "epochs": 20, "patience": 0, "batch_size": 32, "learning_rate": 1e-3, "beta2": 0.999,
     "clip": 0.0, "initial_std": 1.0, "average": 0.0,
 }  # fmt: skip
-BERT4REC = {
+BERT4REC: dict[str, Any] = {
     "layers": 2, "norm": "post", "masking": "cloze", "mask_ratio": 0.2, "append_mask": True, "loss": "softmax",
     "initial_std": 0.02, "learning_rate": 1e-3, "beta2": 0.999,
 }  # fmt: skip
-SASREC = {
+SASREC: dict[str, Any] = {
     "layers": 2, "heads": 1, "feedforward": 64, "activation": "relu", "item_bias": False, "loss": "gbce",
     "negatives": 1, "calibration": 0.0, "learning_rate": 1e-3, "initial_std": 0.02, "epochs": 60, "patience": 10,
 }  # fmt: skip
 GSASREC = SASREC | {"negatives": 256, "calibration": 0.75, "epochs": 25}
-PRESETS: dict[str, dict[str, dict]] = {
+# What a preset changes of a kind; a kind that is not named is the same as by default.
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "paper": {
         "mf": {"objective": "ratings", "dim": 32, "epochs": 30},
         "bert": PAPER,
         "hybrid": PAPER | {"initial": "mf", "initial_std": 0.0, "perturbation": 0.01, "frozen_epochs": 2, "chain": 0},
     },
-    "bert4rec": {"mf": {}, "bert": BERT4REC, "hybrid": BERT4REC | {"chain": 0}},
-    "sasrec": {"mf": {}, "bert": SASREC, "hybrid": SASREC | {"chain": 0}},
-    "gsasrec": {"mf": {}, "bert": GSASREC, "hybrid": GSASREC | {"chain": 0}},
-    "hybrid": {"mf": {}, "bert": {}, "hybrid": {}},
-    "best": {"mf": {}, "bert": {}, "hybrid": {}, "best": {}},
+    "bert4rec": {"bert": BERT4REC, "hybrid": BERT4REC | {"chain": 0}},
+    "sasrec": {"bert": SASREC, "hybrid": SASREC | {"chain": 0}},
+    "gsasrec": {"bert": GSASREC, "hybrid": GSASREC | {"chain": 0}},
+    "default": {},
 }
-DEFAULT = "hybrid"
+DEFAULT = "default"
 
 
-def configuration(kind: str, preset: str = DEFAULT, **changes: object) -> TrainConfig:
+def configuration(kind: str, preset: str = DEFAULT, **changes: Any) -> TrainConfig:
     """The configuration of a kind of model in a preset, with further changes by field name."""
-    own = {"kind": kind} | LINEAR[kind] if kind in LINEAR else PRESETS[preset].get(kind, {})
-    return replace(CONFIGS[kind](), **(own | changes))
+    return replace(KINDS[kind].config(), **(KINDS[kind].values | PRESETS[preset].get(kind, {}) | changes))
 
 
-def differences(config: TrainConfig) -> dict[str, object]:
+def differences(config: TrainConfig) -> dict[str, Any]:
     """The fields in which a configuration differs from its class's defaults."""
-    return {f.name: getattr(config, f.name) for f in fields(config) if getattr(config, f.name) != f.default}
+    values = asdict(config)
+    return {f.name: values[f.name] for f in fields(config) if values[f.name] != f.default}

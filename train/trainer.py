@@ -18,9 +18,9 @@ from infer.system.files import replacing
 from train import checkpoint
 from train.config import TrainConfig
 from train.data.dataset import Data, load
-from train.loop import EpochRecord, Run, fit
-from train.models.blend import Blend
+from train.loop import fit
 from train.models.registry import build
+from train.run import EpochRecord, Run
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
     if config.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: PyTorch finds no CUDA device here; use --device cpu")
     data = load(config.artifacts)
-    if getattr(config, "initial", "random") != "random" or getattr(config, "chain", 0):
+    if config.solves_first:
         log.info("%s: solving for the vectors that it starts from ...", name)
     began = time.perf_counter()
     model, parents = build(kind, data, config)
@@ -57,7 +57,7 @@ def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
 
 def _state(provenance: dict[str, Any], data: Data, run: Run) -> dict[str, Any]:
     """What a finished model needs: the weights that are kept, and where they came from."""
-    members = {"members": run.model.provenances} if isinstance(run.model, Blend) else {}
+    members = {"members": run.model.provenances} if run.model.provenances else {}
     return members | {
         "provenance": provenance,
         "item_ids": data.item_ids,

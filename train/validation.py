@@ -1,22 +1,27 @@
-"""Validation after an epoch: loss, Hit@10 and NDCG@10, full ranking, training items dropped."""
+"""Validation after an epoch: loss, Hit@10 and NDCG@10, full ranking, training items dropped.
 
-import numpy as np
+In: a model, its data, and the rows of the users who are measured. Out: means over these users.
+
+    loss, hit, ndcg = validate(model, data, validation_rows(data, config), torch.device("cpu"))
+"""
+
 import polars as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from infer.histories.vocabulary import PAD
-from infer.histories.windows import seen
 from infer.metrics.ranking import rank_metrics
 from infer.tables.columns import RANK
 from train.config import TrainConfig
 from train.data.dataset import Data
+from train.models.base import ScoringModel
 
+# Length of the lists whose hits and NDCG choose an epoch.
 K = 10
 
 
 @torch.no_grad()
-def validate(model: nn.Module, data: Data, rows: Tensor, device: torch.device) -> tuple[float | None, float, float]:
+def validate(model: ScoringModel, data: Data, rows: Tensor, device: torch.device) -> tuple[float | None, float, float]:
     """Validation loss, Hit@10 and NDCG@10 of these users: full ranking, training items dropped."""
     model.eval()
     losses, ranks = [], []
@@ -32,10 +37,9 @@ def validate(model: nn.Module, data: Data, rows: Tensor, device: torch.device) -
 
 def target_ranks(scores: Tensor, data: Data, rows: Tensor) -> Tensor:
     """(users,) rank of each user's validation item among all unseen items, equal scores by index."""
-    drop = torch.from_numpy(seen(data.histories.take(rows.numpy()))).to(scores.device)
-    scores = scores.scatter(1, drop, -torch.inf)
+    scores = scores.scatter(1, data.seen(rows).to(scores.device), -torch.inf)
     scores[:, PAD] = -torch.inf
-    target = torch.from_numpy(data.targets)[rows].to(scores.device)[:, None]
+    target = data.target(rows).to(scores.device)[:, None]
     own = scores.gather(1, target)
     lower_index = torch.arange(scores.shape[1], device=scores.device) < target
     ahead = (scores > own) | ((scores == own) & lower_index)
@@ -43,8 +47,5 @@ def target_ranks(scores: Tensor, data: Data, rows: Tensor) -> Tensor:
 
 
 def validation_rows(data: Data, config: TrainConfig) -> Tensor:
-    """Rows of the users with a validation item, or a seeded sample of `validation_users` of them."""
-    rows = np.flatnonzero(data.targets != PAD)
-    if len(rows) > config.validation_users:
-        rows = np.sort(np.random.default_rng(config.seed).choice(rows, config.validation_users, replace=False))
-    return torch.from_numpy(rows)
+    """(users,) rows of the users with a validation item, or a seeded sample of `validation_users` of them."""
+    return data.measured_rows(config.validation_users, config.seed)

@@ -24,7 +24,7 @@ class Experiment:
     name: str
     title: str
     kind: str
-    preset: str = "hybrid"
+    preset: str = "default"
     changes: dict = field(default_factory=dict)
     stage: int = 0
     seeds: int = 100

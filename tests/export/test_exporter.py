@@ -28,6 +28,7 @@ from infer.system.fingerprints import sha256
 from tests.helpers.checkerboard import ROOT
 from train import checkpoint
 from train.config import BertConfig
+from train.models.base import ScoringModel
 from train.models.bert import MiniBERT4Rec
 from train.models.mf import MF
 from train.models.registry import restore
@@ -124,10 +125,10 @@ def test_a_graph_with_other_weights_is_refused(artifacts: Path) -> None:
 
 
 def test_a_graph_whose_scores_change_with_the_padding_is_refused(artifacts: Path) -> None:
-    class Padded(torch.nn.Module):
+    class Padded(ScoringModel):
         """Scores by how wide the window is, which no batch at the full width shows."""
 
-        window, any_length, input_names = 8, True, ("window",)
+        window, any_length = 8, True
 
         def forward(self, window: torch.Tensor) -> torch.Tensor:
             return torch.ones(window.shape[0], 25) * window.shape[1]
@@ -182,6 +183,12 @@ def test_a_catalogue_of_several_blocks_is_ranked_whole() -> None:
         np.testing.assert_allclose(np.take_along_axis(expected, items, axis=1), scores, atol=1e-6)
     # All the same: the user of padding has a score of 0 for every item.
     assert items[2, :300].tolist() == list(range(1, 301))
+
+
+def test_nothing_is_printed_while_a_graph_is_made(capfd) -> None:
+    torch.manual_seed(0)
+    export_graph(MiniBERT4Rec(5, BertConfig(dim=4, heads=1, feedforward=4, max_length=3)).eval(), 5)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_everything_that_the_exporter_says_of_this_machine_is_removed() -> None:
@@ -282,9 +289,9 @@ def test_weights_up_to_the_largest_that_a_file_may_hold_are_let_through() -> Non
             model.bias[1] = value
         if refused:
             with pytest.raises(InputError, match=r"x\.pt holds values in bias that are not finite numbers below 1e15"):
-                exporter._refuse_broken_weights("x", model)
+                exporter.refuse_broken_weights("x", model)
         else:
-            exporter._refuse_broken_weights("x", model)
+            exporter.refuse_broken_weights("x", model)
 
 
 def test_a_graph_that_recommends_seen_items_is_refused(artifacts: Path) -> None:

@@ -11,6 +11,7 @@ from export.graph import ALL_SCORES
 from export.parity import check_parity
 from export.topk import append_top_k
 from infer.errors import InputError
+from train.models.base import ScoringModel
 
 ITEMS, USERS = 14, 5
 rng = np.random.default_rng(0)
@@ -18,41 +19,37 @@ TABLE = rng.permutation((USERS + 1) * (ITEMS + 1)).reshape(USERS + 1, ITEMS + 1)
 NEWEST = rng.permutation((ITEMS + 1) ** 2).reshape(ITEMS + 1, ITEMS + 1).astype(np.float32) / 32
 
 
-class Users(torch.nn.Module):
+class Users(ScoringModel):
     """A row of scores for each user."""
 
-    input_names, window = ("user",), 0
+    input_names = ("user",)
 
     def forward(self, user: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(TABLE)[user]
 
 
-class Windows(torch.nn.Module):
+class Windows(ScoringModel):
     """A row of scores for the newest item."""
 
-    input_names, window, any_length = ("window",), 4, True
+    window, any_length = 4, True
 
     def forward(self, window: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(NEWEST)[window[:, -1]]
 
 
-class Oldest(torch.nn.Module):
+class Oldest(ScoringModel):
     """A row of scores for the oldest item of a full window, which has no shorter form."""
 
-    input_names, window = ("window",), 4
+    window = 4
 
     def forward(self, window: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(NEWEST)[window[:, 0]]
 
 
-class Rated(torch.nn.Module):
+class Rated(ScoringModel):
     """A row of scores for the rating of the newest item, of four levels and none."""
 
-    input_names, window = ("window", "levels"), 4
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.levels = torch.nn.Embedding(5, 1)
+    input_names, window, level_count = ("window", "levels"), 4, 4
 
     def forward(self, window: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(TABLE)[levels[:, -1]]
@@ -181,7 +178,7 @@ def test_windows_half_as_long_are_tried() -> None:
 
 
 def test_full_empty_and_single_histories_come_first() -> None:
-    drawn = parity._random_windows(np.random.default_rng(0), 40, 50, 9)
+    drawn = parity.random_windows(np.random.default_rng(0), 40, 50, 9)
     filled = (drawn > 0).sum(1)
     assert filled[:3].tolist() == [50, 0, 1] and len(set(filled)) > 20
     assert (drawn[np.arange(50) >= 50 - filled[:, None]] > 0).all() and set(drawn.flat) == set(range(10))

@@ -26,19 +26,19 @@ SMALL = {"epochs": 3, "max_length": 6, "dim": 8, "heads": 2, "feedforward": 16}
 ENCODERS = {f"{kind}, {preset}": (kind, preset, {}) for kind in ("bert", "hybrid") for preset in PRESETS}
 VARIANTS = {
     "mf, ratings": ("mf", "paper", {"epochs": 3}),
-    "mf, implicit": ("mf", "hybrid", {"epochs": 3}),
-    "bert, rating levels": ("bert", "hybrid", {"ratings": "embedding"}),
-    "bert, rating weights": ("bert", "hybrid", {"ratings": "weight"}),
-    "bert, full softmax": ("bert", "hybrid", {"loss": "softmax", "head": "separate"}),
-    "bert, trained chain": ("bert", "hybrid", {"chain": 4, "chain_trained": True}),
-    "hybrid, transitions": ("hybrid", "hybrid", {"initial": "ppmi"}),
-    "hybrid, both": ("hybrid", "hybrid", {"initial": "ials+ppmi", "frozen_epochs": 1}),
-    "hybrid, best epoch": ("hybrid", "hybrid", {"patience": 2, "learning_rate": 0.05}),
-    "markov, factorised": ("markov", "hybrid", {"rank": 4}),
-    "ease, Steck's": ("ease", "hybrid", {"locality": 1.0}),
+    "mf, implicit": ("mf", "default", {"epochs": 3}),
+    "bert, rating levels": ("bert", "default", {"ratings": "embedding"}),
+    "bert, rating weights": ("bert", "default", {"ratings": "weight"}),
+    "bert, full softmax": ("bert", "default", {"loss": "softmax", "head": "separate"}),
+    "bert, trained chain": ("bert", "default", {"chain": 4, "chain_trained": True}),
+    "hybrid, transitions": ("hybrid", "default", {"initial": "ppmi"}),
+    "hybrid, both": ("hybrid", "default", {"initial": "ials+ppmi", "frozen_epochs": 1}),
+    "hybrid, best epoch": ("hybrid", "default", {"patience": 2, "learning_rate": 0.05}),
+    "markov, factorised": ("markov", "default", {"rank": 4}),
+    "ease, Steck's": ("ease", "default", {"locality": 1.0}),
 }
-CLOSED = {kind: (kind, "hybrid", {}) for kind in ("knn", "markov", "ease", "content")}
-BEST = {"best": ("best", "hybrid", {"members": "ease,markov"})}
+CLOSED = {kind: (kind, "default", {}) for kind in ("knn", "markov", "ease", "content")}
+BEST = {"best": ("best", "default", {"members": "ease,markov"})}
 PIPELINES = ENCODERS | VARIANTS | CLOSED | BEST
 # Chosen by validation metrics, or fitted to validation items, which the report of a model says.
 CHOSEN = {"hybrid, best epoch", "best"}

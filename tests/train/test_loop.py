@@ -16,7 +16,9 @@ from infer.histories.histories import Histories
 from train import loop
 from train.config import BertConfig, MFConfig
 from train.data.dataset import Data
-from train.loop import EpochRecord, Run, fit
+from train.loop import fit
+from train.models.base import ScoringModel
+from train.run import EpochRecord, Run
 from train.validation import target_ranks, validate, validation_rows
 
 CONFIG = BertConfig(epochs=1, patience=0, average=0.0, clip=0.0)
@@ -34,10 +36,8 @@ def data(histories: list[list[int]], targets: list[int], items: int) -> Data:
 DATA = data([[2], [3]], [1, 1], 3)
 
 
-class Steps(nn.Module):
+class Steps(ScoringModel):
     """The loss of a batch is the sum over it of weight times value, over its length, plus `extra`."""
-
-    closed_form = False
 
     def __init__(self, *batches: list[list[float]], extra: float = 0.0) -> None:
         super().__init__()
@@ -62,9 +62,6 @@ class Steps(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         self.calls.append(("forward", self.training, self.weight.tolist(), torch.is_grad_enabled()))
         return torch.zeros(len(rows), 4)
-
-    def validation_loss(self, scores: Tensor, data: Data, rows: Tensor) -> None:
-        return None
 
     def of(self, name: str) -> list[tuple]:
         return [call[1:] for call in self.calls if call[0] == name]
@@ -141,7 +138,7 @@ def test_seed_and_epoch_decide_every_random_number_and_nothing_else_does() -> No
 
 def test_streams_of_neighbouring_seeds_and_epochs_differ() -> None:
     parts = [(seed, epoch, name) for seed in range(4) for epoch in range(4) for name in ("dropout", "batches")]
-    seeds = {loop._seed(*part) for part in parts}
+    seeds = {loop.stream_seed(*part) for part in parts}
     assert len(seeds) == len(parts) and all(0 <= seed < 2**63 for seed in seeds)
 
 

@@ -13,15 +13,20 @@ own choice or, for the paper's models, a guess. A value that is published differ
     PyTorch   default of the PyTorch class that the paper uses
 """
 
+import subprocess
+import sys
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from tests.helpers.checkerboard import ROOT
 from train import presets
 from train.config import BertConfig, BestConfig, HybridConfig, LinearConfig, MFConfig
-from train.presets import CONFIGS, LINEAR, PRESETS, configuration
+from train.kinds import KINDS, Kind
+from train.models.linear import SOLVERS
+from train.presets import CONFIGS, DEFAULT, PRESETS, configuration
 
 
 class Row(NamedTuple):
@@ -113,6 +118,8 @@ EASE = EVERY | {
     "most_items": Row(20_000),
     "rare": Row(5),
 }
+
+BEST = EVERY | {"members": Row("ease,content,hybrid")}
 
 # A guess: the paper does not state it.
 GUESS = "guess"
@@ -247,13 +254,10 @@ TABLES = {
     ("gsasrec", "mf"): MF,
     ("gsasrec", "bert"): GSASREC,
     ("gsasrec", "hybrid"): GSASREC | STARTED,
-    ("hybrid", "mf"): MF,
-    ("hybrid", "bert"): BERT,
-    ("hybrid", "hybrid"): HYBRID,
-    ("best", "mf"): MF,
-    ("best", "bert"): BERT,
-    ("best", "hybrid"): HYBRID,
-    ("best", "best"): EVERY | {"members": Row("ease,content,hybrid")},
+    ("default", "mf"): MF,
+    ("default", "bert"): BERT,
+    ("default", "hybrid"): HYBRID,
+    **{(preset, "best"): BEST for preset in PRESETS},
 }
 LINEAR_TABLES = {
     "ease": EASE,
@@ -279,8 +283,52 @@ def test_an_item_item_model_is_the_same_in_every_preset(kind: str, preset: str) 
 
 
 def test_every_preset_and_kind_has_a_table() -> None:
-    assert set(TABLES) == {(preset, kind) for preset, kinds in PRESETS.items() for kind in kinds}
-    assert set(LINEAR_TABLES) == set(LINEAR) and {*CONFIGS} == {*LINEAR, "mf", "bert", "hybrid", "best"}
+    others = [kind for kind in KINDS if kind not in LINEAR_TABLES]
+    assert set(TABLES) == {(preset, kind) for preset in PRESETS for kind in others}
+    assert others == ["mf", "bert", "hybrid", "best"] and {*LINEAR_TABLES} == {*SOLVERS}
+
+
+def test_no_preset_is_called_as_a_kind_and_none_changes_a_kind_that_there_is_not() -> None:
+    assert not set(PRESETS) & set(KINDS)
+    assert DEFAULT == "default" and PRESETS[DEFAULT] == {}
+    assert all(set(changes) <= set(KINDS) for changes in PRESETS.values())
+
+
+def test_an_entry_is_all_that_the_command_and_the_configuration_need(monkeypatch) -> None:
+    monkeypatch.setitem(KINDS, "wide", Kind("a wider mf", MFConfig, "train.models.mf", {"dim": 128}))
+    assert asdict(configuration("wide", "paper")) == ours(MF) | {"dim": 128}
+    assert configuration("wide", dim=3).dim == 3
+    assert all((kind.about and kind.about[0].islower()) or kind.about.startswith("EASE") for kind in KINDS.values())
+    assert {name: kind.config for name, kind in KINDS.items() if name != "wide"} == CONFIGS
+
+
+def test_whoever_asks_for_a_configuration_does_not_wait_for_pytorch() -> None:
+    script = (
+        "import sys, train.presets; train.presets.configuration('hybrid'); raise SystemExit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0
+
+
+def test_what_bert_reads_is_said_where_its_options_are_listed() -> None:
+    text = BertConfig.__doc__
+    assert "By default it reads only backwards" in text and BertConfig().masking == "causal"
+    for preset in ("bert4rec", "paper"):
+        assert f"--preset={preset}" in text and configuration("bert", preset).masking != "causal"
+
+
+def test_what_the_loop_reads_is_neutral_where_it_is_no_option() -> None:
+    for config in (MFConfig(), LinearConfig(), BestConfig()):
+        assert (config.patience, config.clip, config.average, config.solves_first) == (0, 0.0, 0.0, False)
+    assert LinearConfig().epochs == BestConfig().epochs == 1 and MFConfig().epochs == 15
+    assert (BertConfig().patience, BertConfig().clip, BertConfig().average) == (6, 5.0, 0.998)
+
+
+@pytest.mark.parametrize(
+    ("changes", "solved"),
+    [({}, False), ({"initial": "ials"}, True), ({"chain": 1}, True), ({"initial": "mf", "chain": 2}, True)],
+)
+def test_an_encoder_says_whether_something_is_solved_for_before_it(changes: dict, solved: bool) -> None:
+    assert BertConfig(**changes).solves_first is solved
 
 
 @pytest.mark.parametrize(
@@ -290,7 +338,7 @@ def test_every_preset_and_kind_has_a_table() -> None:
         (BertConfig, BERT),
         (HybridConfig, HYBRID),
         (LinearConfig, EASE),
-        (BestConfig, TABLES["best", "best"]),
+        (BestConfig, BEST),
     ],
 )
 def test_the_defaults_are_the_written_ones_and_what_a_kind_without_a_preset_gets(config: type, table: dict) -> None:

@@ -19,14 +19,15 @@ from train import __main__ as command
 from train import checkpoint, trainer
 from train.config import BertConfig, MFConfig, TrainConfig
 from train.data.dataset import load
-from train.loop import Run, fit
+from train.loop import fit
 from train.models.registry import build, restore
 from train.presets import configuration
+from train.run import Run
 from train.validation import target_ranks, validation_rows
 
 SHORT = {"mf": {"epochs": 4, "batch_size": 64}, "bert": {"epochs": 4, "max_length": 8, "feedforward": 16}}
 SHORT["hybrid"] = SHORT["bert"] | {"frozen_epochs": 2}
-CASES = [("mf", "paper"), ("bert", "paper"), ("hybrid", "paper"), ("bert", "hybrid"), ("hybrid", "hybrid")]
+CASES = [("mf", "paper"), ("bert", "paper"), ("hybrid", "paper"), ("bert", "default"), ("hybrid", "default")]
 
 
 def short(kind: str, preset: str = "paper", **changes) -> TrainConfig:
@@ -98,7 +99,7 @@ def test_a_run_with_other_options_starts_afresh_and_says_so(folder: Path, monkey
 
 
 @pytest.mark.parametrize(
-    ("kind", "preset"), [("mf", "paper"), ("mf", "hybrid"), ("bert", "paper"), ("hybrid", "hybrid")]
+    ("kind", "preset"), [("mf", "paper"), ("mf", "default"), ("bert", "paper"), ("hybrid", "default")]
 )
 def test_the_seed_decides_the_weights(kind: str, preset: str, folder: Path) -> None:
     config = short(kind, preset, artifacts=folder)
@@ -211,7 +212,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(folder: Path) -> None:
 
 
 def test_the_weights_that_are_kept_are_those_of_the_best_epoch(folder: Path) -> None:
-    config = short("bert", "hybrid", artifacts=folder, epochs=12, average=0.0, learning_rate=0.05)
+    config = short("bert", "default", artifacts=folder, epochs=12, average=0.0, learning_rate=0.05)
     data = load(folder)
     model, _ = build("bert", data, config)
     run = Run(model, model.optimizer())
@@ -223,7 +224,7 @@ def test_the_weights_that_are_kept_are_those_of_the_best_epoch(folder: Path) -> 
 
 
 def test_the_average_follows_the_weights(folder: Path) -> None:
-    config = short("bert", "hybrid", artifacts=folder, epochs=1, average=0.75, patience=0, batch_size=10_000)
+    config = short("bert", "default", artifacts=folder, epochs=1, average=0.75, patience=0, batch_size=10_000)
     data = load(folder)
     model, _ = build("bert", data, config)
     run = Run(model, model.optimizer())
@@ -253,7 +254,7 @@ def test_options_that_exclude_each_other_are_refused(folder: Path) -> None:
 def test_a_chain_comes_from_the_transitions_also_beside_a_model_from_scratch(folder: Path) -> None:
     data = load(folder)
     hybrid, scratch, random = (
-        build(kind, data, short(kind, "hybrid", chain=3, artifacts=folder, **changes))[0].state_dict()
+        build(kind, data, short(kind, "default", chain=3, artifacts=folder, **changes))[0].state_dict()
         for kind, changes in (
             ("hybrid", {}), ("bert", {}), ("bert", {"chain_initial": "random", "chain_trained": True})
         )
@@ -281,7 +282,7 @@ def test_users_without_training_items_stay_in_their_rows(folder: Path) -> None:
     table.filter((pl.col("user") != user) | (pl.col("split") != "train")).write_parquet(folder / "interactions.parquet")
     data = load(folder)
     assert len(data.histories) == len(data.user_ids) and data.histories.lengths[data.user_ids.index(user)] == 0
-    for kind, preset in (("bert", "hybrid"), ("hybrid", "hybrid"), ("mf", "hybrid"), ("bert", "paper")):
+    for kind, preset in (("bert", "default"), ("hybrid", "default"), ("mf", "default"), ("bert", "paper")):
         assert trainer.train(kind, short(kind, preset, artifacts=folder, epochs=1)).records
 
 
@@ -302,7 +303,7 @@ def test_mistyped_options_are_refused_before_anything_runs(folder: Path, run, re
 
 
 def test_a_checkpoint_holds_what_was_trained_and_where_it_came_from(folder: Path) -> None:
-    config = short("bert", "hybrid", artifacts=folder, epochs=3, seed=5)
+    config = short("bert", "default", artifacts=folder, epochs=3, seed=5)
     run, data = trainer.train("bert", config, "named"), load(folder)
     state = checkpoint.read(folder / "named.pt", "")
     assert (state["item_ids"], state["user_ids"], state["rating_levels"]) == (
@@ -403,11 +404,11 @@ def test_the_command_takes_kind_preset_name_and_changes(folder: Path, monkeypatc
             command.main(words)
     assert taken == [
         ("bert", configuration("bert", "sasrec", dim=12), "s"),
-        ("hybrid", configuration("hybrid", "hybrid"), "hybrid"),
+        ("hybrid", configuration("hybrid", "default"), "hybrid"),
         ("knn", configuration("knn"), "knn"),
     ]
     for words, reason in (
-        (["bert", "--preset=x"], "--preset is one of paper, bert4rec, sasrec, gsasrec, hybrid, best; found 'x'"),
+        (["bert", "--preset=x"], "--preset is one of paper, bert4rec, sasrec, gsasrec, default; found 'x'"),
         (["bert", "--name=a/b"], "--name a/b is not a plain file name"),
         (["bert", "--name=.a"], r"--name \.a is not a plain file name"),
     ):

@@ -16,6 +16,7 @@ from torch import Tensor
 from infer.errors import InputError
 from infer.histories.histories import Histories, before, build_histories
 from infer.histories.vocabulary import PAD, vocabulary
+from infer.histories.windows import level_windows, seen, windows
 from infer.system.fingerprints import sha256
 from infer.tables.columns import DATASET_KEY, INTERACTIONS_FILE, ITEM, RATING, SPLIT, TRAIN, USER, VALIDATION
 from infer.tables.interactions import read_interactions
@@ -51,6 +52,29 @@ class Data:
     def counts(self) -> np.ndarray:
         """(items + 1,) how many training histories hold each item; index 0 is padding."""
         return np.bincount(self.histories.items, minlength=len(self.item_ids) + 1)
+
+    def windows(self, rows: Tensor, length: int) -> Tensor:
+        """(users, length) int64 latest training items of the users in these rows, left-padded."""
+        return torch.from_numpy(windows(self.histories.take(rows.numpy()), length))
+
+    def level_windows(self, rows: Tensor, length: int) -> Tensor:
+        """(users, length) int64 rating levels of the items in `windows`."""
+        return torch.from_numpy(level_windows(self.histories.take(rows.numpy()), length))
+
+    def seen(self, rows: Tensor) -> Tensor:
+        """(users, width) int64 all training items of the users in these rows, filled up with padding."""
+        return torch.from_numpy(seen(self.histories.take(rows.numpy())))
+
+    def target(self, rows: Tensor) -> Tensor:
+        """(users,) int64 index of the validation item of the users in these rows, PAD if none."""
+        return torch.from_numpy(self.targets)[rows]
+
+    def measured_rows(self, most: int, seed: int) -> Tensor:
+        """(users,) ascending rows of the users with a validation item, or a seeded sample of `most` of them."""
+        rows = np.flatnonzero(self.targets != PAD)
+        if len(rows) > most:
+            rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+        return torch.from_numpy(rows)
 
 
 def load(artifacts: Path) -> Data:

@@ -83,7 +83,7 @@ def locate(name: str, data_dir: Path | None, cache: Path | None, mirror: str | N
     """
     source = SOURCES[name]
     stated = data_dir or os.environ.get(DATA_DIR_VARIABLE)
-    found = _in_folder(name, Path(stated)) if stated else None
+    found = in_folder(name, Path(stated)) if stated else None
     if found:
         return found
     cache = cache or cache_dir()
@@ -118,7 +118,7 @@ def cache_dir() -> Path:
     return Path(pooch.os_cache("hybrid-recommender-onnx"))
 
 
-def _in_folder(name: str, folder: Path) -> Found | None:
+def in_folder(name: str, folder: Path) -> Found | None:
     """NAME/ratings.csv below the folder, or right in the folder if it is called NAME itself."""
     if not folder.is_dir():
         raise InputError(f"the data folder {folder} does not exist (--data-dir or ${DATA_DIR_VARIABLE})")

@@ -12,7 +12,6 @@ item-to-item matrix. Its two factors are fixed and join the finished encoder's s
     python -m train bert
 """
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -20,40 +19,40 @@ import torch
 from torch import Tensor, nn
 
 from infer.histories.vocabulary import PAD
-from infer.histories.windows import level_windows, windows
+from infer.model.signature import LEVELS_INPUT, WINDOW_INPUT
 from train.config import BertConfig
 from train.data.dataset import Data
-from train.models.losses import generalised_bce, sampled_softmax
+from train.models.base import ScoringModel
+from train.models.layers import ACTIVATIONS, newest_of, sinusoidal
+from train.models.losses import BLOCKED, generalised_bce, next_item_loss, sampled_softmax
 from train.models.masking import SequenceBatch, batches, negative_probability
-
-# Added to the attention of what must not be read; finite, so that a window of padding stays finite.
-BLOCKED = -1e9
 
 # To look up and score one item for one state takes as long as about a hundred scores of one large product.
 WORTH_SCORING_ALL = 100
 
-# Not `nn.functional.relu` and `.gelu`: for these the encoder layer takes a fused path in evaluation,
-# which gives NaN for a window of padding and cannot be exported.
-ACTIVATIONS = {"relu": torch.relu, "gelu": torch.ops.aten.gelu.default}
 
-
-class MiniBERT4Rec(nn.Module):
+class MiniBERT4Rec(ScoringModel):
     """Encoder over the window; the state at a position scores the item that belongs there.
 
     items: size of the catalogue; the embedding has two more rows, padding and the mask token.
     counts: (items + 1,) how often each item occurs in training.  levels: how many rating levels there are.
     """
 
-    closed_form = False
-    any_length = True  # `forward` takes windows that are shorter, too
-    extra_columns = 0  # of zeros behind the scores, for an export that takes the top k by blocks
+    any_length = True
+    appends_columns = True
+    fading: Tensor  # (length, length): what an item counts for the chain at a later position
+    expected: Tensor  # (items + 1,): draws of each item among the negatives
 
     def __init__(self, items: int, config: BertConfig, counts: np.ndarray | None = None, levels: int = 0) -> None:
         super().__init__()
         config.check()
         counts = np.zeros(items + 1) if counts is None else counts
-        self.config, self.mask, self.rated = config, items + 1, config.ratings == "embedding"
+        self.config, self.mask = config, items + 1
         self.length = config.max_length  # of what the encoder reads; one of them is the mask, if appended
+        self.window = self.length - config.append_mask
+        self.rated = config.ratings == "embedding"
+        if self.rated:
+            self.input_names, self.level_count = (WINDOW_INPUT, LEVELS_INPUT), levels
         self.items = nn.Embedding(self.mask + 1, config.dim, padding_idx=PAD)
         with torch.no_grad():
             self.items.weight *= config.initial_std or 1.0
@@ -92,22 +91,12 @@ class MiniBERT4Rec(nn.Module):
             popular = np.log((counts + 1) / (counts + 1).sum())
             self.bias = nn.Parameter(torch.tensor(popular - popular.mean(), dtype=torch.float32))
         chance = torch.from_numpy(negative_probability(counts, config)).float() * config.negatives
-        self.register_buffer("expected", chance, persistent=False)  # draws of each item among the negatives
-
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        """What `forward` takes, by the names of the exported graph."""
-        return ("window", "levels") if self.rated else ("window",)
+        self.register_buffer("expected", chance, persistent=False)
 
     @property
     def chained(self) -> bool:
         """Whether the chain takes part in what is computed now: a fixed one has no part in training."""
         return self.rank > 0 and (self.config.chain_trained or not self.training)
-
-    @property
-    def window(self) -> int:
-        """How many recent items `forward` takes."""
-        return self.length - self.config.append_mask
 
     def embedded(self, window: Tensor, levels: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
         """What the encoder reads: (batch, length, dim) vectors, and what is added to the attention to
@@ -230,47 +219,12 @@ class MiniBERT4Rec(nn.Module):
         It is the encoder's alone if the chain is fixed: that joins the scores for their order's sake, on a
         scale at which they are no logarithms of chances.
         """
-        scores = scores.clone()
         if self.rank and not self.config.chain_trained:
-            window = torch.from_numpy(windows(data.histories.take(rows.numpy()), self.window)).to(scores.device)
-            scores -= self.newest_chain(window) @ self.successors.weight[: self.mask].T
-        scores[:, PAD] = -torch.inf
-        return nn.functional.cross_entropy(scores, torch.from_numpy(data.targets)[rows].to(scores.device))
+            window = data.windows(rows, self.window).to(scores.device)
+            scores = scores - self.newest_chain(window) @ self.successors.weight[: self.mask].T
+        return next_item_loss(scores, data.target(rows))
 
     def inputs(self, data: Data, rows: Tensor) -> tuple[Tensor, ...]:
-        """What `forward` takes for the users in these rows."""
-        part = data.histories.take(rows.numpy())
-        found = (windows(part, self.window), level_windows(part, self.window))
-        return tuple(torch.from_numpy(values) for values in found[: len(self.input_names)])
-
-
-def newest_of(layer: nn.TransformerEncoderLayer, hidden: Tensor, padding: Tensor) -> Tensor:
-    """(batch, length, dim) to (batch, dim): the layer's output at the last position alone, for scoring.
-
-    padding: (batch, length), added to the attention. With one query the keys and values of the other
-    positions need not be computed: q (W x) = (q W) x, and values are summed before they are projected.
-    The keys' bias adds the same to every position, which softmax does not see.
-    """
-    attention, (batch, _, dim) = layer.self_attn, hidden.shape
-    heads, size = attention.num_heads, attention.head_dim
-    query_weight, key_weight, value_weight = attention.in_proj_weight.chunk(3)
-    query_bias, _, value_bias = attention.in_proj_bias.chunk(3)
-    read = layer.norm1(hidden) if layer.norm_first else hidden
-    query = nn.functional.linear(read[:, -1], query_weight, query_bias) * size**-0.5
-    query = query.view(batch, heads, size).transpose(0, 1)  # (heads, batch, size)
-    asked = (query @ key_weight.view(heads, size, dim)).transpose(0, 1)  # (batch, heads, dim)
-    weights = (asked @ read.transpose(1, 2) + padding[:, None]).softmax(-1)  # (batch, heads, length)
-    found = (weights @ read).transpose(0, 1)  # (heads, batch, dim)
-    values = (found @ value_weight.view(heads, size, dim).transpose(1, 2)).transpose(0, 1).reshape(batch, dim)
-    newest = hidden[:, -1] + attention.out_proj(values + value_bias)
-    newest = newest if layer.norm_first else layer.norm1(newest)
-    inner = layer.linear1(layer.norm2(newest) if layer.norm_first else newest)
-    newest = newest + layer.linear2(layer.activation(inner))
-    return newest if layer.norm_first else layer.norm2(newest)
-
-
-def sinusoidal(length: int, dim: int) -> Tensor:
-    """(length, dim) sines and cosines of the position (Vaswani et al. 2017, section 3.5)."""
-    rate = torch.exp(torch.arange(0, dim, 2) * (-math.log(10_000.0) / dim))  # (dim / 2,)
-    angle = torch.arange(length)[:, None] * rate
-    return torch.stack([angle.sin(), angle.cos()], 2).flatten(1)[:, :dim]
+        """The users' windows, and those of their rating levels if they are read."""
+        window = data.windows(rows, self.window)
+        return (window, data.level_windows(rows, self.window)) if self.rated else (window,)

@@ -8,15 +8,21 @@ are fitted to the validation items.
     python -m train best --members=ease,content,hybrid
 """
 
-import numpy as np
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from infer.errors import InputError
 from infer.histories.vocabulary import PAD
-from infer.histories.windows import seen, windows
+from infer.model.signature import WINDOW_INPUT
+from train import checkpoint
 from train.config import BestConfig
 from train.data.dataset import Data
+from train.models import registry
+from train.models.base import ScoringModel
+from train.models.losses import BLOCKED, next_item_loss
 
 # Weights are pulled a little towards equal ones; with a few hundred users they would fit noise.
 PENALTY = 1e-3
@@ -25,35 +31,37 @@ PENALTY = 1e-3
 BUDGET = 100_000_000
 
 
-class Blend(nn.Module):
+class Blend(ScoringModel):
     """Members, in order, and their weights (members,).
 
     provenances: what the members' checkpoints say of themselves; with them the blend is complete.
     """
 
-    input_names = ("window",)
     closed_form = True
+    weights: Tensor  # (members,)
+    unrated: Tensor  # (items + 1,) bool: which items nobody has rated
+    newcomers: Tensor  # (2,): offset and weight of content
 
-    def __init__(self, members: list[nn.Module], items: int, config: BestConfig) -> None:
+    def __init__(self, members: Sequence[ScoringModel], items: int, config: BestConfig) -> None:
         super().__init__()
         for name, member in zip(names(config), members, strict=True):
-            if member.input_names != ("window",):
+            if member.input_names != (WINDOW_INPUT,):
                 raise InputError(
                     f"--members: {name} reads {', '.join(member.input_names)}; only windows can be blended"
                 )
-        self.config, self.members, self.provenances = config, nn.ModuleList(members), []
-        self.window = max(member.window for member in members)
+        self.config, self.members = config, nn.ModuleList(members)
+        self.windows = [member.window for member in members]
+        self.window = max(self.windows)
         self.register_buffer("weights", torch.ones(len(members)))
         self.register_buffer("unrated", torch.zeros(items + 1, dtype=torch.bool))
-        self.register_buffer("newcomers", torch.tensor([0.0, 1.0]))  # offset and weight of content
-        kinds = [getattr(member.config, "kind", "") for member in members]
-        self.content = kinds.index("content") if "content" in kinds else None
+        self.register_buffer("newcomers", torch.tensor([0.0, 1.0]))
+        self.content = next((place for place, member in enumerate(members) if member.from_content), None)
 
     def standardised(self, window: Tensor) -> Tensor:
         """(batch, window) items to (members, batch, items + 1) comparable scores; padding has 0."""
         found = []
-        for member in self.members:
-            scores = member(window[:, self.window - member.window :])[:, 1:]
+        for member, length in zip(self.members, self.windows, strict=True):
+            scores = member(window[:, self.window - length :])[:, 1:]
             centred = scores - scores.mean(1, keepdim=True)
             # Clamped, since the exporter takes a sum with so small a number for a sum with zero.
             unit = centred / centred.square().mean(1, keepdim=True).sqrt().clamp(min=1e-6)
@@ -82,11 +90,8 @@ class Blend(nn.Module):
         """
         self.eval()
         self.unrated.copy_(torch.from_numpy(data.counts == 0))
-        rows = np.flatnonzero(data.targets != PAD)
-        most = max(1, BUDGET // (len(self.members) * len(data.counts)))
-        if len(rows) > most:
-            rows = np.sort(np.random.default_rng(self.config.seed).choice(rows, most, replace=False))
-        parts = [self._fitting(data, part) for part in torch.from_numpy(rows).split(64)]
+        rows = data.measured_rows(max(1, BUDGET // (len(self.members) * len(data.counts))), self.config.seed)
+        parts = [self._fitting(data, part) for part in rows.split(64)]
         logs = torch.zeros(len(self.members), requires_grad=True)
         newcomers = torch.zeros(2, requires_grad=True)
         optimizer = torch.optim.LBFGS([logs, newcomers], max_iter=60, line_search_fn="strong_wolfe")
@@ -96,7 +101,7 @@ class Blend(nn.Module):
             total = 0.0
             for scores, blocked, target in parts:
                 blend = self.combined(scores, logs.exp(), torch.stack([newcomers[0], newcomers[1].exp()]))
-                loss = nn.functional.cross_entropy(blend.masked_fill(blocked, -1e9), target, reduction="sum") / len(
+                loss = nn.functional.cross_entropy(blend.masked_fill(blocked, BLOCKED), target, reduction="sum") / len(
                     rows
                 )
                 loss.backward()
@@ -114,20 +119,13 @@ class Blend(nn.Module):
     def _fitting(self, data: Data, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Standardised scores, which of them are not candidates, and the validation items."""
         scores = self.standardised(*self.inputs(data, rows))
-        drop = torch.from_numpy(seen(data.histories.take(rows.numpy())))
-        blocked = torch.zeros(scores.shape[1:], dtype=torch.bool).scatter(1, drop, True)
+        blocked = torch.zeros(scores.shape[1:], dtype=torch.bool).scatter(1, data.seen(rows), True)
         blocked[:, PAD] = True
-        return scores, blocked, torch.from_numpy(data.targets)[rows]
+        return scores, blocked, data.target(rows)
 
     def validation_loss(self, scores: Tensor, data: Data, rows: Tensor) -> Tensor:
         """Mean cross-entropy of the validation items over all items."""
-        scores = scores.clone()
-        scores[:, PAD] = -torch.inf
-        return nn.functional.cross_entropy(scores, torch.from_numpy(data.targets)[rows])
-
-    def inputs(self, data: Data, rows: Tensor) -> tuple[Tensor, ...]:
-        """What `forward` takes for the users in these rows."""
-        return (torch.from_numpy(windows(data.histories.take(rows.numpy()), self.window)),)
+        return next_item_loss(scores, data.target(rows))
 
 
 def names(config: BestConfig) -> list[str]:
@@ -136,3 +134,27 @@ def names(config: BestConfig) -> list[str]:
     if not found or len(set(found)) < len(found):
         raise InputError(f"--members takes different names separated by commas; found '{config.members}'")
     return found
+
+
+def build(data: Data, config: BestConfig) -> tuple[Blend, dict[str, str]]:
+    """A blend of finished checkpoints of the same table, and their checksums."""
+    found = [_member(name, data, config) for name in names(config)]
+    model = Blend([registry.restore(state) for state, _ in found], len(data.item_ids), config)
+    model.provenances = [state["provenance"] for state, _ in found]
+    return model, {f"{name}.pt": digest for name, (_, digest) in zip(names(config), found, strict=True)}
+
+
+def empty(state: dict[str, Any], config: BestConfig) -> Blend:
+    """The blend that a checkpoint's weights fit into, with its members."""
+    shared = {name: value for name, value in state.items() if name != "members"}
+    members = [registry.empty(shared | {"provenance": provenance}) for provenance in state["members"]]
+    return Blend(members, len(state["item_ids"]), config)
+
+
+def _member(name: str, data: Data, config: BestConfig) -> tuple[dict[str, Any], str]:
+    """A finished checkpoint and its checksum; raises InputError if it cannot be blended."""
+    advice = f"train {name} first, or leave it out of --members"
+    state, digest = checkpoint.read_same_table(checkpoint.finished(config.artifacts, name), data, advice)
+    if "members" in state:
+        raise InputError(f"--members: {name} is a blend itself; name its members")
+    return state, digest

@@ -3,39 +3,26 @@
 In: item vectors (of artifacts/mf.pt, implicit ALS or transition PPMI) and a sequence model. Out: the
 same model, whose item embeddings are those vectors, rescaled and with a little noise; they stay
 fixed for the first epochs (`MiniBERT4Rec.start_epoch`) and are trained from then on. The chain beside
-the encoder is a factorisation of the transition matrix.
+the encoder comes from `train.models.chain`. With --initial=random and without a chain it is the plain `bert`.
 
     python -m train hybrid
 """
 
-import logging
-from dataclasses import replace
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from infer.errors import InputError
-from infer.histories.windows import windows
-from infer.system.fingerprints import sha256
 from train import checkpoint
-from train.config import BertConfig, LinearConfig
+from train.config import BertConfig
 from train.data.dataset import Data
 from train.models import initial
 from train.models.bert import MiniBERT4Rec
-from train.models.linear import markov
-
-log = logging.getLogger(__name__)
+from train.models.chain import chain_factors, start_chain
 
 # Of implicit ALS; chosen on validation. What recommends best by itself is not the best start.
 ROUNDS, CONFIDENCE, REGULARIZATION = 15, 20.0, 1.0
-# What the chain factorises; chosen on validation.
-TRANSITIONS = LinearConfig(kind="markov", smoothing=300.0, popularity=0.0)
-# Most pairs of an item and one that follows it: with more interactions fewer steps are counted, so that the
-# matrix stays within a few GiB.
-MOST_PAIRS = 100_000_000
-# Users by whom the chain's scale is found.
-SCALE_USERS = 1_000
 
 
 def item_vectors(data: Data, config: BertConfig) -> tuple[Tensor, dict[str, str]]:
@@ -52,9 +39,7 @@ def item_vectors(data: Data, config: BertConfig) -> tuple[Tensor, dict[str, str]
     path = checkpoint.finished(config.artifacts, config.mf)
     named = "" if config.mf == "mf" else f" --name={config.mf}"
     advice = f"run `python -m train mf --artifacts={config.artifacts}{named}` first"
-    mf = checkpoint.read(path, advice)
-    if mf["provenance"]["dataset_checksum"] != data.checksum:
-        raise InputError(f"{path} was trained on another table ({mf['provenance']['dataset']}): {advice}")
+    mf, digest = checkpoint.read_same_table(path, data, advice)
     if mf["provenance"]["kind"] != "mf":
         raise InputError(f"--mf {config.mf} is a {mf['provenance']['kind']}, not a matrix factorization")
     vectors = mf["model"]["items.weight"]
@@ -64,7 +49,7 @@ def item_vectors(data: Data, config: BertConfig) -> tuple[Tensor, dict[str, str]
             f"the item vectors of {path.name} are {tuple(vectors.shape)}; expected {wanted}: "
             "train mf on this table with the same --dim"
         )
-    return vectors, {path.name: sha256(path)}
+    return vectors, {path.name: digest}
 
 
 def _solved(data: Data, config: BertConfig, name: str, dim: int) -> Tensor:
@@ -83,40 +68,18 @@ def start_from(model: MiniBERT4Rec, vectors: Tensor) -> None:
         model.items.weight[1 : model.mask] = own * scale + torch.randn(own.shape) * config.perturbation
 
 
-def chain_factors(data: Data, config: BertConfig) -> tuple[Tensor, Tensor]:
-    """Two (items + 1, rank): what an item leads from, and what it leads to.
-
-    Their product is the best approximation of that rank (`chain`, or what the catalogue has) to TRANSITIONS'
-    matrix, if chain_power is 1. A smaller power flattens its spectrum: the few patterns that most
-    transitions follow, popularity above all, then outweigh the others less.  Beyond MOST_PAIRS fewer steps are
-    counted, which is logged.
-    """
-    lags = max(1, min(TRANSITIONS.lags, MOST_PAIRS // max(1, len(data.histories.items))))
-    if lags < TRANSITIONS.lags:
-        log.info("the chain counts what follows within %d steps instead of %d, to spare memory", lags, TRANSITIONS.lags)
-    matrix = markov(data, replace(TRANSITIONS, lags=lags))
-    sources, successors = initial.factorised(matrix, config.chain, config.seed, config.chain_power)
-    return torch.from_numpy(sources), torch.from_numpy(successors)
+def build(data: Data, config: BertConfig) -> tuple[MiniBERT4Rec, dict[str, str]]:
+    """A sequence model with what it starts from, and the checksums of the checkpoints that it comes from."""
+    model = MiniBERT4Rec(len(data.item_ids), config, data.counts, len(data.rating_levels))
+    parents: dict[str, str] = {}
+    if config.initial != "random":
+        vectors, parents = item_vectors(data, config)
+        start_from(model, vectors)
+    if model.rank and config.chain_initial == "transitions":
+        start_chain(model, chain_factors(data, config), data)
+    return model, parents
 
 
-@torch.no_grad()
-def start_chain(model: MiniBERT4Rec, factors: tuple[Tensor, Tensor], data: Data) -> None:
-    """Set the chain to `factors`, two (items + 1, rank), on a scale beside that of the encoder.
-
-    successors: standard deviation initial_std, as the item embeddings, unless that is 0.  sources: such that
-    the scores of one user vary over the items with a standard deviation of chain_weight, in the mean
-    over a seeded sample of users with a history.
-    """
-    config, (sources, successors) = model.config, factors
-    spread = successors[1:].std() if len(successors) > 2 else successors.new_zeros(())
-    if config.initial_std and spread:
-        successors = successors * (config.initial_std / spread)
-    rows = np.flatnonzero(data.histories.lengths)
-    rows = np.sort(np.random.default_rng(config.seed).permutation(rows)[:SCALE_USERS])
-    window = torch.from_numpy(windows(data.histories.take(rows), model.length))
-    state = model.fading[-1] @ sources[window]  # (users, rank)
-    # The variance over the items without the scores of all of them: s' Cov s.
-    found = ((state @ successors[1:].T.cov(correction=0)) * state).sum(1).clamp(min=0).sqrt().mean()
-    sources = sources * (config.chain_weight / found if found else 1.0)
-    for table, factor in ((model.sources, sources), (model.successors, successors)):
-        table.weight[: model.mask] = factor
+def empty(state: dict[str, Any], config: BertConfig) -> MiniBERT4Rec:
+    """The sequence model that a checkpoint's weights fit into."""
+    return MiniBERT4Rec(len(state["item_ids"]), config, levels=len(state["rating_levels"]))

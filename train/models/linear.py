@@ -11,37 +11,42 @@ strongest neighbours and their weights. A user's item of age a counts decay^a ti
     content  cosine of genres, year and title words, for items that few have rated
 """
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from infer.errors import InputError
-from infer.histories.windows import windows
 from train.config import LinearConfig
 from train.data import content
 from train.data.dataset import Data
+from train.models.base import ScoringModel
 from train.models.initial import factorised, rated, transitions
 
 # The kernel of co-occurrence is cut where it falls below this.
 NEGLIGIBLE = 1e-3
 
 
-class Neighbours(nn.Module):
+class Neighbours(ScoringModel):
     """The neighbours of every item: (items + 1, K) indexes and weights, row 0 empty."""
 
-    input_names = ("window",)
     closed_form = True
+    neighbours: Tensor  # (items + 1, K) int32
+    weights: Tensor  # (items + 1, K)
+    lags: Tensor  # (window,): what an item counts at each place
 
     def __init__(self, items: int, config: LinearConfig) -> None:
         super().__init__()
         config.check()
         self.config, self.window = config, config.max_length
+        self.from_content = config.kind == "content"
         size = (items + 1, min(config.neighbours, items))
         self.register_buffer("neighbours", torch.zeros(size, dtype=torch.int32))
         self.register_buffer("weights", torch.zeros(size))
         age = torch.arange(config.max_length - 1, -1, -1)
-        self.register_buffer("lags", config.decay**age, persistent=False)  # (window,)
+        self.register_buffer("lags", config.decay**age, persistent=False)
 
     def forward(self, window: Tensor) -> Tensor:
         """Scores of the next item: (batch, window) items to (batch, items + 1)."""
@@ -63,12 +68,15 @@ class Neighbours(nn.Module):
             self.neighbours[rows] = torch.from_numpy(order + 1)
             self.weights[rows] = torch.from_numpy(np.take_along_axis(dense, order, 1).astype(np.float32))
 
-    def validation_loss(self, scores: Tensor, data: Data, rows: Tensor) -> None:
-        """None: nothing was trained by a loss."""
 
-    def inputs(self, data: Data, rows: Tensor) -> tuple[Tensor, ...]:
-        """What `forward` takes for the users in these rows."""
-        return (torch.from_numpy(windows(data.histories.take(rows.numpy()), self.window)),)
+def build(data: Data, config: LinearConfig) -> tuple[Neighbours, dict[str, str]]:
+    """A model of the table's items; it starts from no checkpoint."""
+    return Neighbours(len(data.item_ids), config), {}
+
+
+def empty(state: dict[str, Any], config: LinearConfig) -> Neighbours:
+    """The model that a checkpoint's weights fit into."""
+    return Neighbours(len(state["item_ids"]), config)
 
 
 def knn(data: Data, config: LinearConfig) -> sp.csr_matrix:

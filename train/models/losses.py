@@ -8,6 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from infer.histories.vocabulary import PAD
+
+# In place of minus infinity, for what must not be read, drawn or chosen: a row of nothing else stays finite.
+BLOCKED = -1e9
+
 
 def sampled_softmax(positive: Tensor, negative: Tensor, expected: Tensor, collides: Tensor) -> Tensor:
     """Cross-entropy over the true item and the sampled ones, corrected for how often each is drawn.
@@ -17,7 +22,7 @@ def sampled_softmax(positive: Tensor, negative: Tensor, expected: Tensor, collid
     Subtracting log(expected) makes the sum of exponentials an unbiased estimate of the full softmax's
     denominator (Bengio & Senecal 2008; Yi et al. 2019).
     """
-    corrected = (negative - expected.log()).masked_fill(collides, -1e9)
+    corrected = (negative - expected.log()).masked_fill(collides, BLOCKED)
     return torch.logsumexp(torch.cat([positive, corrected], 1), 1) - positive.squeeze(1)
 
 
@@ -32,3 +37,13 @@ def generalised_bce(positive: Tensor, negative: Tensor, collides: Tensor, items:
     true = -beta * functional.logsigmoid(positive.squeeze(1))
     false = functional.softplus(negative).masked_fill(collides, 0.0).sum(1)
     return (true + false) / (1 + negative.shape[1])
+
+
+def next_item_loss(scores: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy of each user's next item over all items; padding is none.
+
+    scores: (users, items + 1), left as they are.  target: (users,) int64 item indexes.
+    """
+    scores = scores.clone()
+    scores[:, PAD] = -torch.inf
+    return functional.cross_entropy(scores, target.to(scores.device))

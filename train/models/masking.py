@@ -107,7 +107,8 @@ def sequences(data: Data, length: int, stride: int, generator: torch.Generator) 
     filled = end > begin
     begin, end = begin[filled], end[filled]
     levels = data.histories.levels if data.histories.levels is not None else np.zeros_like(data.histories.items)
-    return tuple(torch.from_numpy(slices(values, begin, end, length)) for values in (data.histories.items, levels))
+    items, rated = (torch.from_numpy(slices(v, begin, end, length)) for v in (data.histories.items, levels))
+    return items, rated
 
 
 def hide(window: Tensor, config: BertConfig, generator: torch.Generator) -> Tensor:

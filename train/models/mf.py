@@ -8,15 +8,18 @@ With `preset=paper` it is the paper's first model: squared error of the ratings 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from infer.errors import InputError
 from infer.histories.vocabulary import PAD
+from infer.model.signature import USER_INPUT
 from train.config import MFConfig
 from train.data.dataset import Data
 from train.models import initial
+from train.models.base import ScoringModel
 
 
 def rating_batches(ratings: tuple[Tensor, ...], size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
@@ -42,17 +45,17 @@ class RatingBatch:
         return RatingBatch(self.user.to(device), self.item.to(device), self.rating.to(device))
 
 
-class MF(nn.Module):
+class MF(ScoringModel):
     """Two embedding tables, (users + 1, k) and (items + 1, k), row 0 of each being padding."""
 
-    input_names = ("user",)
-    window = 0
-    extra_columns = 0  # of zeros behind the scores, for an export that takes the top k by blocks
+    input_names = (USER_INPUT,)
+    appends_columns = True
 
     def __init__(self, users: int, items: int, config: MFConfig) -> None:
         super().__init__()
         config.check()
         self.config = config
+        self.closed_form = config.objective == "implicit"
         self.users = nn.Embedding(users + 1, config.dim, padding_idx=PAD)
         self.items = nn.Embedding(items + 1, config.dim, padding_idx=PAD)
         for table in (self.users, self.items):
@@ -75,9 +78,6 @@ class MF(nn.Module):
         """Adam, as in the paper."""
         return torch.optim.Adam(self.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
 
-    def start_epoch(self, epoch: int) -> None:
-        """Nothing changes between epochs."""
-
     def training_batches(self, data: Data, generator: torch.Generator) -> Iterator[RatingBatch]:
         """Every training rating once; raises InputError if the table has no ratings."""
         if data.ratings is None:
@@ -85,11 +85,6 @@ class MF(nn.Module):
                 f"{data.name} has no ratings, which mf with --objective ratings learns from; state its --rating-column"
             )
         return (RatingBatch(*batch) for batch in rating_batches(data.ratings, self.config.batch_size, generator))
-
-    @property
-    def closed_form(self) -> bool:
-        """Whether `solve` trains it, rather than steps of an optimizer."""
-        return self.config.objective == "implicit"
 
     def solve(self, data: Data) -> None:
         """Weighted alternating least squares on what was rated (Hu, Koren & Volinsky 2008)."""
@@ -101,13 +96,23 @@ class MF(nn.Module):
 
     def validation_loss(self, scores: Tensor, data: Data, rows: Tensor) -> Tensor | None:
         """Mean squared error of the held-out ratings; None for the implicit objective."""
-        if self.closed_form:
+        if self.closed_form or data.validation_ratings is None:
             return None
         user, _, rating = (column.to(scores.device) for column in data.validation_ratings)
         held = torch.zeros(len(data.user_ids) + 1, device=scores.device).scatter(0, user, rating)[rows + 1]
-        target = torch.from_numpy(data.targets)[rows].to(scores.device)
+        target = data.target(rows).to(scores.device)
         return nn.functional.mse_loss(scores.gather(1, target[:, None]).squeeze(1), held)
 
     def inputs(self, data: Data, rows: Tensor) -> tuple[Tensor, ...]:
-        """What `forward` takes for the users in these rows."""
+        """The users' own indexes."""
         return (rows + 1,)
+
+
+def build(data: Data, config: MFConfig) -> tuple[MF, dict[str, str]]:
+    """A model of the table's users and items; it starts from no checkpoint."""
+    return MF(len(data.user_ids), len(data.item_ids), config), {}
+
+
+def empty(state: dict[str, Any], config: MFConfig) -> MF:
+    """The model that a checkpoint's weights fit into."""
+    return MF(len(state["user_ids"]), len(state["item_ids"]), config)

@@ -130,9 +130,9 @@ def test_a_stated_folder_comes_before_that_of_the_environment_and_has_the_name_o
     assert found == sources.Found("ml-latest-small", *(found.ratings.parent / n for n in ("ratings.csv", "movies.csv")))
     assert found.ratings.parent == tmp_path / "two" / "ml-latest-small"
     # Ratings in a folder of another name are not said to be this set.
-    assert sources._in_folder("ml-latest-small", tmp_path / "two" / "other") is None
+    assert sources.in_folder("ml-latest-small", tmp_path / "two" / "other") is None
     (tmp_path / "two" / "ml-latest-small" / "movies.csv").unlink()
-    assert sources._in_folder("ml-latest-small", tmp_path / "two") is None
+    assert sources.in_folder("ml-latest-small", tmp_path / "two") is None
 
 
 def test_certificates_are_verified_and_grouplens_is_asked_unless_a_mirror_is_named(tmp_path: Path, monkeypatch) -> None:

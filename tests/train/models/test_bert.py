@@ -13,8 +13,9 @@ from infer.histories.histories import Histories
 from train.config import BertConfig, HybridConfig
 from train.data.dataset import Data
 from train.models import bert
-from train.models.bert import MiniBERT4Rec, sinusoidal
+from train.models.bert import MiniBERT4Rec
 from train.models.hybrid import start_from
+from train.models.layers import sinusoidal
 from train.models.masking import SequenceBatch
 from train.presets import PRESETS, configuration, differences
 
@@ -102,7 +103,7 @@ def test_padding_changes_nothing() -> None:
 
 @torch.no_grad()
 def test_a_causal_state_knows_nothing_of_what_comes_later() -> None:
-    model = made("hybrid", layers=2)
+    model = made("default", layers=2)
     states = model.states(torch.tensor([[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 9, 8]]))
     # The state of padding, at 0, means nothing and is read by nobody.
     torch.testing.assert_close(states[0, 1:4], states[1, 1:4], atol=1e-5, rtol=0)
@@ -121,7 +122,7 @@ def without_chain(model: MiniBERT4Rec) -> MiniBERT4Rec:
 @torch.no_grad()
 @pytest.mark.parametrize("head", ["tied", "separate"])
 def test_a_chain_adds_what_recent_items_lead_to(head: str) -> None:
-    model = made("hybrid", chain=3, chain_trained=True, chain_decay=0.5, head=head)
+    model = made("default", chain=3, chain_trained=True, chain_decay=0.5, head=head)
     plain = without_chain(model)
     window = torch.tensor([[0, 0, 0, 2, 7, 4]])
     sources, successors = model.sources.weight, model.successors.weight[:MASK]
@@ -172,8 +173,8 @@ def test_an_appended_mask_is_where_the_next_item_is_read() -> None:
 
 @torch.no_grad()
 def test_ratings_are_read_where_asked_for() -> None:
-    model = made("hybrid", ratings="embedding")
-    assert model.input_names == ("window", "levels") and made("hybrid").input_names == ("window",)
+    model = made("default", ratings="embedding")
+    assert model.input_names == ("window", "levels") and made("default").input_names == ("window",)
     window, levels = windows([4]), torch.tensor([[0, 0, 1, 2, 3, 1]])
     none = model(window, torch.zeros_like(levels))
     assert (model(window, levels) - none).abs().max() > 1e-4
@@ -191,7 +192,7 @@ def test_the_papers_loss_is_the_cross_entropy_at_the_masked_position() -> None:
 @pytest.mark.parametrize("head", ["tied", "separate"])
 def test_sampled_losses_see_the_scores_that_forward_gives(loss: str, worth: int, head: str, monkeypatch) -> None:
     monkeypatch.setattr(bert, "WORTH_SCORING_ALL", worth)
-    model = made("hybrid", loss=loss, head=head, chain=3, chain_trained=True)
+    model = made("default", loss=loss, head=head, chain=3, chain_trained=True)
     window, negatives = windows([6, 4]), ((5, 2, 2), (5, 2, 2) if loss == "sampled" else (9, 2, 1))
     found = model.loss(batch(window, [5, 11], [7, 2], negatives[0] if loss == "sampled" else negatives))
     scores = model(window)
@@ -210,7 +211,7 @@ def test_sampled_losses_see_the_scores_that_forward_gives(loss: str, worth: int,
 
 
 def test_weights_of_targets_weigh_their_losses() -> None:
-    model, window = made("hybrid", loss="softmax"), windows([6, 4])
+    model, window = made("default", loss="softmax"), windows([6, 4])
     both = batch(window, [5, 11], [7, 2])
     one, two = (model.loss(batch(window, [p], [i])) for p, i in ((5, 7), (11, 2)))
     weighted = replace(both, weight=torch.tensor([3.0, 1.0]))
@@ -218,7 +219,7 @@ def test_weights_of_targets_weigh_their_losses() -> None:
 
 
 def test_a_tied_head_shares_its_weights_and_starts_at_the_popularity() -> None:
-    config = configuration("bert", "hybrid", **SMALL)
+    config = configuration("bert", "default", **SMALL)
     model = MiniBERT4Rec(10, config, counts=np.arange(11))
     assert not hasattr(model, "head") and model.bias.shape == (11,)
     # (count + 1) of padding and of the ten items: 1, 2, ..., 11.
@@ -233,7 +234,7 @@ def test_a_tied_head_shares_its_weights_and_starts_at_the_popularity() -> None:
 
 @pytest.mark.parametrize("head", ["tied", "separate"])
 def test_a_bias_for_each_item_can_be_left_out(head: str) -> None:
-    with_bias, without = (made("hybrid", head=head, item_bias=given) for given in (True, False))
+    with_bias, without = (made("default", head=head, item_bias=given) for given in (True, False))
     names = {name for name, _ in with_bias.named_parameters()} - {name for name, _ in without.named_parameters()}
     assert names == {"bias" if head == "tied" else "head.bias"}
     torch.testing.assert_close(without(windows([3])), without.score(without.states(windows([3]))[:, -1]))
@@ -259,7 +260,7 @@ def test_initial_tables_have_the_spread_that_is_asked_for() -> None:
 
 
 def test_options_of_the_optimizer_reach_it() -> None:
-    (group,) = made("hybrid", learning_rate=0.03, weight_decay=0.2, beta2=0.9).optimizer().param_groups
+    (group,) = made("default", learning_rate=0.03, weight_decay=0.2, beta2=0.9).optimizer().param_groups
     assert (group["lr"], group["weight_decay"], group["betas"]) == (0.03, 0.2, (0.9, 0.9))
 
 
@@ -273,7 +274,7 @@ def test_expected_draws_are_the_negatives_times_each_items_chance() -> None:
 
 @torch.no_grad()
 def test_further_columns_have_a_score_of_zero() -> None:
-    model = made("hybrid")
+    model = made("default")
     scores = model(windows([4]))
     model.extra_columns = 3
     wide = model(windows([4]))
@@ -283,7 +284,7 @@ def test_further_columns_have_a_score_of_zero() -> None:
 
 @torch.no_grad()
 def test_the_validation_loss_is_the_cross_entropy_of_the_held_out_items() -> None:
-    model = made("hybrid")
+    model = made("default")
     histories = Histories(pl.Series(["a", "b", "c"]), np.array([1, 2, 7, 4, 9, 3], np.int32), np.array([0, 3, 5, 6]))
     data = Data("d", "", list(range(1, 11)), [], None, None, [], histories, np.array([8, 3, 5]), Path())
     rows = torch.tensor([2, 0])
@@ -309,7 +310,7 @@ def test_the_default_of_paper_is_the_papers() -> None:
 
 
 def test_presets_are_differences_from_the_defaults() -> None:
-    assert differences(configuration("bert", "hybrid")) == {}
+    assert differences(configuration("bert", "default")) == {}
     assert set(differences(configuration("hybrid", "gsasrec"))) <= set(PRESETS["gsasrec"]["hybrid"])
     for preset in PRESETS:
         for kind in ("mf", "bert", "hybrid"):
@@ -321,7 +322,7 @@ def test_sinusoidal_positions_are_vaswanis() -> None:
     expected = [[np.sin(p), np.cos(p), np.sin(p / 100), np.cos(p / 100)] for p in range(3)]
     np.testing.assert_allclose(table.numpy(), expected, atol=1e-6)
     np.testing.assert_allclose(sinusoidal(3, 3).numpy()[:, :2], np.array(expected)[:, :2], atol=1e-6)
-    model, plain = made("hybrid", positions="sinusoidal"), made("hybrid", positions="none")
+    model, plain = made("default", positions="sinusoidal"), made("default", positions="none")
     rows = windows([6])
     added = model.embedded(rows)[0] - plain.embedded(rows)[0]
     torch.testing.assert_close(added[0], sinusoidal(6, 8))
@@ -401,7 +402,7 @@ def test_options_that_cannot_work_together_are_refused_with_the_reason(reason: s
 
 def stepped(gradients: list[float], **options) -> list[float]:
     """A weight of 2 after each of the steps with these gradients."""
-    model = made("hybrid", **options)
+    model = made("default", **options)
     optimizer, found = model.optimizer(), []
     with torch.no_grad():
         model.items.weight.fill_(2.0)
@@ -427,7 +428,7 @@ def test_a_step_of_adamw_by_hand() -> None:
 
 
 def test_input_dropout_drops_its_share_of_what_is_embedded_and_scales_the_rest() -> None:
-    model, window = made("hybrid", input_dropout=0.25, dropout=0.0), windows([6] * 400)
+    model, window = made("default", input_dropout=0.25, dropout=0.0), windows([6] * 400)
     whole = model.embedded(window)[0]
     dropped = model.train().embedded(window)[0]
     kept = dropped != 0
@@ -442,8 +443,8 @@ def test_input_dropout_drops_its_share_of_what_is_embedded_and_scales_the_rest()
 def test_each_dropout_alone_disturbs_training_but_not_evaluation(name: str) -> None:
     none = {"dropout": 0.0, "input_dropout": 0.0}
     window = windows([6, 4])
-    model = made("hybrid", **none | {name: 0.5})
-    quiet = made("hybrid", **none)
+    model = made("default", **none | {name: 0.5})
+    quiet = made("default", **none)
     torch.testing.assert_close(quiet.train().states(window), quiet.eval().states(window), atol=1e-5, rtol=0)
     torch.testing.assert_close(model.states(window), quiet.states(window), atol=1e-5, rtol=0)
     model.train()
@@ -451,14 +452,14 @@ def test_each_dropout_alone_disturbs_training_but_not_evaluation(name: str) -> N
 
 
 def test_the_encoder_has_the_stated_shape() -> None:
-    model = made("hybrid", layers=3, heads=4, feedforward=24, dropout=0.3, activation="relu", norm="post")
+    model = made("default", layers=3, heads=4, feedforward=24, dropout=0.3, activation="relu", norm="post")
     assert len(model.encoder.layers) == 3
     for layer in model.encoder.layers:
         assert layer.self_attn.num_heads == 4 and layer.self_attn.embed_dim == 8
         assert layer.linear1.out_features == layer.linear2.in_features == 24
         assert {layer.dropout.p, layer.dropout1.p, layer.dropout2.p, layer.self_attn.dropout} == {0.3}
         assert layer.activation(torch.tensor([-1.0, 2.0])).tolist() == [0, 2] and not layer.norm_first
-    other = made("hybrid", activation="gelu", norm="pre")
+    other = made("default", activation="gelu", norm="pre")
     # 2 times the share of the normal distribution below 2.
     assert other.encoder.layers[0].activation(torch.tensor([2.0])).item() == pytest.approx(2 * 0.97725, abs=1e-4)
     assert other.encoder.layers[0].norm_first and other.encoder.norm is not None
@@ -519,13 +520,13 @@ def test_an_epoch_of_sequences_follows_the_configuration() -> None:
 
 
 def test_a_separate_head_has_a_bias_only_where_asked_for() -> None:
-    assert made("hybrid", head="separate", item_bias=False).head.bias is None
-    assert made("hybrid", head="separate", item_bias=True).head.bias.shape == (11,)
+    assert made("default", head="separate", item_bias=False).head.bias is None
+    assert made("default", head="separate", item_bias=True).head.bias.shape == (11,)
 
 
 def test_only_a_trained_chain_is_trained() -> None:
     for trained in (True, False):
-        model = made("hybrid", chain=3, chain_trained=trained)
+        model = made("default", chain=3, chain_trained=trained)
         assert model.sources.weight.requires_grad == model.successors.weight.requires_grad == trained
 
 

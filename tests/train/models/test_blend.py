@@ -13,9 +13,9 @@ from scipy.optimize import minimize
 from infer.errors import InputError
 from infer.histories.histories import Histories
 from train import checkpoint, trainer
-from train.config import LinearConfig
 from train.data.dataset import Data, load
 from train.models import blend as fitting
+from train.models.base import ScoringModel
 from train.models.blend import Blend, names
 from train.models.registry import build, restore
 from train.presets import configuration
@@ -56,8 +56,8 @@ def test_scores_are_standardised_weighed_and_summed(folder: Path) -> None:
 def test_a_member_that_knows_the_answer_gets_the_weight(folder: Path) -> None:
     data = load(folder)
 
-    class Oracle(torch.nn.Module):
-        input_names, window, config = ("window",), 50, None
+    class Oracle(ScoringModel):
+        window = 50
 
         def __init__(self, right: bool) -> None:
             super().__init__()
@@ -79,14 +79,12 @@ def test_a_member_that_knows_the_answer_gets_the_weight(folder: Path) -> None:
     assert model.weights[0] > 3 * model.weights[1] > 0
 
 
-class Table(torch.nn.Module):
+class Table(ScoringModel):
     """Scores by the sum over what the last `window` items lead to."""
 
-    input_names = ("window",)
-
-    def __init__(self, table: np.ndarray, window: int, kind: str = "") -> None:
+    def __init__(self, table: np.ndarray, window: int, content: bool = False) -> None:
         super().__init__()
-        self.table, self.window, self.config = torch.tensor(table), window, LinearConfig(kind=kind or "ease")
+        self.table, self.window, self.from_content = torch.tensor(table), window, content
 
     def forward(self, window: torch.Tensor) -> torch.Tensor:
         assert window.shape[1] == self.window and not self.training and not torch.is_grad_enabled()
@@ -118,7 +116,7 @@ def small() -> Data:
 
 
 def tables(content: bool) -> Blend:
-    members = [Table(TABLES[0], 1), Table(TABLES[1], 3, "content" if content else ""), Table(TABLES[2], 2)]
+    members = [Table(TABLES[0], 1), Table(TABLES[1], 3, content), Table(TABLES[2], 2)]
     return Blend(members, ITEMS, configuration("best", members="a,b,c", seed=SEED))
 
 

@@ -11,9 +11,10 @@ import torch
 from infer.errors import InputError
 from infer.histories.histories import Histories
 from train.data.dataset import Data
-from train.models import hybrid, initial
+from train.models import chain, hybrid, initial
 from train.models.bert import MiniBERT4Rec
-from train.models.hybrid import TRANSITIONS, chain_factors, item_vectors, start_chain
+from train.models.chain import TRANSITIONS, chain_factors, start_chain
+from train.models.hybrid import item_vectors
 from train.models.initial import LAG_DECAY, ials, ppmi, rated, transitions
 from train.models.linear import markov
 from train.presets import configuration
@@ -198,7 +199,7 @@ def test_a_chain_starts_from_the_best_approximation_of_the_transitions(groups: D
 
 
 def test_a_chain_of_many_interactions_counts_fewer_steps(groups: Data, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(hybrid, "MOST_PAIRS", 3 * len(groups.histories.items) + 1)
+    monkeypatch.setattr(chain, "MOST_PAIRS", 3 * len(groups.histories.items) + 1)
     left, values, right = np.linalg.svd(markov(groups, replace(TRANSITIONS, lags=3)).toarray())
     found = product(groups, chain=4, chain_power=1.0)
     np.testing.assert_allclose(found, left[:, :4] * values[:4] @ right[:4], atol=1e-5)
@@ -251,8 +252,8 @@ def test_a_chains_scores_vary_as_much_as_asked(groups: Data) -> None:
 
 
 def test_a_chains_scale_is_found_on_a_seeded_sample_of_users_with_a_history(monkeypatch) -> None:
-    assert hybrid.SCALE_USERS == 1_000 and hybrid.MOST_PAIRS == 100_000_000
-    monkeypatch.setattr(hybrid, "SCALE_USERS", 5)
+    assert chain.SCALE_USERS == 1_000 and chain.MOST_PAIRS == 100_000_000
+    monkeypatch.setattr(chain, "SCALE_USERS", 5)
     rng = np.random.default_rng(1)
     histories = [list(rng.permutation(12)[: user % 4] + 1) for user in range(40)]
     mixed = data(histories, 12)

@@ -16,7 +16,7 @@ from infer.histories.histories import Histories
 from train.data.content import load as features
 from train.data.content import similarity
 from train.data.dataset import Data
-from train.models.hybrid import TRANSITIONS
+from train.models.chain import TRANSITIONS
 from train.models.linear import Neighbours, _reach, by_content, ease, knn, markov
 from train.presets import configuration
 

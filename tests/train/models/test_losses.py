@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from train.models.losses import generalised_bce, sampled_softmax
+from train.models.losses import generalised_bce, next_item_loss, sampled_softmax
 
 
 def test_sampling_every_item_once_is_the_full_softmax() -> None:
@@ -82,3 +82,11 @@ def test_one_negative_of_two_items_is_all_there_is() -> None:
     positive, negative, none = torch.tensor([[1.0]]), torch.tensor([[0.5]]), torch.zeros(1, 1, dtype=torch.bool)
     found = [generalised_bce(positive, negative, none, 2, calibration).item() for calibration in (0.0, 1.0)]
     assert found[0] == found[1]
+
+
+def test_the_loss_of_the_next_item_leaves_padding_out_and_the_scores_alone() -> None:
+    scores = torch.tensor([[9.0, math.log(3), 0.0], [9.0, 0.0, 0.0]])
+    # Chances of 3 / 4 and 1 / 2, whatever padding scores.
+    found = next_item_loss(scores, torch.tensor([1, 2]))
+    assert found.item() == pytest.approx((math.log(4 / 3) + math.log(2)) / 2)
+    assert scores[:, 0].tolist() == [9.0, 9.0]

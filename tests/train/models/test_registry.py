@@ -14,7 +14,8 @@ from infer.system.fingerprints import sha256
 from train import checkpoint
 from train.data.dataset import Data
 from train.models.blend import Blend
-from train.models.hybrid import chain_factors, item_vectors
+from train.models.chain import chain_factors
+from train.models.hybrid import item_vectors
 from train.models.registry import build, restore
 from train.presets import configuration
 

@@ -1,0 +1,94 @@
+"""What a model is: the one contract that training, validation, the blend and the export rely on.
+
+In: of each user what the model reads, by default a window of the latest items. Out: a score for every item. A new
+model is a subclass that says where it differs from what stands here, and an entry in `train.kinds`:
+
+    scores = model(*model.inputs(data, rows))  # (users, items + 1)
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from infer.model.signature import WINDOW_INPUT
+from train.data.dataset import Data
+
+
+class Batch(Protocol):
+    """What one step of training reads."""
+
+    def __len__(self) -> int:
+        """How many predictions its loss is the mean of."""
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on another device."""
+
+
+class ScoringModel(nn.Module):
+    """A model that gives every item a score, trained by steps on a loss or, if `closed_form`, by `solve`.
+
+    What the exported file states:
+
+    input_names: what `forward` takes, in order: `window`, or `window` and `levels`, or `user`.
+    window: length of the windows, the newest item last, padding (index 0) before the oldest; 0 without windows.
+    level_count: how many rating levels there are if `levels` is read, each of them 1 to level_count; else 0.
+    any_length: whether `forward` takes shorter windows too, with the same scores as if they were padded.
+    appends_columns: whether `forward` puts `extra_columns` columns of zeros behind the scores, so that the export can
+    take the top k by blocks; such a model's last operation is one product of states and items.
+
+    What training and the blend ask:
+
+    closed_form: whether `solve` trains it, in one epoch and without an optimizer.
+    from_content: whether it scores by what items are, so that it alone can judge an item that nobody has rated.
+    provenances: of a model made of others what their checkpoints say of themselves, in order; else none.
+    """
+
+    input_names: tuple[str, ...] = (WINDOW_INPUT,)
+    window: int = 0
+    level_count: int = 0
+    any_length: bool = False
+    appends_columns: bool = False
+    extra_columns: int = 0
+    closed_form: bool = False
+    from_content: bool = False
+    provenances: Sequence[dict[str, Any]] = ()
+
+    def inputs(self, data: Data, rows: Tensor) -> tuple[Tensor, ...]:
+        """What `forward` takes for the users in these rows (users,) of `data`: int64, in the order of `input_names`."""
+        return (data.windows(rows, self.window),)
+
+    def forward(self, *inputs: Any, **named: Any) -> Tensor:
+        """Scores: (batch, window) items, and levels, or (batch,) users, all int64, to (batch, items + 1) float32.
+
+        Column n is the item with index n; column 0, of padding, means nothing. Higher is better, in any unit.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say how it scores")
+
+    def validation_loss(self, scores: Tensor, data: Data, rows: Tensor) -> Tensor | None:
+        """Mean loss of the validation items of the users in these rows, whose `scores` (users, items + 1) are given,
+        in the model's own unit; None, as here, if it has no loss."""
+        return None
+
+    def solve(self, data: Data) -> None:
+        """Set the weights in closed form; raises InputError if the data do not suffice."""
+        raise NotImplementedError(f"{type(self).__name__} is not solved in closed form")
+
+    def training_batches(self, data: Data, generator: torch.Generator) -> Iterator[Batch]:
+        """One epoch of batches, on the CPU; all that is random in them comes from `generator`.
+
+        Raises InputError if the data lack what it learns from.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no batches to be trained on")
+
+    def loss(self, batch: Any) -> Tensor:
+        """Scalar mean loss of a batch that lies on the model's device, with gradients."""
+        raise NotImplementedError(f"{type(self).__name__} has no loss to be trained by")
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """A new optimizer of all the weights."""
+        raise NotImplementedError(f"{type(self).__name__} has no optimizer")
+
+    def start_epoch(self, epoch: int) -> None:
+        """Change what changes between epochs, which count from 1; here nothing."""

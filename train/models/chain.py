@@ -1,0 +1,68 @@
+"""The factorised Markov chain beside an encoder: its two factors, and the scale of its scores.
+
+In: training histories. Out: what each item leads from and to, (items + 1, rank) each, set in a `MiniBERT4Rec`.
+
+    python -m train bert --chain=64
+"""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from train.config import BertConfig, LinearConfig
+from train.data.dataset import Data
+from train.models import initial
+from train.models.bert import MiniBERT4Rec
+from train.models.linear import markov
+
+log = logging.getLogger(__name__)
+
+# What the chain factorises; chosen on validation.
+TRANSITIONS = LinearConfig(kind="markov", smoothing=300.0, popularity=0.0)
+# Most pairs of an item and one that follows it: with more interactions fewer steps are counted, so that the
+# matrix stays within a few GiB.
+MOST_PAIRS = 100_000_000
+# Users by whom the chain's scale is found.
+SCALE_USERS = 1_000
+
+
+def chain_factors(data: Data, config: BertConfig) -> tuple[Tensor, Tensor]:
+    """Two (items + 1, rank): what an item leads from, and what it leads to.
+
+    Their product is the best approximation of that rank (`chain`, or what the catalogue has) to TRANSITIONS'
+    matrix, if chain_power is 1. A smaller power flattens its spectrum: the few patterns that most
+    transitions follow, popularity above all, then outweigh the others less.  Beyond MOST_PAIRS fewer steps are
+    counted, which is logged.
+    """
+    lags = max(1, min(TRANSITIONS.lags, MOST_PAIRS // max(1, len(data.histories.items))))
+    if lags < TRANSITIONS.lags:
+        log.info("the chain counts what follows within %d steps instead of %d, to spare memory", lags, TRANSITIONS.lags)
+    matrix = markov(data, replace(TRANSITIONS, lags=lags))
+    sources, successors = initial.factorised(matrix, config.chain, config.seed, config.chain_power)
+    return torch.from_numpy(sources), torch.from_numpy(successors)
+
+
+@torch.no_grad()
+def start_chain(model: MiniBERT4Rec, factors: tuple[Tensor, Tensor], data: Data) -> None:
+    """Set the chain to `factors`, two (items + 1, rank), on a scale beside that of the encoder.
+
+    successors: standard deviation initial_std, as the item embeddings, unless that is 0.  sources: such that
+    the scores of one user vary over the items with a standard deviation of chain_weight, in the mean
+    over a seeded sample of users with a history.
+    """
+    config, (sources, successors) = model.config, factors
+    spread = successors[1:].std() if len(successors) > 2 else successors.new_zeros(())
+    if config.initial_std and spread:
+        successors = successors * (config.initial_std / spread)
+    rows = np.flatnonzero(data.histories.lengths)
+    rows = np.sort(np.random.default_rng(config.seed).permutation(rows)[:SCALE_USERS])
+    window = data.windows(torch.from_numpy(rows), model.length)
+    state = model.fading[-1] @ sources[window]  # (users, rank)
+    # The variance over the items without the scores of all of them: s' Cov s.
+    found = ((state @ successors[1:].T.cov(correction=0)) * state).sum(1).clamp(min=0).sqrt().mean()
+    sources = sources * (config.chain_weight / found if found else 1.0)
+    for table, factor in ((model.sources, sources), (model.successors, successors)):
+        table.weight[: model.mask] = factor

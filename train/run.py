@@ -1,0 +1,116 @@
+"""A model in training: what was reached so far, and everything that a resumed run needs.
+
+In: a model and its optimizer. Out: a record an epoch, the moving average of the weights, the best weights.
+`train.loop` moves it forward; `train.checkpoint` keeps what `state` gives.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from train.models.base import ScoringModel
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch cost and brought: losses in the model's own unit (None for a model that has no
+    loss, being solved in closed form), metrics in [0, 1], seconds."""
+
+    epoch: int
+    train_loss: float | None
+    validation_loss: float | None
+    validation_hit_at_10: float
+    validation_ndcg_at_10: float
+    seconds: float
+
+
+@dataclass
+class Run:
+    """A model in training.
+
+    optimizer: None of a model in closed form.  preparation_seconds: what making the model took, with the vectors it
+    starts from.  average: the moving average of its weights, if one is kept, over so many steps.  best: the weights of
+    the epoch with the highest validation NDCG, if the configuration has a patience.  records: one an epoch.
+    """
+
+    model: ScoringModel
+    optimizer: torch.optim.Optimizer | None
+    preparation_seconds: float = 0.0
+    average: dict[str, Tensor] | None = None
+    steps: int = 0
+    best: dict[str, Tensor] | None = None
+    records: list[EpochRecord] = field(default_factory=list)
+
+    @property
+    def best_record(self) -> EpochRecord:
+        """Of the kept weights: the epoch with the highest validation NDCG, or the last."""
+        if self.best is None:
+            return self.records[-1]
+        return max(self.records, key=lambda record: (record.validation_ndcg_at_10, -record.epoch))
+
+    @torch.no_grad()
+    def follow(self, decay: float) -> None:
+        """Let the exponential moving average of the weights follow one more step.
+
+        Its decay grows with the steps, so that an early average does not remember the first weights.
+        """
+        self.steps += 1
+        if self.average is None:
+            self.average = self.weights()
+        decay = min(decay, self.steps / (self.steps + 10))
+        for name, weight in self.model.named_parameters():
+            if weight.requires_grad:  # what is fixed is its own average, and may be large
+                self.average[name].lerp_(weight, 1 - decay)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The model with the average of its weights, if there is one, and with its own again afterwards."""
+        if self.average is None:
+            yield
+            return
+        own = self.weights()
+        self.model.load_state_dict(self.average)
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(own)
+
+    def add(self, record: EpochRecord, keep_best: bool) -> None:
+        """Add an epoch's record; its weights, which the model has now, are kept if it is better than all before."""
+        if keep_best and (self.best is None or record.validation_ndcg_at_10 > self.best_record.validation_ndcg_at_10):
+            self.best = self.weights()
+        self.records.append(record)
+
+    def finish(self) -> None:
+        """Give the model the weights that are to be kept: the best, else the average, else its own."""
+        kept = self.best or self.average
+        if kept is not None:
+            self.model.load_state_dict(kept)
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the model's weights."""
+        return {name: weight.detach().clone() for name, weight in self.model.state_dict().items()}
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a resumed run needs, as tensors and plain values."""
+        return {
+            "model": self.weights(),
+            "optimizer": self.optimizer.state_dict() if self.optimizer else None,
+            "average": self.average,
+            "steps": self.steps,
+            "best": self.best,
+            "history": [asdict(record) for record in self.records],
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` gave."""
+        self.model.load_state_dict(state["model"])
+        if self.optimizer is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
+        self.preparation_seconds = state["preparation_seconds"]
+        self.average, self.steps, self.best = state["average"], state["steps"], state["best"]
+        self.records = [EpochRecord(**row) for row in state["history"]]
