@@ -18,7 +18,7 @@ from infer.scoring.incremental import Earlier
 from infer.scoring.job import Job, check_ids
 from infer.scoring.output import Output, read_json
 from infer.scoring.parts import measure_parts, score_part
-from infer.scoring.report import report
+from infer.scoring.report import LIBRARIES, report
 from infer.scoring.totals import Totals
 from infer.system.files import write_text
 from infer.system.memory import peak_memory
@@ -162,8 +162,9 @@ def _finish(
     rows = sum(pl.scan_parquet(output.part(s.number)).select(pl.len()).collect().item() for s in source.parts)
     job.check_unchanged()
     with stages("publish"):
-        about = {"dataset": job.model.metadata.dataset, "rows": rows, "users": found.users, "versions": versions()}
-        about |= {"device": job.model.device, "seconds": stages.as_dict(), "peak_memory_bytes": peak_memory()}
+        about = {"dataset": job.model.metadata.dataset, "rows": rows, "users": found.users}
+        about |= {"versions": versions(*LIBRARIES), "device": job.model.device}
+        about |= {"seconds": stages.as_dict(), "peak_memory_bytes": peak_memory()}
         output.publish(len(source.parts), about)
     target = None
     if metrics is not None:

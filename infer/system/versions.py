@@ -1,17 +1,24 @@
-"""Versions of the libraries that a result was made with."""
+"""Versions of Python and of the libraries that a result was made with.
+
+In: names of installed distributions. Out: {name: version}, Python's own first.
+
+    python -c "from infer.system.versions import versions; print(versions('polars', 'numpy'))"
+"""
 
 import platform
-
-import numpy as np
-import onnxruntime as ort
-import polars as pl
+from importlib import metadata
 
 
-def versions() -> dict[str, str]:
-    """Of what computed the lists."""
-    return {
-        "python": platform.python_version(),
-        "onnxruntime": ort.__version__,
-        "polars": pl.__version__,
-        "numpy": np.__version__,
-    }
+def versions(*names: str) -> dict[str, str]:
+    """Of Python and of the distributions `names`, in this order; those that are not installed are left out."""
+    found = {name: _version(name) for name in names}
+    return {"python": platform.python_version()} | {name: version for name, version in found.items() if version}
+
+
+def _version(name: str) -> str | None:
+    """A distribution's version, or that of the one that installed a package of this name, as onnxruntime-gpu does."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        others = metadata.packages_distributions().get(name, [])
+        return metadata.version(others[0]) if others else None
