@@ -5,14 +5,10 @@ In: NAME.pt in the artifacts folder. Out: NAME.onnx, or InputError and no file.
     export("hybrid", Path("artifacts"))
 """
 
-import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import onnx
-import onnxruntime as ort
-import torch
 
 from export.graph import export_graph
 from export.parity import check_parity
@@ -22,10 +18,14 @@ from infer.model.metadata import Metadata
 from infer.model.modelfile import LARGEST_VALUE, with_checksum
 from infer.model.signature import LEVELS_INPUT, USER_INPUT
 from infer.system.files import write_bytes
+from infer.system.versions import versions
 from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE
 from train import checkpoint
 from train.models.base import ScoringModel
 from train.models.registry import restore
+
+# Of what makes the file.
+LIBRARIES = ("torch", "onnx", "onnxruntime", "numpy")
 
 
 def export(name: str, artifacts: Path, precision: str = "fp32", largest_loss: float = 0.02) -> tuple[Path, Metadata]:
@@ -96,13 +96,8 @@ def describe(state: dict, model: ScoringModel, parity: dict[str, float], precisi
         config=provenance["config"],
         metrics={name: value for name, value in best.items() if name.startswith("validation") or name == "epoch"},
         parity=parity,
-        versions={
-            "python": sys.version.split()[0],
-            "torch": torch.__version__.split("+")[0],
-            "onnx": onnx.__version__,
-            "onnxruntime": ort.__version__,
-            "numpy": np.__version__,
-        },
+        # Without the build: the same file comes from PyTorch for the CPU and for CUDA.
+        versions={name: version.partition("+")[0] for name, version in versions(*LIBRARIES).items()},
     )
 
 

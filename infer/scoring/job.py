@@ -15,9 +15,12 @@ from infer.model.session import Model
 from infer.system.fingerprints import fingerprint, sha256
 from infer.tables.columns import ITEM, PROTOCOL_KEY, SPLIT, TEST, USER, Columns
 from infer.tables.formats import PARQUET
+from infer.tables.frames import FRAME
 from infer.tables.interactions import scan_interactions
 from infer.tables.probe import probe
-from infer.tables.reading import collect_names
+from infer.tables.reading import collect, collect_names
+
+UNSTATED = "as the table's column split says"
 
 
 @dataclass(frozen=True)
@@ -83,16 +86,34 @@ def open_job(model: Model, table: Path | None = None, columns: Columns = Columns
 def check_ids(job: Job, schema: pl.Schema) -> None:
     """Raises InputError if the table's items are of another type than the model's."""
     if schema[ITEM] != job.items.schema[ITEM]:
-        found, known = _kind(schema[ITEM]), _kind(job.items.schema[ITEM])
+        found, known = kind_of(schema[ITEM]), kind_of(job.items.schema[ITEM])
         raise InputError(f"{job.table} has {found} as item ids; {job.model.path.name} knows {known}")
+
+
+def check_held_out(job: Job, rows: pl.LazyFrame) -> None:
+    """Raises InputError if the job measures held-out items, and its rows have none."""
+    if job.split is not None:
+        held = rows.filter(pl.col(SPLIT) == job.split).head(1)
+        if collect(held, job.table).is_empty():
+            raise InputError(f"{job.table} has no {job.split} items to measure; use --no-metrics")
+
+
+def rows_job(model: Model, split: str | None = None) -> Job:
+    """The job of rows in memory, which are of no file.
+
+    split: which held-out items histories end before; None: whole histories.
+    """
+    items, users = vocabulary(model.metadata.item_ids, ITEM), vocabulary(model.metadata.user_ids, USER)
+    return Job(model, FRAME, Columns(), "", split, UNSTATED, items, users, ())
 
 
 def _protocol(table: Path) -> str:
     """What `python -m train.data` wrote into the file; other tables say nothing of their split."""
     if table.is_dir() or table.suffix not in PARQUET:
-        return "as the table's column split says"
-    return pl.read_parquet_metadata(table).get(PROTOCOL_KEY, "as the table's column split says")
+        return UNSTATED
+    return pl.read_parquet_metadata(table).get(PROTOCOL_KEY, UNSTATED)
 
 
-def _kind(dtype: pl.DataType) -> str:
+def kind_of(dtype: pl.DataType) -> str:
+    """What ids of this type are, for a message."""
     return "texts" if dtype == pl.String else "whole numbers"

@@ -12,7 +12,6 @@ in every file says which run it belongs to.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import shutil
@@ -22,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from filelock import FileLock, Timeout
 
 from infer.errors import InputError, first_line
 from infer.system.files import exchange, replacing, write_text
+from infer.tables.source import Part
 
 PLAN_KEY, TOTALS_KEY = "plan", "totals"
 
@@ -75,12 +76,20 @@ class Output:
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
         """Hold a lock of this run; raises InputError if another process has it. Ends with the process."""
-        with (self.work / f"{name}.lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise InputError(f"another process is working on {name} of {self.work}: wait until it ends") from None
+        lock = FileLock(self.work / f"{name}.lock", blocking=False, fallback_to_soft=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise InputError(f"another process is working on {name} of {self.work}: wait until it ends") from None
+        except OSError as error:
+            raise InputError(
+                f"cannot lock {name} of {self.work}: {first_line(error)}; earlier files are unchanged, choose a place "
+                "whose file system has locks"
+            ) from None
+        try:
             yield
+        finally:
+            lock.release()
 
     def part(self, number: int) -> Path:
         """The file of one part in the work folder."""
@@ -89,6 +98,10 @@ class Output:
     def has(self, number: int) -> bool:
         """Whether the part's lists are complete."""
         return self.part(number).exists()
+
+    def read(self, part: Part) -> pl.DataFrame:
+        """A part's lists (user, rank, item, score)."""
+        return pl.read_parquet(self.part(part.number), glob=False)
 
     def write(self, number: int, lists: pl.DataFrame, users: pl.DataFrame, totals: dict[str, int]) -> None:
         """Write a part's users, then its lists, whose presence says that both are there."""

@@ -4,6 +4,7 @@ In: a `Job`, a `Source` and where the lists go. Out: the files of `infer.scoring
 and lists, whatever the number of users.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 import numpy as np
@@ -15,7 +16,6 @@ from infer.scoring.baselines import baseline_lists
 from infer.scoring.incremental import HISTORY, Earlier
 from infer.scoring.job import Job
 from infer.scoring.lists import model_lists
-from infer.scoring.output import Output
 from infer.scoring.task import cut
 from infer.scoring.totals import Tally, Totals, totals
 from infer.system.progress import progress
@@ -45,11 +45,12 @@ def score_part(
 
 
 def measure_parts(
-    job: Job, source: Source, whole: Source, output: Output, name: str, k: int, seed: int
+    job: Job, source: Source, whole: Source, read: Callable[[Part], pl.DataFrame], name: str, k: int, seed: int
 ) -> tuple[dict[str, pl.DataFrame], Totals]:
     """Metrics of the complete lists of a source's users, beside random and popular ones, and totals.
 
-    whole: the table that popularity is counted in; the source itself unless users were chosen.
+    read: gives a part's lists (user, rank, item, score).  whole: the table that popularity is counted in; the source
+    itself unless users were chosen.
     """
     counts, population = np.zeros(job.items.height, dtype=np.int64), 0
     for part in progress(whole.parts, desc="counting", unit=" parts", leave=False):
@@ -61,8 +62,7 @@ def measure_parts(
     first_row = 0
     for part in progress(source.parts, desc="measuring", unit=" parts", leave=False):
         task = cut(job, source.read(part), in_order=True)
-        own = pl.read_parquet(output.part(part.number), glob=False)
-        for n, lists in {**baseline_lists(task, counts, k, seed, first_row), name: own}.items():
+        for n, lists in {**baseline_lists(task, counts, k, seed, first_row), name: read(part)}.items():
             tallies[n].add(lists, task.targets)
         first_row += len(task.histories)
         found += totals(task)

@@ -12,6 +12,9 @@ from infer.scoring.job import Job
 from infer.scoring.totals import Totals
 from infer.system.versions import versions
 
+# Of what computes the lists.
+LIBRARIES = ("onnxruntime", "polars", "numpy")
+
 
 def provenance(job: Job, options: dict[str, Any], found: Totals) -> dict[str, Any]:
     """Which model, table, protocol, options (name: value) and versions, as plain JSON values."""
@@ -29,7 +32,7 @@ def provenance(job: Job, options: dict[str, Any], found: Totals) -> dict[str, An
         "users_cold": found.cold,
         "unknown_interactions": found.unknown,
         "options": {k: str(v) if isinstance(v, Path) else v for k, v in options.items()},
-        "versions": versions(),
+        "versions": versions(*LIBRARIES),
     }
 
 

@@ -15,20 +15,18 @@ import polars as pl
 
 from infer.errors import InputError
 from infer.scoring.incremental import Earlier
-from infer.scoring.job import Job, check_ids
+from infer.scoring.job import Job, check_held_out, check_ids
 from infer.scoring.output import Output, read_json
 from infer.scoring.parts import measure_parts, score_part
-from infer.scoring.report import report
+from infer.scoring.report import LIBRARIES, report
 from infer.scoring.totals import Totals
 from infer.system.files import write_text
 from infer.system.memory import peak_memory
 from infer.system.progress import progress
 from infer.system.stages import Stages
 from infer.system.versions import versions
-from infer.tables.columns import SPLIT
 from infer.tables.interactions import scan_interactions
 from infer.tables.notes import Notes
-from infer.tables.reading import collect
 from infer.tables.source import PART_USERS, Source, open_source, select_users
 
 PLAN_FORMAT = 1
@@ -122,7 +120,7 @@ def _score_share(job: Job, output: Output, settings: Settings, stages: Stages) -
         with stages("open"):
             whole = open_source(job.table, job.columns, output.work / "sorted", settings.part_users)
             check_ids(job, whole.rows.collect_schema())
-            _check_held_out(job)
+            check_held_out(job, scan_interactions(job.table, job.columns))
             source = whole if settings.users is None else select_users(whole, settings.users)
         resumed = _score_parts(job, output, settings, source, stages)
         ready = sum(output.has(part.number) for part in source.parts)
@@ -158,12 +156,13 @@ def _finish(
     metrics = None
     if found.measured:
         with stages("measure"):
-            metrics, found = measure_parts(job, source, whole, output, name, settings.k, settings.seed)
+            metrics, found = measure_parts(job, source, whole, output.read, name, settings.k, settings.seed)
     rows = sum(pl.scan_parquet(output.part(s.number)).select(pl.len()).collect().item() for s in source.parts)
     job.check_unchanged()
     with stages("publish"):
-        about = {"dataset": job.model.metadata.dataset, "rows": rows, "users": found.users, "versions": versions()}
-        about |= {"device": job.model.device, "seconds": stages.as_dict(), "peak_memory_bytes": peak_memory()}
+        about = {"dataset": job.model.metadata.dataset, "rows": rows, "users": found.users}
+        about |= {"versions": versions(*LIBRARIES), "device": job.model.device}
+        about |= {"seconds": stages.as_dict(), "peak_memory_bytes": peak_memory()}
         output.publish(len(source.parts), about)
     target = None
     if metrics is not None:
@@ -186,11 +185,3 @@ def _finish(
         report=target,
         notes=notes,
     )
-
-
-def _check_held_out(job: Job) -> None:
-    if job.split is None:
-        return
-    held = scan_interactions(job.table, job.columns).filter(pl.col(SPLIT) == job.split).head(1)
-    if collect(held, job.table).is_empty():
-        raise InputError(f"{job.table} has no {job.split} items to measure; use --no-metrics")

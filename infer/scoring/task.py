@@ -14,11 +14,11 @@ from infer.errors import InputError
 from infer.histories.histories import Histories, before, build_histories
 from infer.histories.vocabulary import PAD, index_of
 from infer.model.session import Model
-from infer.scoring.job import Job, check_ids
+from infer.scoring.job import Job, check_held_out, check_ids
 from infer.tables.columns import ITEM, USER
 from infer.tables.interactions import read_interactions
 from infer.tables.notes import Notes
-from infer.tables.users import check_users, wanted_users
+from infer.tables.users import rows_of
 
 
 @dataclass(frozen=True)
@@ -86,21 +86,17 @@ def prepare(job: Job) -> Task:
     """
     found = read_interactions(job.table, job.columns)
     check_ids(job, found.interactions.schema)
-    task = cut(job, found.interactions, in_order=True)
-    if task.targets is not None and task.targets.is_empty():
-        raise InputError(f"{job.table} has no {job.split} items to measure; use --no-metrics")
-    return replace(task, notes=found.notes)
+    check_held_out(job, found.interactions.lazy())
+    return replace(cut(job, found.interactions, in_order=True), notes=found.notes)
 
 
 def select_users(task: Task, wanted: str, name: str = "--users") -> Task:
-    """Keep the users in `wanted` (see `wanted_users`).
+    """Keep the users in `wanted` (`infer.tables.users.rows_of`).
 
     Raises InputError, which names the option `name`, if the table lacks one of them.
     """
-    texts = wanted_users(wanted)
-    known = task.histories.users.cast(pl.String)
-    check_users(known, texts, f"{name}: {task.table} has no user '{{}}'")
-    return task.take(known.is_in(texts).arg_true().to_numpy())
+    users = task.histories.users.to_frame(USER).with_row_index("row")
+    return task.take(rows_of(users.lazy(), wanted, task.table, name)["row"].to_numpy())
 
 
 def target_rows(task: Task) -> tuple[np.ndarray, np.ndarray]:

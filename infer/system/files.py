@@ -3,25 +3,28 @@
 with replacing(Path("artifacts/hybrid.topk.parquet")) as part:
     table.write_parquet(part)
 
-What is being written lies beside it as `.NAME.xxxxxxxx.part`, locked by its writer. One that a killed process left
-has no lock any more, and is removed by the next that writes the same file.
+What is being written lies beside it as `.NAME.xxxxxxxx.part`, open and locked in its writer. One that a killed
+process left has no lock any more, and is removed by the next that writes the same file. On Windows the open file is
+the lock: nobody can remove it, while a lock of its own would keep the writer from writing.
 """
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
+from filelock import lock_descriptor
 
 from infer.errors import InputError, first_line
 
 PART = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.part", re.DOTALL)
+WINDOWS = os.name == "nt"
 AT_WORKING_FOLDER, EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
@@ -38,10 +41,13 @@ def replacing(path: Path) -> Iterator[Path]:
             raise InputError(f"cannot write {path}: it is a folder")
         _remove_abandoned(path)
         handle, part = _own_part(path)
-        os.fchmod(handle, 0o666 & ~_umask())
+        part.chmod(0o666 & ~_umask())
         yield part
         with part.open("rb+") as written:
             os.fsync(written.fileno())
+        if WINDOWS:  # which renames no file that is open
+            os.close(handle)
+            handle = None
         part.replace(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = getattr(error, "strerror", None) or first_line(error)
@@ -50,8 +56,9 @@ def replacing(path: Path) -> Iterator[Path]:
         ) from None
     finally:
         if handle is not None:
-            part.unlink(missing_ok=True)
             os.close(handle)
+        if part is not None:
+            part.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -67,7 +74,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def exchange(one: Path, other: Path) -> bool:
     """Let two files or folders change places in one step; returns whether the system can."""
-    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
     places = AT_WORKING_FOLDER, os.fsencode(one), AT_WORKING_FOLDER, os.fsencode(other)
     return renameat2 is not None and renameat2(*places, EXCHANGE) == 0
 
@@ -86,9 +93,12 @@ def _remove_abandoned(path: Path) -> None:
     """Remove part files of `path` that no process has locked: their writers were killed."""
     for part in path.parent.iterdir():
         found = PART.fullmatch(part.name)
-        if found is None or found[1] != path.name:
+        if found is None or found[1] != path.name or part.is_symlink():
             continue
         with contextlib.suppress(OSError):  # gone, or not ours: it stays
+            if WINDOWS:
+                part.unlink()
+                continue
             handle = os.open(part, os.O_RDWR | os.O_NOFOLLOW)
             try:
                 if _lock(handle):
@@ -100,10 +110,9 @@ def _remove_abandoned(path: Path) -> None:
 def _lock(handle: int, wait: bool = False) -> bool:
     """Lock an open file for as long as this process has it open; False if it is locked, or cannot be."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        return WINDOWS or lock_descriptor(handle, blocking=wait)
     except OSError:
         return False
-    return True
 
 
 def _umask() -> int:

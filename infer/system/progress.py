@@ -3,19 +3,32 @@
 for part in progress(parts, desc="measuring", unit=" parts"): ...
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from tqdm import tqdm
 
 _state = {"hidden": False}
+_silent = ContextVar("_silent", default=False)
 
 
-def progress(given: Iterable[Any] | None = None, **options: Any) -> tqdm:
+def progress(given: Iterable[Any] | None = None, **options: Any) -> "tqdm[Any]":
     """A bar of tqdm's, shown if standard error is a terminal; options: tqdm's own."""
-    return tqdm(given, disable=True if _state["hidden"] else None, **options)
+    return tqdm(given, disable=True if _state["hidden"] or _silent.get() else None, **options)
 
 
 def hide_progress() -> None:
     """Show no more bars in this process: it works beside others that share its terminal."""
     _state["hidden"] = True
+
+
+@contextmanager
+def no_progress() -> Iterator[None]:
+    """Show no bars of what is done within, whatever other threads do."""
+    earlier = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(earlier)

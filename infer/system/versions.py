@@ -1,21 +1,37 @@
-"""Versions of the libraries that a result was made with."""
+"""Versions of Python and of the libraries that a result was made with.
+
+In: names of installed distributions. Out: {name: version}, Python's own first.
+
+    python -c "from infer.system.versions import versions; print(versions('polars', 'numpy'))"
+"""
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
+import tomllib
+from importlib import metadata
+from pathlib import Path
 
-import numpy as np
-import onnxruntime as ort
-import polars as pl
+PROJECT = "hybrid-recommender-onnx"
 
 
 def versions(*names: str) -> dict[str, str]:
-    """Of Python and of these distributions, absent ones left out; by default of what computes the lists."""
-    found = {"python": platform.python_version()}
-    if not names:
-        return found | {"onnxruntime": ort.__version__, "polars": pl.__version__, "numpy": np.__version__}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    """Of Python and of the distributions `names`, in this order; those that are not installed are left out."""
+    found = {name: _version(name) for name in names}
+    return {"python": platform.python_version()} | {name: version for name, version in found.items() if version}
+
+
+def _version(name: str) -> str | None:
+    """A distribution's version, or that of the one that installed a package of this name, as onnxruntime-gpu does."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        others = metadata.packages_distributions().get(name, [])
+        return metadata.version(others[0]) if others else None
+
+
+def project_version() -> str:
+    """Of this project: as it was installed, or else as the checkout says that this file lies in."""
+    try:
+        return metadata.version(PROJECT)
+    except metadata.PackageNotFoundError:
+        stated = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+        return str(stated["project"]["version"])

@@ -49,25 +49,29 @@ class Columns:
     drop_bad_rows: bool = False
 
 
-def _find(
+def find(
     found: list[str], path: Path, columns: Columns, needed: tuple[str, ...], optional: tuple[str, ...]
 ) -> dict[str, str]:
-    """Which of the file's columns holds what: {shared name: the file's name}."""
+    """Which of the file's columns holds what: {shared name: the file's name}.
+
+    Raises InputError if a column that is needed, or was stated, is not there.
+    """
     names = {}
     for target in (*needed, *optional):
         stated = getattr(columns, target)
         if stated is not None and stated not in found:
-            raise InputError(f"{path} has no column '{stated}'; its columns: {_shown(found)}")
+            raise InputError(f"{path} has no column '{stated}'; its columns: {shown(found)}")
         source = stated or next((g for g in GUESSES[target] if g in found), None)
         if source is not None:
             names[target] = source
         elif target in needed:
             raise InputError(
-                f"{path} has no {target} column; its columns: {_shown(found)}; name it with --{target}-column"
+                f"{path} has no {target} column; its columns: {shown(found)}; name it with --{target}-column"
             )
     return names
 
 
-def _shown(columns: list[str]) -> str:
-    shown = ", ".join(columns[:12]) + (", ..." if len(columns) > 12 else "")
-    return shown if len(shown) <= 200 else shown[:200] + "..."
+def shown(columns: list[str]) -> str:
+    """Column names for a message: the first twelve, at most 200 characters."""
+    names = ", ".join(columns[:12]) + (", ..." if len(columns) > 12 else "")
+    return names if len(names) <= 200 else names[:200] + "..."

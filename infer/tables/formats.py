@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from infer.errors import InputError
-from infer.tables.columns import _shown
+from infer.tables.columns import shown
 from infer.tables.packed import unpack
 from infer.tables.reading import collect, reading
 
@@ -89,7 +89,7 @@ def _scan_text(path: Path, source: Path | bytes, separator: str, header: list[st
             raise InputError(f"{path} has no header line")
         header, parts = first[0].to_list(), parts.slice(1)
     if len(set(header)) < len(header):
-        raise InputError(f"{path} names a column twice: {_shown(header)}")
+        raise InputError(f"{path} names a column twice: {shown(header)}")
     fields = parts.select(pl.col(LINE).list.len().alias("fields")).with_row_index("row")
     wrong = fields.filter(pl.col("fields") != len(header)).head(1).collect(engine="streaming")
     if wrong.height:

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from infer.tables import folders
-from infer.tables.columns import ITEM, RATING, SPLIT, TIMESTAMP, USER, Columns, _find
+from infer.tables.columns import ITEM, RATING, SPLIT, TIMESTAMP, USER, Columns, find
 from infer.tables.formats import scan_table
 from infer.tables.reading import collect, collect_names
 from infer.tables.tidy import Tidy, tidy
@@ -30,14 +30,14 @@ def scan_interactions(path: Path, columns: Columns = Columns(), unpacked: Path |
     """
     if path.is_dir():
         return folders.concatenated(
-            [(part, _chosen(scan_table(part), part, columns)) for part in folders.files_of(path)]
+            [(part, choose_columns(scan_table(part), part, columns)) for part in folders.files_of(path)]
         )
-    return _chosen(scan_table(path, unpacked=unpacked), path, columns)
+    return choose_columns(scan_table(path, unpacked=unpacked), path, columns)
 
 
-def _chosen(table: pl.LazyFrame, path: Path, columns: Columns) -> pl.LazyFrame:
-    """The columns that matter under the shared names."""
+def choose_columns(table: pl.LazyFrame, path: Path, columns: Columns) -> pl.LazyFrame:
+    """The columns that matter, under the shared names; raises InputError, naming `path`, if one is missing."""
     found = collect_names(table, path)
-    names = _find(found, path, columns, needed=(USER, ITEM, TIMESTAMP), optional=(RATING,))
+    names = find(found, path, columns, needed=(USER, ITEM, TIMESTAMP), optional=(RATING,))
     keep = [pl.col(source).alias(target) for target, source in names.items()]
     return table.select(*keep, *([SPLIT] if SPLIT in found else []))

@@ -10,17 +10,17 @@ from pathlib import Path
 import polars as pl
 
 from infer.errors import InputError
-from infer.tables.columns import GENRES, ITEM, TITLE, Columns, _find, _shown
+from infer.tables.columns import GENRES, ITEM, TITLE, Columns, find, shown
 from infer.tables.formats import read_table
-from infer.tables.tidy import _ids, written_plainly
+from infer.tables.tidy import id_column, written_plainly
 
 
 def read_items(path: Path, columns: Columns = Columns()) -> pl.DataFrame:
     """Read item titles and genres: (item, title, genres), absent columns filled with null."""
     table = read_table(path)
-    names = _find(table.columns, path, columns, needed=(ITEM,), optional=(TITLE, GENRES))
+    names = find(table.columns, path, columns, needed=(ITEM,), optional=(TITLE, GENRES))
     if len(names) == 1:
-        raise InputError(f"{path} has neither titles nor genres; its columns: {_shown(table.columns)}")
+        raise InputError(f"{path} has neither titles nor genres; its columns: {shown(table.columns)}")
     found = table.select(pl.col(source).alias(target) for target, source in names.items())
     return items_table(found, str(path))
 
@@ -32,7 +32,7 @@ def items_table(table: pl.DataFrame, source: str) -> pl.DataFrame:
             table = table.with_columns(pl.lit(None, dtype=pl.String).alias(name))
         elif isinstance(table.schema[name], pl.List):
             table = table.with_columns(pl.col(name).cast(pl.List(pl.String)).list.join("|"))
-    ids = _ids(table, ITEM, source)
+    ids = id_column(table, ITEM, source)
     if ids.null_count():
         raise InputError(f"{source} row {ids.is_null().arg_true()[0] + 1} has no {ITEM}")
     ids = ids.cast(pl.Int64) if written_plainly(ids) else ids

@@ -10,6 +10,7 @@ Parquet that is ordered by user is read where it lies. Anything else is first ch
 and sorted into temporary files in `folder`, a bounded number of rows at a time.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from infer.tables.packed import unpack
 from infer.tables.reading import collect, reading
 from infer.tables.sorting import ROWS, blocks, sorted_by_user, typed
 from infer.tables.tidy import tidy
-from infer.tables.users import check_users, wanted_users
+from infer.tables.users import rows_of
 
 PART_USERS = 8_192
 
@@ -95,14 +96,12 @@ def open_source(path: Path, columns: Columns, folder: Path, part_users: int = PA
     return replace(source, parts=parts)
 
 
-def select_users(source: Source, wanted: str) -> Source:
-    """The source of some users alone (`task.wanted_users`), in memory.
+def select_users(source: Source, wanted: str | Sequence[str]) -> Source:
+    """The source of some users alone (`infer.tables.users.rows_of`), in memory.
 
     Raises InputError if the table lacks one of them.
     """
-    texts = wanted_users(wanted)
-    rows = collect(source.rows.filter(pl.col(USER).cast(pl.String).is_in(texts)), source.path)
-    check_users(rows[USER].unique().cast(pl.String), texts, f"--users: {source.path} has no user '{{}}'")
+    rows = rows_of(source.rows, wanted, source.path)
     rows = rows if source.ordered else tidy(rows, str(source.path), number_ids=False).interactions
     return replace(from_frame(source.path, rows), notes=source.notes)
 

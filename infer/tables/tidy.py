@@ -84,7 +84,7 @@ def checked(table: pl.DataFrame, source: str, first_row: int = 0) -> tuple[pl.Da
     if SPLIT in table.columns:
         _check_split(table, source)
     notes = Notes()
-    columns = [_ids(table, USER, source), _ids(table, ITEM, source), _moments(table, source, notes)]
+    columns = [id_column(table, USER, source), id_column(table, ITEM, source), _moments(table, source, notes)]
     if RATING in table.columns:
         columns.append(_ratings(table, source))
     bad = {}
@@ -106,16 +106,11 @@ def checked(table: pl.DataFrame, source: str, first_row: int = 0) -> tuple[pl.Da
     return used.with_columns(_whole(used[TIMESTAMP])), notes
 
 
-def written_plainly(ids: pl.Series) -> bool:
-    """Whether every id is a whole number, as a number or written as one is printed."""
-    if ids.dtype.is_integer():
-        return True
-    numbers = ids.cast(pl.Int64, strict=False)
-    return numbers.null_count() == 0 and (numbers.cast(pl.String) == ids).all()
+def id_column(table: pl.DataFrame, name: str, source: str) -> pl.Series:
+    """The column `name` as Int64 or String; null where there is no id.
 
-
-def _ids(table: pl.DataFrame, name: str, source: str) -> pl.Series:
-    """An id column as Int64 or String; null where there is none."""
+    Raises InputError, which names `source`, if it holds neither whole numbers of 64 bits nor texts.
+    """
     ids = table[name]
     if ids.dtype == pl.Null:
         return ids.cast(pl.Int64)
@@ -128,6 +123,14 @@ def _ids(table: pl.DataFrame, name: str, source: str) -> pl.Series:
     if beyond is not None:
         raise InputError(f"{source} column {name} holds {beyond}, beyond 64-bit signed integers")
     return ids.cast(pl.Int64)
+
+
+def written_plainly(ids: pl.Series) -> bool:
+    """Whether every id is a whole number, as a number or written as one is printed."""
+    if ids.dtype.is_integer():
+        return True
+    numbers = ids.cast(pl.Int64, strict=False)
+    return numbers.null_count() == 0 and (numbers.cast(pl.String) == ids).all()
 
 
 def _moments(table: pl.DataFrame, source: str, notes: Notes) -> pl.Series:

@@ -1,13 +1,34 @@
-"""Which users are wanted: ids on the command line or in a file, checked against those of a table.
+"""The rows of chosen users: ids on the command line, in a file or in a list, checked against those of a table.
 
-In: `1,2,3` or a file with one id a line. Out: the ids as texts; or InputError, which names the first that is not there.
+In: rows with users, and `1,2,3`, a file with one id a line, or ids. Out: the rows of these users; or InputError, which
+names the first that has none.
+
+    python -m infer.batch --model hybrid.onnx --users 1,2,3
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from infer.errors import InputError
+from infer.tables.columns import USER
+from infer.tables.reading import collect
+
+
+def rows_of(rows: pl.LazyFrame, wanted: str | Sequence[str], table: Path, option: str = "--users") -> pl.DataFrame:
+    """The rows, in their order, whose column `user` is wanted.
+
+    wanted: ids as texts; or one text, see `wanted_users`.  table: what the rows are of.
+    Raises InputError, which names `option`, for an id that has no row.
+    """
+    texts = wanted_users(wanted) if isinstance(wanted, str) else list(wanted)
+    found = collect(rows.filter(pl.col(USER).cast(pl.String).is_in(texts)), table)
+    have = set(found[USER].unique().cast(pl.String))
+    strange = next((text for text in texts if text not in have), None if texts else "")
+    if strange is not None:
+        raise InputError(f"{option}: {table} has no user '{strange}'")
+    return found
 
 
 def wanted_users(wanted: str) -> list[str]:
@@ -15,11 +36,3 @@ def wanted_users(wanted: str) -> list[str]:
     path = Path(wanted)
     texts = path.read_text().split("\n") if path.is_file() else wanted.split(",")
     return list(dict.fromkeys(text.strip() for text in texts if text.strip()))
-
-
-def check_users(known: pl.Series, texts: list[str], message: str) -> None:
-    """Raises InputError with the first of `texts` that is not `known` put into `message`."""
-    have = set(known)
-    strange = next((text for text in texts if text not in have), None if texts else "")
-    if strange is not None:
-        raise InputError(message.format(strange))

@@ -350,6 +350,18 @@ def test_two_processes_on_one_share_do_not_disturb_each_other(folder: Path, monk
     assert len(parts(folder)) == 8
 
 
+def test_a_file_system_without_locks_is_refused_by_name(folder: Path, monkeypatch) -> None:
+    def missing(handle: int) -> bool:
+        raise OSError(38, "Function not implemented")
+
+    score(folder)
+    expected = parts(folder)
+    monkeypatch.setattr("filelock._unix.lock_fd_nonblocking", missing)
+    with pytest.raises(InputError, match=r"cannot lock shard-1-of-1 of .*Function not implemented; earlier files"):
+        score(folder, "--k=3")
+    assert parts(folder) == expected
+
+
 def more(folder: Path) -> Path:
     """Tonight's table: user 3 has one more item, user 5 is gone, user 99 is new."""
     table = pl.read_parquet(folder / "interactions.parquet")

@@ -162,6 +162,54 @@ def test_a_link_in_the_place_of_a_part_is_left_alone(tmp_path: Path) -> None:
     assert names(tmp_path) == [".a.txt.abcd1234.part", "a.txt", "precious"]
 
 
+# A writer that is killed while it writes, as soon as it has said so.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from infer.system.files import replacing
+
+with replacing(Path(sys.argv[1])) as part:
+    part.write_text("half")
+    print(part.name, flush=True)
+    sys.stdin.readline()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_part_of_another_process_stays_until_that_process_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    command = [sys.executable, "-c", KILLED, str(path)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        part = writer.stdout.readline().strip()
+        write_text(path, "first")
+        assert names(tmp_path) == [part, "a.txt"], "its writer lives"
+        writer.communicate("\n", timeout=HANGS)
+    assert writer.returncode == -9 and names(tmp_path) == [part, "a.txt"]
+    write_text(path, "second")
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_on_windows_nothing_is_locked_and_a_part_is_closed_before_it_is_renamed(tmp_path: Path, monkeypatch) -> None:
+    handles, real, rename = [], files._own_part, Path.replace
+
+    def own(path: Path) -> tuple[int, Path]:
+        handles.append(real(path)[0])
+        return handles[-1], next(tmp_path.glob(".a.txt.*.part"))
+
+    def renamed(part: Path, target: Path) -> Path:
+        with pytest.raises(OSError):
+            os.fstat(handles[-1])
+        return rename(part, target)
+
+    monkeypatch.setattr(files, "WINDOWS", True)
+    monkeypatch.setattr(files, "lock_descriptor", lambda *_, **__: pytest.fail("a lock would refuse the writer"))
+    monkeypatch.setattr(files, "_own_part", own)
+    monkeypatch.setattr(Path, "replace", renamed)
+    (tmp_path / ".a.txt.abcd1234.part").write_text("left by a killed writer")
+    write_text(tmp_path / "a.txt", "x")
+    assert len(handles) == 1 and names(tmp_path) == ["a.txt"] and (tmp_path / "a.txt").read_text() == "x"
+
+
 def test_a_stamp_tells_another_file_size_or_time_apart(tmp_path: Path) -> None:
     path, folder = tmp_path / "a", tmp_path / "f"
     folder.mkdir()

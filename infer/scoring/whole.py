@@ -1,0 +1,77 @@
+"""A table scored at once, without a folder to go on from: lists and metrics in memory, as the batch scorer's.
+
+In: a model and a path or a data frame. Out: (user, rank, item, score), or (metric, value, low, high) of every list.
+
+    python -c "import infer; print(infer.load('hybrid.onnx').score('ratings.csv'))"
+"""
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from infer.errors import InputError
+from infer.model.session import Model
+from infer.scoring.job import Job, check_held_out, check_ids, open_job, rows_job
+from infer.scoring.parts import measure_parts, score_part
+from infer.system.progress import progress
+from infer.system.stages import Stages
+from infer.tables.columns import SPLIT, Columns
+from infer.tables.frames import tidy_frame
+from infer.tables.source import Source, from_frame, open_source
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def open_table(
+    model: Model, table: Any, columns: Columns, split: str | None, in_order: bool = False
+) -> Iterator[tuple[Job, Source]]:
+    """A job and its source, for as long as the block lasts.
+
+    table: a path, a data frame, or None for the table that the model was trained on.  split: which held-out items
+    histories end before, if the table says; None: whole histories.  in_order: of a data frame, see `tidy_frame`.
+    Raises InputError as the batch scorer does.
+    """
+    if table is None or isinstance(table, Path):
+        if in_order:
+            raise InputError(f"in_order is of a data frame; found {table or 'a file'}, whose rows need timestamps")
+        job = open_job(model, table, columns, split)
+        with tempfile.TemporaryDirectory() as folder:
+            yield _checked(job, open_source(job.table, columns, Path(folder)))
+        return
+    found = tidy_frame(table, columns, in_order)
+    job = rows_job(model, split if SPLIT in found.interactions.columns else None)
+    yield _checked(job, replace(from_frame(job.table, found.interactions), notes=found.notes))
+
+
+def lists_by_part(job: Job, source: Source, k: int, batch_size: int) -> list[pl.DataFrame]:
+    """The lists (user, rank, item, score) of each part's users, best first."""
+    stages = Stages()
+    with progress(total=source.users, unit=" users", desc=job.model.path.name) as bar:
+        return [score_part(job, source, part, k, batch_size, stages, bar, None)[0] for part in source.parts]
+
+
+def metrics_of(job: Job, source: Source, k: int, batch_size: int, seed: int) -> pl.DataFrame:
+    """(model, metric, value, low, high) of random and popular lists and of the model's, by its file's name.
+
+    Raises InputError if the table has no held-out items.
+    """
+    if job.split is None:
+        raise InputError(f"{job.table} carries no held-out items: prepare it with `python -m train.data`")
+    lists = lists_by_part(job, source, k, batch_size)
+    found, _ = measure_parts(job, source, source, lambda part: lists[part.number], job.model.path.stem, k, seed)
+    return pl.concat(table.select(pl.lit(name).alias("model"), pl.all()) for name, table in found.items())
+
+
+def _checked(job: Job, source: Source) -> tuple[Job, Source]:
+    check_ids(job, source.rows.collect_schema())
+    check_held_out(job, source.rows)
+    if str(source.notes):
+        log.info("%s: %s", job.table, source.notes)
+    return job, source

@@ -1,0 +1,38 @@
+"""The peak of memory, as each system tells it."""
+
+import resource
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from infer.system import memory
+from infer.system.memory import peak_memory
+
+MIB = 2**20
+
+
+def test_the_peak_stays_when_the_memory_is_given_back() -> None:
+    held = np.ones(64 * MIB, dtype=np.uint8)
+    peak = peak_memory()
+    assert peak > held.nbytes
+    del held
+    assert peak_memory() > peak - MIB  # the kernel counts pages in batches
+
+
+@pytest.mark.parametrize(("platform", "unit"), [("darwin", 1), ("freebsd14", 1024)])
+def test_without_proc_the_system_is_asked_in_its_own_unit(platform: str, unit: int, monkeypatch) -> None:
+    monkeypatch.setattr(memory, "STATUS", Path("/no/such/file"))
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=7 if who == 0 else 0))
+    assert peak_memory() == 7 * unit
+
+
+def test_windows_has_no_resource_and_is_asked_through_psutil(monkeypatch) -> None:
+    process = SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=5, peak_wset=9))
+    monkeypatch.setitem(sys.modules, "psutil", SimpleNamespace(Process=lambda: process))
+    monkeypatch.setitem(sys.modules, "resource", None)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert peak_memory() == 9

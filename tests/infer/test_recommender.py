@@ -1,0 +1,330 @@
+"""Recommendations in Python, of a model whose scores are written down here; and as the batch command's, to the bit."""
+
+import json
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import infer
+from infer import batch
+from infer.system import versions
+from tests.helpers.checkerboard import ROOT
+from tests.helpers.markov import write_model
+
+ITEMS = ["a", "b", "c", "d", "e"]
+# Row: newest item (pad, a, b, c, d, e). Column: the item scored (pad, a, b, c, d, e).
+NEXT = np.array(
+    [
+        [9, 0, 0, 0, 0, 0],
+        [9, 5, 4, 3, 2, 1],
+        [9, 1, 2, 3, 4, 5],
+        [9, 7, 7, 7, 7, 7],
+        [9, 3, 1, 2, 5, 4],
+        [9, -1, -2, -3, -4, -5],
+    ]
+)
+ROWS = [("u", "b", 2), ("u", "a", 1), ("v", "d", 5), ("w", "zz", 1)]
+# u reads a b: row b, unseen e d c. v reads d: row d, unseen e a c b. w reads nothing that is known.
+BEST_TWO = [("u", 1, "e", 5.0), ("u", 2, "d", 4.0), ("v", 1, "e", 4.0), ("v", 2, "a", 3.0)]
+TABLE = pl.DataFrame(ROWS, schema=["user", "item", "timestamp"], orient="row")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> infer.Recommender:
+    TABLE.write_parquet(tmp_path / "interactions.parquet")
+    return infer.load(write_model(tmp_path / "m.onnx", ITEMS, NEXT, tmp_path / "interactions.parquet"))
+
+
+@pytest.fixture
+def numbers(tmp_path: Path) -> infer.Recommender:
+    """The same with the items 1 to 5."""
+    table = tmp_path / "numbers.parquet"
+    pl.DataFrame({"user": [1], "item": [1], "timestamp": [1]}).write_parquet(table)
+    return infer.load(str(write_model(tmp_path / "numbers.onnx", [1, 2, 3, 4, 5], NEXT, table)))
+
+
+def test_one_history_gives_ranks_items_and_scores(model: infer.Recommender) -> None:
+    found = model.recommend(["a", "b"], k=2)
+    assert found.rows() == [(1, "e", 5.0), (2, "d", 4.0)]
+    assert found.columns == ["rank", "item", "score"]
+    assert model.recommend(["a", "b"]).height == 3, "there are no more unseen ones"
+    assert model.recommend(ITEMS).height == 0, "all are seen"
+
+
+def test_a_history_reads_as_the_rows_of_a_table_do(model: infer.Recommender) -> None:
+    """An item that comes again counts where it comes last; one that is unknown counts nowhere."""
+    assert model.recommend(["a", "b", "a"], k=1).rows() == [(1, "c", 3.0)]
+    assert model.recommend(["b", "a", "zz"], k=1).rows() == [(1, "c", 3.0)]
+
+
+def test_ids_may_come_in_any_row(numbers: infer.Recommender) -> None:
+    pandas = pytest.importorskip("pandas")
+    series = pl.Series([1, 2], dtype=pl.Int16)
+    for history in ([1, 2], (1, 2), range(1, 3), np.array([1, 2], dtype=np.int32), series, pandas.Series([1, 2])):
+        assert numbers.recommend(history, k=1).rows() == [(1, 5, 5.0)]
+
+
+def test_a_table_gives_the_lists_of_whole_histories(model: infer.Recommender, tmp_path: Path) -> None:
+    TABLE.write_csv(tmp_path / "t.csv")
+    held = TABLE.with_columns(split=pl.Series(["test", "train", "train", "train"]))
+    for table in (TABLE, TABLE.lazy(), held, tmp_path / "t.csv", str(tmp_path / "t.csv")):
+        assert model.recommend(table, k=2).rows() == BEST_TWO
+    # Scored as the batch does, u's b is held out: row a, unseen b c.
+    assert model.score(held, k=2).rows()[:2] == [("u", 1, "b", 4.0), ("u", 2, "c", 3.0)]
+    assert model.score(held, k=2, split=None).rows() == BEST_TWO
+    assert model.score(k=2).rows() == BEST_TWO, "the table of the training"
+
+
+def test_chosen_users_are_one_id_or_several(model: infer.Recommender, tmp_path: Path) -> None:
+    for users, expected in (("v", BEST_TWO[2:]), (["v", "u"], BEST_TWO), (pl.Series(["u"]), BEST_TWO[:2])):
+        assert model.recommend(TABLE, k=2, users=users).rows() == expected
+    with pytest.raises(infer.InputError, match=r"^users: the data frame has no user 'x'$"):
+        model.score(TABLE, users=["u", "x"])
+    assert model.recommend(TABLE, users=["w"]).height == 0, "nothing of w is known"
+
+
+def test_columns_have_the_names_that_are_stated(model: infer.Recommender, tmp_path: Path) -> None:
+    names = {"user": "who", "item": "what", "timestamp": "when"}
+    table = TABLE.rename({usual: own for usual, own in names.items()})
+    table.write_csv(tmp_path / "t.csv")
+    for given in (table, tmp_path / "t.csv"):
+        assert model.recommend(given, k=2, **names).rows() == BEST_TWO
+        with pytest.raises(infer.InputError, match=r"no user column; .*; name it with user=$"):
+            model.recommend(given)
+        with pytest.raises(infer.InputError, match=r"has no column 'whom'; its columns: who, what, when$"):
+            model.recommend(given, **names | {"user": "whom"})
+    with pytest.raises(TypeError, match="users_column"):
+        model.score(TABLE, users_column="who")
+
+
+def test_rows_without_timestamps_are_refused_unless_they_are_said_to_be_in_order(
+    model: infer.Recommender, tmp_path: Path
+) -> None:
+    rows = TABLE.sort("timestamp").drop("timestamp")
+    with pytest.raises(infer.InputError, match="the data frame has no timestamp column"):
+        model.recommend(rows)
+    assert model.recommend(rows, k=2, in_order=True).rows() == BEST_TWO
+    # As they stand, u reads b a: row a, unseen c d. The column is not read.
+    assert model.recommend(TABLE, k=1, in_order=True, users="u").rows() == [("u", 1, "c", 3.0)]
+    with pytest.raises(infer.InputError, match=r"in_order says that there is no timestamp .* timestamp='t'"):
+        model.recommend(rows, in_order=True, timestamp="t")
+    rows.write_csv(tmp_path / "t.csv")
+    with pytest.raises(infer.InputError, match=r"in_order is of a data frame; found .*t\.csv"):
+        model.recommend(tmp_path / "t.csv", in_order=True)
+
+
+def test_rows_that_cannot_be_used_are_refused_or_dropped_and_logged(
+    model: infer.Recommender, caplog, monkeypatch
+) -> None:
+    rows = pl.concat([TABLE, TABLE.head(1).with_columns(item=pl.lit(None, pl.String))])
+    with pytest.raises(infer.InputError, match=r"row 5 has no item .*drop_bad_rows=True leaves them out"):
+        model.recommend(rows)
+    with caplog.at_level(logging.INFO, logger="infer"):
+        monkeypatch.setattr(logging.getLogger("infer"), "propagate", True)
+        assert model.recommend(rows, k=2, drop_bad_rows=True).rows() == BEST_TWO
+    assert "the data frame: dropped 1 rows with no item" in caplog.text
+
+
+def test_a_frame_of_pandas_is_a_table(numbers: infer.Recommender) -> None:
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"user": [7, 7, 8], "item": [1, 2, 4], "timestamp": [1, 2, 1]}, index=[5, 5, 5])
+    expected = [(7, 1, 5, 5.0), (8, 1, 5, 4.0)]
+    assert numbers.recommend(table, k=1).rows() == expected
+    texts = table.assign(user=["x", "x", "y"], timestamp=pandas.to_datetime([1, 2, 1], unit="s"))
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        with pytest.raises(infer.InputError, match=r"^a pandas\..*DataFrame .* takes pyarrow .*: pip install pyarrow$"):
+            numbers.recommend(texts)
+    else:
+        assert numbers.recommend(texts, k=1).rows() == [("x", 1, 5, 5.0), ("y", 1, 5, 4.0)]
+
+
+def test_an_arrow_table_is_a_table(model: infer.Recommender) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    columns = {name: [row[n] for row in ROWS] for n, name in enumerate(TABLE.columns)}
+    assert model.recommend(pyarrow.table(columns), k=2).rows() == BEST_TWO
+
+
+def test_whatever_gives_its_columns_as_arrow_does_is_a_table(model: infer.Recommender) -> None:
+    class Foreign:
+        def __arrow_c_stream__(self, requested: object = None) -> object:
+            return TABLE.__arrow_c_stream__(requested)
+
+    assert model.recommend(Foreign(), k=2).rows() == BEST_TWO
+
+
+WRONG: dict[str, tuple[Callable, str]] = {
+    "no table": (lambda m, f: m.recommend(5), "expected a data frame, or the path of a table; found a builtins.int"),
+    "a dictionary": (lambda m, f: m.recommend({"user": [1]}), "expected a data frame.*found a builtins.dict"),
+    "a history to score": (lambda m, f: m.score(["a"]), "expected a data frame, or the path of a table; found a list"),
+    "no such file": (lambda m, f: m.score(f / "no.csv"), r"no\.csv does not exist"),
+    "an unknown type of file": (lambda m, f: m.score(f / "m.onnx"), r"m\.onnx has an unknown type"),
+    "no rows": (lambda m, f: m.recommend(TABLE.clear()), "the data frame has no rows"),
+    "a missing column": (lambda m, f: m.recommend(TABLE.drop("item")), "the data frame has no item column"),
+    "items of another type": (
+        lambda m, f: m.recommend(TABLE.with_columns(item=pl.lit(3))),
+        r"the data frame has whole numbers as item ids; m\.onnx knows texts",
+    ),
+    "fractions as ids": (
+        lambda m, f: m.recommend(TABLE.with_columns(user=pl.lit(0.5))),
+        "the data frame column user holds Float64; expected whole numbers or texts",
+    ),
+    "a history of another type": (
+        lambda m, f: m.recommend([1, 2]),
+        r"the history has whole numbers as item ids; m\.onnx knows texts",
+    ),
+    "two types": (lambda m, f: m.recommend(["a", 1]), "the history holds whole numbers and texts"),
+    "a fraction": (lambda m, f: m.recommend([0.5]), "the history holds 0.5; expected item ids"),
+    "a truth": (lambda m, f: m.recommend([True]), "the history holds True; expected item ids"),
+    "a gap": (lambda m, f: m.recommend(["a", None]), "the history holds None; expected item ids"),
+    "a number too large": (lambda m, f: m.recommend([2**63]), "holds 9223372036854775808, beyond 64-bit"),
+    "an empty history": (lambda m, f: m.recommend([]), "knows none of its 0 items"),
+    "an unknown history": (lambda m, f: m.recommend(["x", "y"]), r"m\.onnx cannot recommend .* none of its 2 items"),
+    "names beside a history": (lambda m, f: m.recommend(["a"], item="movie"), "item is an option of tables"),
+    "users beside a history": (lambda m, f: m.recommend(["a"], users=1), "users is an option of tables"),
+    "k of nothing": (lambda m, f: m.recommend(["a"], k=0), "k is at least 1; found 0"),
+    "k of a table": (lambda m, f: m.score(TABLE, k=-1), "k is at least 1; found -1"),
+    "k that is a fraction": (lambda m, f: m.evaluate(TABLE, k=2.5), "k is a whole number; found 2.5"),
+    "k that is a truth": (lambda m, f: m.recommend(["a"], k=True), "k is at least 1; found True"),
+    "no batch": (lambda m, f: m.score(TABLE, batch_size=0), "batch_size is at least 1; found 0"),
+    "another split": (lambda m, f: m.score(TABLE, split="train"), "split is test, validation or None; found 'train'"),
+    "nothing held out": (lambda m, f: m.evaluate(TABLE), "the data frame carries no held-out items"),
+    "nobody held out": (
+        lambda m, f: m.score(TABLE.with_columns(split=pl.lit("train"))),
+        "the data frame has no test items to measure; use split=None",
+    ),
+    "no split to evaluate": (lambda m, f: m.evaluate(TABLE, split=None), "split is test or validation; found None"),
+    "another device": (lambda m, f: infer.load(f / "m.onnx", device="gpu"), "device is one of cpu, cuda; found 'gpu'"),
+    "threads": (lambda m, f: infer.load(f / "m.onnx", threads=-1), "threads is at least 0; found -1"),
+    "no path": (lambda m, f: infer.load(None), "expected the path of a model file; found a NoneType"),
+    "no model": (lambda m, f: infer.load(f / "no.onnx"), r"no\.onnx does not exist"),
+    "no model's file": (lambda m, f: infer.load(f / "interactions.parquet"), "is not a readable ONNX model"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_cannot_be_used_is_one_line(what: str, model: infer.Recommender, tmp_path: Path) -> None:
+    call, message = WRONG[what]
+    with pytest.raises(infer.InputError, match=message) as refused:
+        call(model, tmp_path)
+    assert "\n" not in str(refused.value) and "--" not in str(refused.value)
+
+
+def test_a_file_that_may_not_be_read_is_one_line(model: infer.Recommender, tmp_path: Path, monkeypatch) -> None:
+    def denied(self: Path, mode: str = "r") -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(infer.InputError, match=r"m\.onnx: Permission denied$"):
+        infer.load(tmp_path / "m.onnx")
+
+
+def test_a_model_of_users_recommends_to_those_of_a_table_alone(tmp_path: Path) -> None:
+    TABLE.write_parquet(tmp_path / "t.parquet")
+    scores = np.array([[0] * 6, [0, 1, 2, 3, 4, 5]])
+    model = infer.load(write_model(tmp_path / "mf.onnx", ITEMS, scores, tmp_path / "t.parquet", user_ids=["v"]))
+    # v has seen d.
+    assert model.recommend(TABLE, k=2).rows() == [("v", 1, "e", 5.0), ("v", 2, "c", 3.0)]
+    with pytest.raises(infer.InputError, match=r"mf\.onnx reads who a user is, .*; give a table of users"):
+        model.recommend(["a"])
+
+
+@pytest.mark.parametrize("kind", ["mf", "bert", "hybrid"])
+def test_lists_and_metrics_are_those_of_the_batch_command(kind: str, artifacts: Path, tmp_path: Path) -> None:
+    path, table = artifacts / f"{kind}.onnx", artifacts / "interactions.parquet"
+    batch.main([f"--model={path}", f"--output={tmp_path / 'l.parquet'}", "--k=7", "--seed=3", "--threads=1"])
+    lists = pl.read_parquet(tmp_path / "l.parquet")
+    report = json.loads((tmp_path / "l.metrics.json").read_text())["metrics"]
+    model = infer.load(path, threads=1)
+    shuffled = pl.read_parquet(table).sample(fraction=1.0, shuffle=True, seed=0)
+    for given in (None, table, shuffled):
+        assert model.score(given, k=7).equals(lists)
+        found = model.evaluate(given, k=7, seed=3)
+        assert found.columns == ["model", "metric", "value", "low", "high"]
+        assert found["model"].unique(maintain_order=True).to_list() == ["random", "popularity", kind] == list(report)
+        for row in found.iter_rows(named=True):
+            assert report[row["model"]][row["metric"]] == {name: row[name] for name in ("value", "low", "high")}
+        assert found.height == sum(map(len, report.values()))
+
+
+def test_a_text_file_of_several_parts_is_scored_as_the_batch_command_does(
+    artifacts: Path, ratings_csv: Path, tmp_path: Path, monkeypatch
+) -> None:
+    path = artifacts / "hybrid.onnx"
+    words = [f"--model={path}", f"--interactions={ratings_csv}", f"--output={tmp_path / 'l.parquet'}", "--threads=1"]
+    batch.main([*words, "--part-users=7"])
+    expected = pl.read_parquet(tmp_path / "l.parquet")
+    before = set(tmp_path.parent.iterdir())
+    for module in ("infer.tables.source.open_source", "infer.tables.source.from_frame"):
+        function = getattr(sys.modules["infer.tables.source"], module.rsplit(".", 1)[-1])
+        monkeypatch.setattr(function, "__defaults__", (7,))
+    model = infer.load(path, threads=1)
+    assert model.score(ratings_csv).equals(expected)
+    assert model.score(pl.read_csv(ratings_csv)).equals(expected)
+    assert set(tmp_path.parent.iterdir()) == before and set(ratings_csv.parent.iterdir()) >= {ratings_csv}
+
+
+def test_one_person_gets_the_list_of_the_same_row_of_a_table(artifacts: Path) -> None:
+    model = infer.load(artifacts / "hybrid.onnx", threads=1)
+    rows = pl.read_parquet(artifacts / "interactions.parquet").filter(pl.col("user") == 101)
+    table = model.recommend(rows.drop("rating", strict=False), k=5).drop("user")
+    assert model.recommend(rows["item"], k=5).equals(table) and table.height == 5
+
+
+def test_threads_share_a_model_and_no_bar_is_shown(model: infer.Recommender, monkeypatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    written = []
+    monkeypatch.setattr(sys.stderr, "write", written.append)
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(model.recommend(TABLE, k=2).rows())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [BEST_TWO] * 4 and written == []
+
+
+def test_the_model_says_what_it_is(model: infer.Recommender) -> None:
+    assert model.metadata.kind == "markov" and model.metadata.item_ids == ITEMS
+    assert repr(model).startswith("<markov recommender of ") and repr(model).endswith("m.onnx>")
+
+
+# What `import infer` loads: nothing heavy until it is asked for, and never PyTorch.
+LIGHT = """
+import sys
+import infer
+heavy = {"polars", "onnxruntime", "onnx", "numpy", "torch"} & set(sys.modules)
+assert not heavy, heavy
+assert sorted(infer.__all__) == ["InputError", "Recommender", "__version__", "load"]
+assert set(infer.__all__) <= set(dir(infer)) and isinstance(infer.__version__, str)
+from infer import Recommender, load
+assert "torch" not in sys.modules and infer.load is load
+try:
+    infer.nothing
+except AttributeError as error:
+    assert str(error) == "module 'infer' has no attribute 'nothing'"
+"""
+
+
+def test_importing_is_light() -> None:
+    done = subprocess.run([sys.executable, "-c", LIGHT], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_version_is_that_of_the_installed_project_or_of_the_checkout(monkeypatch) -> None:
+    monkeypatch.setattr(versions.metadata, "version", lambda name: {versions.PROJECT: "1.2.3"}[name])
+    assert infer.__version__ == "1.2.3"
+
+    def missing(name: str) -> str:
+        raise versions.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(versions.metadata, "version", missing)
+    assert f'version = "{infer.__version__}"' in (ROOT / "pyproject.toml").read_text()
