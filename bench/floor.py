@@ -118,9 +118,9 @@ def at(work: dict[str, int], peak: float, head: float, bandwidth: float) -> Floo
     return Floor(encoder + work["head"] / peak, encoder + work["head"] / head, work["score_bytes"] / bandwidth)
 
 
-def main(words: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     """Parse, measure, print."""
-    config = parse(FloorConfig, words, __doc__)
+    config = parse(FloorConfig, argv, __doc__)
     if config.device not in PROVIDERS:
         raise InputError(f"--device is one of {', '.join(PROVIDERS)}; found '{config.device}'")
     rates = measure_rates(config.batch_size, config.dim, config.items, config.device, config.threads)

@@ -60,11 +60,11 @@ class ScaleConfig:
 
 def scored(model: Path, table: Path, config: ScaleConfig) -> dict:
     """Run the command in its own process; returns its manifest."""
-    words = [f"--model={model}", f"--interactions={table}", "--restart", f"--device={config.device}"]
-    words += ["--no-metrics", f"--batch-size={config.batch_size}", f"--k={K}"]
-    done = subprocess.run([sys.executable, "-m", "infer.batch", *words], stdout=subprocess.PIPE, text=True)
+    argv = [f"--model={model}", f"--interactions={table}", "--restart", f"--device={config.device}"]
+    argv += ["--no-metrics", f"--batch-size={config.batch_size}", f"--k={K}"]
+    done = subprocess.run([sys.executable, "-m", "infer.batch", *argv], stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        raise InputError(f"python -m infer.batch {' '.join(words)} ended with status {done.returncode}")
+        raise InputError(f"python -m infer.batch {' '.join(argv)} ended with status {done.returncode}")
     return json.loads(model.with_suffix(".topk.json").read_text())
 
 
@@ -202,9 +202,9 @@ def _rates(config: ScaleConfig, kind: TrainConfig, items: int) -> Rates:
     return measure_rates(config.batch_size, head_width(kind), items, config.device, seconds=1.0)
 
 
-def main(words: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     """Parse, measure, print."""
-    config = parse(ScaleConfig, words, __doc__)
+    config = parse(ScaleConfig, argv, __doc__)
     with tempfile.TemporaryDirectory() as temporary:
         folder = config.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)

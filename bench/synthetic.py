@@ -169,9 +169,9 @@ def write(config: SyntheticConfig) -> pl.DataFrame:
     return table
 
 
-def main(words: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     """Parse, generate, print."""
-    config = parse(SyntheticConfig, words, __doc__)
+    config = parse(SyntheticConfig, argv, __doc__)
     began = time.perf_counter()
     table = write(config)
     print(

@@ -63,8 +63,8 @@ def test_command(benchmark, case, kind: str, device: str, tmp_path: Path) -> Non
     benchmark.group = "end to end: python -m infer.batch"
     one = case(kind, device)
     output = tmp_path / "lists.parquet"
-    words = [f"--model={one.model.path}", f"--output={output}", f"--k={K}", f"--batch-size={BATCH}"]
-    words += [f"--device={device}", "--restart"]
+    argv = [f"--model={one.model.path}", f"--output={output}", f"--k={K}", f"--batch-size={BATCH}"]
+    argv += [f"--device={device}", "--restart"]
     manifests = []
 
     def command() -> None:
@@ -77,7 +77,7 @@ def test_command(benchmark, case, kind: str, device: str, tmp_path: Path) -> Non
     benchmark.pedantic(command, rounds=5, warmup_rounds=1)
     _check_written(one, output)
     stages = {n: float(np.median([m["seconds"][n] for m in manifests[1:]])) for n in manifests[0]["seconds"]}
-    alone = _alone(words, output)
+    alone = _alone(argv, output)
     benchmark.extra_info |= one.about(
         "command",
         batch=BATCH,
@@ -87,9 +87,9 @@ def test_command(benchmark, case, kind: str, device: str, tmp_path: Path) -> Non
     )
 
 
-def _alone(words: list[str], output: Path) -> dict:
+def _alone(argv: list[str], output: Path) -> dict:
     """The manifest of the command in a process of its own, whose peak memory is its own."""
-    done = subprocess.run([sys.executable, "-m", "infer.batch", *words], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "infer.batch", *argv], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(output.with_suffix(".json").read_text())
 

@@ -1,38 +1,50 @@
-"""Train one model on artifacts/interactions.parquet.
+"""Prepare a data set, and train models on it.
 
-In: the table that `python -m train.data` wrote; for hybrid also artifacts/mf.pt. Out, in
-artifacts/: KIND.pt (checkpoint) and KIND.history.parquet (a row an epoch).
+In: a data set, or the table that `data` made of it. Out, in artifacts/: interactions.parquet and items.parquet, then
+KIND.pt (checkpoint) and KIND.history.parquet (a row an epoch) of every model.
 
+    python -m train data --dataset=ml-latest-small
     python -m train mf|bert|hybrid|knn|markov|ease|content|best [--field=value ...]
     python -m train bert --preset=hybrid|best|paper|bert4rec|sasrec|gsasrec
-    python -m train hybrid --help
 
---name=NAME writes NAME.pt and NAME.history.parquet instead. An interrupted run is resumed by the same
-command and ends with the same weights.
+`python -m train.data` is the same as `python -m train data`.
 """
 
-from pathlib import Path
+from collections.abc import Sequence
 
-from infer.cli import choose, parse, run, take
-from infer.errors import InputError
-from train import checkpoint
-from train.presets import CONFIGS, DEFAULT, PRESETS, configuration
-from train.trainer import train
+from infer.cli import Command, dispatch, run
+from train.presets import CONFIGS
+
+KINDS = {
+    "mf": "matrix factorization: implicit ALS, or Adam on the ratings",
+    "bert": "a transformer over the latest items; --preset=bert4rec or paper for a bidirectional one",
+    "hybrid": "the same, starting from factorized item vectors, plus a Markov chain",
+    "knn": "cosine of the users who rated both items",
+    "markov": "how often an item follows another within a few steps",
+    "ease": "a linear autoencoder in closed form, on co-occurrence that fades with distance",
+    "content": "cosine of genres, year and title words, for items that few have rated",
+    "best": "a weighted sum of the scores of other trained models",
+}
+COMMANDS = {
+    kind: Command(
+        line,
+        main="train.command:main",
+        configs=["train.command:RunConfig", f"train.config:{CONFIGS[kind].__name__}"],
+        before=[kind],
+    )
+    for kind, line in KINDS.items()
+} | {
+    "data": Command(
+        "turn a data set into the table that all models read",
+        main="train.data.__main__:main",
+        configs=["train.data.prepare:DataConfig"],
+    )
+}
 
 
-def main(words: list[str]) -> None:
-    """Parse, train, print."""
-    kind, words = choose(words, list(CONFIGS), __doc__)
-    preset, words = take(words, "preset", DEFAULT)
-    name, words = take(words, "name", kind)
-    if preset not in PRESETS:
-        raise InputError(f"--preset is one of {', '.join(PRESETS)}; found '{preset}'")
-    if Path(name).name != name or name.startswith("."):
-        raise InputError(f"--name {name} is not a plain file name")
-    config = parse(CONFIGS[kind], words, __doc__, configuration(kind, preset))
-    trained = train(kind, config, name)
-    kept = f", epoch {trained.best_record.epoch} of {len(trained.records)}" if trained.best is not None else ""
-    print(f"-> {checkpoint.finished(config.artifacts, name)}{kept}")
+def main(argv: Sequence[str]) -> None:
+    """Call the command that argv names."""
+    dispatch(COMMANDS, argv, "train", __doc__)
 
 
 if __name__ == "__main__":

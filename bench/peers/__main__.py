@@ -22,9 +22,9 @@ class PeersConfig:
     only: str | None = option(None, f"one of {', '.join(ENVIRONMENTS)}")
 
 
-def main(words: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     """Parse, install, print."""
-    config = parse(PeersConfig, words, __doc__)
+    config = parse(PeersConfig, argv, __doc__)
     if config.only is not None and config.only not in ENVIRONMENTS:
         raise InputError(f"--only is one of {', '.join(ENVIRONMENTS)}; found '{config.only}'")
     failed = []

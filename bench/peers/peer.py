@@ -38,11 +38,11 @@ class Peer:
 
     def __init__(self, name: str, folder: Path) -> None:
         python = environment(PEERS[name][0])
-        words = [python, WORKER, name, folder]
+        command = [python, WORKER, name, folder]
         self.name, self.lists = name, folder / f"{name}.npy"
         self.errors = (folder / f"{name}.log").open("w+")
         self.process = subprocess.Popen(
-            words,
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -82,8 +82,8 @@ def environment(name: str) -> Path:
         return python
     print(f"installing {', '.join(ENVIRONMENTS[name])} -> {folder}", file=sys.stderr, flush=True)
     venv.create(folder, with_pip=True)
-    words = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *ENVIRONMENTS[name]]
-    done = subprocess.run(words, capture_output=True, text=True)
+    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *ENVIRONMENTS[name]]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         raise InputError(f"pip cannot install {name} in {folder}: {lines[-1] if lines else 'without a word'}")

@@ -18,9 +18,9 @@ from infer.errors import InputError
 from infer.tables.columns import INTERACTIONS_FILE
 
 
-def main(words: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     """Parse, make what is missing, write tables and page."""
-    config = parse(StudyConfig, words, __doc__)
+    config = parse(StudyConfig, argv, __doc__)
     if not (config.artifacts / INTERACTIONS_FILE).is_file():
         raise InputError(f"{config.artifacts / INTERACTIONS_FILE} does not exist: run `python -m train.data` first")
     wanted, user = trials(config), shown_user(config)
@@ -28,7 +28,7 @@ def main(words: Sequence[str]) -> None:
     make_all(config, wanted)
     speed = measure_speed(wanted[0].folder, config.output / "trials" / "speed.json")
     tables = write_tables(wanted, speed, user, config.output / "tables")
-    page = write_study(tables, config.output / "study.html", " ".join(["python -m bench.study", *words]))
+    page = write_study(tables, config.output / "study.html", " ".join(["python -m bench.study", *argv]))
     print(f"-> {config.output / 'tables'}, {page}")
 
 
