@@ -1,24 +1,23 @@
 """The version that --version prints.
 
-python -m infer --version
+In: the installed project's metadata, or the checkout that these files lie in. Out: a line.
+
+    python -m infer --version
 """
 
-import tomllib
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed_version
 from pathlib import Path
 
 PROJECT = "hybrid-recommender-onnx"
 
 
-def version() -> str:
-    """Of the installed project, or of the checkout that these files lie in."""
-    try:
-        return installed_version(PROJECT)
-    except PackageNotFoundError:
-        return tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["version"]
-
-
 def version_line() -> str:
-    """Name and version."""
-    return f"{PROJECT} {version()}"
+    """`NAME VERSION`."""
+    # Imported only when asked: every command would wait 0.03 s for them.
+    import tomllib
+    from importlib import metadata
+
+    try:
+        version = metadata.version(PROJECT)
+    except metadata.PackageNotFoundError:
+        version = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["version"]
+    return f"{PROJECT} {version}"

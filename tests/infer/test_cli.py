@@ -5,13 +5,14 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import MISSING, dataclass
-from importlib.metadata import PackageNotFoundError
+from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from infer.cli import leading, option, parse, run, take, version
+from infer.cli import leading, option, parse, run, take
+from infer.cli.version import version_line
 from infer.errors import InputError
 from tests.helpers.checkerboard import HANGS, ROOT
 
@@ -291,12 +292,12 @@ def test_version_is_that_of_the_project(capsys, monkeypatch) -> None:
         assert caught.value.code == 0 and capsys.readouterr().out == f"hybrid-recommender-onnx {stated}\n"
 
     def missing(name: str) -> str:
-        raise PackageNotFoundError(name)
+        raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(version, "installed_version", lambda name: f"1.2.3 of {name}")
-    assert version.version() == "1.2.3 of hybrid-recommender-onnx"
-    monkeypatch.setattr(version, "installed_version", missing)
-    assert version.version() == stated, "a checkout that is not installed reads its own file"
+    monkeypatch.setattr(metadata, "version", lambda name: f"1.2.3 of {name}")
+    assert version_line() == "hybrid-recommender-onnx 1.2.3 of hybrid-recommender-onnx"
+    monkeypatch.setattr(metadata, "version", missing)
+    assert version_line() == f"hybrid-recommender-onnx {stated}", "a checkout that is not installed reads its own file"
 
 
 def test_what_could_steer_a_terminal_is_not_printed(capsys, monkeypatch) -> None:
