@@ -1,9 +1,9 @@
 """Other libraries in environments of their own, each driven by one process: ready, then a round when asked."""
 
 import json
+import logging
 import os
 import subprocess
-import sys
 import venv
 from pathlib import Path
 
@@ -31,6 +31,7 @@ PEERS = {
 # Threads that wait busily take the core from the next; without this implicit takes two to three times as long here.
 VARIABLES = {"OMP_WAIT_POLICY": "passive"}
 WORKER = Path(__file__).with_name("work.py")
+log = logging.getLogger(__name__)
 
 
 class Peer:
@@ -80,7 +81,7 @@ def environment(name: str) -> Path:
     python, finished = folder / "bin" / "python", folder / "installed.json"
     if finished.is_file() and json.loads(finished.read_text()) == list(ENVIRONMENTS[name]):
         return python
-    print(f"installing {', '.join(ENVIRONMENTS[name])} -> {folder}", file=sys.stderr, flush=True)
+    log.info(f"installing {', '.join(ENVIRONMENTS[name])} -> {folder}")
     venv.create(folder, with_pip=True)
     command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *ENVIRONMENTS[name]]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -35,5 +35,6 @@ def main_sweep(inference: list[Record]) -> list[Record]:
 
 
 def spread(record: Record) -> str:
+    """Interquartile range as a share of the median, or a dash."""
     median = record.stats["median"]
     return f"{record.stats['iqr'] / median:.0%}" if median and record.stats["rounds"] > 1 else "–"

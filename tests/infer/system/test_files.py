@@ -41,7 +41,7 @@ def test_a_failure_inside_leaves_the_earlier_file_and_nothing_else(tmp_path: Pat
     path = tmp_path / "a.txt"
     write_text(path, "earlier")
     for error in (RuntimeError, KeyboardInterrupt):
-        with pytest.raises(error), replacing(path) as part:
+        with pytest.raises(error), replacing(path) as part:  # noqa: PT012
             part.write_text("half")
             assert path.read_text() == "earlier"
             raise error
