@@ -91,7 +91,8 @@ licences:
 audit:
     {{python}} -m tests.tools.audit
 
-# Check style and imports
+# Check style, imports and types; pre-commit runs the same
 lint:
     ruff check .
     ruff format --check .
+    mypy

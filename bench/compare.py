@@ -19,11 +19,11 @@ benchmark of one round has no interval and is shown without a verdict. Every sta
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.html.texts import duration
 from bench.records.runs import Record, load
-from bench.report.__main__ import leading
-from infer.cli import option, parse, run
+from infer.cli import leading, option, parse, run
 from infer.errors import InputError
 from infer.metrics.intervals import Z
 
@@ -122,11 +122,11 @@ def _relative_error(record: Record) -> float:
 
 def main(argv: Sequence[str]) -> None:
     """Parse, load, compare, print."""
-    files, rest = leading(argv)
+    names, rest = leading(argv)
     config = parse(CompareConfig, rest, __doc__)
-    if len(files) != 2:
-        raise InputError(f"expected two runs, the new one and the saved one; found {len(files)}")
-    new, saved = (load(path) for path in files)
+    if len(names) != 2:
+        raise InputError(f"expected two runs, the new one and the saved one; found {len(names)}")
+    new, saved = (load(Path(name)) for name in names)
     if not config.any_machine:
         check_machines(new, saved)
     compared = changes(new, saved)

@@ -6,6 +6,7 @@ same batches. `bench.scale` compares them on tables of any size, `bench/test_eng
     compare(alternatives(network, model, histories), histories, batch_size=256, rounds=3)
 """
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,8 @@ OURS = "onnxruntime"
 AGREE = 0.999  # share of the places in which two lists must agree: rounding may exchange neighbours
 Way = Callable[[Histories], np.ndarray]
 SEARCHES: dict[str, Callable[[np.ndarray, int], Search]] = {"implicit": implicit_search, "faiss": faiss_search}
+
+log = logging.getLogger(__name__)
 
 
 def top_unseen(scores: torch.Tensor, histories: Histories) -> tuple[np.ndarray, np.ndarray]:
@@ -86,7 +89,7 @@ def _searches(network: Any, rows: Callable[[Histories], np.ndarray]) -> dict[str
         try:
             ways[name] = way(search(items, K))
         except ImportError as error:
-            print(f"{name} is left out: {error}")
+            log.info(f"{name} is left out: {error}")
     return ways
 
 

@@ -27,7 +27,7 @@ def data() -> Data:
     items = (ITEMS * rng.random(USERS * LENGTH) ** 3).astype(np.int32) + 1
     histories = Histories(pl.Series(range(USERS)), items, np.arange(USERS + 1) * LENGTH)
     ids = list(range(1, ITEMS + 1))
-    return Data("tail", "", ids, list(range(USERS)), None, None, [], histories, np.zeros(USERS, int), Path("."))
+    return Data("tail", "", ids, list(range(USERS)), None, None, [], histories, np.zeros(USERS, int), Path())
 
 
 @pytest.mark.parametrize("loss", ["softmax", "sampled", "gbce"])

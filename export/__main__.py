@@ -10,13 +10,13 @@ NAMEs are those of checkpoints; by default mf, bert and hybrid. --precision=int8
 NAME.onnx, unless it loses more NDCG@10 on the validation items than --largest-loss; fp16 likewise.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
 from export.exporter import export
-from infer.cli import option, parse, run
+from infer.cli import leading, option, parse, run
 from infer.errors import InputError
 from infer.model.metadata import Metadata
 from train import checkpoint
@@ -33,10 +33,10 @@ class ExportConfig:
     largest_loss: float = option(0.02, "share of NDCG@10 that int8 or fp16 may lose", minimum=0)
 
 
-def main(words: list[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     """Parse, export, print."""
-    names = list(takewhile(lambda word: not word.startswith("-") and "=" not in word, words))
-    config = parse(ExportConfig, words[len(names) :], __doc__)
+    names, rest = leading(argv)
+    config = parse(ExportConfig, rest, __doc__)
     for name in names:
         if Path(name).name != name or not checkpoint.finished(config.artifacts, name).is_file():
             raise InputError(f"no model is called '{name}'; {config.artifacts} holds {_checkpoints(config.artifacts)}")

@@ -69,9 +69,9 @@ class BatchConfig(ScoringConfig):
         )
 
 
-def main(words: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     """Parse, score, print."""
-    config = parse(BatchConfig, words, __doc__)
+    config = parse(BatchConfig, argv, __doc__)
     settings, stages = config.settings, Stages()
     with stages("open"):
         job = config.job(config.metrics)

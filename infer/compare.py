@@ -45,9 +45,9 @@ def read_reports(folder: Path) -> dict[str, dict]:
     return reports
 
 
-def main(words: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     """Parse, read, print."""
-    config = parse(CompareConfig, words, __doc__)
+    config = parse(CompareConfig, argv, __doc__)
     reports = read_reports(config.artifacts)
     columns: dict[str, pl.DataFrame] = {}
     for name, report in reports.items():

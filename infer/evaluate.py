@@ -29,9 +29,9 @@ class EvaluateConfig(ScoringConfig):
     seed: int = option(0, "seed of the negatives", minimum=0)
 
 
-def main(words: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     """Parse, evaluate, print."""
-    config = parse(EvaluateConfig, words, __doc__)
+    config = parse(EvaluateConfig, argv, __doc__)
     task = prepare(config.job())
     if str(task.notes):
         print(f"{task.table}: {task.notes}")

@@ -5,6 +5,7 @@ In: a model, a user id and the titles beside the model. Out: a table on screen (
     python -m infer.recommend --model hybrid.onnx --user 1
 """
 
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 
@@ -30,9 +31,9 @@ class RecommendConfig(ScoringConfig):
     whole_history: bool = option(False, "recommend from the whole history, hold nothing out")
 
 
-def main(words: list[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     """Parse, score one user, print."""
-    config = parse(RecommendConfig, words, __doc__)
+    config = parse(RecommendConfig, argv, __doc__)
     whole = prepare(config.job(measure=not config.whole_history))
     if str(whole.notes):
         print(f"{whole.table}: {whole.notes}")

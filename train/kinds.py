@@ -32,7 +32,9 @@ def _linear(kind: str, about: str, **values: Any) -> Kind:
 
 KINDS = {
     "mf": Kind("a vector for each user and item, by implicit ALS or from ratings", MFConfig, "train.models.mf"),
-    "bert": Kind("a transformer over the latest items, from scratch", BertConfig, "train.models.hybrid"),
+    "bert": Kind(
+        "a transformer over the latest items that reads only backwards by default", BertConfig, "train.models.hybrid"
+    ),
     "hybrid": Kind(
         "the transformer started from matrix factorization, beside a Markov chain", HybridConfig, "train.models.hybrid"
     ),

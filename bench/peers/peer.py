@@ -6,9 +6,9 @@ In: a library's name and the work (`write_work`). Out: a `Peer`, whose `round()`
 """
 
 import json
+import logging
 import os
 import subprocess
-import sys
 import venv
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ PEERS = {
 # Threads that wait busily take the core from the next; without this implicit takes two to three times as long here.
 VARIABLES = {"OMP_WAIT_POLICY": "passive"}
 WORKER = Path(__file__).with_name("work.py")
+log = logging.getLogger(__name__)
 
 
 class Peer:
@@ -44,10 +45,11 @@ class Peer:
 
     def __init__(self, name: str, folder: Path) -> None:
         python = environment(PEERS[name][0])
+        command = [python, WORKER, name, folder]
         self.name, self.lists = name, folder / f"{name}.npy"
         self.errors = (folder / f"{name}.log").open("w+")
         self.process = subprocess.Popen(
-            [str(python), str(WORKER), name, str(folder)],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -87,10 +89,10 @@ def environment(name: str) -> Path:
     python, finished = folder / "bin" / "python", folder / "installed.json"
     if finished.is_file() and json.loads(finished.read_text()) == list(ENVIRONMENTS[name]):
         return python
-    print(f"installing {', '.join(ENVIRONMENTS[name])} -> {folder}", file=sys.stderr, flush=True)
+    log.info(f"installing {', '.join(ENVIRONMENTS[name])} -> {folder}")
     venv.create(folder, with_pip=True)
-    words = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *ENVIRONMENTS[name]]
-    done = subprocess.run(words, capture_output=True, text=True)
+    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *ENVIRONMENTS[name]]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         raise InputError(f"pip cannot install {name} in {folder}: {lines[-1] if lines else 'without a word'}")

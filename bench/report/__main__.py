@@ -8,13 +8,12 @@ with everything it needs inside.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 
 from bench.records.records import ROOT
 from bench.records.runs import load_all
 from bench.report.page import write_report
-from infer.cli import option, parse, run
+from infer.cli import leading, option, parse, run
 from infer.errors import InputError
 
 RESULTS = ROOT / "bench" / "results"
@@ -27,17 +26,11 @@ class ReportConfig:
     output: Path = option(Path("report.html"), "HTML file to write")
 
 
-def leading(argv: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """The file names that stand before the options, and the options."""
-    files = list(takewhile(lambda word: not word.startswith("-") and "=" not in word, argv))
-    return [Path(word) for word in files], list(argv[len(files) :])
-
-
 def main(argv: Sequence[str]) -> None:
     """Parse, load, render, print."""
-    files, rest = leading(argv)
+    names, rest = leading(argv)
     config = parse(ReportConfig, rest, __doc__)
-    files = files or sorted(RESULTS.glob("run-*.json"))
+    files = [Path(name) for name in names] or sorted(RESULTS.glob("run-*.json"))
     if not files:
         raise InputError(f"no run is named and {RESULTS} holds no run-*.json: name the files to show")
     records = load_all(files)

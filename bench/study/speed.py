@@ -7,6 +7,7 @@ so that a study that is resumed does not measure again.
 """
 
 import json
+import logging
 import time
 from collections.abc import Iterator
 from itertools import cycle, islice
@@ -23,6 +24,7 @@ from infer.tables.columns import INTERACTIONS_FILE
 
 LOSSES = ("sampled", "softmax")
 ROUNDS, STEPS, WARM_UP = 6, 25, 5
+log = logging.getLogger(__name__)
 
 
 def measure_speed(folder: Path, kept: Path) -> pl.DataFrame:
@@ -42,7 +44,7 @@ def measure_speed(folder: Path, kept: Path) -> pl.DataFrame:
             return pl.DataFrame(content["rows"])
     except (FileNotFoundError, ValueError, KeyError):
         pass
-    print("measuring the seconds of an epoch by loss ...", flush=True)
+    log.info("measuring the seconds of an epoch by loss ...")
     rows = _measure(folder)
     write_text(kept, json.dumps({"provenance": provenance, "rows": rows}, indent=2) + "\n")
     return pl.DataFrame(rows)

@@ -5,6 +5,7 @@ In: the study's options, and a prepared data folder. Out: trials (`bench.study.t
     python -m bench.study --workers=2
 """
 
+import logging
 import os
 import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -23,6 +24,8 @@ from infer.system.files import replacing
 from infer.tables.columns import DATASET_KEY, INTERACTIONS_FILE, ITEMS_FILE, PROTOCOL_KEY, SPLIT, TEST, USER
 from infer.tables.formats import read_table
 from train.data.prepare import DataConfig, hold_out
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +113,7 @@ def make_all(config: StudyConfig, wanted: list[Trial]) -> None:
     """Make the unfinished trials, those that others start from first; a line for each as it is finished."""
     remaining = sum(not finished(trial) for trial in wanted)
     done, total = len(wanted) - remaining, len(wanted)
-    print(f"{total} trials, {done} of them finished already", flush=True)
+    log.info(f"{total} trials, {done} of them finished already")
     for stage in sorted({trial.experiment.stage for trial in wanted}):
         # Asked again: a parent that was made anew makes its children unfinished.
         missing = [trial for trial in wanted if trial.experiment.stage == stage and not finished(trial)]
@@ -126,7 +129,7 @@ def make_all(config: StudyConfig, wanted: list[Trial]) -> None:
                     if isinstance(result, str):
                         raise InputError(f"{name}: {result}")
                     done = min(done + 1, total)
-                    print(f"[{done}/{total}] {name} hit@10 {result[1] * 100:.1f} % {result[0]:.0f} s", flush=True)
+                    log.info(f"[{done}/{total}] {name} hit@10 {result[1] * 100:.1f} % {result[0]:.0f} s")
             except BrokenProcessPool:
                 raise InputError(
                     "a worker was ended from outside, perhaps for want of memory: try --workers=1"

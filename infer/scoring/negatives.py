@@ -63,6 +63,7 @@ def _check_unseen(task: Task, path: Path, rows: np.ndarray, targets: np.ndarray,
 
 
 def negatives_table(task: Task, negatives: dict[str, np.ndarray]) -> pl.DataFrame:
+    """(protocol, user, item): a row a negative, as they are written."""
     ids = vocabulary(task.model.metadata.item_ids, ITEM)[ITEM]
     users = task.targets[USER]
     parts = [

@@ -32,8 +32,8 @@ def probe(path: Path) -> None:
     files = folders.files_of(path) if path.is_dir() else [path]
     package = str(Path(__file__).resolve().parents[2])
     variables = os.environ | {"PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
-    words = [sys.executable, "-m", "infer.tables.probe", *map(str, files)]
-    done = subprocess.run(words, env=variables, capture_output=True, text=True, errors="replace")
+    command = [sys.executable, "-m", "infer.tables.probe", *map(str, files)]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, errors="replace")
     if done.returncode < 0:
         raise InputError(f"{path} cannot be read: it is damaged (its reader was ended by signal {-done.returncode})")
     if done.returncode:
@@ -41,9 +41,9 @@ def probe(path: Path) -> None:
         raise InputError(lines[-1].removeprefix("error: "))
 
 
-def main(words: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     """Read every value of every file."""
-    for path in map(Path, words):
+    for path in map(Path, argv):
         rows = pl.scan_parquet(path, glob=False)
         total = collect(rows.select(pl.len()), path).item()
         for start in range(0, total, ROWS):

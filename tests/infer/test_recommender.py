@@ -92,7 +92,7 @@ def test_chosen_users_are_one_id_or_several(model: infer.Recommender, tmp_path: 
 
 def test_columns_have_the_names_that_are_stated(model: infer.Recommender, tmp_path: Path) -> None:
     names = {"user": "who", "item": "what", "timestamp": "when"}
-    table = TABLE.rename({usual: own for usual, own in names.items()})
+    table = TABLE.rename(names)
     table.write_csv(tmp_path / "t.csv")
     for given in (table, tmp_path / "t.csv"):
         assert model.recommend(given, k=2, **names).rows() == BEST_TWO

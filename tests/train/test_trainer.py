@@ -15,8 +15,7 @@ import torch
 
 from infer.errors import InputError
 from infer.histories.windows import windows
-from train import __main__ as command
-from train import checkpoint, trainer
+from train import checkpoint, command, trainer
 from train.config import BertConfig, MFConfig, TrainConfig
 from train.data.dataset import load
 from train.loop import fit
@@ -297,7 +296,10 @@ def test_a_preset_is_a_name_from_the_list(folder: Path, run, refused) -> None:
 
 def test_mistyped_options_are_refused_before_anything_runs(folder: Path, run, refused) -> None:
     before = sorted(folder.iterdir())
-    refused(run("train", "mf", f"--artifacts={folder}", "--epoch=3"), "unknown option --epoch; options: --artifacts")
+    refused(
+        run("train", "mf", f"--artifacts={folder}", "--epoch=3"),
+        "unknown option --epoch; did you mean --epochs? options: --artifacts",
+    )
     refused(run("train", "mf", f"--artifacts={folder}", "--epochs=2.5"), "--epochs takes a whole number; found '2.5'")
     assert sorted(folder.iterdir()) == before
 

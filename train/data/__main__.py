@@ -18,9 +18,9 @@ from infer.cli import parse, run
 from train.data.prepare import DataConfig, prepare
 
 
-def main(words: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     """Parse, prepare."""
-    prepare(parse(DataConfig, words, __doc__))
+    prepare(parse(DataConfig, argv, __doc__))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def features(table: pl.DataFrame) -> pl.DataFrame:
         pl.col(TITLE).str.extract(YEAR).alias("year"),
         pl.col(TITLE).str.replace(YEAR, "").str.to_lowercase().str.extract_all(r"\w+").alias("word"),
     ).with_columns(pl.col("year").str.head(3).alias("decade"))
-    kinds = {name: named.explode(name) for name in ("genre", "word")} | {name: named for name in ("year", "decade")}
+    kinds = {name: named.explode(name) for name in ("genre", "word")} | dict.fromkeys(("year", "decade"), named)
     parts = [table.select(ITEM, pl.format(f"{name}:{{}}", name).alias("feature")) for name, table in kinds.items()]
     return pl.concat(parts).drop_nulls().filter(pl.col("feature") != "genre:").unique(maintain_order=True)
 

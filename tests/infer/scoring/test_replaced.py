@@ -1,7 +1,6 @@
 """A model or a table that changes while it is scored: lists are of exactly one of each, or of the earlier run."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,7 +46,7 @@ def score(folder: Path, *words: str) -> pl.DataFrame:
 
 
 def rename(new: Path, old: Path) -> None:
-    os.replace(new, old)
+    new.replace(old)
 
 
 def overwrite(new: Path, old: Path) -> None:

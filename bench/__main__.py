@@ -1,0 +1,60 @@
+"""Compare models and measure speed; what pytest times itself is run by `pytest --benchmark-only`.
+
+In: prepared data, or JSON of benchmark runs. Out: what each command says.
+
+    python -m bench study --short
+    python -m bench report run.json
+
+`python -m bench.study` is the same as `python -m bench study`, and so on.
+"""
+
+from collections.abc import Sequence
+
+from infer.cli import Command, dispatch, run
+
+COMMANDS = {
+    "study": Command(
+        "models and seeds side by side: tables and one HTML page",
+        main="bench.study.__main__:main",
+        configs=["bench.study.study:StudyConfig"],
+    ),
+    "report": Command(
+        "one HTML page from the JSON of benchmark runs",
+        main="bench.report.__main__:main",
+        configs=["bench.report.__main__:ReportConfig"],
+    ),
+    "compare": Command(
+        "which benchmarks became slower than in a saved run",
+        main="bench.compare:main",
+        configs=["bench.compare:CompareConfig"],
+    ),
+    "scale": Command(
+        "score a synthetic table of any size, and compare that with the floor",
+        main="bench.scale:main",
+        configs=["bench.scale:ScaleConfig"],
+    ),
+    "floor": Command(
+        "the least seconds that a model's arithmetic takes on this machine",
+        main="bench.floor:main",
+        configs=["bench.floor:FloorConfig"],
+    ),
+    "synthetic": Command(
+        "write a synthetic table with the shape of a MovieLens set",
+        main="bench.synthetic:main",
+        configs=["bench.synthetic:SyntheticConfig"],
+    ),
+    "peers": Command(
+        "install other libraries in environments of their own",
+        main="bench.peers.__main__:main",
+        configs=["bench.peers.__main__:PeersConfig"],
+    ),
+}
+
+
+def main(argv: Sequence[str]) -> None:
+    """Call the command that argv names."""
+    dispatch(COMMANDS, argv, "bench", __doc__)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))

@@ -1,0 +1,44 @@
+"""Recommend with an exported model, and measure it: the commands that need no PyTorch.
+
+In: a model written by `python -m export` and a table of interactions. Out: what each command says.
+
+    python -m infer batch --model=hybrid.onnx
+
+`python -m infer.batch` is the same as `python -m infer batch`, and so on.
+"""
+
+from collections.abc import Sequence
+
+from infer.cli import Command, dispatch, run
+
+COMMANDS = {
+    "batch": Command(
+        "score every user of a table: top-k lists and metrics",
+        main="infer.batch:main",
+        configs=["infer.batch:BatchConfig"],
+    ),
+    "evaluate": Command(
+        "evaluate one model under every protocol: full ranking, sampled negatives, cohorts",
+        main="infer.evaluate:main",
+        configs=["infer.evaluate:EvaluateConfig"],
+    ),
+    "recommend": Command(
+        "recommend to one person, with titles, genres and the item that was held out",
+        main="infer.recommend:main",
+        configs=["infer.recommend:RecommendConfig"],
+    ),
+    "compare": Command(
+        "show the metrics of several scored models side by side",
+        main="infer.compare:main",
+        configs=["infer.compare:CompareConfig"],
+    ),
+}
+
+
+def main(argv: Sequence[str]) -> None:
+    """Call the command that argv names."""
+    dispatch(COMMANDS, argv, "infer", __doc__)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))

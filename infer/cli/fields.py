@@ -1,0 +1,89 @@
+"""An option is a dataclass field: its name, type, default, help and smallest value.
+
+In: a dataclass whose fields are made by `option`. Out: its options by field name.
+
+    python -c "from infer.cli.fields import options; from infer.batch import BatchConfig; print(options(BatchConfig))"
+"""
+
+import types
+import typing
+from dataclasses import MISSING, dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any
+
+from infer.errors import InputError
+
+
+def option(default: Any, help: str, minimum: float | None = None) -> Any:
+    """A dataclass field with its help text and, for numbers, its smallest value.
+
+    default: MISSING (from dataclasses) makes the option required.
+    """
+    return field(default=default, metadata={"help": help, "minimum": minimum})
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a command.
+
+    field: its name in the dataclass.  kind: its type, without `| None`.  default: MISSING if it is required.
+    """
+
+    field: str
+    kind: Any
+    default: Any
+    help: str
+    minimum: float | None
+
+    @property
+    def name(self) -> str:
+        """As it is typed, without the leading dashes."""
+        return self.field.replace("_", "-")
+
+    @property
+    def is_required(self) -> bool:
+        """Whether there is no default."""
+        return self.default is MISSING
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether it is written without a value."""
+        return self.kind is bool
+
+
+Options = dict[str, Option]
+
+
+def options(*configs: type) -> Options:
+    """The options of dataclasses by field name."""
+    found = {}
+    for config in configs:
+        hints = typing.get_type_hints(config)
+        for f in fields(config):
+            help, minimum = f.metadata.get("help", ""), f.metadata.get("minimum")
+            found[f.name] = Option(f.name, _kind(hints[f.name]), f.default, help, minimum)
+    return found
+
+
+def listed(known: Options) -> str:
+    """`--one, --other`."""
+    return ", ".join(f"--{o.name}" for o in known.values())
+
+
+def unknown(typed: str, known: Options) -> InputError:
+    """What to raise for an option that does not exist, with the nearest that does."""
+    names = [o.name for o in known.values()] + [f"no-{o.name}" for o in known.values() if o.is_flag]
+    near = nearest(typed, names, "--")
+    return InputError(f"unknown option --{typed}{near or ';'} options: {listed(known)}")
+
+
+def nearest(typed: str, names: list[str], dashes: str = "") -> str:
+    """`; did you mean NAME?`, or nothing if no name is near."""
+    found = get_close_matches(typed, names, n=1)
+    return f"; did you mean {dashes}{found[0]}?" if found else ""
+
+
+def _kind(hint: Any) -> Any:
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):  # X | None
+        return next(member for member in typing.get_args(hint) if member is not type(None))
+    return hint

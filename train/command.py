@@ -1,0 +1,45 @@
+"""Train one model of a kind on artifacts/interactions.parquet.
+
+In: the table that `python -m train.data` wrote; for hybrid with --initial=mf also artifacts/mf.pt. Out, in artifacts/:
+NAME.pt (checkpoint) and NAME.history.parquet (a row an epoch).
+
+    python -m train bert --preset=sasrec --epochs=3
+
+An interrupted run is resumed by the same command and ends with the same weights.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from inspect import getdoc
+from pathlib import Path
+from typing import Literal
+
+from infer.cli import option, parse, take
+from infer.errors import InputError
+from train import checkpoint
+from train.presets import CONFIGS, DEFAULT, configuration
+from train.trainer import train
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Options of every `python -m train KIND` that are not the model's."""
+
+    preset: Literal["default", "paper", "bert4rec", "sasrec", "gsasrec"] = option(
+        DEFAULT, "where the defaults of the other options come from"
+    )
+    name: str | None = option(None, "write NAME.pt and NAME.history.parquet (default: the kind)")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Parse, train, print; the first word is the kind of model."""
+    kind = argv[0]
+    chosen, rest = take(RunConfig, argv[1:])
+    name = kind if chosen.name is None else chosen.name
+    if Path(name).name != name or name.startswith("."):
+        raise InputError(f"--name {name} is not a plain file name")
+    usage = f"{kind}: {getdoc(CONFIGS[kind])}\n\n{__doc__}"
+    config = parse(CONFIGS[kind], rest, usage, configuration(kind, chosen.preset), [RunConfig])
+    trained = train(kind, config, name)
+    kept = f", epoch {trained.best_record.epoch} of {len(trained.records)}" if trained.best is not None else ""
+    print(f"-> {checkpoint.finished(config.artifacts, name)}{kept}")
