@@ -5,8 +5,10 @@ In: a model, a user id and the titles beside the model. Out: a table on screen (
     python -m infer.recommend --model hybrid.onnx --user 1
 """
 
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -30,7 +32,7 @@ class RecommendConfig(ScoringConfig):
     whole_history: bool = option(False, "recommend from the whole history, hold nothing out")
 
 
-def main(words: list[str]) -> None:
+def main(words: Sequence[str]) -> None:
     """Parse, score one user, print."""
     config = parse(RecommendConfig, words, __doc__)
     whole = prepare(config.job(measure=not config.whole_history))
@@ -66,7 +68,7 @@ def _titles(task: Task, stated: Path | None, ids: pl.DataType) -> pl.DataFrame:
     return titles.cast({ITEM: ids})
 
 
-def _named(row: dict) -> str:
+def _named(row: dict[str, Any]) -> str:
     title = row[TITLE] or f"item {row[ITEM]}"
     return printable(f"{title} [{row[GENRES]}]" if row[GENRES] else title)
 
