@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -27,7 +28,7 @@ class CompareConfig:
     artifacts: Path = option(Path("artifacts"), "folder with *.metrics.json files")
 
 
-def read_reports(folder: Path) -> dict[str, dict]:
+def read_reports(folder: Path) -> dict[str, dict[str, Any]]:
     """The reports in a folder by model; raises InputError if there are none or they do not match."""
     reports = {}
     for path in sorted(folder.glob("*.metrics.json")):

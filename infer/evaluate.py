@@ -13,6 +13,7 @@ A user whom the model cannot personalise has no rank and counts as a miss.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from infer.cli import option, parse, run
 from infer.scoring.evaluation import evaluate_model
@@ -43,10 +44,10 @@ def main(argv: Sequence[str]) -> None:
     print(_render(report))
 
 
-def _render(report: dict) -> str:
+def _render(report: dict[str, Any]) -> str:
     """A line a metric and a column a protocol, then a line a cohort; percentages."""
 
-    def cell(row: dict) -> str:
+    def cell(row: dict[str, Any]) -> str:
         return f"{row['value'] * 100:6.2f} [{row['low'] * 100:.2f}, {row['high'] * 100:.2f}]"
 
     names = {"full": "every unseen item"} | {p: f"{n} {p} negatives" for p, n in report["negatives"].items()}

@@ -8,6 +8,7 @@ In: a model, a user id and the titles beside the model. Out: a table on screen (
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -67,7 +68,7 @@ def _titles(task: Task, stated: Path | None, ids: pl.DataType) -> pl.DataFrame:
     return titles.cast({ITEM: ids})
 
 
-def _named(row: dict) -> str:
+def _named(row: dict[str, Any]) -> str:
     title = row[TITLE] or f"item {row[ITEM]}"
     return printable(f"{title} [{row[GENRES]}]" if row[GENRES] else title)
 

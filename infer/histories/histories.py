@@ -1,6 +1,6 @@
 """Interactions to histories: the only definition, for training and serving.
 
-In: tidy interactions (`infer.tables.formats`) and a vocabulary. Out: each user's item indexes from oldest to newest.
+In: tidy interactions (`infer.tables.tidy`) and a vocabulary. Out: each user's item indexes from oldest to newest.
 
     build_histories(interactions, vocabulary(item_ids, "item"))
 """

@@ -62,4 +62,5 @@ def rank_among(scores: np.ndarray, targets: np.ndarray, candidates: np.ndarray |
     items = np.arange(scores.shape[1])[None] if candidates is None else candidates
     others = scores if candidates is None else np.take_along_axis(scores, candidates, 1)
     ahead = (others > own) | ((others == own) & (items < targets[:, None]))
-    return ahead.sum(1) + 1
+    rank: np.ndarray = ahead.sum(1) + 1
+    return rank

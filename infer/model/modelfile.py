@@ -3,9 +3,9 @@
 In: a path. Out: the bytes that are to be run and what they say of themselves; or InputError. The bytes are read
 once: nothing that happens to the file afterwards matters.
 
-    python -c "from pathlib import Path; from infer.modelfile import load; print(load(Path('hybrid.onnx'))[1])"
+    python -c "from pathlib import Path; from infer.model.modelfile import load; print(load(Path('hybrid.onnx'))[1])"
 
-Refused are: a file that does not end with the checksum of all that stands before it (`sealed`); weights in other
+Refused are: a file that does not end with the checksum of all that stands before it (`with_checksum`); weights in other
 files; operators of other domains than ONNX' own; graphs within graphs, which could loop for ever; tensors whose
 declared shape is not that of their values; values that are not finite numbers, or so large that scores
 would overflow; and products of whole numbers that come out differently on different CPUs. A checksum is no
@@ -52,7 +52,8 @@ def with_checksum(content: bytes) -> bytes:
     """A serialized ModelProto followed by one more metadata entry: the SHA-256 of all bytes before it."""
     entry = onnx.ModelProto()
     entry.metadata_props.add(key=CHECKSUM_KEY, value=hashlib.sha256(content).hexdigest())
-    return content + entry.SerializeToString()
+    whole: bytes = content + entry.SerializeToString()
+    return whole
 
 
 def load(path: Path) -> tuple[bytes, Metadata]:
@@ -84,7 +85,7 @@ def _read(path: Path) -> bytes:
 
 
 def _check_checksum(path: Path, content: bytes) -> None:
-    """The file must end as `sealed` ends it."""
+    """The file must end as `with_checksum` ends it."""
     length = len(with_checksum(b""))
     if with_checksum(content[:-length]) != content:
         raise InputError(

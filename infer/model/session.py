@@ -2,10 +2,11 @@
 
 In: a path and a device. Out: a `Model` that scores one batch, fed by the inputs the file declares.
 
-    python -c "from infer.session import open_model; print(open_model('hybrid.onnx').metadata.kind)"
+    python -c "from infer.model.session import open_model; print(open_model('hybrid.onnx').metadata.kind)"
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -70,7 +71,8 @@ class Model:
         longest = self.metadata.window
         if not self.any_length:
             return np.full(len(lengths), longest)
-        return np.minimum(longest, np.maximum(1, -(-lengths // STEP)) * STEP)
+        steps: np.ndarray = np.minimum(longest, np.maximum(1, -(-lengths // STEP)) * STEP)
+        return steps
 
     def personalisable(self, histories: Histories, user_index: np.ndarray) -> np.ndarray:
         """(users,) bool: whom the model can personalise. Not users without a known item, if it
@@ -86,14 +88,14 @@ class Model:
         """The best k unseen items of each user: (users, k) item indexes and (users, k) scores.
 
         Best first, equal scores in ascending item index. Fewer than k columns if the catalogue is
-        smaller; entries with a score of at most `schema.DROPPED` are no recommendation.
+        smaller; entries with a score of at most `signature.DROPPED` are no recommendation.
         """
         return self.run(self.feeds(histories, user_index, k))
 
     def feeds(self, histories: Histories, user_index: np.ndarray, k: int) -> dict[str, np.ndarray]:
         """What the file's inputs take for these users, by name."""
         length = int(self.window_lengths(histories.lengths).max(initial=1))
-        available = {
+        available: dict[str, Callable[[], np.ndarray]] = {
             USER_INPUT: lambda: user_index.astype(np.int64),
             WINDOW_INPUT: lambda: windows(histories, length),
             LEVELS_INPUT: lambda: level_windows(histories, length),

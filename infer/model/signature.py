@@ -7,6 +7,7 @@ with these names, `infer.model.session` feeds those that a file declares.
     -> items (batch, k) int64, scores (batch, k) float32
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -66,5 +67,5 @@ def check_lists(path: Path, items: np.ndarray, scores: np.ndarray, rows: int, k:
         raise InputError(f"{path} lists an item twice for one user")
 
 
-def _shown(names: dict) -> str:
+def _shown(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))[:200]

@@ -39,8 +39,6 @@ def evaluate_model(
     report says of how it was made. Returns the report's path and its content.
     Raises InputError if a file cannot be used, or if the table has no held-out items.
     """
-    if task.targets is None:
-        raise InputError(f"{task.table} carries no held-out items: prepare it with `python -m train.data`")
     negatives = read_negatives(given, task) if given else negatives_of(task, number, seed)
     ranks = evaluate(task, negatives)
     stem, folder = task.model.path.stem, task.model.path.parent
@@ -71,7 +69,7 @@ def evaluate(task: Task, negatives: dict[str, np.ndarray]) -> pl.DataFrame:
         found[RANK][part] = rank_among(scores, targets[part])
         for protocol, items in negatives.items():
             found[f"{RANK}_{protocol}"][part] = rank_among(scores, targets[part], items[part])
-    ids = task.targets.select(USER, ITEM)
+    ids = task.held_out.select(USER, ITEM)
     return ids.with_columns(
         *(pl.when(pl.Series(personalisable)).then(pl.Series(values)).alias(name) for name, values in found.items()),
         pl.Series("target_count", task.counts[targets - 1]),
@@ -79,7 +77,7 @@ def evaluate(task: Task, negatives: dict[str, np.ndarray]) -> pl.DataFrame:
     )
 
 
-def describe(task: Task, options: dict[str, Any], ranks: pl.DataFrame, sizes: dict[str, int]) -> dict:
+def describe(task: Task, options: dict[str, Any], ranks: pl.DataFrame, sizes: dict[str, int]) -> dict[str, Any]:
     """Everything measured, as plain JSON values. sizes: protocol -> negatives of each user."""
     columns = {"full": RANK, **{protocol: f"{RANK}_{protocol}" for protocol in sizes}}
     protocols = {name: _metrics(ranks.select(pl.col(column).alias(RANK))) for name, column in columns.items()}

@@ -5,6 +5,7 @@ padding. Memory holds one batch of scores and the lists.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,7 +23,7 @@ LARGEST_SCORES, LARGEST_SEEN = 2**26, 2**24
 
 
 def model_lists(
-    task: Task, k: int, batch_size: int, stages: Stages | None = None, bar: tqdm | None = None
+    task: Task, k: int, batch_size: int, stages: Stages | None = None, bar: "tqdm[Any] | None" = None
 ) -> pl.DataFrame:
     """The model's lists: (user, rank, item, score), best first, without seen items or padding.
 

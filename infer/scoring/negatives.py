@@ -29,7 +29,7 @@ def read_negatives(path: Path, task: Task) -> dict[str, np.ndarray]:
         raise InputError(f"{path} holds no negatives: expected a MODEL.negatives.parquet")
     rows, targets = target_rows(task)
     items = vocabulary(task.model.metadata.item_ids, ITEM)
-    order = task.targets.select(USER).with_row_index("row")
+    order = task.held_out.select(USER).with_row_index("row")
     if table.schema[USER] != order.schema[USER] or table.schema[ITEM] != items.schema[ITEM]:
         raise InputError(f"{path} has other ids than {task.table}: they belong to another table")
     table = table.join(order, on=USER, how="left").join(items, on=ITEM, how="left", maintain_order="left")
@@ -65,7 +65,7 @@ def _check_unseen(task: Task, path: Path, rows: np.ndarray, targets: np.ndarray,
 def negatives_table(task: Task, negatives: dict[str, np.ndarray]) -> pl.DataFrame:
     """(protocol, user, item): a row a negative, as they are written."""
     ids = vocabulary(task.model.metadata.item_ids, ITEM)[ITEM]
-    users = task.targets[USER]
+    users = task.held_out[USER]
     parts = [
         pl.DataFrame(
             {

@@ -139,7 +139,8 @@ class Output:
 
     def totals(self, number: int) -> dict[str, int]:
         """What `write` was told of a part."""
-        return json.loads(pl.read_parquet_metadata(self.part(number))[TOTALS_KEY])
+        found: dict[str, int] = json.loads(pl.read_parquet_metadata(self.part(number))[TOTALS_KEY])
+        return found
 
     def discard(self) -> None:
         """Remove the work folder; the plan first, without which nobody goes on with what is left of it."""

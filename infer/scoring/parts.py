@@ -6,6 +6,7 @@ and lists, whatever the number of users.
 
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -25,7 +26,14 @@ from infer.tables.source import Part, Source
 
 
 def score_part(
-    job: Job, source: Source, part: Part, k: int, batch_size: int, stages: Stages, bar: tqdm, earlier: Earlier | None
+    job: Job,
+    source: Source,
+    part: Part,
+    k: int,
+    batch_size: int,
+    stages: Stages,
+    bar: "tqdm[Any]",
+    earlier: Earlier | None,
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
     """One part's lists, its users with the digests of their histories, and its totals."""
     with stages("read"):
@@ -63,7 +71,7 @@ def measure_parts(
     for part in progress(source.parts, desc="measuring", unit=" parts", leave=False):
         task = cut(job, source.read(part), in_order=True)
         for n, lists in {**baseline_lists(task, counts, k, seed, first_row), name: read(part)}.items():
-            tallies[n].add(lists, task.targets)
+            tallies[n].add(lists, task.held_out)
         first_row += len(task.histories)
         found += totals(task)
     return {n: tally.metrics() for n, tally in tallies.items()}, found

@@ -3,7 +3,7 @@
 In: an open job and where its lists go. Out: the published lists, their manifest and their metrics, and an `Outcome`
 that says what was done.
 
-    score_table(job, Path("hybrid.topk.parquet"), k=10)
+    score_table(open_job(open_model("hybrid.onnx")), Path("hybrid.topk.parquet"), Settings(k=10))
 """
 
 import json

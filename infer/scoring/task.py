@@ -46,6 +46,13 @@ class Task:
         return self.job.table
 
     @property
+    def held_out(self) -> pl.DataFrame:
+        """The targets; raises InputError if the table carries no split."""
+        if self.targets is None:
+            raise InputError(f"{self.table} carries no held-out items: prepare it with `python -m train.data`")
+        return self.targets
+
+    @property
     def counts(self) -> np.ndarray:
         """(items,) how many of the histories hold each item."""
         return np.bincount(self.histories.items, minlength=self.job.items.height + 1)[1:]
@@ -105,7 +112,7 @@ def target_rows(task: Task) -> tuple[np.ndarray, np.ndarray]:
     Raises InputError if the model does not know a held-out item: it has no score to rank.
     """
     users = task.histories.users.to_frame(USER).with_row_index("row")
-    joined = task.targets.join(users, on=USER, how="left", maintain_order="left").join(
+    joined = task.held_out.join(users, on=USER, how="left", maintain_order="left").join(
         task.job.items, on=ITEM, how="left", maintain_order="left"
     )
     for column, what in (("row", USER), ("index", ITEM)):

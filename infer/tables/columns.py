@@ -20,7 +20,7 @@ TEST_HISTORY = "test-history"
 # In the file metadata of interactions.parquet: which data set, and how items were held out.
 DATASET_KEY, PROTOCOL_KEY = "dataset", "protocol"
 
-# ... and that the rows are ordered by (user, timestamp, item), no pair twice (`infer.tables.formats`).
+# ... and that the rows are ordered by (user, timestamp, item), no pair twice (`infer.tables.tidy`).
 TIDY_KEY = "tidy"
 INTERACTIONS_FILE, ITEMS_FILE = "interactions.parquet", "items.parquet"
 

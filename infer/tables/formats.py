@@ -55,7 +55,7 @@ def scan_table(
     with reading(path):
         if suffix in PARQUET:
             return pl.scan_parquet(path, glob=False)
-        source = unpacked or path
+        source: Path | bytes = unpacked or path
         if path.suffix == ".gz" and unpacked is None:
             content = io.BytesIO()
             unpack(path, content)

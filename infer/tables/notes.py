@@ -14,9 +14,9 @@ class Notes:
     """What was found in the rows of a table: rows by reason for which they cannot be used, the first of them in
     words, timestamps by the unit they were in, repeated pairs (None: not looked for)."""
 
-    unusable: Counter = field(default_factory=Counter)
+    unusable: Counter[str] = field(default_factory=Counter)
     first: str = ""
-    units: Counter = field(default_factory=Counter)
+    units: Counter[str] = field(default_factory=Counter)
     repeated: int | None = None
 
     def add(self, other: "Notes") -> None:

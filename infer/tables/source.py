@@ -86,13 +86,13 @@ def open_source(path: Path, columns: Columns, folder: Path, part_users: int = PA
         rows, notes = typed(rows, path, folder, columns.drop_bad_rows)
     source = Source(path, rows, ordered, [], notes)
     parts = _cut(source, part_users)
-    if parts is None:
-        if ordered:
-            raise InputError(f"{path} says that it is ordered by user, but is not: write it again")
+    if parts is None and not ordered:
         rows, repeated = sorted_by_user(source.rows, path, folder)
         notes.add(repeated)
         source = Source(path, rows, True, [], notes)
         parts = _cut(source, part_users)
+    if parts is None:
+        raise InputError(f"{path} says that it is ordered by user, but is not: write it again")
     return replace(source, parts=parts)
 
 
@@ -107,9 +107,12 @@ def select_users(source: Source, wanted: str | Sequence[str]) -> Source:
 
 
 def from_frame(path: Path, table: pl.DataFrame, part_users: int = PART_USERS) -> Source:
-    """A source of rows that are in memory, tidy already."""
+    """A source of rows that are in memory, tidy already; raises ValueError if they are not ordered by user."""
     source = Source(path, table.lazy(), True, [])
-    return replace(source, parts=_cut(source, part_users))
+    parts = _cut(source, part_users)
+    if parts is None:
+        raise ValueError(f"{path}: expected rows that are ordered by user")
+    return replace(source, parts=parts)
 
 
 def _is_typed(schema: pl.Schema) -> bool:
@@ -150,7 +153,8 @@ def _cut(source: Source, part_users: int) -> list[Part] | None:
         begins.append(np.flatnonzero(changed) + total)
         last, total = users[-1], total + block.height
     starts = np.concatenate([*begins, [total]])
-    parts, first = [], 0
+    parts: list[Part] = []
+    first = 0
     while first < len(starts) - 1:
         full = int(np.searchsorted(starts, starts[first] + ROWS, side="right")) - 1
         stop = max(first + 1, min(full, first + part_users, len(starts) - 1))

@@ -119,7 +119,7 @@ def id_column(table: pl.DataFrame, name: str, source: str) -> pl.Series:
     if not ids.dtype.is_integer():
         ids = ids.cast(pl.String)
         return ids.set(ids == "", None)
-    beyond = next((n for n in (ids.min(), ids.max()) if n is not None and not -(2**63) <= n < 2**63), None)
+    beyond = next((n for n in (ids.min(), ids.max()) if isinstance(n, int) and not -(2**63) <= n < 2**63), None)
     if beyond is not None:
         raise InputError(f"{source} column {name} holds {beyond}, beyond 64-bit signed integers")
     return ids.cast(pl.Int64)

@@ -137,6 +137,8 @@ def test_rows_in_memory_are_a_source_too() -> None:
     table = pl.DataFrame(TIDY, schema=["user", "item", "timestamp"], orient="row")
     source = from_frame(Path("t"), table, part_users=3)
     assert source.users == 4 and [source.read(shard).height for shard in source.parts] == [5, 1]
+    with pytest.raises(ValueError, match="t: expected rows that are ordered by user"):
+        from_frame(Path("t"), table.reverse())
 
 
 def test_files_of_a_stopped_run_are_used_again(tmp_path: Path) -> None:
