@@ -30,16 +30,18 @@ def asked(argv: Sequence[str]) -> str | None:
     return shell
 
 
-def script(name: str, shell: str, command: Options | Mapping[str, Options]) -> str:
-    """The script for what is called `name`: a command, by its options, or a group, by the options of each command."""
-    commands = [name]
-    component: Callable | dict[str, Callable]
-    if all(isinstance(value, Mapping) for value in command.values()):
-        component = {word: _signed(known) for word, known in command.items()}
-        commands += component
-    else:
-        component = _signed(command)
-    text = fire.completion.Script(name, component, shell=shell)
+def command_script(name: str, shell: str, known: Options) -> str:
+    """The script for a command that is called `name`, by its options."""
+    return _script(name, shell, _signed(known), [name])
+
+
+def group_script(name: str, shell: str, commands: Mapping[str, Options]) -> str:
+    """The script for a group that is called `name`, by the options of its commands."""
+    return _script(name, shell, {word: _signed(known) for word, known in commands.items()}, [name, *commands])
+
+
+def _script(name: str, shell: str, component: object, commands: Sequence[str]) -> str:
+    text: str = fire.completion.Script(name, component, shell=shell)
     return text.replace(ANY_WORD, f'[[ " {" ".join(commands)} " == *" ${{COMP_WORDS[i]}} "* ]]')
 
 
@@ -50,5 +52,7 @@ def _signed(known: Options) -> Callable[..., None]:
         raise NotImplementedError("only its signature is read")
 
     names = [f"no_{o.field}" if o.is_flag and o.default is True else o.field for o in known.values()]
-    command.__signature__ = Signature([Parameter(name, Parameter.KEYWORD_ONLY, default=None) for name in names])
+    command.__signature__ = Signature(  # type: ignore[attr-defined]
+        [Parameter(name, Parameter.KEYWORD_ONLY, default=None) for name in names]
+    )
     return command

@@ -29,7 +29,7 @@ def convert(known: Option, text: str) -> Any:
             raise InputError(f"{name} is empty")
         return kind(text)
     try:
-        return SchemaValidator(_schema(kind, known.minimum)).validate_strings(text)
+        return SchemaValidator(_schema(kind, known.minimum)).validate_python(text)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]["type"]
     if typing.get_origin(kind) is Literal:
@@ -48,13 +48,11 @@ def _schema(kind: Any, minimum: float | None) -> CoreSchema:
         return core_schema.literal_schema(list(typing.get_args(kind)))
     if kind is bool:
         return core_schema.bool_schema()
-    # The core would strip blanks, and take 2.0 for a whole number.
-    if kind is int:
-        number = core_schema.int_schema(ge=minimum, gt=None if minimum is not None else -LIMIT, lt=LIMIT)
-        return core_schema.chain_schema([core_schema.str_schema(pattern=r"^[+-]?[0-9_]+$"), number])
-    if kind is float:
-        number = core_schema.float_schema(
-            ge=minimum, gt=None if minimum is not None else -LIMIT, lt=LIMIT, allow_inf_nan=False
-        )
-        return core_schema.chain_schema([core_schema.str_schema(pattern=r"^\S+$"), number])
-    raise TypeError(f"an option cannot be of the type {kind}")
+    bounds: dict[str, Any] = {"lt": LIMIT} | ({"gt": -LIMIT} if minimum is None else {"ge": minimum})
+    # The core alone would strip blanks, and take 2.0 for a whole number.
+    numbers = {
+        int: (r"^[+-]?[0-9_]+$", core_schema.int_schema(**bounds)),
+        float: (r"^\S+$", core_schema.float_schema(**bounds, allow_inf_nan=False)),
+    }
+    pattern, number = numbers[kind]
+    return core_schema.chain_schema([core_schema.str_schema(pattern=pattern), number])

@@ -12,7 +12,7 @@ from pkgutil import resolve_name
 
 import fire
 
-from infer.cli.completion import asked, script
+from infer.cli.completion import asked, group_script
 from infer.cli.fields import Options, nearest, options
 from infer.cli.usage import catalogue
 from infer.cli.version import version_line
@@ -50,7 +50,7 @@ def dispatch(commands: Mapping[str, Command], argv: Sequence[str], name: str, us
     """
     shell = asked(argv)
     if shell:
-        print(script(name, shell, {word: command.options for word, command in commands.items()}))
+        print(group_script(name, shell, {word: command.options for word, command in commands.items()}))
         return
     if not argv or argv[0] in ("--help", "-h"):
         print(catalogue(usage, {word: command.line for word, command in commands.items()}))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import TypeVar
 
-from infer.cli.completion import asked, script
+from infer.cli.completion import asked, command_script
 from infer.cli.converting import convert
 from infer.cli.fields import options
 from infer.cli.splitting import split
@@ -36,7 +36,7 @@ def parse(
     known, every = options(config), options(config, *beside)
     shell = asked(argv)
     if shell:
-        raise _printed(script(_program(), shell, every))
+        raise _printed(command_script(_program(), shell, every))
     if any(word in ("--help", "-h") for word in argv):
         raise _printed(described(usage, every, base))
     if "--version" in argv:

@@ -86,6 +86,7 @@ def test_a_text_after_a_space_stays_as_it_was_typed(text: str) -> None:
         (["--metrics=0"], False),
         (["--metrics=1"], True),
         (["--metrics=yes"], True),
+        (["--metrics=off"], False),
     ],
 )
 def test_switches(words: list[str], metrics: bool) -> None:
