@@ -61,8 +61,8 @@ def test_command(benchmark, case, kind: str, device: str, tmp_path: Path) -> Non
     benchmark.group = "end to end: python -m infer.batch"
     timed = case(kind, device)
     output = tmp_path / "lists.parquet"
-    words = [f"--model={timed.model.path}", f"--output={output}", f"--k={K}", f"--batch-size={BATCH}"]
-    words += [f"--device={device}", "--restart"]
+    argv = [f"--model={timed.model.path}", f"--output={output}", f"--k={K}", f"--batch-size={BATCH}"]
+    argv += [f"--device={device}", "--restart"]
     manifests = []
 
     def command() -> None:
@@ -75,7 +75,7 @@ def test_command(benchmark, case, kind: str, device: str, tmp_path: Path) -> Non
     benchmark.pedantic(command, rounds=5, warmup_rounds=1)
     _check_written(timed, output)
     stages = {n: float(np.median([m["seconds"][n] for m in manifests[1:]])) for n in manifests[0]["seconds"]}
-    alone = _alone(words, output)
+    alone = _alone(argv, output)
     benchmark.extra_info |= timed.about(
         "command",
         batch=BATCH,
@@ -85,9 +85,9 @@ def test_command(benchmark, case, kind: str, device: str, tmp_path: Path) -> Non
     )
 
 
-def _alone(words: list[str], output: Path) -> dict:
+def _alone(argv: list[str], output: Path) -> dict:
     """The manifest of the command in a process of its own, whose peak memory is its own."""
-    done = subprocess.run([sys.executable, "-m", "infer.batch", *words], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "infer.batch", *argv], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(output.with_suffix(".json").read_text())
 

@@ -89,8 +89,8 @@ def environment(name: str) -> Path:
         return python
     print(f"installing {', '.join(ENVIRONMENTS[name])} -> {folder}", file=sys.stderr, flush=True)
     venv.create(folder, with_pip=True)
-    words = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *ENVIRONMENTS[name]]
-    done = subprocess.run(words, capture_output=True, text=True)
+    argv = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *ENVIRONMENTS[name]]
+    done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         raise InputError(f"pip cannot install {name} in {folder}: {lines[-1] if lines else 'without a word'}")

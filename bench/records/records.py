@@ -88,10 +88,10 @@ def device_name(device: str) -> str:
 @cache
 def commit() -> str:
     """The checked-out commit, with `+` if files differ from it; `unknown` outside a repository."""
-    words = ["git", "-C", str(ROOT)]
+    git = ["git", "-C", str(ROOT)]
     try:
-        head = subprocess.run([*words, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
-        changed = subprocess.run([*words, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
