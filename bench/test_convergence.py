@@ -47,8 +47,8 @@ def test_convergence(benchmark, workloads, one_thread, kind: str, device: str) -
     before = runs[-1].preparation_seconds + sum(training_seconds(folder, member) for member in members)
     curve = learned(records, before)
     assert next(runs[-1].model.parameters(), torch.zeros(1)).device.type == device or kind == "best"
-    chance = np.log2(np.arange(2, 12)) ** -1.0
-    assert max(curve["ndcg"]) > 10 * chance.sum() / MAIN.items, "no better than a random order"
+    gains = np.log2(np.arange(2, 12)) ** -1.0
+    assert max(curve["ndcg"]) > 10 * gains.sum() / MAIN.items, "no better than a random order"
     benchmark.extra_info |= about(
         "convergence", kind, device, ran_on=device, items=MAIN.items, window=MAIN.window, users=len(data.user_ids),
         curve=curve, ndcg_goal=NDCG_GOAL, preparation_seconds=before, **throughput(runs[-1], data, config, records),

@@ -15,7 +15,7 @@ def duration(seconds: float | None) -> str:
     if seconds >= 1000:
         return f"{seconds:,.0f} s"
     units = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
-    unit, scale = next((found for found in units if seconds >= found[1]), units[-1])
+    unit, scale = next((pair for pair in units if seconds >= pair[1]), units[-1])
     return f"{seconds / scale:.3g} {unit}"
 
 

@@ -105,8 +105,8 @@ def rectools(work: Work) -> Ready:
     model.fit(dataset)
 
     def recommend() -> np.ndarray:
-        found = model.recommend(users=users, dataset=dataset, k=k, filter_viewed=True)
-        return found.sort_values([Columns.User, Columns.Rank])[Columns.Item].to_numpy().reshape(len(users), -1)
+        lists = model.recommend(users=users, dataset=dataset, k=k, filter_viewed=True)
+        return lists.sort_values([Columns.User, Columns.Rank])[Columns.Item].to_numpy().reshape(len(users), -1)
 
     return recommend, "weights of its own after one epoch; recommend() also selects the users' rows from its data set"
 

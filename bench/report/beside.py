@@ -1,6 +1,8 @@
 """Benchmark records as tables for the page: what stands beside our engine, and the machine's own rates.
 
 In: records of one or more runs. Out: dictionaries (caption, header, rows of texts) for the template.
+
+    python -m bench.report
 """
 
 from bench.html.page import Table, table

@@ -1,6 +1,8 @@
 """What the records answer, in sentences: which model, how fast, how far from the floor, against what.
 
 In: records of one or more runs. Out: sentences for the top of the page.
+
+    python -m bench.report
 """
 
 from bench.html.texts import duration

@@ -1,6 +1,8 @@
 """Benchmark records as tables for the page: (caption, header, rows) of texts.
 
 In: records of one or more runs. Out: dictionaries for the template; a table without rows is left out there.
+
+    python -m bench.report
 """
 
 from statistics import median
@@ -16,15 +18,15 @@ def overview(records: list[Record]) -> Table:
     """One row a model and device: what it learns, costs, and how fast it scores."""
     rows = []
     for series in dict.fromkeys(record.series for record in of(records, "inference", "command", "convergence")):
-        own = [record for record in records if record.part != "other" and record.series == series]
-        by = {part: of(own, part) for part in ("convergence", "inference", "latency", "command")}
+        of_series = [record for record in records if record.part != "other" and record.series == series]
+        by = {part: of(of_series, part) for part in ("convergence", "inference", "latency", "command")}
         sweep = main_sweep(by["inference"])
         best = max(sweep, key=lambda record: record.info["users_per_second"], default=None)
         curve = by["convergence"][0].info["curve"] if by["convergence"] else None
         latency = by["latency"][0].info["latency_seconds"] if by["latency"] else {}
         command = by["command"][0] if by["command"] else None
         rows.append([
-            label(records, own[0]),
+            label(records, of_series[0]),
             f"{max(curve['ndcg']):.3f}" if curve else NOTHING,
             duration(curve["elapsed"][-1]) if curve else NOTHING,
             f"{best.info['users_per_second']:,.0f} at {best.info['batch']}" if best else NOTHING,
@@ -74,13 +76,14 @@ def stages(records: list[Record]) -> Table:
     """Session start, windows, model and write, apart; windows and model of all users."""
     rows = []
     for series in dict.fromkeys(record.series for record in of(records, "command")):
-        own = {r.part: r for r in of(records, "session", "windows", "model", "command") if r.series == series}
-        parts = own["command"].info["stage_seconds"]
+        timed = {r.part: r for r in of(records, "session", "windows", "model", "command") if r.series == series}
+        seconds = timed["command"].info["stage_seconds"]
         apart = [
-            duration(own[part].stats["median"]) if part in own else NOTHING for part in ("session", "windows", "model")
+            duration(timed[part].stats["median"]) if part in timed else NOTHING
+            for part in ("session", "windows", "model")
         ]
-        command = [duration(parts.get(name)) for name in ("open", "read", "windows", "model", "write", "measure")]
-        rows.append([label(records, own["command"]), *apart, *command, duration(own["command"].stats["median"])])
+        command = [duration(seconds.get(name)) for name in ("open", "read", "windows", "model", "write", "measure")]
+        rows.append([label(records, timed["command"]), *apart, *command, duration(timed["command"].stats["median"])])
     header = ["model, device", "session start", "windows alone", "model alone", "open", "read", "windows", "model"]
     return table(
         "Stages: alone, and inside the command (medians)", [*header, "write", "measure", "whole command"], rows

@@ -1,6 +1,8 @@
 """What the page's tables, plots and sentences share: choosing records, and naming them.
 
 In: records of one or more runs. Out: records, or texts.
+
+    python -m bench.report
 """
 
 from bench.html.texts import NOTHING

@@ -1,6 +1,8 @@
 """One model of one workload, ready to be timed, and the check that its answers are right.
 
 In: a kind, a device, a workload. Out: a `Case`: the open session, the users' histories, the PyTorch twin.
+
+    open_case("mf", "cpu", MAIN, Path("/tmp/workload"))
 """
 
 from collections.abc import Sequence
