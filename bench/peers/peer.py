@@ -45,7 +45,7 @@ class Peer:
 
     def __init__(self, name: str, folder: Path) -> None:
         python = environment(PEERS[name][0])
-        command = [python, WORKER, name, folder]
+        command = [str(python), str(WORKER), name, str(folder)]
         self.name, self.lists = name, folder / f"{name}.npy"
         self.errors = (folder / f"{name}.log").open("w+")
         self.process = subprocess.Popen(
@@ -91,7 +91,7 @@ def environment(name: str) -> Path:
         return python
     log.info(f"installing {', '.join(ENVIRONMENTS[name])} -> {folder}")
     venv.create(folder, with_pip=True)
-    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *ENVIRONMENTS[name]]
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *ENVIRONMENTS[name]]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]

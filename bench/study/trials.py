@@ -15,8 +15,8 @@ from pathlib import Path
 
 from bench.study.experiments import EXPERIMENTS, Experiment
 from infer.errors import InputError
-from infer.evaluate import evaluate_model
 from infer.model.session import open_model
+from infer.scoring.evaluation import evaluate_model
 from infer.scoring.job import open_job
 from infer.scoring.task import prepare
 from infer.system.files import replacing, write_text

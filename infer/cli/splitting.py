@@ -28,7 +28,7 @@ def split(argv: Sequence[str], known: Options, every: Options | None = None) -> 
         raise InputError(f"option --{known[repeated[0]].name} is given twice")
     texts: dict[str, str] = {}
 
-    @fire.decorators.SetParseFn(str)
+    @fire.decorators.SetParseFn(str)  # type: ignore[untyped-decorator]  # fire has no types
     def collect(*loose: str, **named: str) -> None:
         if loose:
             raise InputError(f"unexpected '{loose[0]}'; options are written --name=value")
