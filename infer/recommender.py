@@ -11,8 +11,6 @@ refused. A data frame needs timestamps as a file does, unless `in_order=True` sa
 Whatever cannot be used raises InputError, whose message is one line.
 """
 
-import operator
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -22,28 +20,20 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 import polars as pl
 
+from infer.arguments import ids_of, in_words_of_python, is_history, texts_of, whole_number
 from infer.errors import InputError
+from infer.histories.histories import Histories
+from infer.histories.vocabulary import PAD
 from infer.model.metadata import Metadata
 from infer.model.session import PROVIDERS, Model, open_model
 from infer.model.signature import USER_INPUT
 from infer.scoring.job import Job, kind_of, rows_job
 from infer.scoring.lists import model_lists
-from infer.scoring.task import cut
+from infer.scoring.task import Task
 from infer.scoring.whole import lists_by_part, metrics_of, open_table
 from infer.system.progress import no_progress
-from infer.tables.columns import ITEM, RANK, SCORE, TEST, TIMESTAMP, USER, VALIDATION, Columns
-from infer.tables.notes import Notes
+from infer.tables.columns import ITEM, RANK, SCORE, TEST, USER, VALIDATION, Columns
 from infer.tables.source import Source, select_users
-from infer.tables.tidy import unique_in_order
-
-# How the options of the commands, which messages name, are called here.
-OPTIONS = {
-    "--interactions": "table",
-    "--no-metrics": "split=None",
-    "--drop-bad-rows": "drop_bad_rows=True",
-    "--users": "users",
-    "--device": "device",
-} | {f"--{column}-column": f"{column}=" for column in ("user", "item", "timestamp", "rating")}
 
 
 class TableOptions(TypedDict, total=False):
@@ -67,8 +57,8 @@ def load(path: str | Path, *, device: str = "cpu", threads: int = 0) -> "Recomme
         raise InputError(f"expected the path of a model file; found a {type(path).__name__}")
     if device not in PROVIDERS:
         raise InputError(f"device is one of {', '.join(PROVIDERS)}; found {device!r}")
-    with _in_words_of_python():
-        return Recommender(open_model(path, device, _whole(threads, "threads", 0)))
+    with in_words_of_python():
+        return Recommender(open_model(path, device, whole_number(threads, "threads", 0)))
 
 
 class Recommender:
@@ -95,13 +85,13 @@ class Recommender:
         users: of a table, only these: an id or several.
         Raises InputError if nothing in a single history is known to the model; of tables, such users are left out.
         """
-        if not _is_history(history):
+        if not is_history(history):
             return self.score(history, k, split=None, users=users, **options)
         if options or users is not None:
             name = next(iter(options), "users")
             raise InputError(f"{name} is an option of tables; found it beside a list of item ids")
-        with _in_words_of_python(), no_progress():
-            return self._recommend_to_one(_ids(history), _whole(k, "k", 1))
+        with in_words_of_python(), no_progress():
+            return self._recommend_to_one(ids_of(history), whole_number(k, "k", 1))
 
     def score(
         self,
@@ -119,9 +109,9 @@ class Recommender:
         items out, histories end before those of "test" or "validation"; None: whole histories.  batch_size: users
         scored at once, at most.  Users whom the model cannot personalise are left out.
         """
-        k, batch_size = _whole(k, "k", 1), _whole(batch_size, "batch_size", 1)
+        k, batch_size = whole_number(k, "k", 1), whole_number(batch_size, "batch_size", 1)
         with self._opened(table, split, options) as (job, source):
-            chosen = source if users is None else select_users(source, _texts(users))
+            chosen = source if users is None else select_users(source, texts_of(users))
             return pl.concat(lists_by_part(job, chosen, k, batch_size))
 
     def evaluate(
@@ -139,26 +129,34 @@ class Recommender:
 
         table: as for `score`, with a column `split`.  seed: of the random lists.
         """
-        k, batch_size = _whole(k, "k", 1), _whole(batch_size, "batch_size", 1)
+        k, batch_size = whole_number(k, "k", 1), whole_number(batch_size, "batch_size", 1)
         if split is None:
             raise InputError(f"split is {TEST} or {VALIDATION}; found None, which holds nothing out to measure")
         with self._opened(table, split, options) as (job, source):
-            return metrics_of(job, source, k, batch_size, _whole(seed, "seed", 0))
+            return metrics_of(job, source, k, batch_size, whole_number(seed, "seed", 0))
 
     @cached_property
     def _job(self) -> Job:
         return rows_job(self.model)
 
+    @cached_property
+    def _index(self) -> dict[int | str, int]:
+        items: Sequence[int | str] = self.metadata.item_ids
+        return {item: index for index, item in enumerate(items, PAD + 1)}
+
     def _recommend_to_one(self, ids: pl.Series, k: int) -> pl.DataFrame:
         known, name = self._job.items.schema[ITEM], self.model.path.name
         if len(ids) and ids.dtype != known:
             raise InputError(f"the history has {kind_of(ids.dtype)} as item ids; {name} knows {kind_of(known)}")
-        rows = pl.DataFrame([pl.repeat(0, len(ids), dtype=pl.Int64, eager=True).alias(USER), ids.cast(known)])
-        task = cut(self._job, unique_in_order(rows.with_row_index(TIMESTAMP), Notes()), in_order=True)
         if USER_INPUT in self.model.inputs:
             raise InputError(f"{name} reads who a user is, which a list of items does not say; give a table of users")
-        if not len(task.histories) or task.cold:
+        latest = reversed(dict.fromkeys(reversed(ids.to_list())))  # of an item that comes again, as in tables
+        items = np.array([self._index[item] for item in latest if item in self._index], dtype=np.int32)
+        if not len(items):
             raise InputError(f"{name} cannot recommend from this history: it knows none of its {len(ids)} items")
+        levels = np.zeros(len(items), dtype=np.int64) if self.metadata.rating_levels else None
+        histories = Histories(pl.Series(USER, [0]), items, np.array([0, len(items)]), levels=levels)
+        task = Task(self._job, histories, np.array([PAD]), targets=None)
         return model_lists(task, k, batch_size=1).select(RANK, ITEM, SCORE)
 
     @contextmanager
@@ -166,62 +164,10 @@ class Recommender:
         """The job and source of a table, with messages in the words of this module."""
         if split not in (TEST, VALIDATION, None):
             raise InputError(f"split is {TEST}, {VALIDATION} or None; found {split!r}")
-        if _is_history(table):
+        if is_history(table):
             raise InputError(f"expected a data frame, or the path of a table; found a {type(table).__name__}")
         names: dict[str, Any] = dict(options)
         in_order = bool(names.pop("in_order", False))
         columns, given = Columns(**names), Path(table) if isinstance(table, str) else table
-        with _in_words_of_python(), no_progress(), open_table(self.model, given, columns, split, in_order) as opened:
+        with in_words_of_python(), no_progress(), open_table(self.model, given, columns, split, in_order) as opened:
             yield opened
-
-
-@contextmanager
-def _in_words_of_python() -> Iterator[None]:
-    """Let messages name options as they are called here, and what the system refuses be an InputError, too."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(re.sub(r"--[a-z-]+", lambda found: OPTIONS.get(found[0], found[0]), str(error))) from None
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        raise InputError(f"{place}{error.strerror or error}") from None
-
-
-def _is_history(given: Any) -> bool:
-    """Whether this is a row of ids: a sequence or something of one dimension, but no text."""
-    if isinstance(given, Sequence | pl.Series | np.ndarray):
-        return not isinstance(given, str | bytes)
-    return getattr(given, "ndim", None) == 1  # a series of pandas
-
-
-def _ids(history: Any) -> pl.Series:
-    """The ids of a history as Int64 or String."""
-    values = history.to_list() if isinstance(history, pl.Series) else list(history)
-    for value in values:
-        if isinstance(value, bool | np.bool) or not isinstance(value, int | np.integer | str):
-            raise InputError(f"the history holds {value!r:.80}; expected item ids, whole numbers or texts")
-    if len({isinstance(value, str) for value in values}) > 1:
-        raise InputError("the history holds whole numbers and texts; expected item ids of one kind")
-    if values and isinstance(values[0], str):
-        return pl.Series(ITEM, [str(value) for value in values], dtype=pl.String)
-    numbers = [int(value) for value in values]
-    beyond = next((number for number in numbers if not -(2**63) <= number < 2**63), None)
-    if beyond is not None:
-        raise InputError(f"the history holds {beyond}, beyond 64-bit signed integers")
-    return pl.Series(ITEM, numbers, dtype=pl.Int64)
-
-
-def _texts(users: Any) -> list[str]:
-    """Ids of users as texts, as they are compared."""
-    return list(map(str, _ids(users if _is_history(users) else [users])))
-
-
-def _whole(value: Any, name: str, least: int) -> int:
-    """A whole number of at least `least`; raises InputError naming the option."""
-    try:
-        found = operator.index(value)
-    except TypeError:
-        raise InputError(f"{name} is a whole number; found {value!r:.80}") from None
-    if isinstance(value, bool) or not least <= found < 2**63:
-        raise InputError(f"{name} is at least {least}; found {value}")
-    return found

@@ -79,6 +79,7 @@ def test_a_table_gives_the_lists_of_whole_histories(model: infer.Recommender, tm
     # Scored as the batch does, u's b is held out: row a, unseen b c.
     assert model.score(held, k=2).rows()[:2] == [("u", 1, "b", 4.0), ("u", 2, "c", 3.0)]
     assert model.score(held, k=2, split=None).rows() == BEST_TWO
+    assert model.score(TABLE, k=2).rows() == BEST_TWO, "nothing is held out"
     assert model.score(k=2).rows() == BEST_TWO, "the table of the training"
 
 

@@ -194,7 +194,7 @@ def test_on_windows_nothing_is_locked_and_a_part_is_closed_before_it_is_renamed(
 
     def own(path: Path) -> tuple[int, Path]:
         handles.append(real(path)[0])
-        return handles[-1], next(tmp_path.glob(".a.txt.*.part"))
+        return handles[-1], next(part for part in tmp_path.glob(".a.txt.*.part") if not part.is_symlink())
 
     def renamed(part: Path, target: Path) -> Path:
         with pytest.raises(OSError, match="Bad file descriptor"):
@@ -206,8 +206,13 @@ def test_on_windows_nothing_is_locked_and_a_part_is_closed_before_it_is_renamed(
     monkeypatch.setattr(files, "_own_part", own)
     monkeypatch.setattr(Path, "replace", renamed)
     (tmp_path / ".a.txt.abcd1234.part").write_text("left by a killed writer")
+    (tmp_path / ".a.txt.dcba4321.part").symlink_to(tmp_path / "a.txt")
     write_text(tmp_path / "a.txt", "x")
-    assert len(handles) == 1 and names(tmp_path) == ["a.txt"] and (tmp_path / "a.txt").read_text() == "x"
+    assert (
+        len(handles) == 1
+        and names(tmp_path) == [".a.txt.dcba4321.part", "a.txt"]
+        and (tmp_path / "a.txt").read_text() == "x"
+    )
 
 
 def test_a_stamp_tells_another_file_size_or_time_apart(tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+"""What a caller of `infer` in Python gives: checked, and told in the words of Python if it cannot be used.
+
+In: arguments of `infer.Recommender`. Out: ids and whole numbers; or InputError.
+
+    python -c "from infer.arguments import ids_of; print(ids_of([1, 50, 260]))"
+"""
+
+import operator
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from infer.errors import InputError
+from infer.tables.columns import ITEM
+
+# How the options of the commands, which messages name, are called here.
+OPTIONS = {
+    "--interactions": "table",
+    "--no-metrics": "split=None",
+    "--drop-bad-rows": "drop_bad_rows=True",
+    "--users": "users",
+    "--device": "device",
+} | {f"--{column}-column": f"{column}=" for column in ("user", "item", "timestamp", "rating")}
+
+
+@contextmanager
+def in_words_of_python() -> Iterator[None]:
+    """Let messages name options as they are called here, and what the system refuses be an InputError, too."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(re.sub(r"--[a-z-]+", lambda found: OPTIONS.get(found[0], found[0]), str(error))) from None
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        raise InputError(f"{place}{error.strerror or error}") from None
+
+
+def is_history(given: Any) -> bool:
+    """Whether this is a row of ids: a sequence or something of one dimension, but no text."""
+    if isinstance(given, Sequence | pl.Series | np.ndarray):
+        return not isinstance(given, str | bytes)
+    return getattr(given, "ndim", None) == 1  # a series of pandas
+
+
+def ids_of(history: Any) -> pl.Series:
+    """The ids of a history as Int64 or String."""
+    values = history.to_list() if isinstance(history, pl.Series) else list(history)
+    for value in values:
+        if isinstance(value, bool | np.bool) or not isinstance(value, int | np.integer | str):
+            raise InputError(f"the history holds {value!r:.80}; expected item ids, whole numbers or texts")
+    if len({isinstance(value, str) for value in values}) > 1:
+        raise InputError("the history holds whole numbers and texts; expected item ids of one kind")
+    if values and isinstance(values[0], str):
+        return pl.Series(ITEM, [str(value) for value in values], dtype=pl.String)
+    numbers = [int(value) for value in values]
+    beyond = next((number for number in numbers if not -(2**63) <= number < 2**63), None)
+    if beyond is not None:
+        raise InputError(f"the history holds {beyond}, beyond 64-bit signed integers")
+    return pl.Series(ITEM, numbers, dtype=pl.Int64)
+
+
+def texts_of(users: Any) -> list[str]:
+    """Ids of users as texts, as they are compared."""
+    return list(map(str, ids_of(users if is_history(users) else [users])))
+
+
+def whole_number(value: Any, name: str, least: int) -> int:
+    """A whole number of at least `least`; raises InputError naming the option."""
+    try:
+        found = operator.index(value)
+    except TypeError:
+        raise InputError(f"{name} is a whole number; found {value!r:.80}") from None
+    if isinstance(value, bool) or not least <= found < 2**63:
+        raise InputError(f"{name} is at least {least}; found {value}")
+    return found
