@@ -109,6 +109,7 @@ REFUSED = {
     ("--rate=",): "--rate takes a number; found ''",
     ("--count=many",): "--count takes a whole number; found 'many'",
     ("--count=0",): "--count is at least 1; found 0",
+    ("--count=9223372036854775808",): "--count takes a finite number",
     ("--count=99999999999999999999",): "--count takes a finite number",
     ("--count",): "option --count needs a value: --count=VALUE",
     ("--count", "--rate=1"): "option --count needs a value",
