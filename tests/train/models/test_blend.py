@@ -249,6 +249,8 @@ def test_a_blend_is_complete_in_its_checkpoint_and_its_file(folder: Path, run) -
         shutil.copy(folder / name, alone)
     with torch.no_grad():
         torch.testing.assert_close(restore(state)(window), trained(window))
+    with pytest.raises(InputError, match="--members: best is a blend itself; name its members"):
+        blend(folder, "ease,best")
     assert run("export", "best", f"--artifacts={alone}").returncode == 0
     assert run("infer.batch", f"--model={alone / 'best.onnx'}").returncode == 0
     assert pl.read_parquet(alone / "best.topk.parquet")["user"].n_unique() == 40
