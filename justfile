@@ -6,7 +6,7 @@ seed := "0"
 
 # List the recipes
 default:
-    @just --list --unsorted
+    @just --justfile={{quote(justfile())}} --list --unsorted
 
 # Prepare data, then train, export and score mf, bert and hybrid: `just train-all preset=paper dataset=ml-100k`
 train-all *options: (data replace_regex(options, "preset=[^ ]+", "")) (train-three if options =~ "preset=" { replace_regex(options, "^.*(preset=[^ ]+).*$", "$1") } else { "" }) export-all score-all
