@@ -68,7 +68,7 @@ def measure(config: ScaleConfig, folder: Path) -> dict:
     table = folder / f"{config.size}.parquet"
     if not table.exists():
         write(SyntheticConfig(size=config.size, output=table))
-    training: TrainConfig = configuration(config.kind, "hybrid")
+    training: TrainConfig = configuration(config.kind)
     network, path = write_untrained(config.kind, training, table, folder)
     model = open_model(path, config.device)
     histories = build_histories(pl.read_parquet(table), vocabulary(model.metadata.item_ids, ITEM), in_order=True)

@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from export.exporter import export
 from infer.cli import leading, option, parse, run
 from infer.errors import InputError
 from infer.model.metadata import Metadata
-from train import checkpoint
 
 DEFAULT = ("mf", "bert", "hybrid")
 
@@ -35,6 +33,9 @@ class ExportConfig:
 
 def main(argv: Sequence[str]) -> None:
     """Parse, export, print."""
+    from export.exporter import export  # what is not installed is told in a line by `run`
+    from train import checkpoint
+
     names, rest = leading(argv)
     config = parse(ExportConfig, rest, __doc__)
     for name in names:

@@ -18,6 +18,7 @@ from infer.model.metadata import Metadata
 from infer.model.modelfile import LARGEST_VALUE, with_checksum
 from infer.model.signature import LEVELS_INPUT, USER_INPUT
 from infer.system.files import write_bytes
+from infer.system.project import PROJECT
 from infer.system.versions import versions
 from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE
 from train import checkpoint
@@ -73,7 +74,7 @@ def file_content(proto: onnx.ModelProto, metadata: Metadata) -> bytes:
     del proto.metadata_props[:]
     for key, text in metadata.to_properties().items():
         proto.metadata_props.add(key=key, value=text)
-    proto.producer_name, proto.producer_version = "hybrid-recommender-onnx", ""
+    proto.producer_name, proto.producer_version = PROJECT, ""
     return with_checksum(proto.SerializeToString(deterministic=True))
 
 

@@ -35,7 +35,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(recommender, name)
     if name == "__version__":
-        from infer.system.versions import project_version
+        from infer.system.project import project_version
 
         return project_version()
     raise AttributeError(f"module 'infer' has no attribute '{name}'")

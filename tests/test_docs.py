@@ -8,11 +8,11 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Run
 from tests.helpers.checkerboard import HANGS, ROOT
 from tests.helpers.documents import DOCUMENTS, Example, anchors, examples, links, write_films, write_tables
 
@@ -33,6 +33,7 @@ TRAINED = (
     "docs/benchmarks.md",
     "docs/tables.md",
 )
+Run = Callable[..., subprocess.CompletedProcess]
 JUST = shutil.which("just", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 
 

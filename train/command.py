@@ -25,7 +25,7 @@ from train.trainer import train
 class RunConfig:
     """Options of every `python -m train KIND` that are not the model's."""
 
-    preset: Literal["default", "paper", "bert4rec", "sasrec", "gsasrec"] = option(
+    preset: Literal["paper", "bert4rec", "sasrec", "gsasrec", "default"] = option(
         DEFAULT, "where the defaults of the other options come from"
     )
     name: str | None = option(None, "write NAME.pt and NAME.history.parquet (default: the kind)")

@@ -15,8 +15,8 @@ import fire
 from infer.cli.completion import asked, group_script
 from infer.cli.fields import Options, nearest, options
 from infer.cli.usage import catalogue
-from infer.cli.version import version_line
 from infer.errors import InputError
+from infer.system.project import version_line
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 In: a class whose fields are made by `option`, argv, and the command's docstring. Out: the instance, or InputError.
 
-    python -c "from infer.cli import parse; from infer.batch import BatchConfig; print(parse(BatchConfig, ['k=5'], ''))"
+    python -c "from infer import batch, cli; print(cli.parse(batch.BatchConfig, ['model=m.onnx', 'k=5'], ''))"
 """
 
 import sys
@@ -16,8 +16,8 @@ from infer.cli.converting import convert
 from infer.cli.fields import options
 from infer.cli.splitting import split
 from infer.cli.usage import described
-from infer.cli.version import version_line
 from infer.errors import InputError
+from infer.system.project import version_line
 
 Config = TypeVar("Config")
 

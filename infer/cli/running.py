@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from infer.errors import InputError
+from infer.system.project import PROJECT
 
 
 def run(main: Callable[[Sequence[str]], None]) -> int:
@@ -26,6 +27,8 @@ def run(main: Callable[[Sequence[str]], None]) -> int:
         # The reader (`| head`) has gone: keep the interpreter from failing again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except ModuleNotFoundError as error:
+        message, status = f"{error.name} is not installed: pip install '{PROJECT}[study,train]'", 1
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         message, status = f"{place}{error.strerror or error}", 1

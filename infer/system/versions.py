@@ -6,11 +6,7 @@ In: names of installed distributions. Out: {name: version}, Python's own first.
 """
 
 import platform
-import tomllib
 from importlib import metadata
-from pathlib import Path
-
-PROJECT = "hybrid-recommender-onnx"
 
 
 def versions(*names: str) -> dict[str, str]:
@@ -26,12 +22,3 @@ def _version(name: str) -> str | None:
     except metadata.PackageNotFoundError:
         others = metadata.packages_distributions().get(name, [])
         return metadata.version(others[0]) if others else None
-
-
-def project_version() -> str:
-    """Of this project: as it was installed, or else as the checkout says that this file lies in."""
-    try:
-        return metadata.version(PROJECT)
-    except metadata.PackageNotFoundError:
-        stated = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
-        return str(stated["project"]["version"])

@@ -15,11 +15,12 @@ is a candidate that training never sees.
 from collections.abc import Sequence
 
 from infer.cli import parse, run
-from train.data.prepare import DataConfig, prepare
 
 
 def main(argv: Sequence[str]) -> None:
     """Parse, prepare."""
+    from train.data.prepare import DataConfig, prepare  # what is not installed is told in a line by `run`
+
     prepare(parse(DataConfig, argv, __doc__))
 
 

@@ -22,6 +22,7 @@ import requests
 from infer.errors import InputError
 from infer.system.files import write_bytes
 from infer.system.fingerprints import sha256
+from infer.system.project import PROJECT
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ def from_package_index(cache: Path | None) -> Found:
 
 def cache_dir() -> Path:
     """The user's cache folder for downloaded data sets."""
-    return Path(pooch.os_cache("hybrid-recommender-onnx"))
+    return Path(pooch.os_cache(PROJECT))
 
 
 def in_folder(name: str, folder: Path) -> Found | None:

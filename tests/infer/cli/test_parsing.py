@@ -12,8 +12,8 @@ from typing import Literal
 import pytest
 
 from infer.cli import leading, option, parse, run, take
-from infer.cli.version import version_line
 from infer.errors import InputError
+from infer.system.project import version_line
 from tests.helpers.checkerboard import HANGS, ROOT
 
 
@@ -308,3 +308,16 @@ def test_what_could_steer_a_terminal_is_not_printed(capsys, monkeypatch) -> None
 
     monkeypatch.setattr(sys, "argv", ["command"])
     assert run(main) == 2 and capsys.readouterr().err == "error: a?[2Jb é🎬\n"
+
+
+@pytest.mark.parametrize(("module", "missing"), [("train.data", "pooch"), ("export", "torch"), ("train", "torch")])
+def test_what_is_not_installed_is_named_in_one_line(module: str, missing: str) -> None:
+    words = {"train": ["train", "mf"], "train.data": ["train.data"], "export": ["export", "mf"]}[module]
+    code = (
+        f"import runpy, sys; sys.modules[{missing!r}] = None; sys.argv = {words};"
+        f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=HANGS)
+    assert done.returncode == 1
+    expected = f"error: {missing} is not installed: pip install 'hybrid-recommender-onnx[study,train]'"
+    assert done.stderr.splitlines() == [expected]
