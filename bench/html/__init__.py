@@ -1,0 +1,1 @@
+"""The page builder that study and report share."""

@@ -1,0 +1,1 @@
+"""What a benchmark record says, and saved runs of them."""

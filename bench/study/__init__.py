@@ -1,0 +1,1 @@
+"""The comparison of all models over seeds, as tables and a page."""

@@ -1,0 +1,1 @@
+"""What the benchmarks score: data, models trained on them, untrained models of any size."""

@@ -1,0 +1,1 @@
+"""Rows to histories to padded windows, the same for training and serving."""

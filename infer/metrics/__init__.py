@@ -1,0 +1,1 @@
+"""Lists and ranks to figures."""

@@ -1,0 +1,1 @@
+"""Files replaced whole, fingerprints, progress, time, memory, versions."""

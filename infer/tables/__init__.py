@@ -1,0 +1,1 @@
+"""Any file to rows in the shared columns; knows nothing of models."""

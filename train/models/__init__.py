@@ -1,0 +1,1 @@
+"""The contract of a model (`base`), and one model a file."""
