@@ -149,14 +149,14 @@ def generate(config: SyntheticConfig) -> pl.DataFrame:
     plan = shape(config)
     parts = []
     with progress(total=int(plan.lengths.sum()), unit=" rows", desc=config.size) as bar:
-        for part in blocks(config, plan):
+        for block in blocks(config, plan):
             if config.ids == "texts":
-                part = part.with_columns(
+                block = block.with_columns(
                     pl.format("u{}", pl.col(USER).cast(pl.String).str.zfill(9)).alias(USER),
                     pl.format("i{}", pl.col(ITEM).cast(pl.String).str.zfill(9)).alias(ITEM),
                 )
-            parts.append(part.sort(USER, TIMESTAMP, ITEM))
-            bar.update(part.height)
+            parts.append(block.sort(USER, TIMESTAMP, ITEM))
+            bar.update(block.height)
     return pl.concat(parts)
 
 
@@ -164,8 +164,8 @@ def write(config: SyntheticConfig) -> pl.DataFrame:
     """Generate and write; returns the table."""
     table = generate(config)
     name = f"synthetic {config.size}, seed {config.seed}"
-    with replacing(config.output) as part:
-        table.write_parquet(part, metadata={DATASET_KEY: name, TIDY_KEY: "1"})
+    with replacing(config.output) as temporary:
+        table.write_parquet(temporary, metadata={DATASET_KEY: name, TIDY_KEY: "1"})
     return table
 
 

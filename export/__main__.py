@@ -52,12 +52,12 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _stated_loss(metadata: Metadata) -> str:
-    found = metadata.parity
+    parity = metadata.parity
     if metadata.precision == "fp32":
         return ""
     return (
-        f"; NDCG@10 {found['ndcg@10']:.4f} against {found['ndcg@10_fp32']:.4f} in fp32, {found['overlap@10']:.1%} of "
-        f"the same items, {found['size']:.0%} of the size"
+        f"; NDCG@10 {parity['ndcg@10']:.4f} against {parity['ndcg@10_fp32']:.4f} in fp32, {parity['overlap@10']:.1%} "
+        f"of the same items, {parity['size']:.0%} of the size"
     )
 
 

@@ -104,6 +104,6 @@ def describe(state: dict, model: ScoringModel, parity: dict[str, float], precisi
 
 def refuse_broken_weights(name: str, model: ScoringModel) -> None:
     """Raise InputError if a weight is not a finite number that a model file may hold."""
-    for part, weight in model.state_dict().items():
+    for key, weight in model.state_dict().items():
         if weight.is_floating_point() and not (weight.abs() <= LARGEST_VALUE).all():
-            raise InputError(f"{name}.pt holds values in {part} that are not finite numbers below 1e15: train it again")
+            raise InputError(f"{name}.pt holds values in {key} that are not finite numbers below 1e15: train it again")

@@ -66,9 +66,9 @@ def export_graph(model: ScoringModel, items: int, precision: str = "fp32") -> on
 def strip(proto: onnx.ModelProto) -> None:
     """Remove what the exporter says of this machine (source paths, stack traces) from the file."""
     graphs = [proto.graph, *proto.functions]
-    parts = [proto, *graphs, *proto.graph.input, *proto.graph.output, *proto.graph.initializer]
+    messages = [proto, *graphs, *proto.graph.input, *proto.graph.output, *proto.graph.initializer]
     for graph in graphs:
-        parts += [*graph.node, *graph.value_info]
-    for part in parts:
-        part.doc_string = ""
-        del part.metadata_props[:]
+        messages += [*graph.node, *graph.value_info]
+    for message in messages:
+        message.doc_string = ""
+        del message.metadata_props[:]

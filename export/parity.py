@@ -45,15 +45,15 @@ def check_parity(
     tolerance = TOLERANCE if exact else np.inf
     largest = 0.0
     for batch in BATCHES:
-        own = random_inputs(rng, model, batch, items, users)
+        inputs = random_inputs(rng, model, batch, items, users)
         if model.any_length:
-            largest = max(largest, _compare_short(session, model, own, batch, tolerance))
+            largest = max(largest, _compare_short(session, model, inputs, batch, tolerance))
         drop = random_windows(rng, batch, int(rng.integers(1, 2 * K)), items)
         with torch.no_grad():
-            expected = model(*map(torch.from_numpy, own.values())).numpy().astype(np.float64)
+            expected = model(*map(torch.from_numpy, inputs.values())).numpy().astype(np.float64)
         np.put_along_axis(expected, drop, DROPPED, axis=1)
         expected[:, PAD] = DROPPED
-        feeds = {**own, SEEN_INPUT: drop}
+        feeds = {**inputs, SEEN_INPUT: drop}
         largest = max(largest, _compare_all(session, feeds, expected, tolerance))
         _compare_top(session, feeds, expected, min(K, items + 1), tolerance)
     stated = {"tolerance": TOLERANCE} if exact else {}
@@ -89,14 +89,14 @@ def _compare_top(session: ort.InferenceSession, feeds: dict, expected: np.ndarra
 
 
 def _compare_short(
-    session: ort.InferenceSession, model: ScoringModel, own: dict, batch: int, tolerance: float
+    session: ort.InferenceSession, model: ScoringModel, inputs: dict, batch: int, tolerance: float
 ) -> float:
     """Largest difference between a window's scores and those of the same items in one half as long.
 
     Without an item a window has no meaning, and its scores may depend on its length: none is empty.
     """
     half = model.window // 2 or 1
-    short = {name: window[:, -half:].copy() for name, window in own.items()}
+    short = {name: window[:, -half:].copy() for name, window in inputs.items()}
     short[WINDOW_INPUT][:, -1] = np.maximum(short[WINDOW_INPUT][:, -1], 1)
     whole = {name: np.pad(window, ((0, 0), (model.window - half, 0))) for name, window in short.items()}
     with torch.no_grad():
@@ -110,15 +110,15 @@ def random_inputs(
 ) -> dict[str, np.ndarray]:
     """Whatever the model reads, by input name and in its order."""
     window = random_windows(rng, batch, model.window, items) if model.window else np.zeros((batch, 0), np.int64)
-    found: dict[str, np.ndarray] = {}
+    inputs: dict[str, np.ndarray] = {}
     for name in model.input_names:
         if name == USER_INPUT:
-            found[name] = rng.integers(0, users + 1, batch)
+            inputs[name] = rng.integers(0, users + 1, batch)
         elif name == LEVELS_INPUT:
-            found[name] = np.where(window == PAD, PAD, rng.integers(0, model.level_count + 1, window.shape))
+            inputs[name] = np.where(window == PAD, PAD, rng.integers(0, model.level_count + 1, window.shape))
         else:
-            found[name] = window
-    return found
+            inputs[name] = window
+    return inputs
 
 
 def random_windows(rng: np.random.Generator, batch: int, length: int, items: int) -> np.ndarray:

@@ -48,13 +48,13 @@ def _int8(proto: onnx.ModelProto, weights: np.ndarray) -> onnx.ModelProto:
     """Replace the last product; weights: (dim, columns)."""
     graph, head = proto.graph, proto.graph.node[-1]
     state, scores = head.input[0], head.output[0]
-    one = _appended_one(proto, state)
-    largest = np.abs(weights if one is None else weights[:-1]).max(0)  # (columns,)
-    if one is not None:
+    ones = _appended_one(proto, state)
+    largest = np.abs(weights if ones is None else weights[:-1]).max(0)  # (columns,)
+    if ones is not None:
         largest = np.maximum(largest, np.abs(weights[-1]) / BIAS_ROWS)
     scale = np.maximum(largest, np.finfo(np.float32).tiny) / LARGEST_INT8
     whole = np.round(weights / scale)
-    if one is not None:
+    if ones is not None:
         # Rows that differ by at most 1 and whose sum is the bias.
         whole = np.concatenate([whole[:-1], (whole[-1] + np.arange(BIAS_ROWS)[:, None]) // BIAS_ROWS])
     # Two more columns of the state, which no weight reads, make the range of every batch the same. The
@@ -76,13 +76,13 @@ def _int8(proto: onnx.ModelProto, weights: np.ndarray) -> onnx.ModelProto:
             helper.make_node("ReduceMax", ["state_size", "state_axis"], ["largest"], keepdims=1),
         ]
     )
-    if one is None:
+    if ones is None:
         graph.node.append(helper.make_node("Max", ["largest", "smallest"], [ROW_SCALE]))
     else:
         constants |= {"steps": np.array(STEPS, dtype=np.float32), "unit": np.array(1, dtype=np.float32)}
         graph.node.extend(
             [
-                helper.make_node("Concat", [state, *[one] * (BIAS_ROWS - 1)], ["biased_state"], axis=1),
+                helper.make_node("Concat", [state, *[ones] * (BIAS_ROWS - 1)], ["biased_state"], axis=1),
                 helper.make_node("Div", ["steps", "largest"], ["fitting_steps"]),  # largest is at least that 1
                 helper.make_node("Floor", ["fitting_steps"], ["whole_steps"]),
                 helper.make_node("Max", ["whole_steps", "unit"], ["steps_of_one"]),

@@ -26,19 +26,19 @@ def check_quality(exact: Path, cheaper: Path, table: Path, largest_loss: float) 
     """
     if not table.is_file():
         raise InputError(f"{table}, on which the loss of another precision is measured, is not there")
-    found, lists = {}, {}
+    ndcg, lists = {}, {}
     for path in (exact, cheaper):
         task = prepare(open_job(open_model(path), table, split=VALIDATION))
         if task.targets is None:
             raise InputError(f"{table} holds nothing out, so the loss of another precision cannot be measured")
         lists[path] = model_lists(task, K, BATCH_SIZE)
         gain = ranks(lists[path], task.targets).select(rank_metrics(K)[f"ndcg@{K}"].mean())
-        found[path] = gain.item()
+        ndcg[path] = gain.item()
     both = lists[exact].join(lists[cheaper], on=[USER, ITEM]).height
     overlap = both / max(1, lists[exact].height)
-    if not found[cheaper] >= (1 - largest_loss) * found[exact]:
+    if not ndcg[cheaper] >= (1 - largest_loss) * ndcg[exact]:
         raise InputError(
-            f"NDCG@{K} of validation items falls from {found[exact]:.4f} to {found[cheaper]:.4f}, by more than "
+            f"NDCG@{K} of validation items falls from {ndcg[exact]:.4f} to {ndcg[cheaper]:.4f}, by more than "
             f"--largest-loss {largest_loss}: the file was not written"
         )
-    return {f"ndcg@{K}_fp32": found[exact], f"ndcg@{K}": found[cheaper], f"overlap@{K}": overlap}
+    return {f"ndcg@{K}_fp32": ndcg[exact], f"ndcg@{K}": ndcg[cheaper], f"overlap@{K}": overlap}

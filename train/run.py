@@ -72,12 +72,12 @@ class Run:
         if self.average is None:
             yield
             return
-        own = self.weights()
+        weights = self.weights()
         self.model.load_state_dict(self.average)
         try:
             yield
         finally:
-            self.model.load_state_dict(own)
+            self.model.load_state_dict(weights)
 
     def add(self, record: EpochRecord, keep_best: bool) -> None:
         """Add an epoch's record; its weights, which the model has now, are kept if it is better than all before."""

@@ -47,9 +47,9 @@ def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
     for record in fit(run, data, config):
         log.info(_line(record))
         checkpoint.save(checkpoint.partial(config.artifacts, name), _state(provenance, data, run) | run.state())
-    with replacing(config.artifacts / f"{name}.history.parquet") as part:
+    with replacing(config.artifacts / f"{name}.history.parquet") as temporary:
         table = pl.DataFrame([asdict(record) for record in run.records], schema_overrides=HISTORY)
-        table.with_columns(preparation_seconds=pl.lit(run.preparation_seconds)).write_parquet(part)
+        table.with_columns(preparation_seconds=pl.lit(run.preparation_seconds)).write_parquet(temporary)
     checkpoint.save(checkpoint.finished(config.artifacts, name), _state(provenance, data, run))
     checkpoint.partial(config.artifacts, name).unlink(missing_ok=True)
     return run

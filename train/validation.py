@@ -25,11 +25,11 @@ def validate(model: ScoringModel, data: Data, rows: Tensor, device: torch.device
     """Validation loss, Hit@10 and NDCG@10 of these users: full ranking, training items dropped."""
     model.eval()
     losses, ranks = [], []
-    for part in rows.split(256):
-        scores = model(*(given.to(device) for given in model.inputs(data, part)))  # (users, items + 1)
-        loss = model.validation_loss(scores, data, part)
-        losses += [] if loss is None else [float(loss) * len(part)]
-        ranks.append(target_ranks(scores, data, part))
+    for batch in rows.split(256):
+        scores = model(*(given.to(device) for given in model.inputs(data, batch)))  # (users, items + 1)
+        loss = model.validation_loss(scores, data, batch)
+        losses += [] if loss is None else [float(loss) * len(batch)]
+        ranks.append(target_ranks(scores, data, batch))
     metrics = rank_metrics(K)
     means = pl.DataFrame({RANK: torch.cat(ranks).numpy()}).select(e.mean().alias(n) for n, e in metrics.items())
     return sum(losses) / len(rows) if losses else None, means[f"hit@{K}"][0], means[f"ndcg@{K}"][0]
@@ -40,9 +40,9 @@ def target_ranks(scores: Tensor, data: Data, rows: Tensor) -> Tensor:
     scores = scores.scatter(1, data.seen(rows).to(scores.device), -torch.inf)
     scores[:, PAD] = -torch.inf
     target = data.target(rows).to(scores.device)[:, None]
-    own = scores.gather(1, target)
+    target_scores = scores.gather(1, target)
     lower_index = torch.arange(scores.shape[1], device=scores.device) < target
-    ahead = (scores > own) | ((scores == own) & lower_index)
+    ahead = (scores > target_scores) | ((scores == target_scores) & lower_index)
     return (ahead.sum(1) + 1).cpu()
 
 

@@ -154,8 +154,8 @@ def replay(work: Work) -> Ready:
 def _seen(work: Work) -> tuple[np.ndarray, np.ndarray]:
     """Item indexes of the rows' histories, one after the other, and where each begins."""
     offsets, rows = work["offsets"], work["rows"]
-    parts = [work["items"][offsets[row] : offsets[row + 1]] for row in rows]
-    return np.concatenate(parts), np.concatenate([[0], np.cumsum([len(part) for part in parts])])
+    histories = [work["items"][offsets[row] : offsets[row + 1]] for row in rows]
+    return np.concatenate(histories), np.concatenate([[0], np.cumsum([len(history) for history in histories])])
 
 
 def _table(work: Work) -> dict[str, np.ndarray]:

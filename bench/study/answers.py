@@ -76,28 +76,28 @@ def compared(row: dict, one: str, other: str) -> str:
 def answers_top(tables: dict[str, pl.DataFrame]) -> list[str]:
     """RQ1 in sentences."""
     sentences: list[str] = []
-    for one, other in ASKED:
+    for model, other in ASKED:
         rows = tables["differences"].filter(
-            pl.col("one") == one, pl.col("other") == other, pl.col("metric") == "hit@10",
+            pl.col("one") == model, pl.col("other") == other, pl.col("metric") == "hit@10",
             pl.col("data") == LEAVE_ONE_OUT, pl.col("cohort").is_null(),
         )  # fmt: skip
-        sentences += [compared(row, NAMES[one], NAMES[other]) for row in rows.to_dicts()]
+        sentences += [compared(row, NAMES[model], NAMES[other]) for row in rows.to_dicts()]
     return sentences
 
 
 def answers_cold(tables: dict[str, pl.DataFrame]) -> list[str]:
     """RQ2 in sentences: the rarest items and the shortest histories, then items that nobody had rated."""
     sentences = []
-    for one, other in (("hybrid", "scratch"), ("best", "ease-markov")):
+    for model, other in (("hybrid", "scratch"), ("best", "ease-markov")):
         rows = tables["differences"].filter(
-            pl.col("one") == one, pl.col("other") == other, pl.col("metric") == "hit@100", pl.col("by").is_not_null()
+            pl.col("one") == model, pl.col("other") == other, pl.col("metric") == "hit@100", pl.col("by").is_not_null()
         )
         for by, where, number in (
             ("target_count", "Held-out items rated {} times before", 2),
             ("history_length", "Users with {} earlier items", 1),
         ):
             for row in rows.filter(pl.col("by") == by).head(number).to_dicts():
-                sentences.append(f"{where.format(row['cohort'])}: {compared(row, NAMES[one], NAMES[other])}")
+                sentences.append(f"{where.format(row['cohort'])}: {compared(row, NAMES[model], NAMES[other])}")
     new = tables["newcomers"].filter(pl.col("metric") == "hit@100", pl.col("experiment").is_in(["hybrid", "best"]))
     for row in new.to_dicts():
         sentences.append(

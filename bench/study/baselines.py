@@ -42,12 +42,12 @@ def baseline_ranks(trial: Trial) -> dict[str, pl.DataFrame]:
     }
     order = popularity_order(task.counts)
     tables: dict[str, list[pl.DataFrame]] = {name: [] for name in BASELINES}
-    for part in np.array_split(np.arange(len(rows)), max(1, len(rows) * (len(items) + 1) // BUDGET)):
-        histories = task.histories.take(rows[part])
+    for chunk in np.array_split(np.arange(len(rows)), max(1, len(rows) * (len(items) + 1) // BUDGET)):
+        histories = task.histories.take(rows[chunk])
         for name in BASELINES:
-            scores = _scores(name, histories, rows[part], order)
-            columns = {RANK: rank_among(scores, targets[part])}
-            columns |= {f"{RANK}_{p}": rank_among(scores, targets[part], candidates[p][part]) for p in PROTOCOLS}
+            scores = _scores(name, histories, rows[chunk], order)
+            columns = {RANK: rank_among(scores, targets[chunk])}
+            columns |= {f"{RANK}_{p}": rank_among(scores, targets[chunk], candidates[p][chunk]) for p in PROTOCOLS}
             tables[name].append(pl.DataFrame(columns))
     return {name: ranks.with_columns(pl.concat(parts).get_columns()) for name, parts in tables.items()}
 

@@ -47,14 +47,14 @@ def convergence(history: pl.DataFrame) -> pl.DataFrame:
     """
     rows = []
     comparable = history.filter(pl.col("experiment").is_in(TRANSFORMERS))
-    for part in comparable.partition_by("experiment", "seed", maintain_order=True):
-        goal = comparable.filter(pl.col("experiment") == GOAL, pl.col("seed") == part["seed"][0])
+    for curve in comparable.partition_by("experiment", "seed", maintain_order=True):
+        goal = comparable.filter(pl.col("experiment") == GOAL, pl.col("seed") == curve["seed"][0])
         if goal.is_empty():
             continue
         best = goal.filter(pl.col("validation_loss") == pl.col("validation_loss").min()).row(0, named=True)
-        reached = part.filter(pl.col("validation_loss") <= best["validation_loss"]).head(1)
+        reached = curve.filter(pl.col("validation_loss") <= best["validation_loss"]).head(1)
         epochs, seconds = reached.select("epoch", "elapsed").row(0) if reached.height else (None, None)
-        names = (part["experiment"][0], part["title"][0], part["seed"][0])
+        names = (curve["experiment"][0], curve["title"][0], curve["seed"][0])
         rows.append((*names, best["validation_loss"], epochs, best["epoch"], seconds, best["elapsed"]))
     return pl.DataFrame(rows, schema=CONVERGENCE, orient="row")
 

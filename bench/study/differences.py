@@ -29,14 +29,14 @@ def differences(ranks: dict[tuple[str, str, int], pl.DataFrame]) -> pl.DataFrame
     """
     rows = []
     for data in dict.fromkeys(key[0] for key in ranks):
-        for one, other in PAIRS:
-            ours, theirs = _same_seeds(*(_by_seed(ranks, data, name) for name in (one, other)))
-            names = {"data": data, "one": one, "other": other}
+        for model, other in PAIRS:
+            ours, theirs = _same_seeds(*(_by_seed(ranks, data, name) for name in (model, other)))
+            names = {"data": data, "one": model, "other": other}
             rows += [names | vars(paired(ours, theirs, metric)) for metric in COMPARED if ours]
-    for one, other in COHORT_PAIRS:
-        ours, theirs = _same_seeds(*(_by_seed(ranks, LEAVE_ONE_OUT, name) for name in (one, other)))
+    for model, other in COHORT_PAIRS:
+        ours, theirs = _same_seeds(*(_by_seed(ranks, LEAVE_ONE_OUT, name) for name in (model, other)))
         for by in EDGES if ours else ():
-            names = {"data": LEAVE_ONE_OUT, "one": one, "other": other, "by": by}
+            names = {"data": LEAVE_ONE_OUT, "one": model, "other": other, "by": by}
             labels = ours[0].select(cohort(by).alias("cohort"))["cohort"].unique().sort()
             for label in labels:
                 inside = [[table.filter(cohort(by) == label) for table in tables] for tables in (ours, theirs)]
@@ -50,12 +50,12 @@ def _by_seed(ranks: dict[tuple[str, str, int], pl.DataFrame], data: str, name: s
 
 
 def _same_seeds(
-    one: dict[int, pl.DataFrame], other: dict[int, pl.DataFrame]
+    first: dict[int, pl.DataFrame], second: dict[int, pl.DataFrame]
 ) -> tuple[list[pl.DataFrame], list[pl.DataFrame]]:
     """Tables of the seeds that both have; a model with one seed stands beside every seed of the other."""
-    if 1 in (len(one), len(other)) and one and other:
-        number = max(len(one), len(other))
-        ours, theirs = (list(tables.values()) * (number if len(tables) == 1 else 1) for tables in (one, other))
+    if 1 in (len(first), len(second)) and first and second:
+        number = max(len(first), len(second))
+        ours, theirs = (list(tables.values()) * (number if len(tables) == 1 else 1) for tables in (first, second))
         return ours, theirs
-    shared = sorted(set(one) & set(other))
-    return [one[seed] for seed in shared], [other[seed] for seed in shared]
+    shared = sorted(set(first) & set(second))
+    return [first[seed] for seed in shared], [second[seed] for seed in shared]

@@ -51,15 +51,15 @@ def curves(tables: dict[str, pl.DataFrame], column: str, axis: str) -> str | Non
     names = [name for name in CURVES if name in history["experiment"]]
     plot = figure(xaxis_title=axis if axis == "epoch" else "seconds")
     for colour, name in zip(COLOURS, names, strict=False):
-        parts = history.filter(pl.col("experiment") == name).partition_by("seed", maintain_order=True)
-        for number, part in enumerate(parts):
+        by_seed = history.filter(pl.col("experiment") == name).partition_by("seed", maintain_order=True)
+        for number, curve in enumerate(by_seed):
             plot.add_scatter(
-                x=part[axis].to_list(),
-                y=part[column].to_list(),
+                x=curve[axis].to_list(),
+                y=curve[column].to_list(),
                 mode="lines+markers",
                 line={"color": colour, "width": 1.5},
                 marker={"size": 4},
-                name=part["title"][0],
+                name=curve["title"][0],
                 legendgroup=name,
                 showlegend=number == 0,
             )

@@ -101,10 +101,10 @@ def prepare(config: StudyConfig, wanted: list[Trial]) -> None:
             source = config.output / "data" / data
             made = hold_out(pl.read_parquet(path).drop(SPLIT), DataConfig(**VARIATIONS[data]))
             name = pl.read_parquet_metadata(path).get(DATASET_KEY, path.name)
-            with replacing(source / INTERACTIONS_FILE) as part:
-                made.interactions.write_parquet(part, metadata={DATASET_KEY: name, PROTOCOL_KEY: made.protocol})
-            with replacing(source / ITEMS_FILE) as part:
-                part.write_bytes((config.artifacts / ITEMS_FILE).read_bytes())
+            with replacing(source / INTERACTIONS_FILE) as temporary:
+                made.interactions.write_parquet(temporary, metadata={DATASET_KEY: name, PROTOCOL_KEY: made.protocol})
+            with replacing(source / ITEMS_FILE) as temporary:
+                temporary.write_bytes((config.artifacts / ITEMS_FILE).read_bytes())
         for folder in dict.fromkeys(trial.folder for trial in wanted if trial.data == data):
             prepare_folder(folder, source)
 

@@ -51,8 +51,8 @@ def write_tables(trials: list[Trial], speeds: pl.DataFrame, user: str, folder: P
     """Collect the trials and write one Parquet file a table."""
     tables = collect(trials, speeds, user)
     for name, table in tables.items():
-        with replacing(folder / f"{name}.parquet") as part:
-            table.write_parquet(part)
+        with replacing(folder / f"{name}.parquet") as temporary:
+            table.write_parquet(temporary)
     return tables
 
 

@@ -99,8 +99,8 @@ def prepare_folder(folder: Path, source: Path) -> None:
             raise InputError(f"{folder} is of a study of other data: choose another --output, or delete it")
     for name in (INTERACTIONS_FILE, ITEMS_FILE):
         if not (folder / name).is_file():
-            with replacing(folder / name) as part:
-                shutil.copyfile(source / name, part)
+            with replacing(folder / name) as temporary:
+                shutil.copyfile(source / name, temporary)
 
 
 def make(trial: Trial) -> tuple[float, float]:
@@ -120,8 +120,8 @@ def make(trial: Trial) -> tuple[float, float]:
     hide_progress()
     for path in trial.parents().values():
         if path.is_file() and path.parent != trial.folder:
-            with replacing(trial.folder / path.name) as part:
-                shutil.copyfile(path, part)
+            with replacing(trial.folder / path.name) as temporary:
+                shutil.copyfile(path, temporary)
     train(trial.experiment.kind, trial.config(), name)
     model, _ = export(name, trial.folder)
     # The validation items first, whose ranks are kept beside those of the test items.

@@ -72,8 +72,8 @@ class Case:
 
     def inputs(self, rows: np.ndarray) -> tuple[torch.Tensor, ...]:
         """What the twin takes for these rows: whole windows, on its device."""
-        part, users = self.part(rows)
-        given = {"user": users.astype(np.int64), "window": windows(part, self.twin.window)}
+        histories, users = self.part(rows)
+        given = {"user": users.astype(np.int64), "window": windows(histories, self.twin.window)}
         return tuple(torch.from_numpy(given[name]).to(self.device) for name in self.twin.input_names)
 
     def about(self, part: str, **more: Any) -> dict[str, Any]:
@@ -102,10 +102,10 @@ class Case:
 
         items, scores: (users, K).  Items whose scores are equal within the tolerance may be exchanged.
         """
-        part, _ = self.part(rows)
+        histories, _ = self.part(rows)
         with torch.no_grad():
             expected = self.twin(*self.inputs(rows)).cpu().numpy().astype(np.float64)
-        check_lists(expected, seen(part), items, scores, TOLERANCE[self.device])
+        check_lists(expected, seen(histories), items, scores, TOLERANCE[self.device])
 
 
 def check_lists(

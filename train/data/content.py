@@ -38,10 +38,10 @@ def matrix(table: pl.DataFrame, item_ids: list[int] | list[str]) -> sp.csr_matri
     items = vocabulary(item_ids, ITEM)
     if table.is_empty() or table.schema[ITEM] != items.schema[ITEM]:
         return sp.csr_matrix((0, len(item_ids)), dtype=np.float32)
-    found = features(table).join(items, on=ITEM).filter(pl.len().over("feature") > 1)
-    row = found.select(pl.col("feature").rank("dense"))["feature"].to_numpy() - 1
+    entries = features(table).join(items, on=ITEM).filter(pl.len().over("feature") > 1)
+    row = entries.select(pl.col("feature").rank("dense"))["feature"].to_numpy() - 1
     size = (int(row.max()) + 1 if len(row) else 0, len(item_ids))
-    return sp.csr_matrix((np.ones(len(row), np.float32), (row, found["index"].to_numpy() - 1)), shape=size)
+    return sp.csr_matrix((np.ones(len(row), np.float32), (row, entries["index"].to_numpy() - 1)), shape=size)
 
 
 def load(folder: Path, item_ids: list[int] | list[str]) -> sp.csr_matrix:

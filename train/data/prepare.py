@@ -95,13 +95,13 @@ def load(config: DataConfig) -> tuple[str, Tidy, pl.DataFrame]:
         probe(path)
         return path.name, read_interactions(path, config.columns), _given_items(config)
     try:
-        found = sources.locate(name, config.data_dir, config.cache_dir, config.mirror)
+        files = sources.locate(name, config.data_dir, config.cache_dir, config.mirror)
     except sources.Unreachable as error:
         if config.dataset not in (None, "ml-100k"):
             raise
         log.warning(f"WARNING: {error}. Using MovieLens 100K from the {sources.RECBOLE} wheel INSTEAD.")
-        found = sources.from_package_index(config.cache_dir)
-    return found.name, movielens.ratings(found), movielens.items(found)
+        files = sources.from_package_index(config.cache_dir)
+    return files.name, movielens.ratings(files), movielens.items(files)
 
 
 def hold_out(interactions: pl.DataFrame, config: DataConfig) -> splits.Split:
@@ -111,10 +111,10 @@ def hold_out(interactions: pl.DataFrame, config: DataConfig) -> splits.Split:
         interactions = splits.shuffle_ties(interactions, config.tie_seed)
         ties = f"ties in time ordered at random (seed {config.tie_seed})"
     if config.split == "time":
-        found = splits.by_time(interactions, config.validation_share, config.test_share)
+        split = splits.by_time(interactions, config.validation_share, config.test_share)
     else:
-        found = splits.leave_one_out(interactions)
-    return splits.Split(found.interactions, f"{found.protocol}, {ties}")
+        split = splits.leave_one_out(interactions)
+    return splits.Split(split.interactions, f"{split.protocol}, {ties}")
 
 
 def _given_items(config: DataConfig) -> pl.DataFrame:
@@ -130,8 +130,8 @@ def prepare(config: DataConfig) -> Path:
     Raises InputError as `load` does, and if nothing can be held out; earlier files are unchanged then.
     """
     log.info(f"reading {config.dataset or sources.DEFAULT} ...")
-    name, found, items = load(config)
-    made = hold_out(found.interactions.drop(SPLIT, strict=False), config)
+    name, tidied, items = load(config)
+    made = hold_out(tidied.interactions.drop(SPLIT, strict=False), config)
     table = made.interactions
     held = table.filter(pl.col(SPLIT) == TEST)
     if held.is_empty():
@@ -144,11 +144,11 @@ def prepare(config: DataConfig) -> Path:
     only_held = table.group_by(ITEM).agg((pl.col(SPLIT) != TRAIN).all().alias("held"))["held"].sum()
     users = table[USER].n_unique()
     target = config.artifacts / INTERACTIONS_FILE
-    with replacing(target) as part, replacing(config.artifacts / ITEMS_FILE) as items_part:
-        table.write_parquet(part, metadata={DATASET_KEY: name, PROTOCOL_KEY: made.protocol, TIDY_KEY: "1"})
-        items.write_parquet(items_part)
-    if str(found.notes):
-        log.info(f"{name}: {found.notes}")
+    with replacing(target) as temporary, replacing(config.artifacts / ITEMS_FILE) as temporary_items:
+        table.write_parquet(temporary, metadata={DATASET_KEY: name, PROTOCOL_KEY: made.protocol, TIDY_KEY: "1"})
+        items.write_parquet(temporary_items)
+    if str(tidied.notes):
+        log.info(f"{name}: {tidied.notes}")
     catalogue = table[ITEM].n_unique()
     log.info(f"{name}: {table.height:,} interactions of {users:,} users with {catalogue:,} items -> {target}")
     log.info(

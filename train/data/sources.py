@@ -84,9 +84,9 @@ def locate(name: str, data_dir: Path | None, cache: Path | None, mirror: str | N
     """
     source = SOURCES[name]
     stated = data_dir or os.environ.get(DATA_DIR_VARIABLE)
-    found = in_folder(name, Path(stated)) if stated else None
-    if found:
-        return found
+    files = in_folder(name, Path(stated)) if stated else None
+    if files:
+        return files
     cache = cache or cache_dir()
     paths = [cache / name / Path(member).name for member in (source.ratings, source.items)]
     if not all(path.is_file() for path in paths):
@@ -107,9 +107,9 @@ def from_package_index(cache: Path | None) -> Found:
             if done.returncode or len(wheels) != 1:
                 reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
                 raise Unreachable(f"pip cannot download {RECBOLE}: {reason}")
-            found = sha256(wheels[0])
-            if found != RECBOLE_SHA256:
-                raise InputError(f"{RECBOLE} has the SHA-256 {found}; expected {RECBOLE_SHA256}: not used")
+            digest = sha256(wheels[0])
+            if digest != RECBOLE_SHA256:
+                raise InputError(f"{RECBOLE} has the SHA-256 {digest}; expected {RECBOLE_SHA256}: not used")
             _unpack(wheels[0], [f"{RECBOLE_FOLDER}/{path.name}" for path in paths], paths)
     return Found("ml-100k (RecBole 1.2.1)", *paths)
 

@@ -59,14 +59,14 @@ class Blend(ScoringModel):
 
     def standardised(self, window: Tensor) -> Tensor:
         """(batch, window) items to (members, batch, items + 1) comparable scores; padding has 0."""
-        found = []
+        by_member = []
         for member, length in zip(self.members, self.windows, strict=True):
             scores = member(window[:, self.window - length :])[:, 1:]
             centred = scores - scores.mean(1, keepdim=True)
             # Clamped, since the exporter takes a sum with so small a number for a sum with zero.
             unit = centred / centred.square().mean(1, keepdim=True).sqrt().clamp(min=1e-6)
-            found.append(unit.sign() * unit.abs().log1p())
-        return nn.functional.pad(torch.stack(found), (1, 0))
+            by_member.append(unit.sign() * unit.abs().log1p())
+        return nn.functional.pad(torch.stack(by_member), (1, 0))
 
     def combined(self, scores: Tensor, weights: Tensor, newcomers: Tensor) -> Tensor:
         """(members, batch, items + 1) to (batch, items + 1).
@@ -91,7 +91,7 @@ class Blend(ScoringModel):
         self.eval()
         self.unrated.copy_(torch.from_numpy(data.counts == 0))
         rows = data.measured_rows(max(1, BUDGET // (len(self.members) * len(data.counts))), self.config.seed)
-        parts = [self._fitting(data, part) for part in rows.split(64)]
+        parts = [self._fitting(data, batch) for batch in rows.split(64)]
         logs = torch.zeros(len(self.members), requires_grad=True)
         newcomers = torch.zeros(2, requires_grad=True)
         optimizer = torch.optim.LBFGS([logs, newcomers], max_iter=60, line_search_fn="strong_wolfe")
@@ -130,18 +130,18 @@ class Blend(ScoringModel):
 
 def names(config: BestConfig) -> list[str]:
     """The members by name; raises InputError if there are none or one is named twice."""
-    found = [name.strip() for name in config.members.split(",") if name.strip()]
-    if not found or len(set(found)) < len(found):
+    members = [name.strip() for name in config.members.split(",") if name.strip()]
+    if not members or len(set(members)) < len(members):
         raise InputError(f"--members takes different names separated by commas; found '{config.members}'")
-    return found
+    return members
 
 
 def build(data: Data, config: BestConfig) -> tuple[Blend, dict[str, str]]:
     """A blend of finished checkpoints of the same table, and their checksums."""
-    found = [_member(name, data, config) for name in names(config)]
-    model = Blend([registry.restore(state) for state, _ in found], len(data.item_ids), config)
-    model.provenances = [state["provenance"] for state, _ in found]
-    return model, {f"{name}.pt": digest for name, (_, digest) in zip(names(config), found, strict=True)}
+    members = [_member(name, data, config) for name in names(config)]
+    model = Blend([registry.restore(state) for state, _ in members], len(data.item_ids), config)
+    model.provenances = [state["provenance"] for state, _ in members]
+    return model, {f"{name}.pt": digest for name, (_, digest) in zip(names(config), members, strict=True)}
 
 
 def empty(state: dict[str, Any], config: BestConfig) -> Blend:

@@ -62,7 +62,7 @@ def start_chain(model: MiniBERT4Rec, factors: tuple[Tensor, Tensor], data: Data)
     window = data.windows(torch.from_numpy(rows), model.length)
     state = model.fading[-1] @ sources[window]  # (users, rank)
     # The variance over the items without the scores of all of them: s' Cov s.
-    found = ((state @ successors[1:].T.cov(correction=0)) * state).sum(1).clamp(min=0).sqrt().mean()
-    sources = sources * (config.chain_weight / found if found else 1.0)
+    deviation = ((state @ successors[1:].T.cov(correction=0)) * state).sum(1).clamp(min=0).sqrt().mean()
+    sources = sources * (config.chain_weight / deviation if deviation else 1.0)
     for table, factor in ((model.sources, sources), (model.successors, successors)):
         table.weight[: model.mask] = factor

@@ -62,10 +62,10 @@ def _solved(data: Data, config: BertConfig, name: str, dim: int) -> Tensor:
 
 def start_from(model: MiniBERT4Rec, vectors: Tensor) -> None:
     """Set the item embeddings to `vectors` (items + 1, dim): rescaled to initial_std, then disturbed."""
-    config, own = model.config, vectors[1:]
-    scale = config.initial_std / own.std() if config.initial_std else 1.0
+    config, unpadded = model.config, vectors[1:]
+    scale = config.initial_std / unpadded.std() if config.initial_std else 1.0
     with torch.no_grad():
-        model.items.weight[1 : model.mask] = own * scale + torch.randn(own.shape) * config.perturbation
+        model.items.weight[1 : model.mask] = unpadded * scale + torch.randn(unpadded.shape) * config.perturbation
 
 
 def build(data: Data, config: BertConfig) -> tuple[MiniBERT4Rec, dict[str, str]]:

@@ -53,7 +53,7 @@ def ials(
         )  # fmt: skip
         model.fit(table, show_progress=False)
     users = model.user_factors[: len(data.user_ids)]
-    return [np.vstack([np.zeros((1, dim), np.float32), part]) for part in (users, model.item_factors)]
+    return [np.vstack([np.zeros((1, dim), np.float32), factors]) for factors in (users, model.item_factors)]
 
 
 def transitions(data: Data, lags: int = LAGS, decay: float = LAG_DECAY) -> sp.csr_matrix:

@@ -61,8 +61,8 @@ class Neighbours(ScoringModel):
         self.neighbours.zero_()
         self.weights.zero_()
         for first in range(0, table.shape[0], 1024):
-            part = table[first : first + 1024]
-            dense = part.toarray() if sp.issparse(part) else part
+            block = table[first : first + 1024]
+            dense = block.toarray() if sp.issparse(block) else block
             order = np.argsort(-np.abs(dense), axis=1, kind="stable")[:, : self.weights.shape[1]]
             rows = slice(first + 1, first + 1 + len(dense))
             self.neighbours[rows] = torch.from_numpy(order + 1)
@@ -85,9 +85,9 @@ def knn(data: Data, config: LinearConfig) -> sp.csr_matrix:
 
     model = CosineRecommender(K=config.neighbours + 1, num_threads=1)
     model.fit(rated(data), show_progress=False)
-    found = sp.csr_matrix(model.similarity)
-    found.setdiag(0)
-    return found
+    similarity = sp.csr_matrix(model.similarity)
+    similarity.setdiag(0)
+    return similarity
 
 
 def markov(data: Data, config: LinearConfig) -> np.ndarray | sp.csr_matrix:
@@ -142,12 +142,12 @@ def ease(data: Data, config: LinearConfig) -> np.ndarray | sp.csr_matrix:
     gram = gram.tocsr()[kept][:, kept].toarray().astype(np.float32)
     gram[np.diag_indices_from(gram)] += config.regularization
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(torch.from_numpy(gram))).numpy()
-    found = -inverse / np.diag(inverse)
-    found[np.diag_indices_from(found)] = 0
+    weights = -inverse / np.diag(inverse)
+    weights[np.diag_indices_from(weights)] = 0
     entries = min(config.neighbours, len(kept))
-    order = np.argpartition(-np.abs(found), entries - 1, axis=1)[:, :entries]
+    order = np.argpartition(-np.abs(weights), entries - 1, axis=1)[:, :entries]
     row = np.repeat(kept, entries)
-    values = np.take_along_axis(found, order, 1).ravel()
+    values = np.take_along_axis(weights, order, 1).ravel()
     shape = (len(data.item_ids), len(data.item_ids))
     return sp.csr_matrix((values, (row, kept[order.ravel()])), shape=shape)
 
@@ -157,9 +157,9 @@ def by_content(data: Data, config: LinearConfig) -> sp.csr_matrix:
     known = content.load(data.folder, data.item_ids)
     if not known.shape[0]:
         raise InputError("content needs titles or genres: prepare the data with --items")
-    found = content.similarity(known)
-    found.setdiag(0)
-    return (found @ sp.diags((data.counts[1:] <= config.rare).astype(np.float32))).tocsr()
+    similarity = content.similarity(known)
+    similarity.setdiag(0)
+    return (similarity @ sp.diags((data.counts[1:] <= config.rare).astype(np.float32))).tocsr()
 
 
 def _reach(decay: float) -> int:

@@ -118,15 +118,15 @@ def hide(window: Tensor, config: BertConfig, generator: torch.Generator) -> Tens
     age = torch.arange(length - 1, -1, -1)  # the newest item has age 0
     exists = age < real
     random = torch.rand(len(window), 1, generator=generator)
-    one = age == (random * real).long().clamp(max=length - 1)
+    single = age == (random * real).long().clamp(max=length - 1)
     if config.masking == "one":
-        return one
+        return single
     if config.masking == "last":
         return (age == 0) & exists
     if config.masking == "cloze":
         ratio = 0.2 if config.mask_ratio is None else config.mask_ratio
         chosen = (torch.rand(window.shape, generator=generator) < ratio) & exists
-        return torch.where(chosen.any(1, keepdim=True), chosen, one)
+        return torch.where(chosen.any(1, keepdim=True), chosen, single)
     if config.masking == "span":
         mean = 3.0 if config.span_length is None else config.span_length
         draw = torch.rand(len(window), 1, generator=generator).clamp(min=1e-9)
