@@ -33,7 +33,7 @@ def in_words_of_python() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(re.sub(r"--[a-z-]+", lambda found: OPTIONS.get(found[0], found[0]), str(error))) from None
+        raise InputError(re.sub(r"--[a-z-]+", lambda match: OPTIONS.get(match[0], match[0]), str(error))) from None
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         raise InputError(f"{place}{error.strerror or error}") from None
@@ -71,9 +71,9 @@ def texts_of(users: Any) -> list[str]:
 def whole_number(value: Any, name: str, least: int) -> int:
     """A whole number of at least `least`; raises InputError naming the option."""
     try:
-        found = operator.index(value)
+        number = operator.index(value)
     except TypeError:
         raise InputError(f"{name} is a whole number; found {value!r:.80}") from None
-    if isinstance(value, bool) or not least <= found < 2**63:
+    if isinstance(value, bool) or not least <= number < 2**63:
         raise InputError(f"{name} is at least {least}; found {value}")
-    return found
+    return number

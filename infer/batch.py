@@ -76,8 +76,8 @@ def main(argv: Sequence[str]) -> None:
     with stages("open"):
         job = config.job(config.metrics)
     folder = config.output or job.model.path.with_suffix(".topk.parquet")
-    found = score_table(job, folder, settings, stages)
-    print("\n".join(told(job, config, found, stages)))
+    outcome = score_table(job, folder, settings, stages)
+    print("\n".join(told(job, config, outcome, stages)))
 
 
 def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Iterator[str]:

@@ -56,13 +56,13 @@ Options = dict[str, Option]
 
 def options(*configs: type) -> Options:
     """The options of dataclasses by field name."""
-    found = {}
+    by_name = {}
     for config in configs:
         hints = typing.get_type_hints(config)
         for f in fields(config):
             help, minimum = f.metadata.get("help", ""), f.metadata.get("minimum")
-            found[f.name] = Option(f.name, _kind(hints[f.name]), f.default, help, minimum)
-    return found
+            by_name[f.name] = Option(f.name, _kind(hints[f.name]), f.default, help, minimum)
+    return by_name
 
 
 def listed(known: Options) -> str:
@@ -79,8 +79,8 @@ def unknown(typed: str, known: Options) -> InputError:
 
 def nearest(typed: str, names: list[str], dashes: str = "") -> str:
     """`; did you mean NAME?`, or nothing if no name is near."""
-    found = get_close_matches(typed, names, n=1)
-    return f"; did you mean {dashes}{found[0]}?" if found else ""
+    matches = get_close_matches(typed, names, n=1)
+    return f"; did you mean {dashes}{matches[0]}?" if matches else ""
 
 
 def _kind(hint: Any) -> Any:

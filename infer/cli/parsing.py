@@ -55,17 +55,17 @@ def take(config: type[Config], argv: Sequence[str]) -> tuple[Config, list[str]]:
     Raises InputError as `parse` does.
     """
     known = options(config)
-    own: list[str] = []
+    taken: list[str] = []
     rest: list[str] = []
     words = list(argv)
     while words:
         word = words.pop(0)
         name, equals, _ = word.removeprefix("--").partition("=")
         is_own = name.replace("-", "_") in known and (equals or word.startswith("--"))
-        (own if is_own else rest).append(word)
+        (taken if is_own else rest).append(word)
         if is_own and not equals and words and not words[0].startswith("--"):
-            own.append(words.pop(0))
-    return parse(config, own, ""), rest
+            taken.append(words.pop(0))
+    return parse(config, taken, ""), rest
 
 
 def leading(argv: Sequence[str]) -> tuple[list[str], list[str]]:

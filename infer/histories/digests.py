@@ -25,8 +25,8 @@ def digests(histories: Histories) -> np.ndarray:
     place *= np.uint64(0x9E3779B97F4A7C15)
     mixed += place
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(_mix(mixed), dtype=np.uint64)])
-    found: np.ndarray = np.diff(sums[histories.offsets - begin]) + _mix(histories.lengths.astype(np.uint64))
-    return found
+    numbers: np.ndarray = np.diff(sums[histories.offsets - begin]) + _mix(histories.lengths.astype(np.uint64))
+    return numbers
 
 
 def _mix(values: np.ndarray) -> np.ndarray:

@@ -71,18 +71,18 @@ def build_histories(
     index = index_of(ordered[ITEM], vocabulary)
     known = index != PAD
     begins = np.flatnonzero((ordered[USER] != ordered[USER].shift()).fill_null(True).to_numpy())
-    found = ordered[USER].gather(begins)
+    ids = ordered[USER].gather(begins)
     sizes = np.add.reduceat(known, begins, dtype=np.int64) if len(begins) else np.zeros(0, dtype=np.int64)
     if users is not None:
-        counts = pl.DataFrame({USER: found, "known": sizes})
+        counts = pl.DataFrame({USER: ids, "known": sizes})
         joined = users.to_frame(USER).join(counts, on=USER, how="left", maintain_order="left")
-        found, sizes = users, joined["known"].fill_null(0).to_numpy()
+        ids, sizes = users, joined["known"].fill_null(0).to_numpy()
     levels = None
     if len(rating_levels):
         ratings = ordered[RATING].to_numpy() if RATING in ordered.columns else np.full(len(known), np.nan)
         levels = rating_level(ratings[known], rating_levels)
     offsets = np.concatenate([[0], np.cumsum(sizes)])
-    return Histories(found, index[known], offsets, int(len(known) - known.sum()), levels)
+    return Histories(ids, index[known], offsets, int(len(known) - known.sum()), levels)
 
 
 def rating_level(ratings: np.ndarray, levels: Sequence[float]) -> np.ndarray:

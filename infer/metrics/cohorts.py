@@ -29,14 +29,14 @@ def cohort_metrics(ranks: pl.DataFrame) -> pl.DataFrame:
     """(by, cohort, users, metric, value, low, high) for every cohort that has users."""
     rows = []
     for column in EDGES:
-        parts = (
+        cohorts = (
             ranks.with_columns(cohort(column).alias("cohort"))
             .sort("cohort")
             .partition_by("cohort", maintain_order=True)
         )
-        for part in parts:
+        for members in cohorts:
             for name, k in METRICS:
                 metric = f"{name}@{k}"
-                values = summarise(part, k).row(by_predicate=pl.col("metric") == metric, named=True)
-                rows.append({"by": column, "cohort": str(part["cohort"][0]), "users": part.height, **values})
+                values = summarise(members, k).row(by_predicate=pl.col("metric") == metric, named=True)
+                rows.append({"by": column, "cohort": str(members["cohort"][0]), "users": members.height, **values})
     return pl.DataFrame(rows)

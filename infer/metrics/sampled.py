@@ -28,7 +28,7 @@ def sample_negatives(
     """
     weights = counts.astype(np.float64) if protocol == "popularity" else np.ones(len(counts))
     cumulative = np.concatenate([[0.0], np.cumsum(weights)])
-    found = np.empty((len(histories), number), dtype=np.int64)
+    negatives = np.empty((len(histories), number), dtype=np.int64)
     for row in range(len(histories)):
         history = histories.items[histories.offsets[row] : histories.offsets[row + 1]]
         blocked = {*history.tolist(), int(targets[row])}
@@ -39,8 +39,8 @@ def sample_negatives(
                 f"({protocol}); use fewer"
             )
         generator = np.random.default_rng([seed, PROTOCOLS.index(protocol), row])
-        found[row] = _draw(cumulative, blocked, number, generator)
-    return found
+        negatives[row] = _draw(cumulative, blocked, number, generator)
+    return negatives
 
 
 def _draw(cumulative: np.ndarray, blocked: set[int], number: int, generator: np.random.Generator) -> list[int]:
@@ -58,9 +58,9 @@ def rank_among(scores: np.ndarray, targets: np.ndarray, candidates: np.ndarray |
 
     scores: (users, items + 1), padding and seen items lowest.  candidates: (users, n) item indexes.
     """
-    own = np.take_along_axis(scores, targets[:, None], 1)
+    target_scores = np.take_along_axis(scores, targets[:, None], 1)
     items = np.arange(scores.shape[1])[None] if candidates is None else candidates
     others = scores if candidates is None else np.take_along_axis(scores, candidates, 1)
-    ahead = (others > own) | ((others == own) & (items < targets[:, None]))
+    ahead = (others > target_scores) | ((others == target_scores) & (items < targets[:, None]))
     rank: np.ndarray = ahead.sum(1) + 1
     return rank

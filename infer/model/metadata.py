@@ -56,13 +56,13 @@ class Metadata:
     @classmethod
     def from_properties(cls, properties: dict[str, str], source: str) -> "Metadata":
         """Read metadata_props; raises InputError if they are not this project's or not valid."""
-        found = properties.get(PREFIX + "format")
-        if found is None:
+        version = properties.get(PREFIX + "format")
+        if version is None:
             raise InputError(
                 f"{source} is an ONNX file without recommender metadata: expected one written by `python -m export`"
             )
-        if found != FORMAT:
-            raise InputError(f"{source} has metadata format {found}; this version reads {FORMAT}")
+        if version != FORMAT:
+            raise InputError(f"{source} has metadata format {version}; this version reads {FORMAT}")
         try:
             values = {f.name: json.loads(properties[PREFIX + f.name]) for f in fields(cls)}
         except (KeyError, ValueError, RecursionError) as error:

@@ -23,16 +23,16 @@ def baseline_lists(task: Task, counts: np.ndarray, k: int, seed: int, first_row:
     order = popularity_order(counts)
     lists = {name: np.full((len(task.histories), min(k, items)), PAD) for name in ("random", "popularity")}
     for rows in batches(task.model, task.histories.lengths, 256):
-        part = task.histories.take(rows)
-        for name, found in (
-            ("random", random(part, items, first_row + rows, k, seed)),
-            ("popularity", popular(part, order, k)),
+        histories = task.histories.take(rows)
+        for name, indexes in (
+            ("random", random(histories, items, first_row + rows, k, seed)),
+            ("popularity", popular(histories, order, k)),
         ):
-            lists[name][rows, : found.shape[1]] = found
+            lists[name][rows, : indexes.shape[1]] = indexes
     tables = {}
-    for name, found in lists.items():
-        row, column = np.nonzero(found != PAD)
-        tables[name] = lists_of(task, row, found[row, column].astype(np.int32))
+    for name, indexes in lists.items():
+        row, column = np.nonzero(indexes != PAD)
+        tables[name] = lists_of(task, row, indexes[row, column].astype(np.int32))
     return tables
 
 

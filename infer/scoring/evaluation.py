@@ -44,10 +44,10 @@ def evaluate_model(
     stem, folder = task.model.path.stem, task.model.path.parent
     report = describe(task, options or {}, ranks, {name: items.shape[1] for name, items in negatives.items()})
     if given is None:
-        with replacing(folder / f"{stem}.negatives.parquet") as part:
-            negatives_table(task, negatives).write_parquet(part)
-    with replacing(folder / f"{stem}.ranks.parquet") as part:
-        ranks.write_parquet(part)
+        with replacing(folder / f"{stem}.negatives.parquet") as temporary:
+            negatives_table(task, negatives).write_parquet(temporary)
+    with replacing(folder / f"{stem}.ranks.parquet") as temporary:
+        ranks.write_parquet(temporary)
     target = folder / f"{stem}.evaluation.json"
     write_text(target, json.dumps(report, indent=2) + "\n")
     return target, report
@@ -60,18 +60,18 @@ def evaluate(task: Task, negatives: dict[str, np.ndarray]) -> pl.DataFrame:
     Raises InputError naming the user if a score is not a finite number.
     """
     rows, targets = target_rows(task)
-    found = {name: np.zeros(len(rows), dtype=np.int64) for name in (RANK, *(f"{RANK}_{p}" for p in negatives))}
+    ranks = {name: np.zeros(len(rows), dtype=np.int64) for name in (RANK, *(f"{RANK}_{p}" for p in negatives))}
     personalisable = task.model.personalisable(task.histories, task.user_index)[rows]
     size = max(1, BUDGET // (task.job.items.height + 1))
     for start in progress(range(0, len(rows), size), desc=task.model.path.name, unit=" batches"):
-        part = slice(start, start + size)
-        scores = _all_scores(task, rows[part], personalisable[part])
-        found[RANK][part] = rank_among(scores, targets[part])
+        batch = slice(start, start + size)
+        scores = _all_scores(task, rows[batch], personalisable[batch])
+        ranks[RANK][batch] = rank_among(scores, targets[batch])
         for protocol, items in negatives.items():
-            found[f"{RANK}_{protocol}"][part] = rank_among(scores, targets[part], items[part])
+            ranks[f"{RANK}_{protocol}"][batch] = rank_among(scores, targets[batch], items[batch])
     ids = task.held_out.select(USER, ITEM)
     return ids.with_columns(
-        *(pl.when(pl.Series(personalisable)).then(pl.Series(values)).alias(name) for name, values in found.items()),
+        *(pl.when(pl.Series(personalisable)).then(pl.Series(values)).alias(name) for name, values in ranks.items()),
         pl.Series("target_count", task.counts[targets - 1]),
         pl.Series("history_length", task.histories.lengths[rows]),
     )
@@ -99,11 +99,11 @@ def _metrics(ranks: pl.DataFrame) -> dict[str, dict[str, float]]:
 def _all_scores(task: Task, rows: np.ndarray, personalisable: np.ndarray) -> np.ndarray:
     """(users, items + 1) every score, seen items and padding at `DROPPED`."""
     model: Model = task.model
-    part = task.histories.take(rows)
-    items, scores = model.top(part, task.user_index[rows], task.job.items.height + 1)
+    histories = task.histories.take(rows)
+    items, scores = model.top(histories, task.user_index[rows], task.job.items.height + 1)
     broken = ~np.isfinite(scores).all(1) & personalisable
     if broken.any():
-        user = part.users[int(np.argmax(broken))]
+        user = histories.users[int(np.argmax(broken))]
         raise InputError(f"{model.path} gives user {user} a score that is not a finite number")
     dense = np.full((len(rows), task.job.items.height + 1), DROPPED, dtype=np.float32)
     np.put_along_axis(dense, items, scores, axis=1)

@@ -71,13 +71,13 @@ def open_job(model: Model, table: Path | None = None, columns: Columns = Columns
     checksum = sha256(table) if table.exists() else ""
     if checksum != metadata.dataset_checksum:
         probe(table)
-    found = scan_interactions(table, columns)
+    rows = scan_interactions(table, columns)
     if checksum != metadata.dataset_checksum and not given:
         raise InputError(
             f"{table} is not the table {model.path.name} was trained on ({metadata.dataset}): train and "
             "export again, or pass it as --interactions to score it all the same"
         )
-    if split is not None and SPLIT not in collect_names(found, table):
+    if split is not None and SPLIT not in collect_names(rows, table):
         split = None
     items, users = vocabulary(metadata.item_ids, ITEM), vocabulary(metadata.user_ids, USER)
     return Job(model, table, columns, checksum, split, _protocol(table), items, users, taken)
@@ -86,8 +86,8 @@ def open_job(model: Model, table: Path | None = None, columns: Columns = Columns
 def check_ids(job: Job, schema: pl.Schema) -> None:
     """Raises InputError if the table's items are of another type than the model's."""
     if schema[ITEM] != job.items.schema[ITEM]:
-        found, known = kind_of(schema[ITEM]), kind_of(job.items.schema[ITEM])
-        raise InputError(f"{job.table} has {found} as item ids; {job.model.path.name} knows {known}")
+        given, known = kind_of(schema[ITEM]), kind_of(job.items.schema[ITEM])
+        raise InputError(f"{job.table} has {given} as item ids; {job.model.path.name} knows {known}")
 
 
 def check_held_out(job: Job, rows: pl.LazyFrame) -> None:

@@ -33,29 +33,29 @@ def read_negatives(path: Path, task: Task) -> dict[str, np.ndarray]:
     if table.schema[USER] != order.schema[USER] or table.schema[ITEM] != items.schema[ITEM]:
         raise InputError(f"{path} has other ids than {task.table}: they belong to another table")
     table = table.join(order, on=USER, how="left").join(items, on=ITEM, how="left", maintain_order="left")
-    found = {}
+    negatives = {}
     for protocol in PROTOCOLS:
-        part = table.filter(pl.col("protocol") == protocol)
-        sizes = part.group_by("row").len()["len"].unique()
+        drawn = table.filter(pl.col("protocol") == protocol)
+        sizes = drawn.group_by("row").len()["len"].unique()
         if (
-            part["row"].null_count()
-            or part["row"].n_unique() != len(rows)
-            or part["index"].null_count()
+            drawn["row"].null_count()
+            or drawn["row"].n_unique() != len(rows)
+            or drawn["index"].null_count()
             or len(sizes) != 1
         ):
             raise InputError(f"{path} does not fit {task.table}: other users or items; leave --negatives-file out")
-        found[protocol] = (
-            part.sort("row", maintain_order=True)["index"].to_numpy().reshape(len(rows), -1).astype(np.int64)
+        negatives[protocol] = (
+            drawn.sort("row", maintain_order=True)["index"].to_numpy().reshape(len(rows), -1).astype(np.int64)
         )
-        _check_unseen(task, path, rows, targets, found[protocol])
-    return found
+        _check_unseen(task, path, rows, targets, negatives[protocol])
+    return negatives
 
 
 def _check_unseen(task: Task, path: Path, rows: np.ndarray, targets: np.ndarray, negatives: np.ndarray) -> None:
     for n, row in enumerate(rows):
         history = task.histories.items[task.histories.offsets[row] : task.histories.offsets[row + 1]]
-        own = set(negatives[n].tolist())
-        if len(own) < negatives.shape[1] or int(targets[n]) in own or not own.isdisjoint(history.tolist()):
+        drawn = set(negatives[n].tolist())
+        if len(drawn) < negatives.shape[1] or int(targets[n]) in drawn or not drawn.isdisjoint(history.tolist()):
             raise InputError(
                 f"{path} does not fit {task.table}: negatives of user {task.histories.users[int(row)]} are seen items "
                 "or repeat; leave --negatives-file out"

@@ -52,10 +52,10 @@ class Output:
                 f"--output {self.folder} is a folder that holds {strange[0]}; expected only part-*.parquet"
             )
         self._put_back()
-        found = read_json(self.work / "plan.json")
-        if self.work.is_dir() and found != self.plan:
-            differing = [k for k in self.plan if not isinstance(found, dict) or found.get(k) != self.plan[k]]
-            if not restart and found is not None:
+        old_plan = read_json(self.work / "plan.json")
+        if self.work.is_dir() and old_plan != self.plan:
+            differing = [k for k in self.plan if not isinstance(old_plan, dict) or old_plan.get(k) != self.plan[k]]
+            if not restart and old_plan is not None:
                 raise InputError(
                     f"{self.work} holds an unfinished run with another {' and '.join(differing) or 'plan'}: finish it "
                     "with the options it was begun with, or give --restart to drop it"
@@ -66,11 +66,11 @@ class Output:
         try:
             for name in ("lists", "users", "sorted"):
                 (self.work / name).mkdir(parents=True, exist_ok=True)
-            if found == self.plan and not restart:
+            if old_plan == self.plan and not restart:
                 self._take_published()
         except OSError as error:
             raise InputError(f"cannot write {self.folder}: {error.strerror}; earlier files are unchanged") from None
-        if found != self.plan or restart:
+        if old_plan != self.plan or restart:
             write_text(self.work / "plan.json", json.dumps(self.plan, indent=2) + "\n")
 
     @contextmanager
@@ -105,10 +105,10 @@ class Output:
 
     def write(self, number: int, lists: pl.DataFrame, users: pl.DataFrame, totals: dict[str, int]) -> None:
         """Write a part's users, then its lists, whose presence says that both are there."""
-        with replacing(self.work / "users" / part_name(number)) as part:
-            users.write_parquet(part, metadata={PLAN_KEY: self.digest})
-        with replacing(self.part(number)) as part:
-            lists.write_parquet(part, metadata={PLAN_KEY: self.digest, TOTALS_KEY: json.dumps(totals)})
+        with replacing(self.work / "users" / part_name(number)) as temporary:
+            users.write_parquet(temporary, metadata={PLAN_KEY: self.digest})
+        with replacing(self.part(number)) as temporary:
+            lists.write_parquet(temporary, metadata={PLAN_KEY: self.digest, TOTALS_KEY: json.dumps(totals)})
 
     def publish(self, parts: int, about: dict[str, Any]) -> None:
         """Put the complete lists in the place of the earlier ones; about: more for the manifest.
@@ -119,9 +119,9 @@ class Output:
         for number in range(parts):
             rows = pl.scan_parquet(self.part(number), glob=False).select(pl.len()).collect().item()
             listed.append({"file": part_name(number), "rows": rows, **self.totals(number)})
-        with replacing(self.users) as target:
+        with replacing(self.users) as temporary:
             files = [self.work / "users" / part_name(number) for number in range(parts)]
-            pl.scan_parquet(files, glob=False).sink_parquet(target, metadata={PLAN_KEY: self.digest})
+            pl.scan_parquet(files, glob=False).sink_parquet(temporary, metadata={PLAN_KEY: self.digest})
         content = {"plan": self.plan, "digest": self.digest, **about, "parts": listed}
         write_text(self.manifest, json.dumps(content, indent=2) + "\n")
         for stray in (self.work / "lists").iterdir():
@@ -139,8 +139,8 @@ class Output:
 
     def totals(self, number: int) -> dict[str, int]:
         """What `write` was told of a part."""
-        found: dict[str, int] = json.loads(pl.read_parquet_metadata(self.part(number))[TOTALS_KEY])
-        return found
+        numbers: dict[str, int] = json.loads(pl.read_parquet_metadata(self.part(number))[TOTALS_KEY])
+        return numbers
 
     def discard(self) -> None:
         """Remove the work folder; the plan first, without which nobody goes on with what is left of it."""
@@ -157,8 +157,8 @@ class Output:
             users = self.work / "users" / part.name
             if users.exists() and not (self.work / "lists" / part.name).exists():
                 if self._plan_in(part) == self.digest:
-                    with replacing(self.work / "lists" / part.name) as copy:
-                        shutil.copyfile(part, copy)
+                    with replacing(self.work / "lists" / part.name) as temporary:
+                        shutil.copyfile(part, temporary)
 
     def _plan_in(self, part: Path) -> str | None:
         return pl.read_parquet_metadata(part).get(PLAN_KEY)

@@ -41,15 +41,15 @@ def score_part(
     with stages("windows"):
         task = cut(job, rows, in_order=True)
         users = pl.DataFrame([task.histories.users, pl.Series(HISTORY, digests(task.histories))])
-    found = asdict(totals(task)) | {"scored": len(task.histories), "repeated": part.rows - rows.height}
+    numbers = asdict(totals(task)) | {"scored": len(task.histories), "repeated": part.rows - rows.height}
     bar.update(part.users - len(task.histories))
     if earlier is None or not len(task.histories):
-        return model_lists(task, k, batch_size, stages, bar), users, found
+        return model_lists(task, k, batch_size, stages, bar), users, numbers
     same, kept = earlier.unchanged(users)
     bar.update(int(same.sum()))
     task = task.take(np.flatnonzero(~same))
     lists = pl.concat([kept, model_lists(task, k, batch_size, stages, bar)]).sort(USER, "rank")
-    return lists, users, found | {"scored": len(task.histories)}
+    return lists, users, numbers | {"scored": len(task.histories)}
 
 
 def measure_parts(
@@ -65,7 +65,7 @@ def measure_parts(
         task = cut(job, whole.read(part), in_order=True)
         counts += task.counts
         population += len(task.histories)
-    found = Totals()
+    total = Totals()
     tallies = {n: Tally(job.items, counts, population, k) for n in ("random", "popularity", name)}
     first_row = 0
     for part in progress(source.parts, desc="measuring", unit=" parts", leave=False):
@@ -73,5 +73,5 @@ def measure_parts(
         for n, lists in {**baseline_lists(task, counts, k, seed, first_row), name: read(part)}.items():
             tallies[n].add(lists, task.held_out)
         first_row += len(task.histories)
-        found += totals(task)
-    return {n: tally.metrics() for n, tally in tallies.items()}, found
+        total += totals(task)
+    return {n: tally.metrics() for n, tally in tallies.items()}, total

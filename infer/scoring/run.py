@@ -140,10 +140,10 @@ def _score_parts(job: Job, output: Output, settings: Settings, source: Source, s
     done = total - sum(part.users for part in missing)
     with progress(total=total, initial=done, unit=" users", desc=job.model.path.name) as bar:
         for part in missing:
-            found = score_part(job, source, part, settings.k, settings.batch_size, stages, bar, earlier)
+            scored = score_part(job, source, part, settings.k, settings.batch_size, stages, bar, earlier)
             job.check_unchanged()
             with stages("write"):
-                output.write(part.number, *found)
+                output.write(part.number, *scored)
     return done
 
 
@@ -152,15 +152,15 @@ def _finish(
 ) -> Outcome:
     """Measure and publish the complete lists."""
     name, parts = job.model.path.stem, [output.totals(part.number) for part in source.parts]
-    found = Totals(*(sum(part[field] for part in parts) for field in ("users", "measured", "cold", "unknown")))
+    totals = Totals(*(sum(counts[field] for counts in parts) for field in ("users", "measured", "cold", "unknown")))
     metrics = None
-    if found.measured:
+    if totals.measured:
         with stages("measure"):
-            metrics, found = measure_parts(job, source, whole, output.read, name, settings.k, settings.seed)
+            metrics, totals = measure_parts(job, source, whole, output.read, name, settings.k, settings.seed)
     rows = sum(pl.scan_parquet(output.part(s.number)).select(pl.len()).collect().item() for s in source.parts)
     job.check_unchanged()
     with stages("publish"):
-        about = {"dataset": job.model.metadata.dataset, "rows": rows, "users": found.users}
+        about = {"dataset": job.model.metadata.dataset, "rows": rows, "users": totals.users}
         about |= {"versions": versions(*LIBRARIES), "device": job.model.device}
         about |= {"seconds": stages.as_dict(), "peak_memory_bytes": peak_memory()}
         output.publish(len(source.parts), about)
@@ -168,9 +168,9 @@ def _finish(
     if metrics is not None:
         stem = output.folder.name.removesuffix(".parquet").removesuffix(".topk")
         target = output.folder.with_name(f"{stem}.metrics.json")
-        content = report(job, settings.options, found, settings.k, metrics)
+        content = report(job, settings.options, totals, settings.k, metrics)
         write_text(target, json.dumps(content, indent=2) + "\n")
-    notes = Notes(repeated=sum(part["repeated"] for part in parts))
+    notes = Notes(repeated=sum(counts["repeated"] for counts in parts))
     notes.add(whole.notes)
     return Outcome(
         output.folder,
@@ -178,9 +178,9 @@ def _finish(
         ready=len(parts),
         resumed=resumed,
         published=True,
-        totals=found,
+        totals=totals,
         rows=rows,
-        scored=sum(part["scored"] for part in parts),
+        scored=sum(counts["scored"] for counts in parts),
         metrics=metrics,
         report=target,
         notes=notes,

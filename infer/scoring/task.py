@@ -91,10 +91,10 @@ def prepare(job: Job) -> Task:
 
     Raises InputError if ids have another type than the model's, and if there is nothing to measure.
     """
-    found = read_interactions(job.table, job.columns)
-    check_ids(job, found.interactions.schema)
-    check_held_out(job, found.interactions.lazy())
-    return replace(cut(job, found.interactions, in_order=True), notes=found.notes)
+    tidied = read_interactions(job.table, job.columns)
+    check_ids(job, tidied.interactions.schema)
+    check_held_out(job, tidied.interactions.lazy())
+    return replace(cut(job, tidied.interactions, in_order=True), notes=tidied.notes)
 
 
 def select_users(task: Task, wanted: str, name: str = "--users") -> Task:

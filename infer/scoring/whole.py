@@ -45,9 +45,9 @@ def open_table(
         with tempfile.TemporaryDirectory() as folder:
             yield _checked(job, open_source(job.table, columns, Path(folder)))
         return
-    found = tidy_frame(table, columns, in_order)
-    job = rows_job(model, split if SPLIT in found.interactions.columns else None)
-    yield _checked(job, replace(from_frame(job.table, found.interactions), notes=found.notes))
+    tidied = tidy_frame(table, columns, in_order)
+    job = rows_job(model, split if SPLIT in tidied.interactions.columns else None)
+    yield _checked(job, replace(from_frame(job.table, tidied.interactions), notes=tidied.notes))
 
 
 def lists_by_part(job: Job, source: Source, k: int, batch_size: int) -> list[pl.DataFrame]:
@@ -65,8 +65,8 @@ def metrics_of(job: Job, source: Source, k: int, batch_size: int, seed: int) -> 
     if job.split is None:
         raise InputError(f"{job.table} carries no held-out items: prepare it with `python -m train.data`")
     lists = lists_by_part(job, source, k, batch_size)
-    found, _ = measure_parts(job, source, source, lambda part: lists[part.number], job.model.path.stem, k, seed)
-    return pl.concat(table.select(pl.lit(name).alias("model"), pl.all()) for name, table in found.items())
+    tables, _ = measure_parts(job, source, source, lambda part: lists[part.number], job.model.path.stem, k, seed)
+    return pl.concat(table.select(pl.lit(name).alias("model"), pl.all()) for name, table in tables.items())
 
 
 def _checked(job: Job, source: Source) -> tuple[Job, Source]:

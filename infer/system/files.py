@@ -1,7 +1,7 @@
 """Write files so that a reader sees the earlier file or the whole new one, never a part.
 
-with replacing(Path("artifacts/hybrid.topk.parquet")) as part:
-    table.write_parquet(part)
+with replacing(Path("artifacts/hybrid.topk.parquet")) as temporary:
+    table.write_parquet(temporary)
 
 What is being written lies beside it as `.NAME.xxxxxxxx.part`, open and locked in its writer. One that a killed
 process left has no lock any more, and is removed by the next that writes the same file. On Windows the open file is
@@ -34,21 +34,21 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises InputError naming `path` when the folder or the disk refuses; an earlier `path` stays.
     """
-    handle, part = None, None
+    handle, temporary = None, None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise InputError(f"cannot write {path}: it is a folder")
         _remove_abandoned(path)
-        handle, part = _own_part(path)
-        part.chmod(0o666 & ~_umask())
-        yield part
-        with part.open("rb+") as written:
+        handle, temporary = _own_part(path)
+        temporary.chmod(0o666 & ~_umask())
+        yield temporary
+        with temporary.open("rb+") as written:
             os.fsync(written.fileno())
         if WINDOWS:  # which renames no file that is open
             os.close(handle)
             handle = None
-        part.replace(path)
+        temporary.replace(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = getattr(error, "strerror", None) or first_line(error)
         raise InputError(
@@ -57,8 +57,8 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         if handle is not None:
             os.close(handle)
-        if part is not None:
-            part.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -68,8 +68,8 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace `path` with `content`."""
-    with replacing(path) as part:
-        part.write_bytes(content)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def exchange(one: Path, other: Path) -> bool:
@@ -91,18 +91,18 @@ def _own_part(path: Path) -> tuple[int, Path]:
 
 def _remove_abandoned(path: Path) -> None:
     """Remove part files of `path` that no process has locked: their writers were killed."""
-    for part in path.parent.iterdir():
-        found = PART.fullmatch(part.name)
-        if found is None or found[1] != path.name or part.is_symlink():
+    for file in path.parent.iterdir():
+        match = PART.fullmatch(file.name)
+        if match is None or match[1] != path.name or file.is_symlink():
             continue
         with contextlib.suppress(OSError):  # gone, or not ours: it stays
             if WINDOWS:
-                part.unlink()
+                file.unlink()
                 continue
-            handle = os.open(part, os.O_RDWR | os.O_NOFOLLOW)
+            handle = os.open(file, os.O_RDWR | os.O_NOFOLLOW)
             try:
                 if _lock(handle):
-                    part.unlink()
+                    file.unlink()
             finally:
                 os.close(handle)
 

@@ -11,8 +11,8 @@ from importlib import metadata
 
 def versions(*names: str) -> dict[str, str]:
     """Of Python and of the distributions `names`, in this order; those that are not installed are left out."""
-    found = {name: _version(name) for name in names}
-    return {"python": platform.python_version()} | {name: version for name, version in found.items() if version}
+    by_name = {name: _version(name) for name in names}
+    return {"python": platform.python_version()} | {name: version for name, version in by_name.items() if version}
 
 
 def _version(name: str) -> str | None:

@@ -19,10 +19,10 @@ from infer.tables.formats import PARQUET
 
 def files_of(folder: Path) -> list[Path]:
     """The Parquet files of a folder; raises InputError if there are none."""
-    found = sorted(p for p in folder.iterdir() if p.suffix in PARQUET and p.is_file() and not p.name.startswith("."))
-    if not found:
+    files = sorted(p for p in folder.iterdir() if p.suffix in PARQUET and p.is_file() and not p.name.startswith("."))
+    if not files:
         raise InputError(f"{folder} is a folder without Parquet files; expected a file, or a folder of them")
-    return found
+    return files
 
 
 def concatenated(tables: list[tuple[Path, pl.LazyFrame]]) -> pl.LazyFrame:

@@ -30,14 +30,14 @@ def scan_interactions(path: Path, columns: Columns = Columns(), unpacked: Path |
     """
     if path.is_dir():
         return folders.concatenated(
-            [(part, choose_columns(scan_table(part), part, columns)) for part in folders.files_of(path)]
+            [(file, choose_columns(scan_table(file), file, columns)) for file in folders.files_of(path)]
         )
     return choose_columns(scan_table(path, unpacked=unpacked), path, columns)
 
 
 def choose_columns(table: pl.LazyFrame, path: Path, columns: Columns) -> pl.LazyFrame:
     """The columns that matter, under the shared names; raises InputError, naming `path`, if one is missing."""
-    found = collect_names(table, path)
-    names = find(found, path, columns, needed=(USER, ITEM, TIMESTAMP), optional=(RATING,))
+    present = collect_names(table, path)
+    names = find(present, path, columns, needed=(USER, ITEM, TIMESTAMP), optional=(RATING,))
     keep = [pl.col(source).alias(target) for target, source in names.items()]
-    return table.select(*keep, *([SPLIT] if SPLIT in found else []))
+    return table.select(*keep, *([SPLIT] if SPLIT in present else []))

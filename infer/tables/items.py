@@ -21,8 +21,8 @@ def read_items(path: Path, columns: Columns = Columns()) -> pl.DataFrame:
     names = find(table.columns, path, columns, needed=(ITEM,), optional=(TITLE, GENRES))
     if len(names) == 1:
         raise InputError(f"{path} has neither titles nor genres; its columns: {shown(table.columns)}")
-    found = table.select(pl.col(source).alias(target) for target, source in names.items())
-    return items_table(found, str(path))
+    items = table.select(pl.col(source).alias(target) for target, source in names.items())
+    return items_table(items, str(path))
 
 
 def items_table(table: pl.DataFrame, source: str) -> pl.DataFrame:

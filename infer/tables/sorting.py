@@ -29,9 +29,9 @@ def typed(rows: pl.LazyFrame, path: Path, folder: Path, drop: bool) -> tuple[pl.
     """
     plain, notes, total = {USER: True, ITEM: True}, Notes(), 0
     for block in blocks(rows, path, "checking"):
-        used, found = checked(block, str(path), total)
+        used, block_notes = checked(block, str(path), total)
         plain = {name: plain[name] and written_plainly(used[name]) for name in plain}
-        notes.add(found)
+        notes.add(block_notes)
         total += block.height
     if not total:
         raise InputError(f"{path} has no rows")
@@ -51,8 +51,8 @@ def _without_bad_rows(rows: pl.LazyFrame, path: Path, folder: Path) -> pl.LazyFr
         files.append(folder / f"checked-{number:05}.parquet")
         if not files[-1].exists():  # from a run that was stopped
             used, _ = checked(block, str(path))
-            with replacing(files[-1]) as target:
-                used.with_columns(pl.col(TIMESTAMP).cast(pl.Float64)).write_parquet(target)
+            with replacing(files[-1]) as temporary:
+                used.with_columns(pl.col(TIMESTAMP).cast(pl.Float64)).write_parquet(temporary)
     return pl.scan_parquet(files, glob=False)
 
 
@@ -68,11 +68,11 @@ def sorted_by_user(rows: pl.LazyFrame, path: Path, folder: Path) -> tuple[pl.Laz
     ):
         files.append(folder / f"sorted-{number:05}.parquet")
         if not files[-1].exists():  # from a run that was stopped
-            part = collect(rows.filter(pl.col(USER).is_between(pl.lit(first), pl.lit(last))), path)
-            found = tidy(part, str(path), number_ids=False)
-            whole = found.interactions.with_columns(pl.col(TIMESTAMP).cast(pl.Float64))
-            with replacing(files[-1]) as target:
-                whole.write_parquet(target, metadata={REPEATED_KEY: str(found.repeated)})
+            rows_in_range = collect(rows.filter(pl.col(USER).is_between(pl.lit(first), pl.lit(last))), path)
+            tidied = tidy(rows_in_range, str(path), number_ids=False)
+            whole = tidied.interactions.with_columns(pl.col(TIMESTAMP).cast(pl.Float64))
+            with replacing(files[-1]) as temporary:
+                whole.write_parquet(temporary, metadata={REPEATED_KEY: str(tidied.repeated)})
         notes.add(Notes(repeated=int(pl.read_parquet_metadata(files[-1])[REPEATED_KEY])))
     return pl.scan_parquet(files, glob=False), notes
 

@@ -130,11 +130,11 @@ def _rows(path: Path, columns: Columns, folder: Path) -> pl.LazyFrame:
     if not target.exists():
         if path.suffix == ".gz" and path.is_file():
             unpacked = folder / "unpacked"
-            with replacing(unpacked) as part, part.open("wb") as file:
+            with replacing(unpacked) as temporary, temporary.open("wb") as file:
                 unpack(path, file)
         rows = scan_interactions(path, columns, unpacked)
-        with replacing(target) as part, reading(path):
-            rows.sink_parquet(part)
+        with replacing(target) as temporary, reading(path):
+            rows.sink_parquet(temporary)
         if unpacked is not None:
             unpacked.unlink()
     return pl.scan_parquet(target, glob=False)

@@ -99,9 +99,9 @@ def checked(table: pl.DataFrame, source: str, first_row: int = 0) -> tuple[pl.Da
     row = wrong.arg_true()[0]
     notes.first = _complaint(table, next(name for name in bad if bad[name][row]), row, first_row)
     left = pl.Series([True]).new_from_index(0, table.height)
-    for name, own in bad.items():
-        notes.unusable[_reason(name)] += int((own & left).sum())
-        left = left & ~own
+    for name, mask in bad.items():
+        notes.unusable[_reason(name)] += int((mask & left).sum())
+        left = left & ~mask
     used = used.filter(~wrong)
     return used.with_columns(_whole(used[TIMESTAMP])), notes
 
@@ -161,9 +161,9 @@ def _complaint(table: pl.DataFrame, name: str, row: int, first_row: int) -> str:
     if name in (USER, ITEM):
         return f"row {first_row + row + 1} has no {name}"
     value = table[name][row]
-    found = "nothing" if value is None else repr(value)[:80]
+    text = "nothing" if value is None else repr(value)[:80]
     expected = "seconds or a date" if name == TIMESTAMP else "a number"
-    return f"row {first_row + row + 1} has the {name} {found}; expected {expected}"
+    return f"row {first_row + row + 1} has the {name} {text}; expected {expected}"
 
 
 def _reason(name: str) -> str:
@@ -175,9 +175,9 @@ def _check_split(table: pl.DataFrame, source: str) -> None:
     dtype = table.schema[SPLIT]
     if not (dtype in (pl.String, pl.Categorical, pl.Null) or dtype == pl.Enum):
         raise InputError(f"{source} column {SPLIT} holds {dtype}; expected texts")
-    found = table.filter(~pl.col(SPLIT).cast(pl.String).is_in(allowed).fill_null(False))
-    if not found.is_empty():
-        raise InputError(f"{source} has the split '{found[SPLIT][0]}'; expected one of {', '.join(allowed)}")
+    strange = table.filter(~pl.col(SPLIT).cast(pl.String).is_in(allowed).fill_null(False))
+    if not strange.is_empty():
+        raise InputError(f"{source} has the split '{strange[SPLIT][0]}'; expected one of {', '.join(allowed)}")
     held = table.filter(pl.col(SPLIT).is_in([VALIDATION, TEST]))
     if held.select(USER, SPLIT).is_duplicated().any():
         raise InputError(f"{source} holds out more than one item of a user in one split")

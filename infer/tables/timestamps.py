@@ -33,21 +33,21 @@ def unix_seconds(values: pl.Series) -> tuple[pl.Series, dict[str, int]]:
     if not (values.dtype.is_numeric() or values.dtype in (pl.String, pl.Null)):
         raise TypeError(values.dtype)
     stated = values.cast(pl.Float64, strict=False)
-    size, numbers, found = stated.abs(), stated, {}
+    size, numbers, counts = stated.abs(), stated, {}
     if (size >= LATEST).any():
         for unit, scale in UNITS.items():
-            own = ((size >= LATEST * scale / 1e3) & (size < LATEST * scale)).fill_null(False)
-            if own.any():
-                found[unit] = int(own.sum())
-                numbers = numbers.zip_with(~own, stated / scale)
+            in_unit = ((size >= LATEST * scale / 1e3) & (size < LATEST * scale)).fill_null(False)
+            if in_unit.any():
+                counts[unit] = int(in_unit.sum())
+                numbers = numbers.zip_with(~in_unit, stated / scale)
         numbers = numbers.set(size >= LATEST * max(UNITS.values()), float("nan"))
     if values.dtype == pl.String and numbers.null_count() > values.null_count():
         dates = _iso_seconds(values)
         written = numbers.is_null() & dates.is_not_null()
         if written.any():
-            found["dates"] = int(written.sum())
+            counts["dates"] = int(written.sum())
             numbers = numbers.zip_with(~written, dates)
-    return numbers, found
+    return numbers, counts
 
 
 def _iso_seconds(values: pl.Series) -> pl.Series:

@@ -23,12 +23,12 @@ def rows_of(rows: pl.LazyFrame, wanted: str | Sequence[str], table: Path, option
     Raises InputError, which names `option`, for an id that has no row.
     """
     texts = wanted_users(wanted) if isinstance(wanted, str) else list(wanted)
-    found = collect(rows.filter(pl.col(USER).cast(pl.String).is_in(texts)), table)
-    have = set(found[USER].unique().cast(pl.String))
+    chosen = collect(rows.filter(pl.col(USER).cast(pl.String).is_in(texts)), table)
+    have = set(chosen[USER].unique().cast(pl.String))
     strange = next((text for text in texts if text not in have), None if texts else "")
     if strange is not None:
         raise InputError(f"{option}: {table} has no user '{strange}'")
-    return found
+    return chosen
 
 
 def wanted_users(wanted: str) -> list[str]:
