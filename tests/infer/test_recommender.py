@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 
 import infer
 from infer import batch
-from infer.system import versions
+from infer.system import project
 from tests.helpers.checkerboard import ROOT
 from tests.helpers.markov import write_model
 
@@ -321,11 +322,11 @@ def test_importing_is_light() -> None:
 
 
 def test_the_version_is_that_of_the_installed_project_or_of_the_checkout(monkeypatch) -> None:
-    monkeypatch.setattr(versions.metadata, "version", lambda name: {versions.PROJECT: "1.2.3"}[name])
+    monkeypatch.setattr(metadata, "version", lambda name: {project.PROJECT: "1.2.3"}[name])
     assert infer.__version__ == "1.2.3"
 
     def missing(name: str) -> str:
-        raise versions.metadata.PackageNotFoundError(name)
+        raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(versions.metadata, "version", missing)
+    monkeypatch.setattr(metadata, "version", missing)
     assert f'version = "{infer.__version__}"' in (ROOT / "pyproject.toml").read_text()
