@@ -11,8 +11,8 @@ the metrics are of that item. If it does not, or with --no-metrics, whole histor
 Items of the history are never recommended. Users whom the model cannot personalise are left out,
 counted, and count as misses in the metrics.
 
-A run that was stopped goes on where it was with the same command; until it is complete, the
-earlier lists stay. Machines with a common folder share the work with --shard 1/2 and --shard 2/2.
+A run that was stopped can be resumed with the same command, and its output is byte-identical; until it is
+complete, the earlier lists stay. Machines with a common folder share the work with --shard 1/2 and --shard 2/2.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ class BatchConfig(ScoringConfig):
     users: str | None = option(None, "only these: ids separated by commas, or a file with one id a line")
     output: Path | None = option(None, "folder of top-k Parquet files (default: beside the model)")
     metrics: bool = option(True, "measure the held-out items if the table has a split")
-    seed: int = option(0, "seed of the random reference lists", minimum=0)
+    seed: int = option(0, "seed of the random baseline", minimum=0)
     shard: str = option("1/1", "I/N: score every N-th part, from the I-th; all machines write into one folder")
     only_changed: bool = option(False, "score users whose history has changed; keep the earlier lists of the others")
     restart: bool = option(False, "drop an unfinished run and begin anew")

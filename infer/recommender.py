@@ -50,7 +50,7 @@ class TableOptions(TypedDict, total=False):
 def load(path: str | Path, *, device: str = "cpu", threads: int = 0) -> "Recommender":
     """Open a model file; looked for as given, then in artifacts/.
 
-    device: "cpu" or "cuda", never another silently.  threads: of ONNX Runtime; 0 means one for each core.
+    device: "cpu" or "cuda"; fails if it is unavailable.  threads: of ONNX Runtime; 0 means one for each core.
     Raises InputError if the file is none of this project's, damaged or hostile, or the device is not there.
     """
     if not isinstance(path, str | Path):

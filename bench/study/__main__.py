@@ -1,7 +1,7 @@
 """The study: models and seeds side by side, as Parquet tables and one HTML page.
 
 In: a prepared data folder (`python -m train.data`). Out: OUTPUT/study.html, OUTPUT/tables/*.parquet, and
-the trials they are made of. A study that was stopped goes on where it was.
+the trials they are made of. A study that was stopped can be resumed with the same command.
 
     python -m bench.study
     python -m bench.study --short --output=study-short

@@ -21,7 +21,7 @@ PROTOCOLS = (
 )
 SPLITS = (
     "Many ratings share a second. By the stated rule they are ordered by item id; here also at random, and with a "
-    "split in which two moments, the same for everyone, end training and validation."
+    "global time split."
 )
 
 

@@ -57,7 +57,7 @@ def evaluate(task: Task, negatives: dict[str, np.ndarray]) -> pl.DataFrame:
     """Ranks of the held-out items: (user, item, rank, rank_PROTOCOL..., target_count, history_length).
 
     negatives: protocol -> (users, n) item indexes, in the order of `task.targets`.
-    Raises InputError naming the user if a score is not a finite number.
+    Raises InputError naming the user if a score is NaN or infinite.
     """
     rows, targets = target_rows(task)
     ranks = {name: np.zeros(len(rows), dtype=np.int64) for name in (RANK, *(f"{RANK}_{p}" for p in negatives))}
@@ -104,7 +104,7 @@ def _all_scores(task: Task, rows: np.ndarray, personalisable: np.ndarray) -> np.
     broken = ~np.isfinite(scores).all(1) & personalisable
     if broken.any():
         user = histories.users[int(np.argmax(broken))]
-        raise InputError(f"{model.path} gives user {user} a score that is not a finite number")
+        raise InputError(f"{model.path} gives user {user} a NaN or infinite score")
     dense = np.full((len(rows), task.job.items.height + 1), DROPPED, dtype=np.float32)
     np.put_along_axis(dense, items, scores, axis=1)
     return dense

@@ -41,7 +41,7 @@ def model_lists(
         broken = ~np.isfinite(scores) & personalisable[rows, None]
         if broken.any():
             user = task.histories.users[int(rows[np.argwhere(broken)[0, 0]])]
-            raise InputError(f"{task.model.path} gives user {user} a score that is not a finite number")
+            raise InputError(f"{task.model.path} gives user {user} a NaN or infinite score")
         row, column = np.nonzero((scores > DROPPED) & personalisable[rows, None])
         found_items.append(items[row, column].astype(np.int32))
         found_scores.append(scores[row, column].astype(np.float32))

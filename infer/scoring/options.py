@@ -25,7 +25,7 @@ class ScoringConfig:
     rating_column: str | None = option(None, "name of the rating column in --interactions, if the model reads ratings")
     drop_bad_rows: bool = option(False, "leave rows out that cannot be used, and say how many; else they are refused")
     split: Literal["validation", "test"] = option(TEST, "which held-out item the metrics are of")
-    device: Literal["cpu", "cuda"] = option("cpu", "where the model runs; never another silently")
+    device: Literal["cpu", "cuda"] = option("cpu", "device to run on; fails if it is unavailable")
     threads: int = option(0, "threads of ONNX Runtime; 0 means one for each core", minimum=0)
 
     @property

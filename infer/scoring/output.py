@@ -6,7 +6,7 @@
     hybrid.topk.partial/                         an unfinished run of the same, with its plan.json
 
 A run writes into the last, a file at a time, each whole or not at all; when all are there they take
-the place of the earlier lists. Stopped at any moment it goes on where it was, and until then
+the place of the earlier lists. Stopped at any moment it can be resumed, and until then
 the earlier lists stay. A run of another model, table or options does not mix with it: the plan
 in every file says which run it belongs to.
 """

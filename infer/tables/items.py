@@ -12,7 +12,7 @@ import polars as pl
 from infer.errors import InputError
 from infer.tables.columns import GENRES, ITEM, TITLE, Columns, find, shown
 from infer.tables.formats import read_table
-from infer.tables.tidy import id_column, written_plainly
+from infer.tables.tidy import id_column, are_canonical
 
 
 def read_items(path: Path, columns: Columns = Columns()) -> pl.DataFrame:
@@ -35,7 +35,7 @@ def items_table(table: pl.DataFrame, source: str) -> pl.DataFrame:
     ids = id_column(table, ITEM, source)
     if ids.null_count():
         raise InputError(f"{source} row {ids.is_null().arg_true()[0] + 1} has no {ITEM}")
-    ids = ids.cast(pl.Int64) if written_plainly(ids) else ids
+    ids = ids.cast(pl.Int64) if are_canonical(ids) else ids
     return (
         table.with_columns(ids, pl.col(TITLE, GENRES).cast(pl.String, strict=False))
         .select(ITEM, TITLE, GENRES)

@@ -1,6 +1,6 @@
 """Read a stranger's Parquet files to the end in a process of its own, before this one does.
 
-Damaged Parquet can make the compiled reader abort the process (it trusts sizes that stand in the file), which no
+Damaged Parquet can make the native reader abort the process (it trusts sizes that stand in the file), which no
 `except` catches. Here it is only the child that ends. Text files have shown no such damage
 (`tests/tools/fuzz_tables.py`).
 

@@ -31,7 +31,7 @@ def reading(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _without_panics() -> Iterator[None]:
-    """Keep what Polars' compiled readers print when they panic from standard error: the exception says it."""
+    """Keep what Polars' native readers print when they panic from standard error: the exception says it."""
     try:
         kept = os.dup(STDERR)
     except OSError:  # there is none

@@ -15,7 +15,7 @@ from infer.system.progress import progress
 from infer.tables.columns import ITEM, TIMESTAMP, USER
 from infer.tables.notes import Notes
 from infer.tables.reading import collect
-from infer.tables.tidy import checked, tidy, written_plainly
+from infer.tables.tidy import checked, tidy, are_canonical
 
 ROWS = 4_000_000  # read at once
 SORTED_ROWS = 8_000_000  # sorted at once
@@ -23,14 +23,14 @@ REPEATED_KEY = "repeated"  # in a sorted file's metadata: how many rows repeated
 
 
 def typed(rows: pl.LazyFrame, path: Path, folder: Path, drop: bool) -> tuple[pl.LazyFrame, Notes]:
-    """Check every row; ids become Int64 if all are whole numbers written plainly, else String.
+    """Check every row; ids become Int64 if all are canonical integers, else String.
 
     drop: leave rows out that cannot be used.
     """
     plain, notes, total = {USER: True, ITEM: True}, Notes(), 0
     for block in blocks(rows, path, "checking"):
         used, block_notes = checked(block, str(path), total)
-        plain = {name: plain[name] and written_plainly(used[name]) for name in plain}
+        plain = {name: plain[name] and are_canonical(used[name]) for name in plain}
         notes.add(block_notes)
         total += block.height
     if not total:

@@ -11,7 +11,7 @@ Rules, each counted in `infer.tables.notes.Notes`:
 - Timestamps become seconds since 1970 (`infer.tables.timestamps`).
 - A pair (user, item) that occurs more than once keeps its latest row (the highest rating in a tie).
 - Rows of one user in the same second are ordered by item id: numbers by value, texts by code point.
-- An id column is a number if every value is a whole number written plainly (`7`, not `007` or `7.0`).
+- An id column is read as integers only if every id is canonical (`7`, not `007` or `7.0`).
 """
 
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ def tidy(table: pl.DataFrame, source: str, number_ids: bool = True, drop: bool =
     if table.is_empty():
         raise InputError(f"{source} has no row that can be used: {notes}")
     if number_ids:
-        table = table.with_columns(table[name].cast(pl.Int64) for name in (USER, ITEM) if written_plainly(table[name]))
+        table = table.with_columns(table[name].cast(pl.Int64) for name in (USER, ITEM) if are_canonical(table[name]))
     return Tidy(unique_in_order(table, notes), notes)
 
 
@@ -125,7 +125,7 @@ def id_column(table: pl.DataFrame, name: str, source: str) -> pl.Series:
     return ids.cast(pl.Int64)
 
 
-def written_plainly(ids: pl.Series) -> bool:
+def are_canonical(ids: pl.Series) -> bool:
     """Whether every id is a whole number, as a number or written as one is printed."""
     if ids.dtype.is_integer():
         return True

@@ -165,7 +165,7 @@ def test_a_score_that_is_not_a_number_names_the_user(files, tmp_path: Path) -> N
         broken = np.abs(NEXT) + 1.0
         broken[4, 1:4] = value
         model = write_model(tmp_path / "broken.onnx", ITEMS, broken, files[1], operator="Log")
-        with pytest.raises(InputError, match="user u3 a score that is not a finite number"):
+        with pytest.raises(InputError, match="user u3 a NaN or infinite score"):
             model_lists(prepare(ScoringConfig(model=model).job()), 5, 2)
 
 

@@ -118,7 +118,7 @@ def test_a_broken_score_and_an_unknown_item_name_whom_they_are_of(by_hand: Path)
     broken = np.abs(NEXT) + 1.0
     broken[3, 4] = -1  # of d after c, which u1 alone reads last
     write_model(by_hand, list("abcdef"), broken, table, operator="Log")
-    with pytest.raises(InputError, match="gives user u1 a score that is not a finite number"):
+    with pytest.raises(InputError, match="gives user u1 a NaN or infinite score"):
         evaluated(by_hand)
     write_model(by_hand, list("abcdeg"), NEXT, table)
     with pytest.raises(InputError, match=r"m\.onnx cannot rank the held-out item f"):

@@ -1,7 +1,7 @@
 """Break the code, one small fault at a time, and see whether the tests notice.
 
 In: train, infer and export, and the tests. Out: OUTPUT/mutants.json, a row a fault: where, what, and whether a test
-failed; the faults that nothing noticed are printed. A run that was stopped goes on where it was.
+failed; the faults that nothing noticed are printed. A run that was stopped can be resumed.
 
     python -m tests.tools.mutants --sample=400
 

@@ -1,7 +1,7 @@
 """What is known of an item beyond who rated it: genres, year and words of the title.
 
 In: the table items.parquet (item, title, genres). Out: a sparse matrix of features by items, whose
-rows can stand beside users, so that an item without ratings has neighbours.
+rows can be added to those of users, so that an item without ratings has neighbours.
 """
 
 import math

@@ -59,9 +59,11 @@ class DataConfig:
     title_column: str | None = option(None, "name of the title column")
     genres_column: str | None = option(None, "name of the genres column")
     drop_bad_rows: bool = option(False, "leave rows out that cannot be used, and say how many; else they are refused")
-    split: Literal["leave-one-out", "time"] = option("leave-one-out", "hold out last items, or what follows a moment")
-    validation_share: float = option(0.1, "--split=time: share of interactions between the two moments", minimum=0)
-    test_share: float = option(0.1, "--split=time: share of interactions after the second moment", minimum=0)
+    split: Literal["leave-one-out", "time"] = option(
+        "leave-one-out", "hold out everyone's last items, or split by time"
+    )
+    validation_share: float = option(0.1, "--split=time: share of interactions to validate on", minimum=0)
+    test_share: float = option(0.1, "--split=time: share of interactions, the latest, to test on", minimum=0)
     ties: Literal["item", "random"] = option("item", "order of a user's interactions in the same second")
     tie_seed: int = option(0, "seed of --ties=random", minimum=0)
     artifacts: Path = option(Path("artifacts"), "folder to write to")

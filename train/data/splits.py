@@ -46,7 +46,7 @@ def leave_one_out(interactions: pl.DataFrame) -> Split:
 
 
 def by_time(interactions: pl.DataFrame, validation_share: float, test_share: float) -> Split:
-    """Everyone's history ends at the same two moments, so that nothing is learnt from the future.
+    """A global time split: everyone's history ends at the same two moments, so that nothing is learnt from the future.
 
     validation_share, test_share: of the interactions that lie between the two moments, and after the
     second. A user's first item after each is held out if something came before it; what follows a

@@ -73,7 +73,7 @@ def test_rows_of_the_same_second_are_ordered_by_item() -> None:
         (["u1", "u2", "é🎬"], pl.String),
     ],
 )
-def test_ids_are_numbers_only_if_all_are_written_plainly(ids: list[str], dtype, tmp_path: Path) -> None:
+def test_ids_are_numbers_only_if_all_are_are_canonical(ids: list[str], dtype, tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
     path.write_text("user,item,timestamp\n" + "".join(f"1,{i},5\n" for i in ids))
     found = read_interactions(path).interactions["item"]
