@@ -12,7 +12,7 @@ import polars as pl
 from infer.errors import InputError
 from infer.tables.columns import GENRES, ITEM, TITLE, Columns, find, shown
 from infer.tables.formats import read_table
-from infer.tables.tidy import id_column, are_canonical
+from infer.tables.tidy import are_canonical, id_column
 
 
 def read_items(path: Path, columns: Columns = Columns()) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from infer.system.progress import progress
 from infer.tables.columns import ITEM, TIMESTAMP, USER
 from infer.tables.notes import Notes
 from infer.tables.reading import collect
-from infer.tables.tidy import checked, tidy, are_canonical
+from infer.tables.tidy import are_canonical, checked, tidy
 
 ROWS = 4_000_000  # read at once
 SORTED_ROWS = 8_000_000  # sorted at once
