@@ -50,7 +50,7 @@ class Workload:
             changes = {"max_length": self.window} | changes
         elif kind == "best":
             changes = {"members": ",".join(self.members)} | changes
-        return configuration(kind, "hybrid", artifacts=folder, **changes)
+        return configuration(kind, artifacts=folder, **changes)
 
     @property
     def members(self) -> tuple[str, ...]:
