@@ -21,7 +21,7 @@ from infer.scoring.job import open_job
 from infer.scoring.task import prepare
 from infer.system.files import replacing, write_text
 from infer.system.fingerprints import sha256
-from infer.system.progress import hide_progress
+from infer.system.progress import no_progress
 from infer.system.versions import versions
 from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE, TEST, VALIDATION
 from train.config import BertConfig, TrainConfig
@@ -117,7 +117,6 @@ def make(trial: Trial) -> tuple[float, float]:
     began = time.perf_counter()
     name = trial.experiment.name
     trial.marker.unlink(missing_ok=True)
-    hide_progress()
     for path in trial.parents().values():
         if path.is_file() and path.parent != trial.folder:
             with replacing(trial.folder / path.name) as temporary:
@@ -143,6 +142,7 @@ def _evaluated(model: Path, trial: Trial, split: str) -> dict:
 def run_safely(trial: Trial, work: Callable[[Trial], tuple[float, float]] = make) -> tuple[float, float] | str:
     """What `work` returns, or what went wrong as one line: errors of a worker process arrive as text."""
     try:
-        return work(trial)
+        with no_progress():  # others share its terminal
+            return work(trial)
     except InputError as error:
         return str(error)

@@ -55,10 +55,13 @@ def replacing(path: Path) -> Iterator[Path]:
             f"cannot write {path}: {reason}; earlier files are unchanged, free space or choose another place"
         ) from None
     finally:
-        if handle is not None:
+        if WINDOWS and handle is not None:  # which removes no file that is open either
             os.close(handle)
+            handle = None
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+        if handle is not None:  # and with it the lock, once the file is gone
+            os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,18 +10,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-_state = {"hidden": False}
 _silent = ContextVar("_silent", default=False)
 
 
 def progress(given: Iterable[Any] | None = None, **options: Any) -> "tqdm[Any]":
     """A bar of tqdm's, shown if standard error is a terminal; options: tqdm's own."""
-    return tqdm(given, disable=True if _state["hidden"] or _silent.get() else None, **options)
-
-
-def hide_progress() -> None:
-    """Show no more bars in this process: it works beside others that share its terminal."""
-    _state["hidden"] = True
+    return tqdm(given, disable=True if _silent.get() else None, **options)
 
 
 @contextmanager

@@ -256,3 +256,20 @@ def test_two_files_change_places_in_one_step_by_paths_as_they_are_given(tmp_path
         assert sys.platform != "linux", "Linux can"
         pytest.skip("this system cannot exchange two files")
     assert (Path("one").read_text(), Path("other").read_text()) == ("other", "one")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file is the lock there, and must be closed before")
+def test_a_part_file_is_locked_until_it_is_gone(tmp_path: Path, monkeypatch) -> None:
+    real, taken = Path.unlink, []
+
+    def watched(path: Path, missing_ok: bool = False) -> None:
+        if path.suffix == ".part":
+            handle = os.open(path, os.O_RDWR)
+            taken.append(files._lock(handle))
+            os.close(handle)
+        real(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", watched)
+    with pytest.raises(InputError, match="cannot write"), replacing(tmp_path / "a.txt"):
+        raise OSError(28, "No space left on device")
+    assert taken == [False] and list(tmp_path.iterdir()) == []
