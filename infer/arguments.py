@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from infer.errors import InputError
+from infer.errors import InputError, system_says
 from infer.tables.columns import ITEM
 
 # How the options of the commands, which messages name, are called here.
@@ -35,8 +35,7 @@ def in_words_of_python() -> Iterator[None]:
     except InputError as error:
         raise InputError(re.sub(r"--[a-z-]+", lambda match: OPTIONS.get(match[0], match[0]), str(error))) from None
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        raise InputError(f"{place}{error.strerror or error}") from None
+        raise InputError(system_says(error)) from None
 
 
 def is_history(given: Any) -> bool:

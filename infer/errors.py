@@ -11,6 +11,12 @@ class InputError(Exception):
         super().__init__(" ".join(message.split()))
 
 
+def system_says(error: OSError) -> str:
+    """What the system says of a file, with its name if it gives one."""
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}"
+
+
 def first_line(error: BaseException) -> str:
     """What a library's error says, cut to its first line; its class name if it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

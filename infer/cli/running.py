@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from infer.errors import InputError
+from infer.errors import InputError, system_says
 from infer.system.project import PROJECT
 
 
@@ -30,8 +30,7 @@ def run(main: Callable[[Sequence[str]], None]) -> int:
     except ModuleNotFoundError as error:
         message, status = f"{error.name} is not installed: pip install '{PROJECT}[study,train]'", 1
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        message, status = f"{place}{error.strerror or error}", 1
+        message, status = system_says(error), 1
     except MemoryError:
         message, status = "out of memory: try a smaller --batch-size", 1
     except KeyboardInterrupt:

@@ -15,7 +15,7 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -110,19 +110,22 @@ class Output:
         with replacing(self.part(number)) as temporary:
             lists.write_parquet(temporary, metadata={PLAN_KEY: self.digest, TOTALS_KEY: json.dumps(totals)})
 
-    def publish(self, parts: int, about: dict[str, Any]) -> None:
-        """Put the complete lists in the place of the earlier ones; about: more for the manifest.
+    def described(self, number: int) -> dict[str, Any]:
+        """What the manifest says of a part: its file, its rows, and what `write` was told of it."""
+        rows = pl.scan_parquet(self.part(number), glob=False).select(pl.len()).collect().item()
+        return {"file": part_name(number), "rows": rows, **self.totals(number)}
+
+    def publish(self, parts: Sequence[dict[str, Any]], about: dict[str, Any]) -> None:
+        """Put the complete lists in the place of the earlier ones.
+
+        parts: what `described` says of each, in order.  about: more for the manifest.
 
         The lists themselves come last, so a run that is killed before finds its work folder again.
         """
-        listed = []
-        for number in range(parts):
-            rows = pl.scan_parquet(self.part(number), glob=False).select(pl.len()).collect().item()
-            listed.append({"file": part_name(number), "rows": rows, **self.totals(number)})
         with replacing(self.users) as temporary:
-            files = [self.work / "users" / part_name(number) for number in range(parts)]
+            files = [self.work / "users" / part["file"] for part in parts]
             pl.scan_parquet(files, glob=False).sink_parquet(temporary, metadata={PLAN_KEY: self.digest})
-        content = {"plan": self.plan, "digest": self.digest, **about, "parts": listed}
+        content = {"plan": self.plan, "digest": self.digest, **about, "parts": list(parts)}
         write_text(self.manifest, json.dumps(content, indent=2) + "\n")
         for stray in (self.work / "lists").iterdir():
             if not _is_part(stray):  # of a process that was killed while it wrote

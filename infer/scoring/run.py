@@ -151,19 +151,19 @@ def _finish(
     job: Job, output: Output, settings: Settings, source: Source, whole: Source, resumed: int, stages: Stages
 ) -> Outcome:
     """Measure and publish the complete lists."""
-    name, parts = job.model.path.stem, [output.totals(part.number) for part in source.parts]
+    name, parts = job.model.path.stem, [output.described(part.number) for part in source.parts]
     totals = Totals(*(sum(counts[field] for counts in parts) for field in ("users", "measured", "cold", "unknown")))
     metrics = None
     if totals.measured:
         with stages("measure"):
             metrics, totals = measure_parts(job, source, whole, output.read, name, settings.k, settings.seed)
-    rows = sum(pl.scan_parquet(output.part(s.number)).select(pl.len()).collect().item() for s in source.parts)
+    rows = sum(counts["rows"] for counts in parts)
     job.check_unchanged()
     with stages("publish"):
         about = {"dataset": job.model.metadata.dataset, "rows": rows, "users": totals.users}
         about |= {"versions": versions(*LIBRARIES), "device": job.model.device}
         about |= {"seconds": stages.as_dict(), "peak_memory_bytes": peak_memory()}
-        output.publish(len(source.parts), about)
+        output.publish(parts, about)
     target = None
     if metrics is not None:
         stem = output.folder.name.removesuffix(".parquet").removesuffix(".topk")
