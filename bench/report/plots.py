@@ -18,31 +18,12 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 
 def throughput(records: list[Record]) -> str | None:
     """Users per second against batch size, a line a model and device."""
-    plot = figure(xaxis_title="batch size", yaxis_title="users per second")
-    plot.update_xaxes(type="log")
-    plot.update_yaxes(type="log")
-    for series, swept in _by_series(main_sweep(of(records, "inference"))).items():
-        swept = sorted(swept, key=lambda record: record.info["batch"])
-        plot.add_scatter(
-            x=[record.info["batch"] for record in swept],
-            y=[record.info["users_per_second"] for record in swept],
-            mode="lines+markers",
-            name=label(records, swept[0]),
-            line=_line(records, series),
-        )
-    return _drawn(plot)
+    return _by_batch_size(records, "users_per_second", "users per second")
 
 
 def floors(records: list[Record]) -> str | None:
     """How many times the floor each batch size takes."""
-    plot = figure(xaxis_title="batch size", yaxis_title="seconds ÷ floor")
-    plot.update_xaxes(type="log")
-    plot.update_yaxes(type="log")
-    for series, swept in _by_series(main_sweep(of(records, "inference"))).items():
-        swept = sorted(swept, key=lambda record: record.info["batch"])
-        x, y = [r.info["batch"] for r in swept], [r.info["times_floor"] for r in swept]
-        plot.add_scatter(x=x, y=y, mode="lines+markers", name=label(records, swept[0]), line=_line(records, series))
-    return _drawn(plot)
+    return _by_batch_size(records, "times_floor", "seconds ÷ floor")
 
 
 def latency(records: list[Record]) -> str | None:
@@ -101,6 +82,17 @@ def ratios(records: list[Record]) -> str | None:
             "color": GREY,
         }
         plot.add_bar(x=values, y=[text for text, _ in bars], name=name, orientation="h", error_x=error)
+    return _drawn(plot)
+
+
+def _by_batch_size(records: list[Record], value: str, axis: str) -> str | None:
+    plot = figure(xaxis_title="batch size", yaxis_title=axis)
+    plot.update_xaxes(type="log")
+    plot.update_yaxes(type="log")
+    for series, swept in _by_series(main_sweep(of(records, "inference"))).items():
+        swept = sorted(swept, key=lambda record: record.info["batch"])
+        x, y = [record.info["batch"] for record in swept], [record.info[value] for record in swept]
+        plot.add_scatter(x=x, y=y, mode="lines+markers", name=label(records, swept[0]), line=_line(records, series))
     return _drawn(plot)
 
 

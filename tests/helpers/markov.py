@@ -12,6 +12,19 @@ from infer.model.modelfile import with_checksum
 from infer.system.files import write_bytes
 from infer.system.fingerprints import sha256
 
+ITEMS = ["a", "b", "c", "d", "e"]
+# Row: newest item (pad, a, b, c, d, e). Column: the item scored (pad, a, b, c, d, e).
+NEXT = np.array(
+    [
+        [9, 0, 0, 0, 0, 0],
+        [9, 5, 4, 3, 2, 1],
+        [9, 1, 2, 3, 4, 5],
+        [9, 7, 7, 7, 7, 7],
+        [9, 3, 1, 2, 5, 4],
+        [9, -1, -2, -3, -4, -5],
+    ]
+)
+
 
 def write_model(
     path: Path, item_ids: list, scores: np.ndarray, table: Path, user_ids: list | None = None, operator: str = ""

@@ -18,20 +18,8 @@ from infer.scoring.lists import batches, model_lists
 from infer.scoring.options import ScoringConfig
 from infer.scoring.task import prepare, select_users
 from infer.tables.columns import Columns
-from tests.helpers.markov import write_model
+from tests.helpers.markov import ITEMS, NEXT, write_model
 
-ITEMS = ["a", "b", "c", "d", "e"]
-# Row: newest item (pad, a, b, c, d, e). Column: the item scored (pad, a, b, c, d, e).
-NEXT = np.array(
-    [
-        [9, 0, 0, 0, 0, 0],
-        [9, 5, 4, 3, 2, 1],
-        [9, 1, 2, 3, 4, 5],
-        [9, 7, 7, 7, 7, 7],
-        [9, 3, 1, 2, 5, 4],
-        [9, -1, -2, -3, -4, -5],
-    ]
-)
 ROWS = [
     ("u1", "a", 1, "train"),
     ("u1", "b", 2, "train"),

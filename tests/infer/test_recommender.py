@@ -17,20 +17,8 @@ import infer
 from infer import batch
 from infer.system import project
 from tests.helpers.checkerboard import ROOT
-from tests.helpers.markov import write_model
+from tests.helpers.markov import ITEMS, NEXT, write_model
 
-ITEMS = ["a", "b", "c", "d", "e"]
-# Row: newest item (pad, a, b, c, d, e). Column: the item scored (pad, a, b, c, d, e).
-NEXT = np.array(
-    [
-        [9, 0, 0, 0, 0, 0],
-        [9, 5, 4, 3, 2, 1],
-        [9, 1, 2, 3, 4, 5],
-        [9, 7, 7, 7, 7, 7],
-        [9, 3, 1, 2, 5, 4],
-        [9, -1, -2, -3, -4, -5],
-    ]
-)
 ROWS = [("u", "b", 2), ("u", "a", 1), ("v", "d", 5), ("w", "zz", 1)]
 # u reads a b: row b, unseen e d c. v reads d: row d, unseen e a c b. w reads nothing that is known.
 BEST_TWO = [("u", 1, "e", 5.0), ("u", 2, "d", 4.0), ("v", 1, "e", 4.0), ("v", 2, "a", 3.0)]
