@@ -28,9 +28,14 @@ COMMANDS = {
         configs=["infer.recommend:RecommendConfig"],
     ),
     "compare": Command(
-        "show the metrics of several scored models side by side",
+        "show several scored models side by side, or two nights of one",
         main="infer.compare:main",
         configs=["infer.compare:CompareConfig"],
+    ),
+    "rollback": Command(
+        "go back to earlier lists, in one step",
+        main="infer.rollback:main",
+        configs=["infer.rollback:RollbackConfig"],
     ),
 }
 

@@ -2,14 +2,19 @@
 
 In: a model written by `python -m export` and interactions (the table the model was trained on, or
 --interactions FILE). Out: MODEL.topk.parquet, a folder of Parquet files (user, rank, item, score);
-MODEL.topk.json, its manifest; and MODEL.metrics.json.
+MODEL.topk.json, its manifest; and MODEL.metrics.json. The three change together, in one step.
 
     python -m infer.batch --model hybrid.onnx
+    python -m infer.batch --model hybrid.onnx --interactions tonight.csv --production
 
 If the table carries the leave-one-out split, each history ends just before the held-out item and
-the metrics are of that item. If it does not, or with --no-metrics, whole histories are used.
-Items of the history are never recommended. Users whom the model cannot personalise are left out,
-counted, and count as misses in the metrics.
+the metrics are of that item: lists for measuring. With --production, and where there is no split, whole histories
+are used: lists to serve. Items of the history are never recommended. Users whom the model cannot personalise are
+left out, counted, and count as misses in the metrics.
+
+Before lists take the place of the earlier ones they are compared with them. If a figure is beyond its limit the
+earlier lists stay, tonight's are held beside them, and the exit status is 3. `python -m infer.compare` shows both,
+`python -m infer.rollback` goes back to earlier lists.
 
 A run that was stopped can be resumed with the same command, and its output is byte-identical; until it is
 complete, the earlier lists stay. Machines with a common folder share the work with --shard 1/2 and --shard 2/2.
@@ -22,9 +27,16 @@ from pathlib import Path
 from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.metrics.rendering import render
-from infer.scoring.job import Job
+from infer.model.session import find_model
+from infer.scoring import gate
+from infer.scoring.gate import Limits
+from infer.scoring.job import Job, checked_sha256
 from infer.scoring.options import ScoringConfig
-from infer.scoring.run import Outcome, Settings, score_table
+from infer.scoring.output import abandon
+from infer.scoring.plan import Settings
+from infer.scoring.publications import Publications
+from infer.scoring.run import Outcome, score_table
+from infer.scoring.shared import check_once
 from infer.scoring.totals import Totals
 from infer.system.stages import Stages
 from infer.tables.source import PART_USERS
@@ -37,13 +49,28 @@ class BatchConfig(ScoringConfig):
     k: int = option(10, "items in each list", minimum=1)
     batch_size: int = option(256, "users scored at once, at most", minimum=1)
     users: str | None = option(None, "only these: ids separated by commas, or a file with one id a line")
-    output: Path | None = option(None, "folder of top-k Parquet files (default: beside the model)")
+    merge: bool = option(False, "with --users: keep the earlier lists of all other users")
+    output: Path | None = option(
+        None, "where the lists go (default: MODEL.topk.parquet, with --users MODEL.users.parquet)"
+    )
+    production: bool = option(False, "lists to serve: whole histories, nothing held out or measured")
     metrics: bool = option(True, "measure the held-out items if the table has a split")
     seed: int = option(0, "seed of the random baseline", minimum=0)
     shard: str = option("1/1", "I/N: score every N-th part, from the I-th; all machines write into one folder")
     only_changed: bool = option(False, "score users whose history has changed; keep the earlier lists of the others")
     restart: bool = option(False, "drop an unfinished run and begin anew")
     part_users: int = option(PART_USERS, "users in one file of lists, at most", minimum=1)
+    max_left_out: float = option(0.5, "limit: share of users without a list", minimum=0)
+    max_unknown: float = option(0.5, "limit: share of interactions with items that the model does not know", minimum=0)
+    max_popular: float = option(0.9, "limit: share of lists that equal the popular one", minimum=0)
+    min_users: float = option(0.8, "limit: share of the earlier lists' users who are listed again", minimum=0)
+    min_rows: float = option(
+        0.8, "limit: rows of a list, as a share of those of the earlier ones, for the same k", minimum=0
+    )
+    min_coverage: float = option(0.5, "limit: items in any list, as a share of the earlier coverage", minimum=0)
+    min_overlap: float = option(0.05, "limit: share of a list's items that were in the earlier list", minimum=0)
+    accept: bool = option(False, "publish lists although a limit holds them")
+    keep: int = option(3, "publications to keep, this one included", minimum=1)
 
     @property
     def share(self) -> tuple[int, int]:
@@ -54,17 +81,42 @@ class BatchConfig(ScoringConfig):
         return int(first) - 1, int(of)
 
     @property
+    def publications(self) -> Publications:
+        """Where the lists go."""
+        if self.output is not None:
+            return Publications(self.output)
+        model = find_model(self.model)
+        return Publications(model.with_suffix(".users.parquet" if self.users and not self.merge else ".topk.parquet"))
+
+    @property
+    def limits(self) -> Limits:
+        """Beyond which lists are held."""
+        return Limits(
+            left_out=self.max_left_out,
+            unknown=self.max_unknown,
+            popular=self.max_popular,
+            users=self.min_users,
+            rows=self.min_rows,
+            coverage=self.min_coverage,
+            overlap=self.min_overlap,
+        )
+
+    @property
     def settings(self) -> Settings:
         """These options as the library takes them; raises InputError as `share` does."""
         return Settings(
             k=self.k,
             batch_size=self.batch_size,
             users=self.users,
+            merge=self.merge,
             seed=self.seed,
             share=self.share,
             only_changed=self.only_changed,
             restart=self.restart,
             part_users=self.part_users,
+            limits=self.limits,
+            accept=self.accept,
+            keep=self.keep,
             options=asdict(self),
         )
 
@@ -72,11 +124,17 @@ class BatchConfig(ScoringConfig):
 def main(argv: Sequence[str]) -> None:
     """Parse, score, print."""
     config = parse(BatchConfig, argv, __doc__)
-    settings, stages = config.settings, Stages()
-    with stages("open"):
-        job = config.job(config.metrics)
-    folder = config.output or job.model.path.with_suffix(".topk.parquet")
-    outcome = score_table(job, folder, settings, stages)
+    settings, stages, publications = config.settings, Stages(), config.publications
+    publications.check()
+    _, of = config.share
+    try:
+        with stages("open"):
+            check = check_once(publications) if of > 1 else checked_sha256
+            job = config.job(config.metrics and not config.production, check)
+    except InputError:
+        abandon(publications, work=False)
+        raise
+    outcome = score_table(job, publications.lists, settings, stages)
     print("\n".join(told(job, config, outcome, stages)))
 
 
@@ -87,27 +145,37 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
         return
     if found.resumed:
         yield f"going on: {found.resumed} users were scored before"
-    if not found.published:
+    if found.publication is None:
         yield f"{found.ready} of {found.parts} parts are there: the lists appear when the other shares are done"
         return
-    if str(found.notes):
-        yield f"{job.table}: {found.notes}"
+    manifest = found.manifest
+    if manifest["notes"]:
+        yield f"{job.table}: {manifest['notes']}"
     yield from _left_out(job, found.totals)
-    totals, dataset = found.totals, job.model.metadata.dataset
+    totals, dataset, keeps = found.totals, job.model.metadata.dataset, config.only_changed or config.merge
     yield (
-        f"{job.model.path.stem} on {dataset}: {totals.users - totals.cold} users, {found.rows} recommendations "
-        f"-> {found.folder}" + (f"; {found.scored} users scored anew" if config.only_changed else "")
+        f"{job.model.path.stem} on {dataset}: {manifest['figures']['listed']} users, {found.rows} recommendations "
+        f"-> {found.folder}" + (f"; {found.scored} users scored anew" if keeps else "")
     )
+    yield f"publication {found.publication.name}: {gate.told(manifest['figures'])}"
+    if manifest["beyond"]:
+        yield f"accepted although {manifest['beyond']}"
+    if job.split is not None:
+        yield (
+            f"note: histories end before the held-out {job.split} items, for measuring; for lists to serve give "
+            "--production"
+        )
     if found.metrics is not None:
-        yield f"held-out {config.split} items of {totals.measured} users, 95% intervals -> {found.report}"
+        metrics = Publications(found.folder).metrics
+        yield f"held-out {config.split} items of {totals.measured} users, 95% intervals -> {metrics}"
         yield render(found.metrics)
     elif job.split is None:
-        why = f"{job.table} carries no split" if config.metrics else "--no-metrics"
+        unmeasured = "--production" if config.production else "--no-metrics"
+        why = f"{job.table} carries no split" if config.metrics and not config.production else unmeasured
         yield f"no metrics ({why}): whole histories used"
     else:
         yield "no metrics: none of these users has a held-out item"
-    scoring = sum(stages.seconds.get(stage, 0.0) for stage in ("read", "windows", "model", "write"))
-    yield f"{totals.users / max(1e-9, scoring):.0f} users/s; {stages}"
+    yield f"{totals.users / max(1e-9, stages.elapsed):.0f} users/s; {stages}"
 
 
 def _left_out(job: Job, totals: Totals) -> Iterator[str]:

@@ -1,9 +1,11 @@
-"""Show the metrics of several scored models side by side.
+"""Show several scored models side by side, or two nights of one.
 
-In: the MODEL.metrics.json files that `python -m infer.batch` wrote into one folder. Out: one table
-on screen. Refused if they are not of the same table, split and k.
+In: the MODEL.metrics.json files that `python -m infer.batch` wrote into one folder; or with --output the publications
+of its lists. Out: one table on screen. Models are refused if they are not of the same table, split and k.
 
     python -m infer.compare
+    python -m infer.compare --output artifacts/hybrid.topk.parquet
+    python -m infer.compare --output artifacts/hybrid.topk.parquet --nights 11,held
 """
 
 import json
@@ -17,6 +19,8 @@ import polars as pl
 from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.metrics.rendering import render
+from infer.scoring.figures import compared
+from infer.scoring.publications import Publications
 
 SAME = ("interactions_checksum", "protocol", "k", "users_measured")
 
@@ -26,16 +30,26 @@ class CompareConfig:
     """Options of `python -m infer.compare`."""
 
     artifacts: Path = option(Path("artifacts"), "folder with *.metrics.json files")
+    output: Path | None = option(None, "lists of which to show two nights, as --output of infer.batch")
+    nights: str | None = option(
+        None, "two of its publications, as 11,12 or 12,held (default: the current and the held, or the one before)"
+    )
 
 
 def read_reports(folder: Path) -> dict[str, dict[str, Any]]:
     """The reports in a folder by model; raises InputError if there are none or they do not match."""
     reports = {}
     for path in sorted(folder.glob("*.metrics.json")):
+        if not path.exists():  # lists that were not measured
+            continue
         try:
-            reports[path.name.removesuffix(".metrics.json")] = json.loads(path.read_text())
+            report = json.loads(path.read_text())
         except ValueError:
             raise InputError(f"{path} is not valid JSON: score that model again") from None
+        if not isinstance(report, dict):
+            raise InputError(f"{path} holds no report: score that model again")
+        if report.get("options", {}).get("users") is None:  # else it says nothing of everyone
+            reports[path.name.removesuffix(".metrics.json")] = report
     if not reports:
         raise InputError(f"{folder} holds no *.metrics.json: run `python -m infer.batch --model MODEL.onnx` first")
     first = next(iter(reports))
@@ -46,9 +60,69 @@ def read_reports(folder: Path) -> dict[str, dict[str, Any]]:
     return reports
 
 
+def nights_of(publications: Publications, names: str | None) -> str:
+    """A table of the figures and metrics of two publications, the earlier first, and what became of users and items.
+
+    names: two numbers, or one and `held`, separated by a comma.  Raises InputError if they are not there.
+    """
+    publications.check()
+    current, held = publications.current(), publications.held()
+    if names is not None:
+        pair = [publications.get(name.strip()) for name in names.split(",")]
+        if len(pair) != 2:
+            raise InputError(f"--nights takes two publications, as 11,12 or 12,held; found '{names}'")
+    else:
+        before = [p for p in publications.all() if current is not None and int(p.name) < int(current.name)]
+        pair = [p for p in ([current, held] if held is not None else [*before[-1:], current]) if p is not None]
+        if len(pair) < 2:
+            raise InputError(f"{publications.lists} has fewer than two publications to compare: score again")
+    earlier, later = pair
+    change = compared(later, later.manifest["parts"], earlier)
+    rows = [("", earlier.name, later.name)]
+    for name in (
+        "users",
+        "listed",
+        "rows",
+        "k",
+        "left_out",
+        "unknown",
+        "coverage",
+        "popular",
+        "score_min",
+        "score_max",
+    ):
+        rows.append((name.replace("_", " "), *(_shown(name, p.manifest["figures"].get(name)) for p in pair)))
+    tables = [(p.metrics or {}).get("metrics", {}).get(Path(p.manifest["model"]).stem, {}) for p in pair]
+    for name in dict.fromkeys([*tables[0], *tables[1]]):
+        rows.append((name, *(_shown(name, table.get(name, {}).get("value")) for table in tables)))
+    overlap = _shown("overlap", change["overlap"])
+    lines = [f"{name:<14}{one:>14}{other:>14}" for name, one, other in rows]
+    lines.append(
+        f"users: {change['users_again']:,} in both, {change['users_new']:,} new, {change['users_gone']:,} gone; lists "
+        f"overlap {overlap}; items in lists: {change['items_new']:,} new, {change['items_gone']:,} gone"
+    )
+    if later.manifest["beyond"]:
+        lines.append(f"{later.name}: {later.manifest['beyond']}")
+    return "\n".join(lines)
+
+
+def _shown(name: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, int):
+        return f"{value:,}"
+    shares = ("left_out", "coverage", "popular", "overlap")
+    return f"{100 * value:.1f}%" if name in shares else f"{value:.4g}"
+
+
 def main(argv: Sequence[str]) -> None:
     """Parse, read, print."""
     config = parse(CompareConfig, argv, __doc__)
+    if config.output is not None:
+        print(nights_of(Publications(config.output), config.nights))
+        return
+    if config.nights is not None:
+        raise InputError("--nights are of one output: name it with --output")
     reports = read_reports(config.artifacts)
     columns: dict[str, pl.DataFrame] = {}
     for name, report in reports.items():

@@ -1,43 +1,77 @@
-"""Users whose history is as it was at an earlier run keep the lists they had.
+"""Users who keep the lists of an earlier publication: those whose history is as it was, or who were not asked for.
 
-In: the folder of an earlier run. Out: its lists, user by user.
+In: the publication, and which users are to be scored. Out: its lists, user by user.
 """
+
+from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from infer.errors import InputError
-from infer.scoring.output import Output, read_json
+from infer.scoring.figures import earlier_lists, parts_between
+from infer.scoring.output import PLAN_KEY
+from infer.scoring.publications import Publication
 from infer.tables.columns import USER
 
 HISTORY = "history"
 
 
 class Earlier:
-    """The published lists of an earlier run, for users whose history has not changed since."""
+    """The lists of an earlier publication, for users who keep them."""
 
-    def __init__(self, output: Output) -> None:
-        """Raises InputError if there is no earlier run with the same model and options."""
-        manifest = read_json(output.manifest)
-        if not isinstance(manifest, dict) or not output.folder.is_dir() or not output.users.is_file():
-            raise InputError(f"--only-changed: there are no complete lists at {output.folder}; score everyone first")
+    def __init__(self, publication: Publication | None, plan: dict[str, Any], chosen: Collection[str] | None) -> None:
+        """chosen: ids, as texts, of the only users who get new lists; None: those whose history has changed.
+
+        Raises InputError if there is no earlier publication with the same model and options, or it is not complete.
+        """
+        option = "--only-changed" if chosen is None else "--merge"
+        if publication is None:
+            raise InputError(f"{option}: there are no earlier lists to keep; score everyone first")
+        manifest = publication.manifest
         for key in ("model", "options"):
-            if manifest.get("plan", {}).get(key) != output.plan[key]:
+            mine, theirs = ({**p[key]} if isinstance(p[key], dict) else p[key] for p in (plan, manifest["plan"]))
+            if key == "options":
+                mine, theirs = ({k: v for k, v in o.items() if k in ("k", "split")} for o in (mine, theirs))
+            if mine != theirs:
                 raise InputError(
-                    f"--only-changed: {output.folder} was made with another {key}; score everyone again without it"
+                    f"{option}: {publication.folder} was made with another {key}; score everyone again without it"
                 )
-        self.digest = manifest["digest"]
-        files = sorted(output.folder.glob("part-*.parquet"))
-        if any(pl.read_parquet_metadata(path).get("plan") != self.digest for path in [*files, output.users]):
-            raise InputError(f"--only-changed: {output.folder} and {output.manifest} are of different runs; score all")
-        self.lists = pl.scan_parquet(files, glob=False)
-        self.users = pl.scan_parquet(output.users, glob=False)
+        for part in manifest["parts"]:
+            for path in (publication.lists(part), publication.users(part)):
+                if not path.is_file() or pl.read_parquet_metadata(path).get(PLAN_KEY) != manifest["digest"]:
+                    raise InputError(f"{option}: {path} is missing or of another run; score everyone again without it")
+        self.publication, self.parts, self.chosen = publication, manifest["parts"], chosen
 
-    def unchanged(self, users: pl.DataFrame) -> tuple[np.ndarray, pl.DataFrame]:
-        """Which of consecutive users (user, history) are as they were: (users,) bool, and their lists."""
-        inside = pl.col(USER).is_between(pl.lit(users[USER][0]), pl.lit(users[USER][-1]))  # texts would be columns
-        known = self.users.filter(inside).collect()
-        same = users.join(known, on=[USER, HISTORY], how="left", maintain_order="left", coalesce=False)
-        mask = same[f"{USER}_right"].is_not_null()
-        lists = self.lists.filter(inside).collect()
-        return mask.to_numpy(), lists.filter(pl.col(USER).is_in(users[USER].filter(mask).implode()))
+    def unchanged(self, users: pl.DataFrame) -> tuple[np.ndarray, pl.DataFrame, pl.DataFrame]:
+        """Which of consecutive users (user, history) keep their lists: (users,) bool, their lists, and all users with
+        the digests of the histories that their lists follow from.
+
+        Raises InputError if the users' ids are of another type than the earlier ones.
+        """
+        first, last = users[USER][0], users[USER][-1]
+        types = {type(part["first"]) for part in self.parts if part["first"] is not None}
+        if types and type(first) not in types:
+            raise InputError(
+                f"{self.publication.folder} has user ids that are {_kind(next(iter(types)))}, the table "
+                f"{_kind(type(first))}: score everyone again without --only-changed or --merge"
+            )
+        files = [self.publication.users(part) for part in parts_between(self.parts, first, last)]
+        known = pl.concat([users.clear(), *(pl.read_parquet(path, glob=False) for path in files)])
+        joined = users.join(known, on=USER, how="left", maintain_order="left", suffix="_earlier")
+        earlier = joined[f"{HISTORY}_earlier"]
+        if self.chosen is None:
+            kept = (earlier == joined[HISTORY]).fill_null(False)
+            return kept.to_numpy(), self._lists(users, kept), users
+        kept = ~users[USER].cast(pl.String).is_in(pl.Series(sorted(self.chosen), dtype=pl.String).implode())
+        of_lists = pl.when(kept).then(earlier.fill_null(0)).otherwise(joined[HISTORY])
+        return kept.to_numpy(), self._lists(users, kept), joined.select(USER, of_lists.alias(HISTORY))
+
+    def _lists(self, users: pl.DataFrame, kept: pl.Series) -> pl.DataFrame:
+        lists = earlier_lists(self.publication, users[USER][0], users[USER][-1])
+        return lists.filter(pl.col(USER).is_in(users[USER].filter(kept).implode()))
+
+
+def _kind(python_type: type) -> str:
+    return "texts" if python_type is str else "whole numbers"

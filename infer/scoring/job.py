@@ -4,6 +4,7 @@ In: a model file and a table of interactions. Out: a `Job`, from which `infer.sc
 users or of some.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,10 +57,25 @@ class Job:
             )
 
 
-def open_job(model: Model, table: Path | None = None, columns: Columns = Columns(), split: str | None = TEST) -> Job:
+def checked_sha256(table: Path, trusted: str) -> str:
+    """The table's SHA-256; raises InputError if it is not that of a table read before, and cannot be read to its end."""
+    checksum = sha256(table)
+    if checksum != trusted:
+        probe(table)
+    return checksum
+
+
+def open_job(
+    model: Model,
+    table: Path | None = None,
+    columns: Columns = Columns(),
+    split: str | None = TEST,
+    check: Callable[[Path, str], str] = checked_sha256,
+) -> Job:
     """Find the table that a model is to score, by default the one it was trained on.
 
     split: which held-out items histories end before, if the table has a column `split`; None: whole histories.
+    check: what takes the table's checksum, as `checked_sha256` does.
     Raises InputError if a file cannot be used, or if the table that the model names is no longer the
     one it was trained on.
     """
@@ -68,9 +84,7 @@ def open_job(model: Model, table: Path | None = None, columns: Columns = Columns
     if not given and not table.is_file():
         raise InputError(f"{table}, which {model.path.name} was trained on, is not there; give --interactions FILE")
     taken = fingerprint(table) if table.exists() else ()
-    checksum = sha256(table) if table.exists() else ""
-    if checksum != metadata.dataset_checksum:
-        probe(table)
+    checksum = check(table, metadata.dataset_checksum) if table.exists() else ""
     rows = scan_interactions(table, columns)
     if checksum != metadata.dataset_checksum and not given:
         raise InputError(

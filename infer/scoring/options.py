@@ -3,13 +3,14 @@
 In: command line options. Out: an open `Job`.
 """
 
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Literal
 
 from infer.cli import option
 from infer.model.session import open_model
-from infer.scoring.job import Job, open_job
+from infer.scoring.job import Job, checked_sha256, open_job
 from infer.tables.columns import TEST, Columns
 
 
@@ -39,7 +40,7 @@ class ScoringConfig:
             drop_bad_rows=self.drop_bad_rows,
         )
 
-    def job(self, measure: bool = True) -> Job:
-        """The open model and table; measure: whether to hold items out if the table does."""
+    def job(self, measure: bool = True, check: Callable[[Path, str], str] = checked_sha256) -> Job:
+        """The open model and table; measure: whether to hold items out if the table does; check: see `open_job`."""
         model = open_model(self.model, self.device, self.threads)
-        return open_job(model, self.interactions, self.columns, self.split if measure else None)
+        return open_job(model, self.interactions, self.columns, self.split if measure else None, check)

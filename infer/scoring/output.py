@@ -1,175 +1,219 @@
-"""The folder of lists that a scoring run writes: one Parquet file a part, a manifest beside it.
+"""One run of the batch scorer on its way to publication: a folder of parts that can be resumed at any moment.
 
-    hybrid.topk.parquet/part-00000.parquet ...   (user, rank, item, score), in order of users
-    hybrid.topk.users.parquet                    (user, history): a digest of each user's history
-    hybrid.topk.json                             the manifest: model, data, options, rows of each part
-    hybrid.topk.partial/                         an unfinished run of the same, with its plan.json
+    hybrid.topk.publications/work/
+        plan.json                     everything the lists follow from: no other run mixes with it
+        publication/lists, users      a file for each part that is done, each whole or not at all
+        publication/manifest.json     once all are done: what is left is to publish them
+        source/                       the table, checked, sorted and cut, where it is not read where it lies
+        number                        the name that the publication is about to get
 
-A run writes into the last, a file at a time, each whole or not at all; when all are there they take
-the place of the earlier lists. Stopped at any moment it can be resumed, and until then
-the earlier lists stay. A run of another model, table or options does not mix with it: the plan
-in every file says which run it belongs to.
+In: a plan. Out: the parts that are there, and the step that publishes or holds them.
+
+Who changes what others may see or use holds the lock `store`; who scores holds the lock of its share all the while,
+so that nobody takes a running share for one that was stopped.
 """
 
 import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from filelock import FileLock, Timeout
 
 from infer.errors import InputError, first_line
-from infer.system.files import exchange, replacing, write_text
+from infer.scoring.publications import HELD, LISTS, MANIFEST, METRICS, USERS, WORK, Publication, Publications, read_json
+from infer.system.files import replacing, write_text
+from infer.system.locks import is_locked, locked
 from infer.tables.source import Part
 
-PLAN_KEY, TOTALS_KEY = "plan", "totals"
+PLAN_KEY, NUMBERS_KEY = "plan", "numbers"
+STORE, SOURCE = "store", "source"
 
 
 class Output:
     """Where one run's lists go. plan: everything the lists follow from, as plain JSON values."""
 
-    def __init__(self, folder: Path, plan: dict[str, Any]) -> None:
-        self.folder, self.plan = folder, plan
-        stem = folder.name.removesuffix(".parquet")
-        self.work = folder.with_name(f"{stem}.partial")
-        self.users, self.manifest = folder.with_name(f"{stem}.users.parquet"), folder.with_name(f"{stem}.json")
-        self.digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
-
-    def begin(self, restart: bool) -> None:
-        """Make the work folder, or go on with one of the same plan.
-
-        Raises InputError if it belongs to another plan, unless `restart` empties it, and if the
-        output is a folder of something else.
-        """
-        strange = [p.name for p in self.folder.iterdir() if not _is_part(p)] if self.folder.is_dir() else []
-        if strange:
-            raise InputError(
-                f"--output {self.folder} is a folder that holds {strange[0]}; expected only part-*.parquet"
-            )
-        self._put_back()
-        old_plan = read_json(self.work / "plan.json")
-        if self.work.is_dir() and old_plan != self.plan:
-            differing = [k for k in self.plan if not isinstance(old_plan, dict) or old_plan.get(k) != self.plan[k]]
-            if not restart and old_plan is not None:
-                raise InputError(
-                    f"{self.work} holds an unfinished run with another {' and '.join(differing) or 'plan'}: finish it "
-                    "with the options it was begun with, or give --restart to drop it"
-                )
-            self.discard()
-        elif restart:
-            self.discard()
-        try:
-            for name in ("lists", "users", "sorted"):
-                (self.work / name).mkdir(parents=True, exist_ok=True)
-            if old_plan == self.plan and not restart:
-                self._take_published()
-        except OSError as error:
-            raise InputError(f"cannot write {self.folder}: {error.strerror}; earlier files are unchanged") from None
-        if old_plan != self.plan or restart:
-            write_text(self.work / "plan.json", json.dumps(self.plan, indent=2) + "\n")
+    def __init__(self, publications: Publications, plan: dict[str, Any]) -> None:
+        self.publications, self.plan = publications, plan
+        self.work = publications.store / WORK
+        self.publication = Publication(self.work / "publication")
+        self.source = self.work / "source"
+        self.digest = digest_of(plan)
 
     @contextmanager
-    def locked(self, name: str) -> Iterator[None]:
-        """Hold a lock of this run; raises InputError if another process has it. Ends with the process."""
-        lock = FileLock(self.work / f"{name}.lock", blocking=False, fallback_to_soft=False)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise InputError(f"another process is working on {name} of {self.work}: wait until it ends") from None
-        except OSError as error:
-            raise InputError(
-                f"cannot lock {name} of {self.work}: {first_line(error)}; earlier files are unchanged, choose a place "
-                "whose file system has locks"
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+    def share(self, share: tuple[int, int], restart: bool) -> Iterator[bool]:
+        """Work on a share (i, n) of the run: go on with what is there of it, or begin.
+
+        restart: drop what is there.  Gives whether the run was already published, so that nothing is left to do.
+        Raises InputError, and changes nothing, if another process works on this share; if another run is unfinished
+        or works; if something of somebody else's is in the way.
+        """
+        self.publications.check()
+        first, of = share
+        with ExitStack() as stack:
+            with self.locked(STORE):
+                self.publications.check()
+                recovered = recover(self.publications)
+                published = self.is_published() and (of > 1 or recovered)
+                if not published:
+                    stack.enter_context(self.locked(f"share-{first + 1}-of-{of}", wait=False))
+                    self._take_up(restart, except_share=f"share-{first + 1}-of-{of}")
+            yield published
+
+    def locked(self, name: str, wait: bool = True) -> contextlib.AbstractContextManager[None]:
+        """Hold a lock of this output; see `infer.system.locks.locked`."""
+        return lock(self.publications, name, wait)
+
+    def is_published(self) -> bool:
+        """Whether the lists that readers find are of this very run."""
+        current = self.publications.current()
+        if current is None:
+            return False
+        base = current.manifest["plan"].get("base")  # tonight's own, where it is one that keeps earlier lists
+        return current.manifest["plan"] == (self.plan | {"base": base} if self.plan["base"] else self.plan)
 
     def part(self, number: int) -> Path:
-        """The file of one part in the work folder."""
-        return self.work / "lists" / part_name(number)
+        """The file of a part's lists."""
+        return self.publication.folder / LISTS / part_name(number)
 
     def has(self, number: int) -> bool:
         """Whether the part's lists are complete."""
         return self.part(number).exists()
 
-    def read(self, part: Part) -> pl.DataFrame:
-        """A part's lists (user, rank, item, score)."""
-        return pl.read_parquet(self.part(part.number), glob=False)
+    @property
+    def complete(self) -> bool:
+        """Whether all parts are there, and the manifest says so."""
+        return (self.publication.folder / MANIFEST).exists()
 
-    def write(self, number: int, lists: pl.DataFrame, users: pl.DataFrame, totals: dict[str, int]) -> None:
+    def write(self, number: int, lists: pl.DataFrame, users: pl.DataFrame, numbers: dict[str, Any]) -> None:
         """Write a part's users, then its lists, whose presence says that both are there."""
-        with replacing(self.work / "users" / part_name(number)) as temporary:
+        with replacing(self.publication.folder / USERS / part_name(number), alone=True) as temporary:
             users.write_parquet(temporary, metadata={PLAN_KEY: self.digest})
-        with replacing(self.part(number)) as temporary:
-            lists.write_parquet(temporary, metadata={PLAN_KEY: self.digest, TOTALS_KEY: json.dumps(totals)})
+        with replacing(self.part(number), alone=True) as temporary:
+            lists.write_parquet(temporary, metadata={PLAN_KEY: self.digest, NUMBERS_KEY: json.dumps(numbers)})
 
-    def described(self, number: int) -> dict[str, Any]:
-        """What the manifest says of a part: its file, its rows, and what `write` was told of it."""
-        rows = pl.scan_parquet(self.part(number), glob=False).select(pl.len()).collect().item()
-        return {"file": part_name(number), "rows": rows, **self.totals(number)}
-
-    def publish(self, parts: Sequence[dict[str, Any]], about: dict[str, Any]) -> None:
-        """Put the complete lists in the place of the earlier ones.
-
-        parts: what `described` says of each, in order.  about: more for the manifest.
-
-        The lists themselves come last, so a run that is killed before finds its work folder again.
-        """
-        with replacing(self.users) as temporary:
-            files = [self.work / "users" / part["file"] for part in parts]
-            pl.scan_parquet(files, glob=False).sink_parquet(temporary, metadata={PLAN_KEY: self.digest})
-        content = {"plan": self.plan, "digest": self.digest, **about, "parts": list(parts)}
-        write_text(self.manifest, json.dumps(content, indent=2) + "\n")
-        for stray in (self.work / "lists").iterdir():
-            if not _is_part(stray):  # of a process that was killed while it wrote
-                stray.unlink()
-        try:
-            if not (self.folder.exists() and exchange(self.work / "lists", self.folder)):
-                if self.folder.exists():  # two steps, between which a reader finds no lists
-                    self.folder.rename(self.work / "earlier")
-                (self.work / "lists").rename(self.folder)
-        except OSError as error:
-            self._put_back()
-            raise InputError(f"cannot write {self.folder}: {first_line(error)}; the earlier lists are there") from None
-        self.discard()
-
-    def totals(self, number: int) -> dict[str, int]:
+    def numbers(self, number: int) -> dict[str, Any]:
         """What `write` was told of a part."""
-        numbers: dict[str, int] = json.loads(pl.read_parquet_metadata(self.part(number))[TOTALS_KEY])
-        return numbers
+        found: dict[str, Any] = json.loads(pl.read_parquet_metadata(self.part(number))[NUMBERS_KEY])
+        return found
 
-    def discard(self) -> None:
-        """Remove the work folder; the plan first, without which nobody goes on with what is left of it."""
-        with contextlib.suppress(OSError):
-            (self.work / "plan.json").unlink(missing_ok=True)
-        shutil.rmtree(self.work, ignore_errors=True)
+    def describe(self, about: dict[str, Any], metrics: dict[str, Any] | None = None) -> None:
+        """Write the metrics, then the manifest, which says that the lists are complete."""
+        if metrics is not None:
+            write_text(self.publication.folder / METRICS, json.dumps(metrics, indent=2) + "\n")
+        write_text(self.publication.folder / MANIFEST, json.dumps(about, indent=2) + "\n")
 
-    def _take_published(self) -> None:
-        """After a run that was killed just after publication: its lists count as done, what follows is done again."""
-        for part in (self.work / "lists").glob("part-*"):
-            if self._plan_in(part) != self.digest:
-                part.unlink()  # earlier lists, which have changed places with the published ones
-        for part in self.folder.glob("part-*") if self.folder.is_dir() else ():
-            users = self.work / "users" / part.name
-            if users.exists() and not (self.work / "lists" / part.name).exists():
-                if self._plan_in(part) == self.digest:
-                    with replacing(self.work / "lists" / part.name) as temporary:
-                        shutil.copyfile(part, temporary)
+    def publish(self, keep: int) -> Publication:
+        """Let readers find the complete lists; keep so many publications. Whoever calls holds the lock `store`."""
+        for folder in (LISTS, USERS):
+            for stray in (self.publication.folder / folder).glob(".*"):
+                stray.unlink()  # of a process that was killed while it wrote
+        write_text(self.work / "number", self.publications.next_name())
+        recover(self.publications, keep)
+        current = self.publications.current()
+        assert current is not None, "a publication that was switched to is there"
+        return current
 
-    def _plan_in(self, part: Path) -> str | None:
-        return pl.read_parquet_metadata(part).get(PLAN_KEY)
+    def hold(self) -> Publication:
+        """Put the complete lists aside, where they can be looked at; whoever calls holds the lock `store`."""
+        held = self.publications.store / HELD
+        shutil.rmtree(held, ignore_errors=True)
+        self.publication.folder.rename(held)
+        discard(self.publications)
+        return Publication(held)
 
-    def _put_back(self) -> None:
-        """Undo half a publication: the earlier lists return to their place."""
-        if (self.work / "earlier").exists() and not self.folder.exists():
-            (self.work / "earlier").rename(self.folder)
+    def _take_up(self, restart: bool, except_share: str) -> None:
+        """Make the work folder, or go on with one of the same plan; the lock `store` is held."""
+        old_plan = read_json(self.work / "plan.json")
+        same = old_plan == self.plan
+        if self.work.exists() and (restart or not same):
+            other = busy(self.publications, except_share)
+            if other:
+                raise InputError(
+                    f"another process is working on {self.publications.lists} ({other}): wait until it ends"
+                )
+            if not restart and old_plan is not None:
+                differing = [k for k in self.plan if not isinstance(old_plan, dict) or old_plan.get(k) != self.plan[k]]
+                raise InputError(
+                    f"{self.work} holds an unfinished run with another {' and '.join(differing) or 'plan'}: finish it "
+                    "with the options it was begun with, or give --restart to drop it"
+                )
+            discard(self.publications)
+        self.publications.create()
+        held = self.publications.held()
+        try:
+            if not restart and not self.work.exists() and held is not None and held.manifest["digest"] == self.digest:
+                self.work.mkdir()
+                held.folder.rename(self.publication.folder)
+            for folder in (self.publication.folder / LISTS, self.publication.folder / USERS, self.source):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write {self.work}: {error.strerror}; earlier files are unchanged") from None
+        if not (self.work / "plan.json").exists():
+            write_text(self.work / "plan.json", json.dumps(self.plan, indent=2) + "\n")
+
+
+def lock(publications: Publications, name: str, wait: bool = True) -> contextlib.AbstractContextManager[None]:
+    """Hold a lock of an output; see `infer.system.locks.locked`."""
+    return locked(publications.store / "locks" / f"{name}.lock", wait)
+
+
+def busy(publications: Publications, except_share: str = "") -> str:
+    """The name of a share of an unfinished run that some process works on just now, empty if there is none."""
+    names = sorted(path.stem for path in (publications.store / "locks").glob("share-*.lock"))
+    locks = publications.store / "locks"
+    return next((name for name in names if name != except_share and is_locked(locks / f"{name}.lock")), "")
+
+
+def abandon(publications: Publications, work: bool) -> None:
+    """Leave nothing of a run that came to nothing, unless others work on it; work: drop what is there of it, too."""
+    if not publications.store.exists():
+        return
+    with contextlib.suppress(InputError), lock(publications, STORE):  # what was raised before says more
+        if not busy(publications):
+            if work and not (publications.store / WORK / "number").exists():  # else it is decided
+                discard(publications)
+            publications.remove_if_empty()
+
+
+def discard(publications: Publications) -> None:
+    """Remove the work folder; the plan first, without which nobody goes on with what is left of it."""
+    with contextlib.suppress(OSError):
+        (publications.store / WORK / "plan.json").unlink(missing_ok=True)
+    shutil.rmtree(publications.store / WORK, ignore_errors=True)
+
+
+def recover(publications: Publications, keep: int | None = None) -> bool:
+    """Finish a publication that was decided and not completed; returns whether there was one.
+
+    keep: how many publications, None for all.  Whoever calls holds the lock `store`.
+    """
+    work = publications.store / WORK
+    if not (work / "number").exists():
+        return False
+    name = (work / "number").read_text()
+    try:
+        if (work / "publication").exists():
+            (work / "publication").rename(publications.store / name)
+        publications.switch(name)
+        if keep is not None:
+            publications.prune(keep)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {publications.lists}: {first_line(error)}; {publications.lists} is as it was, the next run "
+            "completes it"
+        ) from None
+    discard(publications)
+    return True
+
+
+def digest_of(plan: dict[str, Any]) -> str:
+    """SHA-256 of a plan, in any order of its keys."""
+    return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
 
 
 def part_name(number: int) -> str:
@@ -177,13 +221,6 @@ def part_name(number: int) -> str:
     return f"part-{number:05}.parquet"
 
 
-def _is_part(path: Path) -> bool:
-    return path.name.startswith("part-") and path.suffix == ".parquet"
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file, None if it is not there or not whole."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
+def part_of(part: Part, numbers: dict[str, Any]) -> dict[str, Any]:
+    """What the manifest says of a part."""
+    return {"file": part_name(part.number), **{key: value for key, value in numbers.items() if key != "measures"}}

@@ -34,6 +34,8 @@ def score_part(
     stages: Stages,
     bar: "tqdm[Any]",
     earlier: Earlier | None,
+    popularity=None,
+    seed=0,
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
     """One part's lists, its users with the digests of their histories, and its totals."""
     with stages("read"):
@@ -44,12 +46,33 @@ def score_part(
     numbers = asdict(totals(task)) | {"scored": len(task.histories), "repeated": part.rows - rows.height}
     bar.update(part.users - len(task.histories))
     if earlier is None or not len(task.histories):
-        return model_lists(task, k, batch_size, stages, bar), users, numbers
-    same, kept = earlier.unchanged(users)
-    bar.update(int(same.sum()))
-    task = task.take(np.flatnonzero(~same))
-    lists = pl.concat([kept, model_lists(task, k, batch_size, stages, bar)]).sort(USER, "rank")
-    return lists, users, numbers | {"scored": len(task.histories)}
+        lists = model_lists(task, k, batch_size, stages, bar)
+    else:
+        same, kept, users = earlier.unchanged(users)
+        bar.update(int(same.sum()))
+        task2 = task.take(np.flatnonzero(~same))
+        new = model_lists(task2, k, batch_size, stages, bar)
+        lists = pl.concat([t for t in (kept, new) if t.height] or [new]).sort(USER, "rank")
+        numbers["scored"] = len(task2.histories)
+    base = baseline_lists(task, popularity.counts, k, seed, 0) if popularity else {}
+    numbers["interactions"] = int(task.histories.lengths.sum()) + task.histories.unknown
+    numbers |= {
+        "rows": lists.height,
+        "listed": lists[USER].n_unique(),
+        "popular": 0,
+        "score_min": lists["score"].min(),
+        "score_max": lists["score"].max(),
+        "first": users[USER][0] if users.height else None,
+        "last": users[USER][-1] if users.height else None,
+    }
+    if job.split is not None and base:
+        ms = {}
+        for n, l in {**base, "m": lists}.items():
+            t = Tally(job.items, popularity.counts, popularity.users, k)
+            t.add(l, task.held_out)
+            ms[n] = {"ranks": t.ranked[0]["rank"].to_list(), "bits": t.bits[0].tolist(), "listed": t.listed.to_list()}
+        numbers["measures"] = ms
+    return lists, users, numbers
 
 
 def measure_parts(

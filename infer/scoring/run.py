@@ -1,4 +1,4 @@
-"""One run of the batch scorer: plan, parts, publication, report.
+"""One run of the batch scorer: plan, parts, decision, publication.
 
 In: an open job and where its lists go. Out: the published lists, their manifest and their metrics, and an `Outcome`
 that says what was done.
@@ -6,63 +6,41 @@ that says what was done.
     score_table(open_job(open_model("hybrid.onnx")), Path("hybrid.topk.parquet"), Settings(k=10))
 """
 
-import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from infer.errors import InputError
+from infer.errors import HeldError, InputError
+from infer.scoring.figures import compared, figures_of
+from infer.scoring.gate import verdict
 from infer.scoring.incremental import Earlier
 from infer.scoring.job import Job, check_held_out, check_ids
-from infer.scoring.output import Output, read_json
-from infer.scoring.parts import measure_parts, score_part
+from infer.scoring.output import STORE, Output, abandon, part_of
+from infer.scoring.parts import score_part
+from infer.scoring.plan import Settings, check_replaced, plan_of
+from infer.scoring.popularity import Popularity, popularity_of
+from infer.scoring.publications import MANIFEST, Publication, Publications, read_json
 from infer.scoring.report import LIBRARIES, report
-from infer.scoring.totals import Totals
-from infer.system.files import write_text
+from infer.scoring.totals import Totals, metrics_of, totals_of
 from infer.system.memory import peak_memory
 from infer.system.progress import progress
 from infer.system.stages import Stages
 from infer.system.versions import versions
-from infer.tables.interactions import scan_interactions
 from infer.tables.notes import Notes
-from infer.tables.source import PART_USERS, Source, open_source, select_users
-
-PLAN_FORMAT = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How a table is scored.
-
-    k: items in each list.  batch_size: users scored at once, at most.  users: only these, as ids separated by commas
-    or a file of them.  seed: of the random baseline.  share: (i, n) takes every n-th part of the table, from the i-th,
-    counted from 0.  only_changed: score users whose history has changed, keep the earlier lists of the others.
-    restart: drop an unfinished run.  part_users: users in one file of lists, at most.
-    options: what the report says of how it was made.
-    """
-
-    k: int = 10
-    batch_size: int = 256
-    users: str | None = None
-    seed: int = 0
-    share: tuple[int, int] = (0, 1)
-    only_changed: bool = False
-    restart: bool = False
-    part_users: int = PART_USERS
-    options: dict[str, Any] = field(default_factory=dict)
+from infer.tables.source import Part, Source, open_source, select_users
+from infer.tables.users import chosen_ids
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What a run did.
 
-    already: whether another share had published the same lists before.  parts, ready: how many parts of the table
-    there are, and have lists.  resumed: users scored by an earlier, stopped run.  published: whether the lists are in
-    their place.  totals, rows, scored: users by what became of them, rows
-    of the lists, users scored anew.  metrics: name -> (metric, value, low, high), None if nothing is held out.
-    report: the file with them.  notes: what was found in the rows of the table.
+    already: whether the same lists had been published before.  parts, ready: how many parts of the table there are,
+    and have lists.  resumed: users scored by an earlier, stopped run.  publication: the published lists, None if
+    other shares are not done.
     """
 
     folder: Path
@@ -70,118 +48,204 @@ class Outcome:
     parts: int = 0
     ready: int = 0
     resumed: int = 0
-    published: bool = False
-    totals: Totals = field(default_factory=Totals)
-    rows: int = 0
-    scored: int = 0
-    metrics: dict[str, pl.DataFrame] | None = None
-    report: Path | None = None
-    notes: Notes = field(default_factory=Notes)
+    publication: Publication | None = None
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """That of the published lists."""
+        assert self.publication is not None, "asked only of what was published"
+        return self.publication.manifest
+
+    @property
+    def totals(self) -> Totals:
+        """Users by what became of them."""
+        return totals_of(self.manifest["parts"])
+
+    @property
+    def rows(self) -> int:
+        """Recommendations."""
+        return int(self.manifest["figures"]["rows"])
+
+    @property
+    def scored(self) -> int:
+        """Users who got new lists."""
+        return sum(part["scored"] for part in self.manifest["parts"])
+
+    @property
+    def metrics(self) -> dict[str, pl.DataFrame] | None:
+        """name -> (metric, value, low, high), None if nothing is held out."""
+        found = None if self.publication is None else self.publication.metrics
+        if found is None:
+            return None
+        schema = {"metric": pl.String, "value": float, "low": float, "high": float}
+        return {
+            name: pl.DataFrame([{"metric": metric, **row} for metric, row in table.items()], schema=schema)
+            for name, table in found["metrics"].items()
+        }
 
 
 def score_table(job: Job, folder: Path, settings: Settings, stages: Stages | None = None) -> Outcome:
     """Score this process's share of a table into `folder`, and publish the lists when all shares are there.
 
-    Raises InputError if something given cannot be used; earlier lists in `folder` are unchanged then.
+    Raises InputError if something given cannot be used, and HeldError if a figure is beyond its limit; the earlier
+    lists are unchanged then.
     """
     stages = stages or Stages()
-    if folder.suffix != ".parquet":
-        raise InputError(f"--output {folder}: expected a name that ends in .parquet")
-    output = Output(folder, plan_of(job, settings))
-    _, of = settings.share
-    if of > 1 and (read_json(output.manifest) or {}).get("digest") == output.digest and not output.work.exists():
-        return Outcome(folder, already=True)
+    publications = Publications(folder)
+    publications.check([job.table])
+    current = publications.current()
+    ids = None if settings.users is None else chosen_ids(settings.users)
+    plan = plan_of(job, settings, ids, current)
+    check_replaced(current, plan, settings.accept, publications.lists)
+    output, begun = Output(publications, plan), False
     try:
-        output.begin(settings.restart)
-        return _score_share(job, output, settings, stages)
-    finally:
-        # What fails at once leaves nothing to go on with, nor do lists of a table that is no longer there;
-        # another share may have begun all the same.
-        begun = any((output.work / "lists").glob("*"))
-        if of == 1 and output.work.exists() and not (begun and job.unchanged):
-            output.discard()
+        with output.share(settings.share, settings.restart) as published:
+            begun = True
+            if published:
+                return Outcome(publications.lists, already=True, publication=publications.current())
+            return _score_share(job, output, settings, ids, stages)
+    except BaseException:
+        # What fails at once leaves nothing to go on with, nor do lists of a table that is no longer there.
+        there = any(output.part(0).parent.glob("part-*"))
+        abandon(publications, begun and (not there or (settings.share[1] == 1 and not job.unchanged)))
+        raise
 
 
-def plan_of(job: Job, settings: Settings) -> dict[str, Any]:
-    """Everything that the lists follow from; batch size, threads and device change only rounding."""
-    return {
-        "format": PLAN_FORMAT,
-        "model": job.model.checksum,
-        "data": {"sha256": job.checksum, "columns": asdict(job.columns), "users": settings.users},
-        "options": {"k": settings.k, "split": job.split, "part_users": settings.part_users},
-        "only_changed": settings.only_changed,
-    }
+def _score_share(job: Job, output: Output, settings: Settings, ids: Sequence[str] | None, stages: Stages) -> Outcome:
+    """Score this process's share and, if it was the last, decide."""
+    parts, resumed, notes = 0, 0, Notes()
+    if not output.complete:
+        source, popularity = _open(job, output, settings, ids, stages)
+        parts, notes = len(source.parts), source.notes
+        resumed = _score_parts(job, output, settings, source, popularity, ids, stages)
+    with output.locked(STORE):
+        if not output.work.exists():
+            return _done_by_another(output)
+        if not output.complete:
+            ready = sum(output.has(part.number) for part in source.parts)
+            if ready < parts:
+                return Outcome(output.publications.lists, parts=parts, ready=ready, resumed=resumed)
+            _describe(job, output, settings, source.parts, notes, stages)
+        job.check_unchanged()
+        with stages("publish"):
+            publication = _decide(output, settings)
+    return Outcome(output.publications.lists, parts=parts, ready=parts, resumed=resumed, publication=publication)
 
 
-def _score_share(job: Job, output: Output, settings: Settings, stages: Stages) -> Outcome:
-    """Score this process's share and, if it was the last, finish."""
-    first, of = settings.share
-    with output.locked(f"shard-{first + 1}-of-{of}"):
+def _open(
+    job: Job, output: Output, settings: Settings, ids: Sequence[str] | None, stages: Stages
+) -> tuple[Source, Popularity]:
+    """The users to score, and how often the table's users have each item; of all shares, the first finds it out."""
+    with output.locked("source"):
         with stages("open"):
-            whole = open_source(job.table, job.columns, output.work / "sorted", settings.part_users)
+            whole = open_source(job.table, job.columns, output.source, settings.part_users)
             check_ids(job, whole.rows.collect_schema())
-            check_held_out(job, scan_interactions(job.table, job.columns))
-            source = whole if settings.users is None else select_users(whole, settings.users)
-        resumed = _score_parts(job, output, settings, source, stages)
-        ready = sum(output.has(part.number) for part in source.parts)
-        if ready < len(source.parts):
-            return Outcome(output.folder, parts=len(source.parts), ready=ready, resumed=resumed)
-        with output.locked("publication"):
-            return _finish(job, output, settings, source, whole, resumed, stages)
+            check_held_out(job, whole.rows)
+        with stages("count"):
+            kept = output.source / "popularity.parquet"
+            popularity = Popularity.load(kept) if kept.exists() else popularity_of(job, whole)
+            if not kept.exists():
+                popularity.save(kept)
+    chosen = ids is not None and not settings.merge
+    return (select_users(whole, ids) if chosen else whole), popularity
 
 
-def _score_parts(job: Job, output: Output, settings: Settings, source: Source, stages: Stages) -> int:
+def _score_parts(
+    job: Job,
+    output: Output,
+    settings: Settings,
+    source: Source,
+    popularity: Popularity,
+    ids: Sequence[str] | None,
+    stages: Stages,
+) -> int:
     """Score the parts of this process's share that are not there yet; returns how many users were there before."""
     first, of = settings.share
     share = source.parts[first::of]
     missing = [part for part in share if not output.has(part.number)]
-    earlier = Earlier(output) if settings.only_changed else None
+    earlier = None
+    if settings.only_changed or settings.merge:
+        base = output.plan["base"]
+        found = None if base is None else output.publications.get(base["name"])
+        earlier = Earlier(found, output.plan, ids if settings.merge else None)
     total = sum(part.users for part in share)
     done = total - sum(part.users for part in missing)
     with progress(total=total, initial=done, unit=" users", desc=job.model.path.name) as bar:
         for part in missing:
-            scored = score_part(job, source, part, settings.k, settings.batch_size, stages, bar, earlier)
+            lists, users, numbers = score_part(
+                job, source, part, settings.k, settings.batch_size, stages, bar, earlier, popularity, settings.seed
+            )
             job.check_unchanged()
             with stages("write"):
-                output.write(part.number, *scored)
+                output.write(part.number, lists, users, numbers)
     return done
 
 
-def _finish(
-    job: Job, output: Output, settings: Settings, source: Source, whole: Source, resumed: int, stages: Stages
-) -> Outcome:
-    """Measure and publish the complete lists."""
-    name, parts = job.model.path.stem, [output.described(part.number) for part in source.parts]
-    totals = Totals(*(sum(counts[field] for counts in parts) for field in ("users", "measured", "cold", "unknown")))
-    metrics = None
+def _describe(
+    job: Job, output: Output, settings: Settings, parts: Sequence[Part], notes: Notes, stages: Stages
+) -> None:
+    """Write the manifest of complete lists, and their metrics."""
+    numbers = [output.numbers(part.number) for part in parts]
+    totals, metrics = totals_of(numbers), None
     if totals.measured:
         with stages("measure"):
-            metrics, totals = measure_parts(job, source, whole, output.read, name, settings.k, settings.seed)
-    rows = sum(counts["rows"] for counts in parts)
-    job.check_unchanged()
+            items = job.items.height
+            tables = metrics_of(job.model.path.stem, numbers, items, settings.k)
+            metrics = report(job, settings.options, totals, settings.k, tables)
+    found = Notes(repeated=sum(part["repeated"] for part in numbers))
+    found.add(notes)
+    described = [part_of(part, told) for part, told in zip(parts, numbers, strict=True)]
     with stages("publish"):
-        about = {"dataset": job.model.metadata.dataset, "rows": rows, "users": totals.users}
-        about |= {"versions": versions(*LIBRARIES), "device": job.model.device}
-        about |= {"seconds": stages.as_dict(), "peak_memory_bytes": peak_memory()}
-        output.publish(parts, about)
-    target = None
-    if metrics is not None:
-        stem = output.folder.name.removesuffix(".parquet").removesuffix(".topk")
-        target = output.folder.with_name(f"{stem}.metrics.json")
-        content = report(job, settings.options, totals, settings.k, metrics)
-        write_text(target, json.dumps(content, indent=2) + "\n")
-    notes = Notes(repeated=sum(counts["repeated"] for counts in parts))
-    notes.add(whole.notes)
-    return Outcome(
-        output.folder,
-        parts=len(parts),
-        ready=len(parts),
-        resumed=resumed,
-        published=True,
-        totals=totals,
-        rows=rows,
-        scored=sum(counts["scored"] for counts in parts),
-        metrics=metrics,
-        report=target,
-        notes=notes,
+        figures = figures_of(output.publication, output.plan, described, job.items.height)
+        about = {
+            "plan": output.plan,
+            "digest": output.digest,
+            "model": job.model.path.name,
+            "dataset": job.model.metadata.dataset,
+            "rows": figures["rows"],
+            "users": totals.users,
+            "notes": str(found),
+            "figures": figures,
+            "versions": versions(*LIBRARIES),
+            "device": job.model.device,
+            "seconds": stages.as_dict(),
+            "peak_memory_bytes": peak_memory(),
+            "parts": described,
+        }
+        output.describe(about, metrics)
+
+
+def _decide(output: Output, settings: Settings) -> Publication:
+    """Publish the complete lists, or raise HeldError; whoever calls holds the lock `store`."""
+    about: dict[str, Any] = read_json(output.publication.folder / MANIFEST)
+    current = output.publications.current()
+    # Lists of other users say nothing about these.
+    if current is not None and current.manifest["plan"]["users"] != output.plan["users"]:
+        current = None
+    if current is not None:
+        about["figures"] |= compared(output.publication, about["parts"], current)
+    earlier = None if current is None else current.manifest["figures"]
+    about["beyond"] = verdict(about["figures"], earlier, settings.limits)
+    output.describe(about)
+    if about["beyond"] and not settings.accept:
+        output.hold()
+        raise _held(output, about["beyond"])
+    return output.publish(settings.keep)
+
+
+def _done_by_another(output: Output) -> Outcome:
+    """What another share decided while this one scored its last part."""
+    lists, held = output.publications.lists, output.publications.held()
+    if output.is_published():
+        return Outcome(lists, already=True, publication=output.publications.current())
+    if held is not None and held.manifest["digest"] == output.digest:
+        raise _held(output, held.manifest["beyond"])
+    raise InputError(f"{output.work} was dropped by another process while this one scored: run again")
+
+
+def _held(output: Output, reason: str) -> HeldError:
+    held = output.publications.store / "held"
+    return HeldError(
+        f"held: {reason}; {output.publications.lists} is as it was, tonight's lists are in {held}/lists; "
+        "the same command with --accept publishes them"
     )

@@ -57,3 +57,18 @@ class Tally:
         coverage = len(self.listed) / self.popularity.height
         parts = [summarise(pl.concat(self.ranked), self.k), list_rows(coverage, np.concatenate(self.bits), self.k)]
         return pl.concat(parts)
+
+
+def totals_of(numbers):
+    return Totals(*(sum(n[f] for n in numbers) for f in ("users", "measured", "cold", "unknown")))
+
+
+def metrics_of(name, numbers, catalogue, k):
+    out = {}
+    for n in ("random", "popularity", "m"):
+        ms = [x["measures"][n] for x in numbers if "measures" in x]
+        ranks_ = pl.DataFrame({RANK: pl.Series([r for m in ms for r in m["ranks"]], dtype=pl.Int32)})
+        bits = np.array([b for m in ms for b in m["bits"]])
+        listed = {i for m in ms for i in m["listed"]}
+        out[name if n == "m" else n] = pl.concat([summarise(ranks_, k), list_rows(len(listed) / catalogue, bits, k)])
+    return out

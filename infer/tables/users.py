@@ -36,3 +36,7 @@ def wanted_users(wanted: str) -> list[str]:
     path = Path(wanted)
     texts = path.read_text().split("\n") if path.is_file() else wanted.split(",")
     return list(dict.fromkeys(text.strip() for text in texts if text.strip()))
+
+
+def chosen_ids(wanted):
+    return wanted_users(wanted)

@@ -11,38 +11,22 @@ import pytest
 
 from bench.synthetic import SyntheticConfig, generate
 from infer import batch
-from infer.errors import InputError
-from infer.scoring.output import Output
+from infer.errors import HeldError, InputError
+from infer.scoring import run
+from infer.scoring.output import Output, digest_of
 from infer.scoring.parts import score_part
-from infer.scoring.run import plan_of
+from infer.scoring.plan import plan_of
 from infer.tables.columns import TIDY_KEY
+from infer.tables.users import chosen_ids
 from tests.helpers.checkerboard import ROOT
 from tests.helpers.markov import write_model
-
-ITEMS = list(range(1, 41))
-USERS = 30
+from tests.helpers.nights import ITEMS, USERS, lists, parts, score, store, tree, work, write_night
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A model of 40 items, m.onnx, and the interactions of 30 users that it was trained on."""
-    table = generate(SyntheticConfig(users=USERS, items=40, interactions=300)).drop("rating")
-    table.write_parquet(tmp_path / "interactions.parquet", metadata={TIDY_KEY: "1"})
-    scores = np.random.default_rng(0).normal(size=(41, 41))
-    write_model(tmp_path / "m.onnx", ITEMS, scores, tmp_path / "interactions.parquet")
-    return tmp_path
-
-
-def score(folder: Path, *words: str) -> None:
-    batch.main([f"--model={folder / 'm.onnx'}", "--part-users=4", *words])
-
-
-def parts(folder: Path, name: str = "m") -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((folder / f"{name}.topk.parquet").iterdir())}
-
-
-def lists(folder: Path, name: str = "m") -> pl.DataFrame:
-    return pl.read_parquet(folder / f"{name}.topk.parquet")
+    return write_night(tmp_path)
 
 
 def test_parts_hold_users_in_order_and_the_manifest_says_which(folder: Path) -> None:
@@ -53,9 +37,9 @@ def test_parts_hold_users_in_order_and_the_manifest_says_which(folder: Path) -> 
     manifest = json.loads((folder / "m.topk.json").read_text())
     assert [part["rows"] for part in manifest["parts"]] == [40] * 7 + [20] and manifest["rows"] == 300
     assert manifest["plan"]["options"]["k"] == 10 and len(manifest["plan"]["model"]) == 64
-    users = pl.read_parquet(folder / "m.topk.users.parquet")
+    users = pl.read_parquet(store(folder) / "000001" / "users")
     assert users["user"].to_list() == list(range(1, USERS + 1)) and users["history"].n_unique() == USERS
-    assert not (folder / "m.topk.partial").exists()
+    assert not work(folder).exists()
 
 
 @pytest.mark.parametrize("words", [["--part-users=1"], ["--part-users=1000"], ["--batch-size=1"], ["--batch-size=7"]])
@@ -65,22 +49,23 @@ def test_lists_do_not_depend_on_how_the_users_are_cut(folder: Path, words: list[
     assert lists(folder, "other").equals(lists(folder))
 
 
-# Where a process dies, as (what it calls, at which call): writing users and lists, measuring, and each
-# step of putting the new lists in the place of the earlier ones.
+# Where a process dies, as (what it calls, at which call): writing users and lists, deciding, and each step of letting
+# readers find the new lists instead of the earlier ones; and how many parts are complete by then.
 POINTS = [
-    ("infer.scoring.output.Output.write", 1),
-    ("infer.scoring.output.Output.write", 4),
-    ("infer.scoring.output.Output.write", 8),
-    ("polars.DataFrame.write_parquet", 5),
-    ("polars.DataFrame.write_parquet", 6),
-    ("pathlib.Path.replace", 7),
-    ("infer.scoring.output.Output.publish", 1),
-    ("infer.scoring.output.write_text", 2),
-    ("infer.scoring.output.exchange", 1),
-    ("pathlib.Path.rename", 1),
-    ("pathlib.Path.rename", 2),
-    ("infer.scoring.output.Output.discard", 1),
+    ("infer.scoring.output.Output.write", 1, 0),
+    ("infer.scoring.output.Output.write", 4, 3),
+    ("infer.scoring.output.Output.write", 8, 7),
+    ("infer.scoring.output.Output.describe", 1, 8),
+    ("infer.scoring.output.Output.describe", 2, 8),
+    ("infer.scoring.output.Output.publish", 1, 8),
+    ("infer.scoring.output.recover", 2, 8),
+    ("infer.scoring.publications.Publications.switch", 1, 8),
+    ("infer.scoring.publications.point", 1, 8),
+    ("infer.scoring.publications.Publications.prune", 1, 8),
+    ("infer.scoring.output.discard", 1, 8),
 ]
+DECIDED = {"recover", "switch", "point", "prune", "discard"}  # after which the same command has nothing left to do
+VISIBLE = {"prune", "discard"}  # after which readers find the new lists
 KILL = """
 import importlib, os, signal, sys
 from infer import batch
@@ -98,15 +83,13 @@ def dying(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGKILL)
     return real(*args, **kwargs)
 setattr(place, name, dying)
-if target == "pathlib.Path.rename":  # as on a file system where two folders cannot change places
-    sys.modules["infer.scoring.output"].exchange = lambda one, other: False
 batch.main(sys.argv[3:])
 """
 
 
-@pytest.mark.parametrize(("target", "at"), POINTS, ids=lambda value: str(value).rsplit(".", 1)[-1])
+@pytest.mark.parametrize(("target", "at", "complete"), POINTS, ids=lambda value: str(value).rsplit(".", 1)[-1])
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
-    folder: Path, target: str, at: int, capsys, monkeypatch
+    folder: Path, target: str, at: int, complete: int, capsys, monkeypatch
 ) -> None:
     score(folder)
     expected, earlier = parts(folder), lists(folder)
@@ -116,21 +99,20 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     words = [f"--model={folder / 'm.onnx'}", "--part-users=4", f"--interactions={table}"]
     killed = subprocess.run([sys.executable, "-c", KILL, target, str(at), *words], cwd=ROOT, capture_output=True)
     assert killed.returncode == -9, killed.stderr
-    published = folder / "m.topk.parquet"
-    # A reader finds the earlier lists or the new ones, but never a mixture; none only where it takes two steps.
-    assert published.exists() or (target, at) == ("pathlib.Path.rename", 2)
-    assert not published.exists() or lists(folder).equals(earlier) != target.endswith("discard")
-    work = folder / "m.topk.partial" / "lists"
-    complete = {path.name for path in (work if work.exists() else published).glob("part-*")}
-    assert len(complete) >= {"write": at - 1, "write_parquet": 2, "replace": 2}.get(target.rsplit(".", 1)[-1], 8)
+    name = target.rsplit(".", 1)[-1]
+    # A reader finds the earlier lists or the new ones, but never a mixture, and the manifest of the same.
+    assert lists(folder).equals(earlier) != (name in VISIBLE)
+    digest = json.loads((folder / "m.topk.json").read_text())["digest"]
+    assert {pl.read_parquet_metadata(path)["plan"] for path in (folder / "m.topk.parquet").iterdir()} == {digest}
     capsys.readouterr()
     scored = []
     monkeypatch.setattr("infer.scoring.run.score_part", lambda *a: scored.append(a[2].number) or score_part(*a))
     score(folder, f"--interactions={table}")
-    assert ("going on" in capsys.readouterr().out) == bool(complete)
-    assert {f"part-{number:05}.parquet" for number in scored} == {f"part-{n:05}.parquet" for n in range(8)} - complete
+    printed = capsys.readouterr().out
+    assert ("nothing to do" in printed) == (name in DECIDED)
+    assert scored == list(range(complete, 8)), "and no part a second time"
     found = parts(folder)
-    assert found != expected and not (folder / "m.topk.partial").exists()
+    assert found != expected and not work(folder).exists()
     batch.main([*words, f"--output={folder / 'once.topk.parquet'}"])
     assert found == parts(folder, "once")
 
@@ -142,7 +124,7 @@ def test_a_full_disk_in_the_middle_loses_nothing(folder: Path, monkeypatch) -> N
 
     def full(*args, **kwargs) -> None:
         calls.append(1)
-        if len(calls) == 6:
+        if len(calls) == 7:
             raise OSError(28, "No space left on device")
         real(*args, **kwargs)
 
@@ -181,20 +163,21 @@ def test_an_unfinished_run_of_something_else_is_refused_and_kept(folder: Path, w
         words = [f"--interactions={folder / 'other.parquet'}"]
     else:
         words = ["--k=3"]
-    kept = sorted((folder / "m.topk.partial" / "lists").iterdir())
+    kept = sorted((work(folder) / "publication" / "lists").iterdir())
     with pytest.raises(
         InputError, match=f"holds an unfinished run with another {what}: finish it .* or give --restart"
     ):
         score(folder, *words)
-    assert len(kept) == 2 and sorted((folder / "m.topk.partial" / "lists").iterdir()) == kept
+    assert len(kept) == 2 and sorted((work(folder) / "publication" / "lists").iterdir()) == kept
     score(folder, *words, "--restart")
-    assert not (folder / "m.topk.partial").exists() and lists(folder).height > 0
+    assert not work(folder).exists() and lists(folder).height > 0
 
 
 def test_every_option_that_lists_follow_from_is_of_the_plan_and_no_other(folder: Path) -> None:
     def plan(**options) -> dict:
         config = batch.BatchConfig(model=folder / "m.onnx", **options)
-        return plan_of(config.job(config.metrics), config.settings)
+        ids = None if config.users is None else chosen_ids(config.users)
+        return plan_of(config.job(config.metrics and not config.production), config.settings, ids, None)
 
     table = pl.read_parquet(folder / "interactions.parquet").with_columns(
         again=pl.col("item"), split=pl.when(pl.int_range(pl.len()).over("user") == 0).then(pl.lit("test")).otherwise(
@@ -205,89 +188,109 @@ def test_every_option_that_lists_follow_from_is_of_the_plan_and_no_other(folder:
     write_model(folder / "m.onnx", ITEMS, np.eye(41), folder / "split.parquet")
     base = {"interactions": folder / "split.parquet"}
     differing = ({}, {"k": 3}, {"users": "1,2"}, {"part_users": 5}, {"split": "validation"}, {"metrics": False},
-                 {"item_column": "again"}, {"drop_bad_rows": True}, {"only_changed": True},
+                 {"seed": 5}, {"item_column": "again"}, {"drop_bad_rows": True}, {"only_changed": True},
                  {"interactions": folder / "interactions.parquet"})  # fmt: skip
     plans = [json.dumps(plan(**base | options), sort_keys=True) for options in differing]
     assert len(set(plans)) == len(plans)
-    for options in ({"batch_size": 3}, {"threads": 1}, {"seed": 5}, {"shard": "1/2"}, {"restart": True}):
+    for options in (
+        {"batch_size": 3},
+        {"threads": 1},
+        {"shard": "1/2"},
+        {"restart": True},
+        {"keep": 9},
+        {"accept": True},
+    ):
         assert json.dumps(plan(**base | options), sort_keys=True) == plans[0]
+    assert plan(**base, metrics=False) == plan(**base, production=True) == plan(**base, metrics=False, seed=5)
 
 
-def test_a_plan_is_the_same_in_any_order_of_its_keys(tmp_path: Path) -> None:
+def test_the_plan_knows_chosen_users_by_their_ids_in_any_order(folder: Path) -> None:
+    def users(words: str) -> str:
+        config = batch.BatchConfig(model=folder / "m.onnx", users=words)
+        return plan_of(config.job(), config.settings, chosen_ids(words), None)["users"]
+
+    (folder / "a.txt").write_text("1\n2\n")
+    (folder / "b.txt").write_text("2\n1\n")
+    assert users(str(folder / "a.txt")) == users(str(folder / "b.txt")) == users("1,2")
+    (folder / "a.txt").write_text("1\n3\n")
+    assert users(str(folder / "a.txt")) != users("1,2")
+
+
+def test_a_plan_is_the_same_in_any_order_of_its_keys() -> None:
     one, other = {"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"d": 3, "c": 2}, "a": 1}
-    assert Output(tmp_path / "l.parquet", one).digest == Output(tmp_path / "l.parquet", other).digest
+    assert digest_of(one) == digest_of(other)
 
 
 def test_a_share_counts_what_is_left_of_it_and_of_all(folder: Path, capsys) -> None:
     score(folder, "--shard=1/3")
     # Parts 0, 3 and 6 of eight.
     assert "3 of 8 parts are there: the lists appear when the other shares are done" in capsys.readouterr().out
-    work = folder / "m.topk.partial" / "lists"
-    assert sorted(path.name for path in work.iterdir()) == [f"part-{n:05}.parquet" for n in (0, 3, 6)]
+    there = work(folder) / "publication" / "lists"
+    assert sorted(path.name for path in there.iterdir()) == [f"part-{n:05}.parquet" for n in (0, 3, 6)]
     score(folder, "--shard=1/3")
     assert "going on: 12 users were scored before" in capsys.readouterr().out
 
 
 def test_a_share_that_fails_leaves_the_others_work(folder: Path, monkeypatch) -> None:
     monkeypatch.setattr("infer.scoring.run._score_parts", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    with output_of(folder).share((0, 3), restart=False), pytest.raises(ZeroDivisionError):
         score(folder, "--shard=2/3")
-    assert (folder / "m.topk.partial" / "plan.json").exists(), "another share may have begun and written nothing yet"
+    assert (work(folder) / "plan.json").exists(), "another share has begun and written nothing yet"
     monkeypatch.undo()
     score(folder, "--shard=1/3")
     monkeypatch.setattr("infer.scoring.run._score_parts", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         score(folder, "--shard=2/3")
-    assert len(list((folder / "m.topk.partial" / "lists").iterdir())) == 3
+    assert len(list((work(folder) / "publication" / "lists").iterdir())) == 3
 
 
-def test_a_share_goes_on_with_what_was_published_but_not_finished(folder: Path, capsys) -> None:
-    for shard in ("1/2", "2/2"):
-        score(folder, f"--shard={shard}")
-    expected = parts(folder)
-    # As if the process had ended between the lists and what comes after them.
-    manifest = json.loads((folder / "m.topk.json").read_text())
-    Output(folder / "m.topk.parquet", manifest["plan"]).begin(restart=False)
+def output_of(folder: Path, **options) -> Output:
+    """The output of `score` with these options."""
+    config = batch.BatchConfig(model=folder / "m.onnx", part_users=4, **options)
+    current = config.publications.current()
+    return Output(config.publications, plan_of(config.job(), config.settings, None, current))
+
+
+def test_shares_that_end_together_agree_on_who_publishes(folder: Path, capsys, monkeypatch) -> None:
+    score(folder, "--shard=1/2")
+    real = run._score_parts
+
+    def then_the_other_ends(job, output, *rest) -> int:
+        monkeypatch.undo()
+        done = real(job, output, *rest)
+        score(folder, "--shard=1/2")  # finds all parts there, and publishes
+        return done
+
+    monkeypatch.setattr(run, "_score_parts", then_the_other_ends)
     capsys.readouterr()
-    score(folder, "--shard=1/2")
-    assert "nothing to do" not in capsys.readouterr().out
     score(folder, "--shard=2/2")
-    assert parts(folder) == expected and not (folder / "m.topk.partial").exists()
+    printed = capsys.readouterr().out
+    assert "publication 000001" in printed and "nothing to do" in printed.splitlines()[-1]
+    assert len(parts(folder)) == 8 and not work(folder).exists()
 
 
-def test_earlier_lists_that_were_aside_return_before_the_work_folder_is_dropped(folder: Path, monkeypatch) -> None:
-    score(folder)
-    expected = parts(folder)
-    unfinished(folder, monkeypatch)
-    # As a process leaves it that ended between two renames; then the next run fails.
-    (folder / "m.topk.parquet").rename(folder / "m.topk.partial" / "earlier")
-    monkeypatch.setattr("infer.scoring.run._score_parts", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        score(folder, "--k=3", "--restart")
-    assert parts(folder) == expected
-
-
-def test_a_restarted_run_can_be_gone_on_with(folder: Path, monkeypatch) -> None:
-    unfinished(folder, monkeypatch)
-    plan = (folder / "m.topk.partial" / "plan.json").read_text()
-    Output(folder / "m.topk.parquet", json.loads(plan)).begin(restart=True)
-    assert not list((folder / "m.topk.partial" / "lists").iterdir())
-    assert (folder / "m.topk.partial" / "plan.json").read_text() == plan
-
-
-def test_only_one_share_publishes(folder: Path) -> None:
+def test_a_share_learns_that_another_held_the_lists(folder: Path, monkeypatch) -> None:
     score(folder, "--shard=1/2")
-    output = Output(folder / "m.topk.parquet", json.loads((folder / "m.topk.partial" / "plan.json").read_text()))
-    with output.locked("publication"), pytest.raises(InputError, match="another process is working on publication"):
+    real = run._score_parts
+
+    def then_the_other_ends(job, output, *rest) -> int:
+        monkeypatch.undo()
+        done = real(job, output, *rest)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(run, "verdict", lambda *_: "half of everything is missing")
+            with pytest.raises(HeldError):
+                score(folder, "--shard=1/2")
+        return done
+
+    monkeypatch.setattr(run, "_score_parts", then_the_other_ends)
+    with pytest.raises(HeldError, match="held: half of everything is missing"):
         score(folder, "--shard=2/2")
-    assert not (folder / "m.topk.parquet").exists()
-    score(folder, "--shard=2/2")
-    assert len(parts(folder)) == 8
+    assert not (folder / "m.topk.parquet").exists() and (store(folder) / "held" / "lists").is_dir()
 
 
 def test_what_a_killed_writer_left_is_not_published(folder: Path, monkeypatch) -> None:
     unfinished(folder, monkeypatch)
-    (folder / "m.topk.partial" / "lists" / ".part-00002.parquet.abcd1234.bak").write_text("half")
+    (work(folder) / "publication" / "lists" / ".part-00002.parquet.abcd1234.bak").write_text("half")
     score(folder)
     assert len(parts(folder)) == 8 and "half" not in str(parts(folder))
 
@@ -302,29 +305,30 @@ def test_a_damaged_plan_belongs_to_nobody_and_what_lies_beside_it_is_scored_agai
     folder: Path, monkeypatch, capsys
 ) -> None:
     unfinished(folder, monkeypatch)
-    (folder / "m.topk.partial" / "plan.json").write_text("{")
+    (work(folder) / "plan.json").write_text("{")
     score(folder)
     assert "going on" not in capsys.readouterr().out and len(parts(folder)) == 8
 
 
-def test_the_earlier_lists_return_if_publication_fails_halfway(folder: Path, monkeypatch) -> None:
+@pytest.mark.parametrize("function", ["recover", "switch"])
+def test_the_earlier_lists_stay_if_publication_fails_halfway(folder: Path, function: str, monkeypatch) -> None:
+    """Decided is decided: what comes next completes it."""
     score(folder)
     expected = parts(folder)
-    monkeypatch.setattr("infer.scoring.output.exchange", lambda one, other: False)
-    real = Path.rename
 
-    def fail(self: Path, target: Path) -> Path:
-        if self.name == "lists":
-            raise OSError(5, "Input/output error")
-        return real(self, target)
+    def fail(*_) -> None:
+        raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(Path, "rename", fail)
-    with pytest.raises(InputError, match=r"cannot write .*Input/output error; the earlier lists are there"):
+    if function == "recover":
+        monkeypatch.setattr(Path, "rename", fail)
+    else:
+        monkeypatch.setattr("infer.scoring.publications.Publications.switch", fail)
+    with pytest.raises(InputError, match=r"cannot write .*Input/output error; .* is as it was"):
         score(folder, "--k=3")
     assert parts(folder) == expected
     monkeypatch.undo()
     score(folder, "--k=3")
-    assert lists(folder).height == 3 * USERS
+    assert lists(folder).height == 3 * USERS and not work(folder).exists()
 
 
 def test_shares_of_several_machines_make_the_same_lists(folder: Path, capsys) -> None:
@@ -340,131 +344,30 @@ def test_shares_of_several_machines_make_the_same_lists(folder: Path, capsys) ->
     assert "nothing to do" in capsys.readouterr().out
 
 
-def test_two_processes_on_one_share_do_not_disturb_each_other(folder: Path, monkeypatch) -> None:
+@pytest.mark.parametrize("words", [[], ["--restart"], ["--k=3"], ["--k=3", "--restart"], ["--production", "--keep=1"]])
+def test_a_second_process_changes_nothing_of_what_the_first_works_on(
+    folder: Path, words: list[str], monkeypatch
+) -> None:
     unfinished(folder, monkeypatch)
-    output = Output(folder / "m.topk.parquet", json.loads((folder / "m.topk.partial" / "plan.json").read_text()))
-    with output.locked("shard-1-of-1"), pytest.raises(InputError, match="another process is working on shard-1-of-1"):
-        score(folder)
-    assert len(list((folder / "m.topk.partial" / "lists").iterdir())) == 2
+    kept = tree(folder)
+    with output_of(folder).share((0, 1), restart=False):
+        with pytest.raises(InputError, match="another process is working on"):
+            score(folder, *words)
+        assert tree(folder) == kept
     score(folder)
     assert len(parts(folder)) == 8
 
 
 def test_a_file_system_without_locks_is_refused_by_name(folder: Path, monkeypatch) -> None:
-    def missing(handle: int) -> bool:
+    def missing(handle: int, blocking: bool) -> bool:
         raise OSError(38, "Function not implemented")
 
     score(folder)
     expected = parts(folder)
-    monkeypatch.setattr("filelock._unix.lock_fd_nonblocking", missing)
-    with pytest.raises(InputError, match=r"cannot lock shard-1-of-1 of .*Function not implemented; earlier files"):
+    monkeypatch.setattr("infer.system.locks.lock_descriptor", missing)
+    with pytest.raises(InputError, match=r"cannot lock .*store\.lock: .*Function not implemented; earlier files"):
         score(folder, "--k=3")
     assert parts(folder) == expected
-
-
-def more(folder: Path) -> Path:
-    """Tonight's table: user 3 has one more item, user 5 is gone, user 99 is new."""
-    table = pl.read_parquet(folder / "interactions.parquet")
-    seen = set(table.filter(pl.col("user") == 3)["item"])
-    extra = next(item for item in ITEMS if item not in seen)
-    rows = [(3, extra, 2_000_000_000), (99, 7, 5)]
-    new = pl.DataFrame(rows, schema=table.schema, orient="row")
-    path = folder / "tonight.parquet"
-    pl.concat([table.filter(pl.col("user") != 5), new]).write_parquet(path)
-    return path
-
-
-def test_only_changed_users_are_scored_and_the_lists_are_those_of_scoring_everyone(folder: Path, capsys) -> None:
-    score(folder)
-    earlier = lists(folder)
-    table = more(folder)
-    score(folder, f"--interactions={table}", f"--output={folder / 'all.topk.parquet'}")
-    # Lists that nobody would compute show which were taken over.
-    marked = folder / "m.topk.parquet" / "part-00000.parquet"
-    metadata = pl.read_parquet_metadata(marked)
-    kept = {key: metadata[key] for key in ("plan", "totals")}
-    pl.read_parquet(marked).with_columns(pl.col("score") + 100).write_parquet(marked, metadata=kept)
-    capsys.readouterr()
-    score(folder, f"--interactions={table}", "--only-changed")
-    assert "2 users scored anew" in capsys.readouterr().out
-    found, expected = lists(folder), lists(folder, "all")
-    assert found.drop("score").equals(expected.drop("score"))
-    taken = found.filter(pl.col("score") > 50)["user"].unique().to_list()
-    assert taken == [1, 2, 4] and 5 not in found["user"]
-    assert not found.filter(pl.col("user") == 3).equals(earlier.filter(pl.col("user") == 3))
-    score(folder, f"--interactions={table}", "--only-changed")
-    assert "; 0 users scored anew" in capsys.readouterr().out
-
-
-def test_only_changed_needs_earlier_lists_of_the_same_model_and_options(folder: Path) -> None:
-    with pytest.raises(InputError, match="there are no complete lists at"):
-        score(folder, "--only-changed")
-    score(folder)
-    before = parts(folder)
-    with pytest.raises(InputError, match="was made with another options; score everyone"):
-        score(folder, "--only-changed", "--k=3")
-    write_model(folder / "m.onnx", ITEMS, np.eye(41), folder / "interactions.parquet")
-    with pytest.raises(InputError, match="was made with another model; score everyone"):
-        score(folder, "--only-changed")
-    assert parts(folder) == before and not (folder / "m.topk.partial").exists()
-
-
-def test_only_changed_does_not_mix_lists_users_and_manifests_of_different_runs(folder: Path) -> None:
-    score(folder)
-    users, manifest = folder / "m.topk.users.parquet", folder / "m.topk.json"
-    kept = {path: path.read_bytes() for path in (users, manifest)}
-    users.unlink()
-    with pytest.raises(InputError, match="there are no complete lists at"):
-        score(folder, "--only-changed")
-    pl.read_parquet(kept[users]).write_parquet(users, metadata={"plan": "another"})
-    with pytest.raises(InputError, match="are of different runs; score all"):
-        score(folder, "--only-changed")
-    users.write_bytes(kept[users])
-    manifest.write_text(json.dumps(json.loads(kept[manifest]) | {"digest": "another"}))
-    with pytest.raises(InputError, match="are of different runs; score all"):
-        score(folder, "--only-changed")
-    manifest.write_text("{")
-    with pytest.raises(InputError, match="there are no complete lists at"):
-        score(folder, "--only-changed")
-
-
-def test_only_changed_looks_at_the_history_that_a_list_follows_from(folder: Path, capsys) -> None:
-    """An item that was replaced changes it; a time that does not change the order does not."""
-    score(folder)
-    table = pl.read_parquet(folder / "interactions.parquet")
-    own = table.filter(pl.col("user") == 4)
-    strange = next(item for item in ITEMS if item not in own["item"].to_list())
-    last = (pl.col("user") == 4) & (pl.col("timestamp") == own["timestamp"].max()) & (pl.col("item") == own["item"][-1])
-    later = table.with_columns(pl.when(pl.col("user") == 9).then(pl.col("timestamp") + 5).otherwise("timestamp"))
-    later.with_columns(pl.when(last).then(pl.lit(strange)).otherwise("item").alias("item")).write_parquet(
-        folder / "tonight.parquet"
-    )
-    capsys.readouterr()
-    score(folder, f"--interactions={folder / 'tonight.parquet'}", "--only-changed")
-    assert "; 1 users scored anew" in capsys.readouterr().out
-
-
-def test_only_changed_passes_over_users_of_whom_there_is_nothing_but_the_held_out_item(folder: Path, capsys) -> None:
-    rows = [(1, 3, 1, "train"), (2, 4, 1, "test"), (3, 5, 1, "train"), (3, 6, 2, "test")]
-    table = pl.DataFrame(rows, schema=["user", "item", "timestamp", "split"], orient="row")
-    table.write_parquet(folder / "split.parquet", metadata={TIDY_KEY: "1"})
-    words = [f"--model={folder / 'm.onnx'}", f"--interactions={folder / 'split.parquet'}", "--part-users=1"]
-    batch.main(words)
-    expected = lists(folder)
-    batch.main([*words, "--only-changed"])
-    assert "; 0 users scored anew" in capsys.readouterr().out
-    assert lists(folder).equals(expected) and expected["user"].unique().to_list() == [1, 3]
-
-
-def test_a_folder_of_something_else_is_not_replaced(folder: Path) -> None:
-    (folder / "photos.parquet").mkdir()
-    (folder / "photos.parquet" / "holiday.jpg").write_text("precious")
-    with pytest.raises(InputError, match=r"is a folder that holds holiday\.jpg; expected only part-\*\.parquet"):
-        score(folder, f"--output={folder / 'photos.parquet'}")
-    assert (folder / "photos.parquet" / "holiday.jpg").read_text() == "precious"
-    (folder / "photos.parquet" / "holiday.jpg").rename(folder / "photos.parquet" / "other.parquet")
-    with pytest.raises(InputError, match=r"is a folder that holds other\.parquet"):
-        score(folder, f"--output={folder / 'photos.parquet'}")
 
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "a/b", "1/0"])

@@ -83,7 +83,7 @@ def test_a_model_replaced_in_the_middle_does_not_mix(
 
 
 @pytest.mark.parametrize("change", [rename, overwrite])
-@pytest.mark.parametrize(("place", "name", "number"), [(run, "plan_of", 1), (Source, "read", 3), (run, "_finish", 1)])
+@pytest.mark.parametrize(("place", "name", "number"), [(run, "plan_of", 1), (Source, "read", 3), (run, "_describe", 1)])
 def test_a_table_replaced_in_the_middle_stops_the_run(
     folder: Path, change: Callable, place: object, name: str, number: int, monkeypatch
 ) -> None:
@@ -97,7 +97,9 @@ def test_a_table_replaced_in_the_middle_stops_the_run(
     batch.main(
         [f"--model={folder / 'm.onnx'}", f"--interactions={folder / 't.parquet'}", f"--output={folder}/n.parquet"]
     )
-    assert found.equals(pl.read_parquet(folder / "n.parquet")) and not (folder / "m.topk.partial").exists()
+    assert (
+        found.equals(pl.read_parquet(folder / "n.parquet")) and not (folder / "m.topk.publications" / "work").exists()
+    )
 
 
 def test_no_share_keeps_a_part_of_a_table_that_was_replaced_meanwhile(folder: Path, monkeypatch) -> None:
@@ -108,4 +110,6 @@ def test_no_share_keeps_a_part_of_a_table_that_was_replaced_meanwhile(folder: Pa
     with pytest.raises(InputError, match=r"t\.parquet was changed while it was scored"):
         batch.main([f"--model={folder / 'm.onnx'}", f"--interactions={folder / 't.parquet'}", "--part-users=4",
                     "--shard=1/2"])  # fmt: skip
-    assert [path.name for path in (folder / "m.topk.partial" / "lists").iterdir()] == ["part-00000.parquet"]
+    assert [path.name for path in (folder / "m.topk.publications" / "work" / "publication" / "lists").iterdir()] == [
+        "part-00000.parquet"
+    ]

@@ -1,0 +1,109 @@
+"""What published lists are like, by themselves and beside earlier ones.
+
+In: publications. Out: figures as plain JSON values, which stand in the manifest; memory holds a part.
+
+    python -m infer.compare --output artifacts/hybrid.topk.parquet
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+from infer.scoring.publications import Publication
+from infer.tables.columns import ITEM, RANK, USER
+
+TOTALS = ("users", "listed", "rows", "interactions", "unknown", "popular")
+
+
+def figures_of(
+    publication: Publication, plan: dict[str, Any], parts: list[dict[str, Any]], items: int
+) -> dict[str, Any]:
+    """What lists are like by themselves.
+
+    parts: what the manifest says of each.  items: in the catalogue.
+    Returns users (in the table, or chosen), listed (users with a list), rows, left_out (share of users),
+    interactions, unknown (those with items that the model does not know), coverage (share of the catalogue in any list), popular
+    (share of lists equal to the popular one), score_min, score_max.
+    """
+    totals = {name: sum(part[name] for part in parts) for name in TOTALS}
+    listed, users = totals["listed"], totals["users"]
+    lowest = [part["score_min"] for part in parts if part["score_min"] is not None]
+    highest = [part["score_max"] for part in parts if part["score_max"] is not None]
+    return totals | {
+        "k": plan["options"]["k"],
+        "left_out": (users - listed) / max(1, users),
+        "coverage": len(_items(publication, parts)) / max(1, items),
+        "popular": totals["popular"] / max(1, listed),
+        "score_min": min(lowest, default=None),
+        "score_max": max(highest, default=None),
+    }
+
+
+def compared(tonight: Publication, parts: list[dict[str, Any]], earlier: Publication) -> dict[str, Any]:
+    """What lists are like beside earlier ones.
+
+    Returns earlier (its number), users_again (users listed in both), users_new, users_gone, overlap (mean share of the
+    items of a list that the same user's earlier list has, in as many first places as both have; None if no user is in
+    both), items_new, items_gone (in any list of one and in none of the other).
+    """
+    again, shared, new = 0, 0.0, 0
+    for part in parts:
+        lists = pl.read_parquet(tonight.lists(part), glob=False, columns=[USER, RANK, ITEM])
+        if not lists.is_empty():
+            both, overlap = _overlap(lists, earlier_lists(earlier, lists[USER][0], lists[USER][-1]))
+            again, shared, new = again + both, shared + overlap, new + lists[USER].n_unique() - both
+    mine, theirs = _items(tonight, parts), _items(earlier, earlier.manifest["parts"])
+    if mine.dtype != theirs.dtype:
+        mine, theirs = mine.cast(pl.String), theirs.cast(pl.String)
+    common = mine.is_in(theirs.implode()).sum()
+    return {
+        "earlier": earlier.name,
+        "users_again": again,
+        "users_new": new,
+        "users_gone": earlier.manifest["figures"]["listed"] - again,
+        "overlap": shared / again if again else None,
+        "items_new": len(mine) - common,
+        "items_gone": len(theirs) - common,
+    }
+
+
+def earlier_lists(earlier: Publication, first: Any, last: Any) -> pl.DataFrame:
+    """The earlier lists (user, rank, item, score) of the users from `first` to `last`; none if ids have another type."""
+    files = [earlier.lists(part) for part in parts_between(earlier.manifest["parts"], first, last)]
+    parts = [
+        pl.read_parquet(path, glob=False).filter(pl.col(USER).is_between(pl.lit(first), pl.lit(last))) for path in files
+    ]
+    return pl.concat(parts) if parts else pl.DataFrame(schema={USER: pl.Int64, RANK: pl.Int32, ITEM: pl.Int64})
+
+
+def parts_between(parts: list[dict[str, Any]], first: Any, last: Any) -> Iterator[dict[str, Any]]:
+    """The parts of a manifest that may hold users from `first` to `last`."""
+    for part in parts:
+        own = part["first"], part["last"]
+        if own[0] is not None and isinstance(first, type(own[0])) and own[0] <= last and own[1] >= first:
+            yield part
+
+
+def _overlap(lists: pl.DataFrame, earlier: pl.DataFrame) -> tuple[int, float]:
+    """How many users are in both, and the sum over them of the share of items in common."""
+    if earlier.is_empty() or earlier.schema[USER] != lists.schema[USER]:
+        return 0, 0.0
+    if earlier.schema[ITEM] != lists.schema[ITEM]:
+        lists, earlier = lists.cast({ITEM: pl.String}), earlier.cast({ITEM: pl.String})
+    longest = [table.group_by(USER).agg(pl.col(RANK).max().alias("places")) for table in (lists, earlier)]
+    places = longest[0].join(longest[1], on=USER).select(USER, pl.min_horizontal("places", "places_right"))
+    mine, theirs = (
+        table.join(places, on=USER).filter(pl.col(RANK) <= pl.col("places")).select(USER, ITEM, "places")
+        for table in (lists, earlier)
+    )
+    common = mine.join(theirs, on=[USER, ITEM], how="semi")
+    return places.height, float((1 / common["places"]).sum())
+
+
+def _items(publication: Publication, parts: list[dict[str, Any]]) -> pl.Series:
+    """Every item that is in a list."""
+    files = [publication.lists(part) for part in parts]
+    if not files:
+        return pl.Series(ITEM, [], dtype=pl.Int64)
+    return pl.scan_parquet(files, glob=False).select(pl.col(ITEM).unique()).collect(engine="streaming")[ITEM]

@@ -1,0 +1,99 @@
+"""Whether tonight's lists may take the place of the earlier ones: figures, and limits for them.
+
+In: figures (`infer.scoring.figures`). Out: the first that is beyond its limit, in words.
+
+    verdict(figures, earlier.manifest["figures"], Limits(users=0.9))
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Beyond these, lists are held. Shares from 0 to 1.
+
+    left_out: of the users, those without a list, at most.  unknown: of their interactions, those with items that the
+    model does not know, at most.  popular: of the lists, those that equal the popular one, at most.  Of the earlier
+    lists, at least: users: of their users, those who have a list again.  rows: of the rows that a list has, for the
+    same k.  coverage: of the items in any list.  overlap: of a user's items, those of the earlier
+    list, on average.
+    """
+
+    left_out: float = 0.5
+    unknown: float = 0.5
+    popular: float = 0.9
+    users: float = 0.8
+    rows: float = 0.8
+    coverage: float = 0.5
+    overlap: float = 0.05
+
+
+def verdict(figures: dict[str, Any], earlier: dict[str, Any] | None, limits: Limits) -> str | None:
+    """Which figure is beyond its limit, in words; None if none is.
+
+    figures: as of `figures_of` and, if there are earlier lists, `compared`.  earlier: those of the earlier lists.
+    """
+    return next(_breaches(figures, earlier, limits), None)
+
+
+def _breaches(figures: dict[str, Any], earlier: dict[str, Any] | None, limits: Limits) -> Iterator[str]:
+    if not figures["rows"]:
+        yield f"nobody of {figures['users']:,} users has a list"
+    if figures["left_out"] > limits.left_out:
+        yield f"{_percent(figures['left_out'])} of the users have no list, limit --max-left-out={limits.left_out:g}"
+    if figures["unknown"] > limits.unknown * figures["interactions"]:
+        yield (
+            f"{figures['unknown']:,} of {figures['interactions']:,} interactions are with items that the model does "
+            f"not know, limit --max-unknown={limits.unknown:g}"
+        )
+    if figures["popular"] > limits.popular:
+        yield f"{_percent(figures['popular'])} of the lists equal popularity, limit --max-popular={limits.popular:g}"
+    if earlier is None or not earlier["rows"]:
+        return
+    again = figures["users_again"] / earlier["listed"]
+    if again < limits.users:
+        yield (
+            f"{figures['users_again']:,} of the {earlier['listed']:,} users of the earlier lists have a list again "
+            f"({_percent(again)}), limit --min-users={limits.users:g}"
+        )
+    lengths = [found["rows"] / max(1, found["listed"]) for found in (figures, earlier)]
+    filled = (lengths[0] / figures["k"]) / (lengths[1] / earlier["k"])
+    if filled < limits.rows:
+        yield (
+            f"lists have {lengths[0]:.1f} of k={figures['k']} rows after {lengths[1]:.1f} of k={earlier['k']} "
+            f"({_percent(filled)}), limit --min-rows={limits.rows:g}"
+        )
+    if figures["coverage"] < limits.coverage * earlier["coverage"]:
+        yield (
+            f"lists cover {_percent(figures['coverage'])} of the items after {_percent(earlier['coverage'])}, "
+            f"limit --min-coverage={limits.coverage:g} of the earlier"
+        )
+    if figures["overlap"] is not None and figures["overlap"] < limits.overlap:
+        yield (
+            f"lists share {_percent(figures['overlap'])} of their items with the earlier ones, "
+            f"limit --min-overlap={limits.overlap:g}"
+        )
+
+
+def told(figures: dict[str, Any]) -> str:
+    """The figures in one line."""
+    line = (
+        f"{figures['listed']:,} of {figures['users']:,} users listed, {_percent(figures['left_out'])} left out; "
+        f"lists cover {_percent(figures['coverage'])} of the items, {_percent(figures['popular'])} equal popularity"
+    )
+    if figures["score_min"] is not None:
+        line += f"; scores {figures['score_min']:.4g} to {figures['score_max']:.4g}"
+    if "earlier" in figures:
+        overlap = "" if figures["overlap"] is None else f", lists overlap {_percent(figures['overlap'])}"
+        line += (
+            f"; beside {figures['earlier']}: {figures['users_again']:,} users again, {figures['users_new']:,} new, "
+            f"{figures['users_gone']:,} gone{overlap}, {figures['items_new']:,} items new, "
+            f"{figures['items_gone']:,} gone"
+        )
+    return line
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}%"

@@ -1,0 +1,96 @@
+"""Everything that lists follow from: runs of one plan go on with each other, others do not mix.
+
+In: a job, its settings and the lists that readers find now. Out: plain JSON values, which stand in the manifest.
+
+    plan_of(job, Settings(k=10), None, None)
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from infer.errors import InputError
+from infer.scoring.gate import Limits
+from infer.scoring.job import Job
+from infer.scoring.publications import Publication
+from infer.tables.source import PART_USERS
+
+PLAN_FORMAT = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a table is scored.
+
+    k: items in each list.  batch_size: users scored at once, at most.  users: only these, see `chosen_ids`.
+    merge: keep the earlier lists of all other users.  seed: of the random baseline.  share: (i, n) takes every n-th
+    part of the table, from the i-th, counted from 0.  only_changed: score users whose history has changed, keep the
+    earlier lists of the others.  restart: drop an unfinished run.  part_users: users in one file of lists, at most.
+    limits: beyond which lists are held.  accept: publish them all the same.  keep: publications to keep, this one
+    included.  options: what the report says of how it was made.
+    """
+
+    k: int = 10
+    batch_size: int = 256
+    users: str | None = None
+    merge: bool = False
+    seed: int = 0
+    share: tuple[int, int] = (0, 1)
+    only_changed: bool = False
+    restart: bool = False
+    part_users: int = PART_USERS
+    limits: Limits = field(default_factory=Limits)
+    accept: bool = False
+    keep: int = 3
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def plan_of(job: Job, settings: Settings, ids: Sequence[str] | None, current: Publication | None) -> dict[str, Any]:
+    """The plan of a run; batch size, threads and device change only rounding.
+
+    ids: of the users to score, None for all.  current: the lists that readers find now.
+    Raises InputError if options contradict each other.
+    """
+    if settings.merge and ids is None:
+        raise InputError("--merge puts the lists of some users among the earlier ones: name them with --users")
+    if settings.merge and settings.only_changed:
+        raise InputError("--merge scores the users that --users names, --only-changed those who changed: give one")
+    digest = None if ids is None else hashlib.sha256(json.dumps(sorted(ids)).encode()).hexdigest()
+    base = None
+    if (settings.only_changed or settings.merge) and current is not None:
+        base = {"name": current.name, "digest": current.manifest["digest"]}
+        base |= {"scored": digest} if settings.merge else {}
+    return {
+        "format": PLAN_FORMAT,
+        "model": job.model.checksum,
+        "data": {"sha256": job.checksum, "columns": asdict(job.columns)},
+        "users": None if settings.merge else digest,
+        "options": {
+            "k": settings.k,
+            "split": job.split,
+            "part_users": settings.part_users,
+            "seed": None if job.split is None else settings.seed,
+            "keeps": "only-changed" if settings.only_changed else "merge" if settings.merge else None,
+        },
+        "base": base,
+    }
+
+
+def check_replaced(current: Publication | None, plan: dict[str, Any], accept: bool, lists: Path) -> None:
+    """Raises InputError if lists of some users would replace everyone's, or lists for measuring those to serve."""
+    if current is None:
+        return
+    earlier = current.manifest["plan"]
+    if plan["users"] is not None and earlier["users"] is None:
+        raise InputError(
+            f"{lists} holds everyone's lists: give the lists of --users an --output of their own, or put them among "
+            "the others with --merge"
+        )
+    if plan["options"]["split"] is not None and earlier["options"]["split"] is None and not accept:
+        raise InputError(
+            f"{lists} holds lists of whole histories; these would hide the held-out {plan['options']['split']} items "
+            "from them: give --production, or for measuring another --output (--accept replaces them all the same)"
+        )

@@ -1,0 +1,226 @@
+"""The published lists of one output, the earlier ones, and the one step that puts one in the place of another.
+
+    hybrid.topk.parquet  -> hybrid.topk.publications/current/lists            what readers read
+    hybrid.topk.json     -> hybrid.topk.publications/current/manifest.json
+    hybrid.metrics.json  -> hybrid.topk.publications/current/metrics.json     if held-out items were measured
+    hybrid.topk.publications/
+        current -> 000012    the one symbolic link whose replacement publishes, or goes back
+        000012/              lists/part-00000.parquet ..., users/part-00000.parquet ..., manifest.json, metrics.json
+        000011/              earlier ones, as many as were to be kept
+        held/                complete lists that a limit kept from publication
+        work/                an unfinished run (`infer.scoring.output`)
+        locks/, format.json
+
+In: the path of an output. Out: its publications, by number.
+
+    python -m infer.rollback --output artifacts/hybrid.topk.parquet
+
+Lists, manifest and metrics change together, since all are reached through `current`. Nothing is written over that is
+not one of these links, nor into a folder without `format.json`.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from infer.errors import InputError
+from infer.system.files import point, sync_tree, write_text
+from infer.system.project import PROJECT
+
+FORMAT = 1
+CURRENT, HELD, WORK = "current", "held", "work"
+LISTS, USERS, MANIFEST, METRICS = "lists", "users", "manifest.json", "metrics.json"
+NUMBER = re.compile(r"\d{6,}")
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Complete lists: a folder with lists/, users/, manifest.json and perhaps metrics.json."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Its number, or `held`."""
+        return self.folder.name
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What it says of itself; raises InputError if that cannot be read."""
+        found = read_json(self.folder / MANIFEST)
+        if not isinstance(found, dict) or not {"plan", "digest", "parts", "figures"} <= set(found):
+            raise InputError(f"{self.folder / MANIFEST} is damaged: score again")
+        return found
+
+    @property
+    def metrics(self) -> dict[str, Any] | None:
+        """The report of its metrics, None if nothing was measured."""
+        found = read_json(self.folder / METRICS)
+        return found if isinstance(found, dict) else None
+
+    def lists(self, part: dict[str, Any]) -> Path:
+        """The file with the lists of a part of the manifest."""
+        return self.folder / LISTS / str(part["file"])
+
+    def users(self, part: dict[str, Any]) -> Path:
+        """The file with the users of a part of the manifest."""
+        return self.folder / USERS / str(part["file"])
+
+
+class Publications:
+    """All publications of one output.
+
+    lists: where readers find the lists, the target of a link that somebody else made.  store: the folder of all.
+    """
+
+    def __init__(self, output: Path) -> None:
+        """Raises InputError if the name does not end in .parquet."""
+        if output.suffix != ".parquet":
+            raise InputError(f"--output {output}: expected a name that ends in .parquet")
+        self.lists = output
+        for _ in range(40):  # as many links as Linux follows
+            if not self.lists.is_symlink() or self._is_own(self.lists):
+                break  # what is left is what somebody else made, and is followed
+            self.lists = self.lists.parent / self.lists.readlink()
+
+    @property
+    def store(self) -> Path:
+        """The folder that holds all publications."""
+        return _store(self.lists)
+
+    @property
+    def metrics(self) -> Path:
+        """Where readers find the metrics."""
+        return self.lists.with_name(f"{_stem(self.lists).removesuffix('.topk')}.metrics.json")
+
+    @property
+    def links(self) -> dict[Path, str]:
+        """What readers read: the links beside the store, and what each leads to in a publication."""
+        return {self.lists: LISTS, self.lists.with_name(f"{_stem(self.lists)}.json"): MANIFEST, self.metrics: METRICS}
+
+    def check(self, inputs: Sequence[Path] = ()) -> None:
+        """Raises InputError if something of somebody else's is in the way, or if the output lies in an input."""
+        place = self.lists.parent.resolve()
+        inside = next((folder for folder in (place, *place.parents) if (folder / "format.json").is_file()), None)
+        if inside is not None and inside.suffix == ".publications":
+            raise InputError(f"--output {self.lists} lies in {inside}, among the publications of another output")
+        for path in self.links:
+            if os.path.lexists(path) and not self._is_own(path):
+                raise InputError(
+                    f"{path} exists and is not a link that this project made: move it away, or choose another --output"
+                )
+        if os.path.lexists(self.store) and not self._is_own_store():
+            raise InputError(
+                f"{self.store} exists and was not written by this project: move it away, or choose another --output"
+            )
+        for path in inputs:
+            if path.is_dir() and path.resolve() in (place, *place.parents):
+                raise InputError(f"--output {self.lists} lies in the table {path}: choose a place outside of it")
+
+    def create(self) -> None:
+        """Make the store, or raise InputError if the system refuses."""
+        try:
+            self.store.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write {self.lists}: {error.strerror}; earlier files are unchanged") from None
+        if not (self.store / "format.json").exists():
+            write_text(self.store / "format.json", json.dumps({"written_by": PROJECT, "format": FORMAT}) + "\n")
+
+    def remove_if_empty(self) -> None:
+        """Remove a store without any publication; whoever calls holds its lock, and nobody works in it."""
+        if not self.all() and not any((self.store / name).exists() for name in (WORK, HELD)):
+            shutil.rmtree(self.store, ignore_errors=True)
+
+    def all(self) -> list[Publication]:
+        """Everything that was published and is still there, oldest first."""
+        found = self.store.iterdir() if self.store.is_dir() else ()
+        names = [path for path in found if NUMBER.fullmatch(path.name) and (path / MANIFEST).is_file()]
+        return [Publication(path) for path in sorted(names, key=lambda path: int(path.name))]
+
+    def current(self) -> Publication | None:
+        """The lists that readers find now; None if there are none."""
+        link = self.store / CURRENT
+        folder = self.store / os.readlink(link) if link.is_symlink() else link
+        return Publication(folder) if link.is_symlink() and folder.is_dir() else None
+
+    def held(self) -> Publication | None:
+        """The complete lists that were last kept from publication, if they are still there."""
+        return Publication(self.store / HELD) if (self.store / HELD / MANIFEST).is_file() else None
+
+    def get(self, name: str) -> Publication:
+        """A publication by its number, or `held`; raises InputError if it is not there."""
+        known = {p.name: p for p in [*self.all(), *filter(None, [self.held()])]}
+        name = name if name == HELD else name.rjust(6, "0")
+        if name not in known:
+            raise InputError(f"{self.store} has no publication {name}; it has {', '.join(known) or 'none'}")
+        return known[name]
+
+    def next_name(self) -> str:
+        """The number that the next publication gets: above all that were ever there."""
+        numbers = [int(path.name) for path in self.store.iterdir() if NUMBER.fullmatch(path.name)]
+        return f"{max(numbers, default=0) + 1:06}"
+
+    def switch(self, name: str) -> None:
+        """Let readers find a publication instead of another, in one step; all of it is on the disk before."""
+        measured = (self.store / name / METRICS).is_file()
+        sync_tree(self.store / name)
+        for path, inside in self.links.items():
+            if (inside != METRICS or measured) and not self._is_own(path):
+                point(path, self._target(inside))
+        point(self.store / CURRENT, name)
+        if not measured and self._is_own(self.metrics):
+            self.metrics.unlink()
+
+    def prune(self, keep: int) -> None:
+        """Remove all but the current publication and the latest others, `keep` in all."""
+        current = self.current()
+        others = [p for p in self.all() if current is None or p.name != current.name]
+        for old in others[: max(0, len(others) - (keep - 1))]:
+            (old.folder / MANIFEST).unlink()  # first: what is left of it is no publication
+            shutil.rmtree(old.folder, ignore_errors=True)
+        for path in self.store.iterdir():
+            if NUMBER.fullmatch(path.name) and not (path / MANIFEST).exists():  # of a prune that was killed
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _is_own(self, path: Path) -> bool:
+        """Whether one of the `links` is there as `switch` makes it."""
+        return path.is_symlink() and os.readlink(path) == self._target(self.links[path])
+
+    def _target(self, inside: str) -> str:
+        return f"{self.store.name}/{CURRENT}/{inside}"
+
+    def _is_own_store(self) -> bool:
+        found = read_json(self.store / "format.json")
+        if isinstance(found, dict) and found.get("written_by") == PROJECT:
+            if found.get("format") != FORMAT:
+                raise InputError(f"{self.store} has format {found.get('format')}; this version reads {FORMAT}")
+            return True
+        # Of a process that was killed before it had written anything.
+        return self.store.is_dir() and not self.store.is_symlink() and not _visible(self.store)
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file, None if it is not there or not whole."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What a folder holds, but for locks and what a killed process was writing."""
+    return [p for p in folder.iterdir() if p.name != "locks" and not (p.name[0] == "." and p.suffix == ".part")]
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".parquet")
+
+
+def _store(path: Path) -> Path:
+    return path.with_name(f"{_stem(path)}.publications")

@@ -1,0 +1,263 @@
+"""Publications: one step changes everything a reader finds, back and forth; nothing of somebody else's changes."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from infer import batch, rollback
+from infer.errors import InputError
+from infer.scoring.publications import Publications
+from tests.helpers.markov import ITEMS, NEXT, write_model
+from tests.helpers.nights import lists, parts, score, store, tree, work, write_night
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A model of 40 items, m.onnx, and the interactions of 30 users that it was trained on."""
+    return write_night(tmp_path)
+
+
+def test_a_name_that_does_not_end_in_parquet_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"lists\.csv: expected a name that ends in \.parquet"):
+        Publications(tmp_path / "lists.csv")
+
+
+def test_the_table_is_never_replaced_by_its_lists(folder: Path) -> None:
+    before = tree(folder)
+    for name in (folder / "interactions.parquet", folder / "link.parquet"):
+        if not name.exists():
+            name.symlink_to("interactions.parquet")
+            before = tree(folder)
+        with pytest.raises(InputError, match=r"interactions\.parquet exists and is not a link that this project made"):
+            score(folder, f"--interactions={folder / 'interactions.parquet'}", f"--output={name}")
+        assert tree(folder) == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "l.topk.parquet",
+        "l.topk.json",
+        "l.metrics.json",
+        "l.topk.parquet/",
+        "l.topk.publications",
+        "l.topk.publications/",
+    ],
+)
+def test_nothing_of_somebody_elses_is_replaced(folder: Path, name: str) -> None:
+    if name.endswith("/"):
+        (folder / name).mkdir()
+        (folder / name / "holiday.jpg").write_text("precious")
+    else:
+        (folder / name).write_text("precious")
+    before = tree(folder)
+    for words in ([], ["--restart"], ["--accept"], ["--shard=1/2"]):
+        with pytest.raises(InputError, match=rf"{name.strip('/')} exists and .*: move it away, or choose another"):
+            score(folder, f"--output={folder / 'l.topk.parquet'}", *words)
+        assert tree(folder) == before and not (folder / "l.topk.publications" / "locks").exists()
+
+
+def test_a_folder_that_is_a_table_does_not_take_the_lists(folder: Path) -> None:
+    (folder / "events").mkdir()
+    shutil.copy(folder / "interactions.parquet", folder / "events" / "a.parquet")
+    before = tree(folder)
+    with pytest.raises(InputError, match=r"lies in the table .*events: choose a place outside of it"):
+        score(folder, f"--interactions={folder / 'events'}", f"--output={folder / 'events' / 'l.parquet'}")
+    assert tree(folder) == before
+
+
+def test_lists_do_not_go_among_the_publications_of_others(folder: Path) -> None:
+    score(folder)
+    before = tree(folder)
+    for place in (store(folder) / "l.parquet", store(folder) / "000001" / "l.parquet"):
+        with pytest.raises(InputError, match="among the publications of another output"):
+            score(folder, f"--output={place}")
+    (folder / "latest.parquet").symlink_to(f"{store(folder).name}/current/lists")
+    with pytest.raises(InputError, match="among the publications of another output"):
+        score(folder, f"--output={folder / 'latest.parquet'}")
+    (folder / "latest.parquet").unlink()
+    assert tree(folder) == before
+
+
+@pytest.mark.parametrize("target", ["disk/m.parquet", "m.topk.parquet"])
+def test_a_link_that_is_given_as_output_stays_and_is_followed(folder: Path, target: str) -> None:
+    (folder / "disk").mkdir()
+    (folder / "tonight.parquet").symlink_to(target)
+    for _ in range(2):
+        score(folder, f"--output={folder / 'tonight.parquet'}")
+    assert os.readlink(folder / "tonight.parquet") == target
+    assert pl.read_parquet(folder / "tonight.parquet").height == pl.read_parquet(folder / target).height == 300
+    stem = target.removesuffix(".parquet")
+    assert [p.name for p in Publications(folder / "tonight.parquet").all()] == ["000001", "000002"]
+    assert (folder / f"{stem}.publications").is_dir() and not (folder / "tonight.publications").exists()
+
+
+def test_links_are_relative_so_that_a_folder_can_move(folder: Path, tmp_path_factory) -> None:
+    score(folder)
+    expected = lists(folder)
+    moved = tmp_path_factory.mktemp("elsewhere") / "artifacts"
+    folder.rename(moved)
+    assert lists(moved).equals(expected)
+    folder.mkdir()
+
+
+def test_lists_manifest_and_metrics_change_in_one_step(tmp_path: Path) -> None:
+    rows = [("u1", "a", 1, "train"), ("u1", "b", 2, "test"), ("u2", "c", 1, "train")]
+    table = tmp_path / "t.parquet"
+    pl.DataFrame(rows, schema=["user", "item", "timestamp", "split"], orient="row").write_parquet(table)
+    model = write_model(tmp_path / "m.onnx", ITEMS, NEXT, table)
+    metrics, manifest = tmp_path / "m.metrics.json", tmp_path / "m.topk.json"
+
+    def published() -> tuple[int, int | None]:
+        k = json.loads(metrics.read_text())["k"] if metrics.exists() else None
+        assert metrics.exists() or not os.path.lexists(metrics)
+        assert (
+            pl.read_parquet(tmp_path / "m.topk.parquet")["rank"].max()
+            == json.loads(manifest.read_text())["plan"]["options"]["k"]
+        )
+        return json.loads(manifest.read_text())["plan"]["options"]["k"], k
+
+    batch.main([f"--model={model}", "--k=2"])
+    assert published() == (2, 2)
+    batch.main([f"--model={model}", "--k=3", "--no-metrics"])
+    assert published() == (3, None), "no metrics of other lists"
+    rollback.main([f"--output={tmp_path / 'm.topk.parquet'}"])
+    assert published() == (2, 2)
+    rollback.main([f"--output={tmp_path / 'm.topk.parquet'}", "--to=2"])
+    assert published() == (3, None)
+
+
+def night(folder: Path, number: int) -> pl.DataFrame:
+    """Score with the model of a night and return the lists."""
+    scores = np.random.default_rng(number).normal(size=(41, 41))
+    write_model(folder / "m.onnx", list(range(1, 41)), scores, folder / "interactions.parquet")
+    score(folder)
+    return lists(folder)
+
+
+def test_the_last_publications_are_kept_and_one_command_goes_back(folder: Path, capsys) -> None:
+    nights = {n: night(folder, n) for n in range(1, 6)}
+    output = f"--output={folder / 'm.topk.parquet'}"
+    assert [p.name for p in Publications(folder / "m.topk.parquet").all()] == ["000003", "000004", "000005"]
+    rollback.main([output])
+    assert lists(folder).equals(nights[4])
+    rollback.main([output])
+    assert lists(folder).equals(nights[3])
+    with pytest.raises(InputError, match="has no publication before 000003"):
+        rollback.main([output])
+    with pytest.raises(InputError, match="has no publication 000002; it has 000003, 000004, 000005"):
+        rollback.main([output, "--to=2"])
+    capsys.readouterr()
+    rollback.main([output, "--list"])
+    printed = capsys.readouterr().out.splitlines()
+    assert [line[:8] for line in printed] == [
+        "* 000003",
+        "  000004",
+        "  000005",
+    ] and "30 of 30 users listed" in printed[0]
+    # The next number is new, and what readers find now is kept and compared with.
+    nights[6] = night(folder, 6)
+    assert json.loads((folder / "m.topk.json").read_text())["figures"]["earlier"] == "000003"
+    assert [p.name for p in Publications(folder / "m.topk.parquet").all()] == ["000004", "000005", "000006"]
+    rollback.main([output, "--to=5"])
+    assert lists(folder).equals(nights[5])
+
+
+def test_keeping_one_publication_keeps_the_current_one(folder: Path) -> None:
+    score(folder)
+    score(folder, "--k=9", "--keep=1")
+    assert [p.name for p in Publications(folder / "m.topk.parquet").all()] == ["000002"]
+    assert lists(folder).height == 30 * 9
+
+
+def test_going_back_is_refused_where_there_is_nothing(folder: Path) -> None:
+    for output in (folder / "m.topk.parquet", folder / "interactions.parquet"):
+        with pytest.raises(InputError, match="has no publications: score with|is not a link that this project made"):
+            rollback.main([f"--output={output}"])
+    assert not store(folder).exists()
+
+
+def test_what_a_killed_prune_left_is_no_publication_and_goes(folder: Path) -> None:
+    score(folder)
+    score(folder)
+    (store(folder) / "000001" / "manifest.json").unlink()
+    with pytest.raises(InputError, match="has no publication before 000002"):
+        rollback.main([f"--output={folder / 'm.topk.parquet'}"])
+    score(folder)
+    assert sorted(p.name for p in store(folder).iterdir() if p.name.isdecimal()) == ["000002", "000003"]
+
+
+def test_a_store_of_a_later_version_is_refused(folder: Path) -> None:
+    score(folder)
+    found = json.loads((store(folder) / "format.json").read_text())
+    (store(folder) / "format.json").write_text(json.dumps(found | {"format": 99}))
+    before = tree(folder)
+    with pytest.raises(InputError, match="has format 99; this version reads 1"):
+        score(folder)
+    assert tree(folder) == before
+
+
+def test_a_store_of_a_process_that_was_killed_at_once_is_taken_over(folder: Path) -> None:
+    (store(folder) / "locks").mkdir(parents=True)
+    (store(folder) / ".format.json.abcd1234.part").write_text("{")
+    score(folder)
+    assert len(parts(folder)) == 8
+
+
+def test_a_refused_run_leaves_no_store(folder: Path) -> None:
+    before = tree(folder)
+    (folder / "bad.csv").write_text("user,item,timestamp\n1,2,never\n")
+    for words in ([], ["--shard=1/2"]):
+        with pytest.raises(InputError, match="has the timestamp 'never'"):
+            score(folder, f"--interactions={folder / 'bad.csv'}", *words)
+        with pytest.raises(InputError, match="none.csv does not exist"):
+            score(folder, f"--interactions={folder / 'none.csv'}", *words)
+    (folder / "bad.csv").unlink()
+    assert tree(folder) == before and not store(folder).exists() and not work(folder).exists()
+
+
+def test_a_folder_with_brackets_in_its_name_is_a_folder(folder: Path) -> None:
+    place = folder / "run[1]*?"
+    place.mkdir()
+    shutil.copy(folder / "interactions.parquet", place / "t.parquet")
+    for words in ([], ["--only-changed"]):
+        score(folder, f"--output={place / 'l.parquet'}", f"--interactions={place / 't.parquet'}", *words)
+    found = [pl.read_parquet(path, glob=False) for path in sorted((place / "l.parquet").iterdir())]
+    score(folder)
+    assert pl.concat(found).equals(lists(folder))
+
+
+def test_lists_of_some_users_never_take_the_place_of_everyones(folder: Path) -> None:
+    score(folder)
+    before = tree(folder)
+    with pytest.raises(InputError, match=r"holds everyone's lists: give .* an --output of their own, or .* --merge"):
+        score(folder, "--users=1", f"--output={folder / 'm.topk.parquet'}")
+    assert tree(folder) == before
+    score(folder, "--users=1")
+    score(folder, "--users=2,3")
+    assert pl.read_parquet(folder / "m.users.parquet")["user"].unique().to_list() == [2, 3]
+    assert {name: content for name, content in tree(folder).items() if not name.startswith("m.users")} == before
+
+
+def test_lists_for_measuring_do_not_take_the_place_of_lists_to_serve(folder: Path, capsys) -> None:
+    rows = [("u1", "a", 1, "train"), ("u1", "b", 2, "test"), ("u2", "c", 1, "train")]
+    table = folder / "t.parquet"
+    pl.DataFrame(rows, schema=["user", "item", "timestamp", "split"], orient="row").write_parquet(table)
+    words = [f"--model={write_model(folder / 's.onnx', ITEMS, NEXT, table)}", "--k=1"]
+    batch.main(words)
+    assert "histories end before the held-out test items, for measuring" in capsys.readouterr().out
+    # u1 had b last: measured, it is recommended again; served, it is not.
+    assert pl.read_parquet(folder / "s.topk.parquet").row(0) == ("u1", 1, "b", 4.0)
+    batch.main([*words, "--production"])
+    printed = capsys.readouterr().out
+    assert "no metrics (--production): whole histories used" in printed and "for measuring" not in printed
+    assert pl.read_parquet(folder / "s.topk.parquet")["item"][0] != "b"
+    with pytest.raises(InputError, match="holds lists of whole histories; these would hide the held-out test items"):
+        batch.main(words)
+    batch.main([*words, "--accept"])
+    assert pl.read_parquet(folder / "s.topk.parquet").row(0) == ("u1", 1, "b", 4.0)
