@@ -6,10 +6,13 @@ with replacing(Path("artifacts/hybrid.topk.parquet")) as temporary:
 What is being written lies beside it as `.NAME.xxxxxxxx.part`, open and locked in its writer. One that a killed
 process left has no lock any more, and is removed by the next that writes the same file. On Windows the open file is
 the lock: nobody can remove it, while a lock of its own would keep the writer from writing.
+
+File, name and folder are flushed in this order, so a power cut leaves one of the two as well.
 """
 
 import contextlib
 import ctypes
+import errno
 import os
 import re
 import sys
@@ -29,17 +32,20 @@ AT_WORKING_FOLDER, EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, alone: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it and rename it onto `path`.
 
-    Raises InputError naming `path` when the folder or the disk refuses; an earlier `path` stays.
+    alone: leave what killed writers left, which takes a listing of the folder: for who writes many files there, after
+    `remove_abandoned` once. Raises InputError naming `path` when the folder or the disk refuses; an earlier `path`
+    stays.
     """
     handle, temporary = None, None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make(path.parent)
         if path.is_dir():
             raise InputError(f"cannot write {path}: it is a folder")
-        _remove_abandoned(path)
+        if not alone:
+            remove_abandoned(path.parent, path.name)
         handle, temporary = _own_part(path)
         temporary.chmod(0o666 & ~_umask())
         yield temporary
@@ -49,6 +55,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.close(handle)
             handle = None
         temporary.replace(path)
+        sync_folder(path.parent)
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = getattr(error, "strerror", None) or first_line(error)
         raise InputError(
@@ -75,6 +82,63 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def remove_abandoned(folder: Path, name: str | None = None) -> None:
+    """Remove part files of `folder`, or those of one `name`, that no process has locked: their writers were killed."""
+    for file in folder.iterdir() if folder.is_dir() else ():
+        match = PART.fullmatch(file.name)
+        if match is None or name not in (None, match[1]) or file.is_symlink():
+            continue
+        with contextlib.suppress(OSError):  # gone, or not ours: it stays
+            if WINDOWS:
+                file.unlink()
+                continue
+            handle = os.open(file, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                if _lock(handle):
+                    file.unlink()
+            finally:
+                os.close(handle)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names in `folder`, so that a power cut loses none; nothing where a folder cannot be opened."""
+    if not WINDOWS and os.access(folder, os.R_OK):
+        _sync(folder)
+
+
+def sync_tree(folder: Path) -> None:
+    """Flush `folder` with every file and folder below: what they hold, then their names. Links are not followed."""
+    for place, _, names in os.walk(folder, topdown=False):
+        for file in (Path(place, name) for name in sorted(names)):
+            if not file.is_symlink():
+                _sync(file)
+        sync_folder(Path(place))
+
+
+def point(link: Path, target: str) -> None:
+    """Let `link` be a symbolic link to `target`, in one step if it is one already; both names are flushed.
+
+    target: a path, relative to the folder of `link`. One process at a time may point a link. Raises InputError if
+    something else has the name, or if the file system has no links.
+    """
+    if link.exists() and not link.is_symlink():
+        raise InputError(f"cannot make {link} a link to {target}: it exists and is no link; move it away")
+    temporary = link.with_name(f".{link.name}.link")
+    try:
+        if temporary.is_symlink():  # of a process that was killed before it could rename it
+            temporary.unlink()
+        temporary.symlink_to(target, target_is_directory=(link.parent / target).is_dir())
+        temporary.replace(link)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            if temporary.is_symlink():
+                temporary.unlink()
+        raise InputError(
+            f"cannot make {link} a link to {target}: {error.strerror}; choose a place whose file system has links"
+        ) from None
+    sync_folder(link.parent)
+
+
 def exchange(one: Path, other: Path) -> bool:
     """Let two files or folders change places in one step; returns whether the system can."""
     renameat2 = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
@@ -92,22 +156,25 @@ def _own_part(path: Path) -> tuple[int, Path]:
         os.close(handle)  # another process took it for abandoned before it was locked
 
 
-def _remove_abandoned(path: Path) -> None:
-    """Remove part files of `path` that no process has locked: their writers were killed."""
-    for file in path.parent.iterdir():
-        match = PART.fullmatch(file.name)
-        if match is None or match[1] != path.name or file.is_symlink():
-            continue
-        with contextlib.suppress(OSError):  # gone, or not ours: it stays
-            if WINDOWS:
-                file.unlink()
-                continue
-            handle = os.open(file, os.O_RDWR | os.O_NOFOLLOW)
-            try:
-                if _lock(handle):
-                    file.unlink()
-            finally:
-                os.close(handle)
+def _make(folder: Path) -> None:
+    """Make a folder and those above it; their names are flushed too."""
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in new:
+        sync_folder(place.parent)
+
+
+def _sync(path: Path) -> None:
+    """Flush a file or folder; raises InputError if the disk refuses, nothing if this is no disk that can."""
+    try:
+        handle = os.open(path, os.O_RDWR if WINDOWS else os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise InputError(f"cannot flush {path} to the disk: {error.strerror}") from None
 
 
 def _lock(handle: int, wait: bool = False) -> bool:

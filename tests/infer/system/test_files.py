@@ -10,7 +10,16 @@ import pytest
 
 from infer.errors import InputError
 from infer.system import files
-from infer.system.files import exchange, replacing, write_bytes, write_text
+from infer.system.files import (
+    exchange,
+    point,
+    remove_abandoned,
+    replacing,
+    sync_folder,
+    sync_tree,
+    write_bytes,
+    write_text,
+)
 from infer.system.fingerprints import fingerprint, sha256
 from tests.helpers.checkerboard import HANGS, ROOT
 
@@ -113,19 +122,97 @@ def test_the_mode_follows_the_umask(tmp_path: Path) -> None:
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
 
 
-def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path: Path, monkeypatch) -> None:
-    path = tmp_path / "a.txt"
-    write_text(path, "earlier")
-    flushed, real = [], os.fsync
+@pytest.fixture
+def steps(monkeypatch) -> list[tuple[str, str]]:
+    """What is flushed, renamed and linked from now on, in order, with the names of the places."""
+    seen, fsync, replace, symlink = [], os.fsync, os.replace, os.symlink
 
-    def record(handle: int) -> None:
-        flushed.append((os.fstat(handle).st_ino, path.read_text()))
-        real(handle)
+    def flush(handle: int) -> None:
+        seen.append(("flush", Path(f"/proc/self/fd/{handle}").readlink().name))
+        fsync(handle)
 
-    monkeypatch.setattr("infer.system.files.os.fsync", record)
-    write_text(path, "new")
-    # What was flushed is the very file that is there now, and it was not there yet.
-    assert flushed == [(path.stat().st_ino, "earlier")] and path.read_text() == "new"
+    def rename(one: Path, other: Path) -> None:
+        seen.append(("rename", f"{Path(one).name} -> {Path(other).name}"))
+        replace(one, other)
+
+    def link(target: str, place: Path, *rest: bool) -> None:
+        seen.append(("link", f"{Path(place).name} -> {target}"))
+        symlink(target, place, *rest)
+
+    for name, recorder in (("fsync", flush), ("replace", rename), ("symlink", link)):
+        monkeypatch.setattr(os, name, recorder)
+    return seen
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="an open file's name is read from /proc")
+
+
+@linux
+def test_content_name_and_folder_are_on_the_disk_in_this_order(tmp_path: Path, steps) -> None:
+    with replacing(tmp_path / "new" / "er" / "a.txt") as part:
+        # The folders that were made, each in the one above it, before anything is written into them.
+        assert steps == [("flush", "new"), ("flush", tmp_path.name)]
+        steps.clear()
+        part.write_text("x")
+    assert steps == [("flush", part.name), ("rename", f"{part.name} -> a.txt"), ("flush", "er")]
+
+
+@linux
+def test_a_tree_is_flushed_from_its_leaves_up_and_links_are_left(tmp_path: Path, steps) -> None:
+    (tmp_path / "t" / "below").mkdir(parents=True)
+    for name in ("b", "a", "below/c"):
+        (tmp_path / "t" / name).write_text(name)
+    (tmp_path / "t" / "link").symlink_to("nowhere")
+    (tmp_path / "t" / "far").symlink_to(tmp_path)
+    steps.clear()
+    sync_tree(tmp_path / "t")
+    assert steps == [("flush", name) for name in ("c", "below", "a", "b", "t")]
+
+
+def test_a_disk_that_cannot_flush_is_one_line_and_one_that_has_no_flushing_is_fine(tmp_path: Path, monkeypatch) -> None:
+    def refuse(handle: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    number = 5
+    with pytest.raises(InputError, match=f"^cannot flush {tmp_path} to the disk: Input/output error$"):
+        sync_folder(tmp_path)
+    number = 22  # EINVAL: what is no disk
+    sync_folder(tmp_path)
+
+
+@linux
+def test_a_link_is_pointed_anew_in_one_step(tmp_path: Path, steps) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".now.link").symlink_to("left by a killed process")
+    steps.clear()
+    for name in ("one", "two"):
+        point(tmp_path / "now", name)
+        assert (tmp_path / "now").readlink() == Path(name)
+        expected = [("link", f".now.link -> {name}"), ("rename", ".now.link -> now"), ("flush", tmp_path.name)]
+        assert steps == expected
+        steps.clear()
+    assert names(tmp_path) == ["now", "one", "two"]
+
+
+def test_only_a_link_is_pointed_anew(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "folder").mkdir()
+    for name in ("file", "folder"):
+        with pytest.raises(InputError, match=f"{name} a link to other: it exists and is no link; move it away"):
+            point(tmp_path / name, "other")
+    assert (tmp_path / "file").read_text() == "x" and names(tmp_path) == ["file", "folder"]
+
+
+def test_a_file_system_without_links_is_one_line(tmp_path: Path, monkeypatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    with pytest.raises(InputError, match=r"now a link to one: Operation not permitted; choose a place whose file sys"):
+        point(tmp_path / "now", "one")
+    assert names(tmp_path) == []
 
 
 def test_only_what_a_killed_writer_of_the_same_file_left_is_removed(tmp_path: Path) -> None:
@@ -137,6 +224,20 @@ def test_only_what_a_killed_writer_of_the_same_file_left_is_removed(tmp_path: Pa
         write_text(tmp_path / "a.txt", "second")  # another writer, while the first still writes
         assert mine.read_text() == "first", "a locked file belongs to somebody"
     assert names(tmp_path) == [strange.name, other.name, "a.txt"] and (tmp_path / "a.txt").read_text() == "first"
+
+
+def test_a_folder_is_cleared_of_abandoned_parts_once_for_many_files(tmp_path: Path, monkeypatch) -> None:
+    for name in (".a.txt.abcd1234.part", ".b.txt.abcd1234.part", ".strange.part", "b.txt"):
+        (tmp_path / name).write_text("half")
+    with replacing(tmp_path / "c.txt") as mine:
+        mine.write_text("c")
+        remove_abandoned(tmp_path)
+        assert names(tmp_path) == sorted([mine.name, ".strange.part", "b.txt"])
+    remove_abandoned(tmp_path / "absent")
+    monkeypatch.setattr(Path, "iterdir", lambda _: pytest.fail("a listing for each file makes many files slow"))
+    with replacing(tmp_path / "d.txt", alone=True) as part:
+        part.write_text("d")
+    assert (tmp_path / "d.txt").read_text() == "d"
 
 
 def test_a_part_that_was_removed_before_it_was_locked_is_not_written_to(tmp_path: Path, monkeypatch) -> None:
@@ -190,21 +291,21 @@ def test_the_part_of_another_process_stays_until_that_process_is_killed(tmp_path
 
 
 def test_on_windows_nothing_is_locked_and_a_part_is_closed_before_it_is_renamed(tmp_path: Path, monkeypatch) -> None:
-    handles, real, rename = [], files._own_part, Path.replace
+    handles, real, rename = [], files._own_part, os.replace
 
     def own(path: Path) -> tuple[int, Path]:
         handles.append(real(path)[0])
         return handles[-1], next(part for part in tmp_path.glob(".a.txt.*.part") if not part.is_symlink())
 
-    def renamed(part: Path, target: Path) -> Path:
+    def renamed(part: Path, target: Path) -> None:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(handles[-1])
-        return rename(part, target)
+        rename(part, target)
 
     monkeypatch.setattr(files, "WINDOWS", True)
     monkeypatch.setattr(files, "lock_descriptor", lambda *_, **__: pytest.fail("a lock would refuse the writer"))
     monkeypatch.setattr(files, "_own_part", own)
-    monkeypatch.setattr(Path, "replace", renamed)
+    monkeypatch.setattr(os, "replace", renamed)
     (tmp_path / ".a.txt.abcd1234.part").write_text("left by a killed writer")
     (tmp_path / ".a.txt.dcba4321.part").symlink_to(tmp_path / "a.txt")
     write_text(tmp_path / "a.txt", "x")
