@@ -1,6 +1,6 @@
 """What machines that share the work do once: the checksum of the table, under a lock.
 
-In: the publications that the machines write into. Out: a function as `infer.scoring.job.checked_sha256`.
+In: the publications that the machines write into. Out: a function as `checked_sha256`.
 
     open_job(model, table, check=check_once(publications))
 """

@@ -24,9 +24,21 @@ from tests.helpers.checkerboard import HANGS, ROOT
 COMMANDS = (
     "train.data.__main__", "train.__main__", "export.__main__", "infer.batch", "infer.evaluate", "bench.study.__main__",
 )  # fmt: skip
-OPERATIONS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.listdir", "os.scandir", "ctypes.dlsym"}
+OPERATIONS = {
+    "open",
+    "os.rename",
+    "os.remove",
+    "os.rmdir",
+    "os.mkdir",
+    "os.listdir",
+    "os.scandir",
+    "os.symlink",
+    "os.link",
+}
 TIMES = ("seconds", "elapsed", "goal_seconds", "preparation_seconds", "seconds_per_epoch")
 NEVER = 10**9
+LINK, PUBLICATIONS = b"LINK:", ".publications"
+BESIDE = ("earlier", "users_again", "users_new", "users_gone", "overlap", "items_new", "items_gone")
 
 
 @dataclass(frozen=True)
@@ -98,7 +110,8 @@ def _child(module: str, words: list[str], log: Path, operation: int, limits: dic
     calls = [0]
 
     def watch(event: str, arguments: tuple) -> None:
-        if event not in OPERATIONS or not (arguments[-1] == "renameat2" or str(arguments[0]).startswith(place)):
+        # The first path of a symbolic link is where it leads.
+        if event not in OPERATIONS or not any(str(path).startswith(place) for path in arguments[:2]):
             return
         calls[0] += 1
         os.write(counter, b".")
@@ -129,13 +142,35 @@ def _study_in_one_process() -> None:
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    """Every file below a folder but for locks; a symbolic link as LINK and where it leads."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            found[str(path.relative_to(folder))] = LINK + os.fsencode(path.readlink())
+        elif path.is_file() and path.parent.name != "locks":
+            found[str(path.relative_to(folder))] = path.read_bytes()
+    return found
+
+
+def seen(files: dict[str, bytes]) -> dict[str, bytes]:
+    """What readers find: publications through the links to the current one, and unfinished work."""
+    found = {}
+    for name, content in files.items():
+        if content.startswith(LINK) and PUBLICATIONS not in Path(name).parts[0]:
+            store, _, inside = os.fsdecode(content.removeprefix(LINK)).split("/")
+            current = os.fsdecode(files.get(f"{store}/current", b"").removeprefix(LINK))
+            place = f"{store}/{current}/{inside}"
+            found |= {
+                name + n.removeprefix(place): c for n, c in files.items() if n == place or n.startswith(f"{place}/")
+            }
+        elif PUBLICATIONS not in name or "/work/" in name:
+            found[name] = content
+    return found
 
 
 def temporary(name: str) -> bool:
     """Whether a file is part of an unfinished run, and not yet output."""
-    return any(part.startswith(".") or ".partial" in part for part in Path(name).parts)
+    return any(part.startswith(".") or ".partial" in part or part == "work" for part in Path(name).parts)
 
 
 def meaning(name: str, content: bytes) -> object:
@@ -171,6 +206,7 @@ def _timeless(value: object) -> object:
             *TIMES,
             "peak_memory_bytes",
             "parents",  # checksums of files that hold times
+            *BESIDE,  # a run that was killed once its lists were there is compared with them
             "rows" if "steps" in value.get("provenance", {}) else "",
         }
         return {key: _timeless(v) for key, v in value.items() if key not in dropped}
@@ -179,7 +215,8 @@ def _timeless(value: object) -> object:
 
 def check_whole(folder: Path, earlier: dict[str, bytes], expected: dict[str, bytes]) -> None:
     """Every file that is there is the earlier one or the new one; none is gone; lists are of one run."""
-    found = {name: content for name, content in snapshot(folder).items() if not temporary(name)}
+    earlier, expected = seen(earlier), seen(expected)
+    found = {name: content for name, content in seen(snapshot(folder)).items() if not temporary(name)}
     assert set(earlier) <= set(found) | {n for n in earlier if n not in expected}, "an earlier file is gone"
     for name, content in found.items():
         if content != earlier.get(name):
@@ -201,7 +238,7 @@ def _unfinished(name: str, found: dict[str, bytes]) -> bool:
 
 def check_complete(folder: Path, expected: dict[str, bytes]) -> None:
     """The folder holds what an undisturbed run leaves, and nothing else."""
-    found = snapshot(folder)
+    found, expected = seen(snapshot(folder)), seen(expected)
     assert sorted(found) == sorted(expected)
     for name, content in found.items():
         assert meaning(name, content) == meaning(name, expected[name]), f"{name} differs from an undisturbed run's"
@@ -210,7 +247,10 @@ def check_complete(folder: Path, expected: dict[str, bytes]) -> None:
 def restore(folder: Path, files: dict[str, bytes]) -> None:
     """Let the folder hold these files and nothing else, written in place so that the folder itself stays."""
     for path in folder.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
+        if content.startswith(LINK):
+            (folder / name).symlink_to(os.fsdecode(content.removeprefix(LINK)))
+        else:
+            (folder / name).write_bytes(content)

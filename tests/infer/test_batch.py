@@ -127,7 +127,7 @@ def test_unknown_users_are_left_out_and_counted_for_user_models(files, tmp_path:
 def test_a_left_out_user_counts_as_a_miss(files, tmp_path: Path) -> None:
     scores = np.array([[0] * 6, [0, 1, 2, 3, 9, 5]])
     model = write_model(tmp_path / "mf.onnx", ITEMS, scores, files[1], user_ids=["u1"])
-    batch.main([f"--model={model}", "--k=1"])
+    batch.main([f"--model={model}", "--k=1", "--max-left-out=0.7"])
     report = json.loads((tmp_path / "mf.metrics.json").read_text())
     assert report["users_cold"] == 2 and report["users_measured"] == 2
     assert report["metrics"]["mf"]["hit@1"]["value"] == 0.5
@@ -306,7 +306,7 @@ def popular(tmp_path: Path, *words: str) -> dict:
     table = tmp_path / "popular.parquet"
     pl.DataFrame(rows, schema=SCHEMA, orient="row").write_parquet(table)
     model = write_model(tmp_path / "pop.onnx", ITEMS, NEXT, table)
-    batch.main([f"--model={model}", *words])
+    batch.main([f"--model={model}", f"--output={tmp_path / 'pop.topk.parquet'}", "--max-popular=1", *words])
     return json.loads((tmp_path / "pop.metrics.json").read_text())
 
 

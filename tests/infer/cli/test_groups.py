@@ -120,8 +120,8 @@ def test_a_command_alone_is_completed_too(typed, tmp_path: Path) -> None:
         .stdout.replace("infer.compare", "compare")
         .replace("infercompare", "compare")
     )
-    assert completed(script, "compare --", tmp_path) == {"--artifacts"}
-    assert completed(script, "compare --artifacts x --", tmp_path) == set()
+    assert completed(script, "compare --", tmp_path) == {"--artifacts", "--nights", "--output"}
+    assert completed(script, "compare --artifacts x --", tmp_path) == {"--nights", "--output"}
 
 
 @pytest.mark.parametrize("argv", [["--completion=fish"], ["--completion", "fish"]])
