@@ -35,6 +35,7 @@ from infer.histories.histories import build_histories
 from infer.histories.vocabulary import vocabulary
 from infer.model.session import open_model
 from infer.system.files import write_text
+from infer.system.ownership import MARK, claim
 from infer.tables.columns import ITEM
 from train.config import TrainConfig
 from train.presets import configuration
@@ -103,6 +104,8 @@ def _rates(config: ScaleConfig, training: TrainConfig, items: int) -> Rates:
 def main(argv: Sequence[str]) -> None:
     """Parse, measure, print."""
     config = parse(ScaleConfig, argv, __doc__)
+    if config.record is not None:
+        claim([config.record])
     with tempfile.TemporaryDirectory() as temporary:
         folder = config.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -117,7 +120,7 @@ def main(argv: Sequence[str]) -> None:
     for name, ratio in record["ratios"].items():
         print(f"{name:22}{ratio:8.2f} times the seconds of {OURS}")
     if config.record is not None:
-        write_text(config.record, json.dumps(record, indent=2) + "\n")
+        write_text(config.record, json.dumps(MARK | record, indent=2) + "\n", owned=True)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ import polars as pl
 from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.system.files import replacing
+from infer.system.ownership import claim
 from infer.system.progress import progress
 from infer.tables.columns import DATASET_KEY, ITEM, RATING, TIDY_KEY, TIMESTAMP, USER
 
@@ -162,9 +163,10 @@ def generate(config: SyntheticConfig) -> pl.DataFrame:
 
 def write(config: SyntheticConfig) -> pl.DataFrame:
     """Generate and write; returns the table."""
+    claim([config.output])
     table = generate(config)
     name = f"synthetic {config.size}, seed {config.seed}"
-    with replacing(config.output) as temporary:
+    with replacing(config.output, owned=True) as temporary:
         table.write_parquet(temporary, metadata={DATASET_KEY: name, TIDY_KEY: "1"})
     return table
 

@@ -18,6 +18,7 @@ from infer.model.metadata import Metadata
 from infer.model.modelfile import LARGEST_VALUE, with_checksum
 from infer.model.signature import LEVELS_INPUT, USER_INPUT
 from infer.system.files import write_bytes
+from infer.system.ownership import claim
 from infer.system.project import PROJECT
 from infer.system.versions import versions
 from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE
@@ -35,17 +36,17 @@ def export(name: str, artifacts: Path, precision: str = "fp32", largest_loss: fl
     Raises InputError if there is no usable checkpoint or the graph fails the parity check or, in
     another precision than fp32, loses more than `largest_loss` of NDCG@10.
     """
-    state = checkpoint.read(
-        checkpoint.finished(artifacts, name), f"run `python -m train {name} --artifacts={artifacts}` first"
-    )
+    stored = checkpoint.finished(artifacts, name)
+    path = artifacts / (f"{name}.onnx" if precision == "fp32" else f"{name}.{precision}.onnx")
+    claim([path], inputs=[stored, artifacts / INTERACTIONS_FILE])
+    state = checkpoint.read(stored, f"run `python -m train {name} --artifacts={artifacts}` first")
     model = restore(state)
     refuse_broken_weights(name, model)
     proto, parity = _checked(state, model, precision)
     if precision != "fp32":
         parity |= _loss(state, model, proto, precision, artifacts / INTERACTIONS_FILE, largest_loss)
     metadata = describe(state, model, parity, precision)
-    path = artifacts / (f"{name}.onnx" if precision == "fp32" else f"{name}.{precision}.onnx")
-    write_bytes(path, file_content(proto, metadata))
+    write_bytes(path, file_content(proto, metadata), owned=True)
     return path, metadata
 
 

@@ -1,4 +1,4 @@
-"""The one error that a command turns into a single line and a non-zero exit status."""
+"""The errors that a command turns into a single line and a non-zero exit status."""
 
 
 class InputError(Exception):
@@ -9,6 +9,10 @@ class InputError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+
+
+class HeldError(InputError):
+    """Complete lists that were not published, since a figure is beyond its limit."""
 
 
 def system_says(error: OSError) -> str:

@@ -63,6 +63,8 @@ def _titles(task: Task, stated: Path | None, ids: pl.DataType) -> pl.DataFrame:
         return pl.DataFrame(schema={ITEM: ids, TITLE: pl.String, GENRES: pl.String})
     probe(path)
     titles = read_items(path) if stated else pl.read_parquet(path)
+    if titles.columns != [ITEM, TITLE, GENRES]:
+        raise InputError(f"{path} is not the table of items that `python -m train.data` wrote: name one with --items")
     if titles.schema[ITEM] != ids and not titles.is_empty():
         raise InputError(f"{path} has {titles.schema[ITEM]} as item ids; the interactions have {ids}")
     return titles.cast({ITEM: ids})

@@ -56,7 +56,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
     """Replace `path` with a checkpoint."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write_bytes(path, buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest())
+    write_bytes(path, buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest(), owned=True)
 
 
 def read(path: Path, advice: str) -> dict[str, Any]:

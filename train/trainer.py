@@ -15,6 +15,8 @@ import torch
 
 from infer.errors import InputError
 from infer.system.files import replacing
+from infer.system.ownership import MARK, claim
+from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE
 from train import checkpoint
 from train.config import TrainConfig
 from train.data.dataset import Data, load
@@ -32,11 +34,15 @@ def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
     name = name or kind
     if config.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: PyTorch finds no CUDA device here; use --device cpu")
+    history = config.artifacts / f"{name}.history.parquet"
+    outputs = [checkpoint.finished(config.artifacts, name), checkpoint.partial(config.artifacts, name), history]
+    claim(outputs, inputs=[config.artifacts / INTERACTIONS_FILE, config.artifacts / ITEMS_FILE])
     data = load(config.artifacts)
     if config.solves_first:
         log.info("%s: solving for the vectors that it starts from ...", name)
     began = time.perf_counter()
     model, parents = build(kind, data, config)
+    claim(outputs, inputs=[config.artifacts / parent for parent in parents])
     preparing = time.perf_counter() - began
     model.to(config.device)
     provenance = checkpoint.provenance(kind, config, data, parents)
@@ -47,9 +53,9 @@ def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
     for record in fit(run, data, config):
         log.info(_line(record))
         checkpoint.save(checkpoint.partial(config.artifacts, name), _state(provenance, data, run) | run.state())
-    with replacing(config.artifacts / f"{name}.history.parquet") as temporary:
+    with replacing(history, owned=True) as temporary:
         table = pl.DataFrame([asdict(record) for record in run.records], schema_overrides=HISTORY)
-        table.with_columns(preparation_seconds=pl.lit(run.preparation_seconds)).write_parquet(temporary)
+        table.with_columns(preparation_seconds=pl.lit(run.preparation_seconds)).write_parquet(temporary, metadata=MARK)
     checkpoint.save(checkpoint.finished(config.artifacts, name), _state(provenance, data, run))
     checkpoint.partial(config.artifacts, name).unlink(missing_ok=True)
     return run

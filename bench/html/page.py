@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from plotly.offline import get_plotlyjs
 
 from infer.system.files import write_text
+from infer.system.ownership import HTML_MARK
 
 GREY = "#8a8f98"
 COLOURS = ("#3b7dd8", "#e0803a", "#3fa673", "#b565c9", "#c9a227", "#d0506a", "#5aa9c4", GREY)
@@ -26,7 +27,8 @@ def write_page(path: Path, template: str, sections: list[dict], **values: Any) -
     shown = [section for section in sections if section["tables"] or section["plots"]]
     absent = [section["title"] for section in sections if section not in shown]
     page = environment.get_template(template)
-    write_text(path, page.render(plotly=get_plotlyjs(), sections=shown, absent=absent, **values))
+    content = page.render(mark=HTML_MARK, plotly=get_plotlyjs(), sections=shown, absent=absent, **values)
+    write_text(path, content, owned=True)
     return path
 
 

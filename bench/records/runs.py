@@ -53,7 +53,7 @@ def load(path: Path) -> list[Record]:
         raise InputError(f"{path} does not exist: write it with `pytest --benchmark-only --benchmark-json={path}`")
     try:
         content = json.loads(path.read_text())
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError(f"{path} is not JSON; expected a file of --benchmark-json") from None
     if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
         raise InputError(f"{path} is not a benchmark run; expected a file of --benchmark-json")

@@ -15,6 +15,7 @@ from bench.records.runs import load_all
 from bench.report.page import write_report
 from infer.cli import leading, option, parse, run
 from infer.errors import InputError
+from infer.system.ownership import claim
 
 RESULTS = ROOT / "bench" / "results"
 
@@ -33,6 +34,7 @@ def main(argv: Sequence[str]) -> None:
     files = [Path(name) for name in names] or sorted(RESULTS.glob("run-*.json"))
     if not files:
         raise InputError(f"no run is named and {RESULTS} holds no run-*.json: name the files to show")
+    claim([config.output], inputs=files)
     records = load_all(files)
     write_report(records, config.output)
     print(f"{len(records)} benchmarks of {len(files)} runs -> {config.output}")

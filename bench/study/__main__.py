@@ -15,6 +15,7 @@ from bench.study.study import StudyConfig, make_all, prepare, shown_user, trials
 from bench.study.tables import write_tables
 from infer.cli import parse, run
 from infer.errors import InputError
+from infer.system.ownership import claim
 from infer.tables.columns import INTERACTIONS_FILE
 
 
@@ -23,13 +24,15 @@ def main(argv: Sequence[str]) -> None:
     config = parse(StudyConfig, argv, __doc__)
     if not (config.artifacts / INTERACTIONS_FILE).is_file():
         raise InputError(f"{config.artifacts / INTERACTIONS_FILE} does not exist: run `python -m train.data` first")
+    page, folder = config.output / "study.html", config.output / "tables"
+    claim([page, *sorted(folder.glob("*.parquet"))])
     wanted, user = trials(config), shown_user(config)
     prepare(config, wanted)
     make_all(config, wanted)
     speed = measure_speed(wanted[0].folder, config.output / "trials" / "speed.json")
-    tables = write_tables(wanted, speed, user, config.output / "tables")
-    page = write_study(tables, config.output / "study.html", " ".join(["python -m bench.study", *argv]))
-    print(f"-> {config.output / 'tables'}, {page}")
+    tables = write_tables(wanted, speed, user, folder)
+    write_study(tables, page, " ".join(["python -m bench.study", *argv]))
+    print(f"-> {folder}, {page}")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import polars as pl
 from bench.study.trials import LIBRARIES
 from infer.system.files import write_text
 from infer.system.fingerprints import sha256
+from infer.system.ownership import MARK
 from infer.system.versions import versions
 from infer.tables.columns import INTERACTIONS_FILE
 
@@ -42,11 +43,11 @@ def measure_speed(folder: Path, kept: Path) -> pl.DataFrame:
         content = json.loads(kept.read_text())
         if content["provenance"] == provenance:
             return pl.DataFrame(content["rows"])
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
         pass
     log.info("measuring the seconds of an epoch by loss ...")
     rows = _measure(folder)
-    write_text(kept, json.dumps({"provenance": provenance, "rows": rows}, indent=2) + "\n")
+    write_text(kept, json.dumps(MARK | {"provenance": provenance, "rows": rows}, indent=2) + "\n", owned=True)
     return pl.DataFrame(rows)
 
 

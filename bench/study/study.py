@@ -11,7 +11,7 @@ import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 import polars as pl
@@ -21,6 +21,7 @@ from bench.study.trials import Trial, finished, prepare_folder, run_safely
 from infer.cli import option
 from infer.errors import InputError
 from infer.system.files import replacing
+from infer.system.ownership import MARK
 from infer.tables.columns import DATASET_KEY, INTERACTIONS_FILE, ITEMS_FILE, PROTOCOL_KEY, SPLIT, TEST, USER
 from infer.tables.formats import read_table
 from train.data.prepare import DataConfig, hold_out
@@ -101,10 +102,10 @@ def prepare(config: StudyConfig, wanted: list[Trial]) -> None:
             source = config.output / "data" / data
             made = hold_out(pl.read_parquet(path).drop(SPLIT), DataConfig(**VARIATIONS[data]))
             name = pl.read_parquet_metadata(path).get(DATASET_KEY, path.name)
-            with replacing(source / INTERACTIONS_FILE) as temporary:
+            with replacing(source / INTERACTIONS_FILE, owned=True) as temporary:
                 made.interactions.write_parquet(temporary, metadata={DATASET_KEY: name, PROTOCOL_KEY: made.protocol})
-            with replacing(source / ITEMS_FILE) as temporary:
-                temporary.write_bytes((config.artifacts / ITEMS_FILE).read_bytes())
+            with replacing(source / ITEMS_FILE, owned=True) as temporary:
+                pl.read_parquet(config.artifacts / ITEMS_FILE).write_parquet(temporary, metadata=MARK)
         for folder in dict.fromkeys(trial.folder for trial in wanted if trial.data == data):
             prepare_folder(folder, source)
 
@@ -134,7 +135,10 @@ def make_all(config: StudyConfig, wanted: list[Trial]) -> None:
                 raise InputError(
                     "a worker was ended from outside, perhaps for want of memory: try --workers=1"
                 ) from None
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt):  # SIGTERM has not reached them
+                    for process in active_children():
+                        process.terminate()
                 pool.shutdown(cancel_futures=True)
                 raise
 

@@ -39,6 +39,7 @@ from infer.scoring.job import open_job
 from infer.scoring.lists import model_lists
 from infer.scoring.task import prepare, select_users
 from infer.system.files import replacing
+from infer.system.ownership import MARK
 from infer.system.versions import versions
 from infer.tables.columns import GENRES, ITEM, ITEMS_FILE, RANK, TITLE
 
@@ -51,8 +52,8 @@ def write_tables(trials: list[Trial], speeds: pl.DataFrame, user: str, folder: P
     """Collect the trials and write one Parquet file a table."""
     tables = collect(trials, speeds, user)
     for name, table in tables.items():
-        with replacing(folder / f"{name}.parquet") as temporary:
-            table.write_parquet(temporary)
+        with replacing(folder / f"{name}.parquet", owned=True) as temporary:
+            table.write_parquet(temporary, metadata=MARK)
     return tables
 
 

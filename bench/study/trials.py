@@ -21,6 +21,7 @@ from infer.scoring.job import open_job
 from infer.scoring.task import prepare
 from infer.system.files import replacing, write_text
 from infer.system.fingerprints import sha256
+from infer.system.ownership import MARK
 from infer.system.progress import no_progress
 from infer.system.versions import versions
 from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE, TEST, VALIDATION
@@ -87,7 +88,7 @@ def finished(trial: Trial) -> bool:
     """Whether the trial has been made, of the same data, options and versions."""
     try:
         return json.loads(trial.marker.read_text())["provenance"] == trial.provenance()
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 
@@ -119,7 +120,7 @@ def make(trial: Trial) -> tuple[float, float]:
     trial.marker.unlink(missing_ok=True)
     for path in trial.parents().values():
         if path.is_file() and path.parent != trial.folder:
-            with replacing(trial.folder / path.name) as temporary:
+            with replacing(trial.folder / path.name, owned=True) as temporary:
                 shutil.copyfile(path, temporary)
     train(trial.experiment.kind, trial.config(), name)
     model, _ = export(name, trial.folder)
@@ -128,7 +129,8 @@ def make(trial: Trial) -> tuple[float, float]:
     trial.file("ranks.parquet").replace(trial.file("validation.ranks.parquet"))
     report = _evaluated(model, trial, TEST)
     seconds = time.perf_counter() - began
-    write_text(trial.marker, json.dumps({"provenance": trial.provenance(), "seconds": seconds}, indent=2) + "\n")
+    content = MARK | {"provenance": trial.provenance(), "seconds": seconds}
+    write_text(trial.marker, json.dumps(content, indent=2) + "\n", owned=True)
     return seconds, report["protocols"]["full"]["hit@10"]["value"]
 
 

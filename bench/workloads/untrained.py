@@ -54,5 +54,5 @@ def write_untrained(kind: str, config: TrainConfig, table: Path, folder: Path) -
         },
     }
     path = folder / f"{kind}.onnx"
-    write_bytes(path, file_content(proto, describe(state, model, parity)))
+    write_bytes(path, file_content(proto, describe(state, model, parity)), owned=True)
     return model, path

@@ -15,7 +15,7 @@ turns `--model=123` into a number, accepts 2.5 for an integer and takes `--flag 
     usage     --help
     parsing   all of these, for one command
     groups    the command of `python -m infer COMMAND`
-    completion, running    the rest of what every command has
+    completion, running, streams    the rest of what every command has
 """
 
 from infer.cli.fields import option

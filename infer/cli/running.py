@@ -1,42 +1,84 @@
 """A command's `main` to an exit status: one line on standard error if it failed, log messages as lines of output.
 
-In: a function of argv. Out: 0; 1 for a failing system, 2 for wrong input, 130 interrupted, 141 if nobody reads.
+In: a function of argv. Out: 0; 1 for a failing system, 2 for wrong input, 3 if lists are held back, 130 interrupted,
+141 if nobody reads, 143 terminated.
 
     raise SystemExit(run(main))
 """
 
 import logging
-import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
-from infer.errors import InputError, system_says
+from infer.cli.streams import complain, flush, ready
+from infer.errors import HeldError, InputError, system_says
 from infer.system.project import PROJECT
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: ends a command as Ctrl-C does, so that `finally` blocks run."""
 
 
 def run(main: Callable[[Sequence[str]], None]) -> int:
     """Call `main(argv)`; return an exit status, with one line on standard error if it failed."""
+    ready()
     tell()
+    with _terminable():
+        status, message = _ended(main)
+    unwritten = flush(sys.stdout)
+    if isinstance(unwritten, BrokenPipeError) and status in (0, 1):
+        status, message = 141, ""
+    elif unwritten is not None and status in (0, 1):
+        status, message = 1, f"cannot write to standard output: {system_says(unwritten)}"
+    if message:
+        complain(f"error: {printable(' '.join(message.split()))}")
+    return status
+
+
+def _ended(main: Callable[[Sequence[str]], None]) -> tuple[int, str]:
+    """How a call ended: an exit status, and a message unless there is nothing to say."""
     try:
         main(sys.argv[1:])
-        sys.stdout.flush()
-        return 0
+        return 0, ""
+    except SystemExit as end:  # of --help, and of fire
+        return (end.code or 0, "") if isinstance(end.code, int | None) else (1, str(end.code))
+    except HeldError as error:
+        return 3, str(error)
     except InputError as error:
-        message, status = str(error), 2
-    except BrokenPipeError:
-        # The reader (`| head`) has gone: keep the interpreter from failing again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return 2, str(error)
+    except BrokenPipeError:  # the reader (`| head`) has gone
+        return 141, ""
     except ModuleNotFoundError as error:
-        message, status = f"{error.name} is not installed: pip install '{PROJECT}[study,train]'", 1
+        return 1, f"{error.name} is not installed: pip install '{PROJECT}[study,train]'"
     except OSError as error:
-        message, status = system_says(error), 1
+        return 1, system_says(error)
     except MemoryError:
-        message, status = "out of memory: try a smaller --batch-size", 1
+        return 1, "out of memory: try a smaller --batch-size"
+    except Terminated:
+        return 143, "terminated"
     except KeyboardInterrupt:
-        message, status = "interrupted", 130
-    print("error:", printable(" ".join(message.split())), file=sys.stderr)
-    return status
+        return 130, "interrupted"
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let the first SIGTERM raise `Terminated`; a second one, and one where the caller has it ignored, do as ever."""
+
+    def terminate(*_: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        raise Terminated
+
+    if signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class _Told(logging.Handler):

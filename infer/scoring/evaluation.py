@@ -21,6 +21,8 @@ from infer.scoring.report import provenance
 from infer.scoring.task import Task, target_rows
 from infer.scoring.totals import totals
 from infer.system.files import replacing, write_text
+from infer.system.fingerprints import sha256
+from infer.system.ownership import MARK, claim
 from infer.system.progress import progress
 from infer.tables.columns import ITEM, RANK, USER
 
@@ -39,17 +41,23 @@ def evaluate_model(
     report says of how it was made. Returns the report's path and its content.
     Raises InputError if a file cannot be used, or if the table has no held-out items.
     """
+    stem, folder = task.model.path.stem, task.model.path.parent
+    ranks_file, target = folder / f"{stem}.ranks.parquet", folder / f"{stem}.evaluation.json"
+    negatives_file = given or folder / f"{stem}.negatives.parquet"
+    written = [ranks_file, target] if given else [negatives_file, ranks_file, target]
+    claim(written, inputs=[task.model.path, task.table, given])
     negatives = read_negatives(given, task) if given else negatives_of(task, number, seed)
     ranks = evaluate(task, negatives)
-    stem, folder = task.model.path.stem, task.model.path.parent
-    report = describe(task, options or {}, ranks, {name: items.shape[1] for name, items in negatives.items()})
     if given is None:
-        with replacing(folder / f"{stem}.negatives.parquet") as temporary:
-            negatives_table(task, negatives).write_parquet(temporary)
-    with replacing(folder / f"{stem}.ranks.parquet") as temporary:
-        ranks.write_parquet(temporary)
-    target = folder / f"{stem}.evaluation.json"
-    write_text(target, json.dumps(report, indent=2) + "\n")
+        with replacing(negatives_file, owned=True) as temporary:
+            negatives_table(task, negatives).write_parquet(temporary, metadata=MARK)
+    with replacing(ranks_file, owned=True) as temporary:
+        ranks.write_parquet(temporary, metadata=MARK)
+    # The report comes last: with its checksums a reader can tell files of two evaluations.
+    sums = {"negatives_checksum": sha256(negatives_file), "ranks_checksum": sha256(ranks_file)}
+    sizes = {name: items.shape[1] for name, items in negatives.items()}
+    report = MARK | describe(task, options or {}, ranks, sizes) | sums
+    write_text(target, json.dumps(report, indent=2) + "\n", owned=True)
     return target, report
 
 

@@ -25,6 +25,7 @@ import polars as pl
 from filelock import lock_descriptor
 
 from infer.errors import InputError, first_line
+from infer.system.ownership import refuse_foreign
 
 PART = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.part", re.DOTALL)
 WINDOWS = os.name == "nt"
@@ -32,21 +33,24 @@ AT_WORKING_FOLDER, EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
 @contextmanager
-def replacing(path: Path, alone: bool = False) -> Iterator[Path]:
+def replacing(path: Path, alone: bool = False, owned: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it and rename it onto `path`.
 
     alone: leave what killed writers left, which takes a listing of the folder: for who writes many files there, after
-    `remove_abandoned` once. Raises InputError naming `path` when the folder or the disk refuses; an earlier `path`
-    stays.
+    `remove_abandoned` once.  owned: refuse to replace a file that this project did not write
+    (`infer.system.ownership`). A link is written through. Raises InputError naming `path` when the folder or the disk
+    refuses; an earlier `path` stays.
     """
     handle, temporary = None, None
     try:
-        _make(path.parent)
-        if path.is_dir():
+        place = _followed(path)
+        if owned:
+            refuse_foreign(path)
+        if place.is_dir():
             raise InputError(f"cannot write {path}: it is a folder")
         if not alone:
-            remove_abandoned(path.parent, path.name)
-        handle, temporary = _own_part(path)
+            remove_abandoned(place.parent, place.name)
+        handle, temporary = _own_part(place)
         temporary.chmod(0o666 & ~_umask())
         yield temporary
         with temporary.open("rb+") as written:
@@ -54,8 +58,8 @@ def replacing(path: Path, alone: bool = False) -> Iterator[Path]:
         if WINDOWS:  # which renames no file that is open
             os.close(handle)
             handle = None
-        temporary.replace(path)
-        sync_folder(path.parent)
+        temporary.replace(place)
+        sync_folder(place.parent)
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = getattr(error, "strerror", None) or first_line(error)
         raise InputError(
@@ -71,14 +75,14 @@ def replacing(path: Path, alone: bool = False) -> Iterator[Path]:
             os.close(handle)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace `path` with `text` (UTF-8)."""
-    write_bytes(path, text.encode())
+def write_text(path: Path, text: str, owned: bool = False) -> None:
+    """Replace `path` with `text` (UTF-8), as `replacing` does."""
+    write_bytes(path, text.encode(), owned)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` with `content`."""
-    with replacing(path) as temporary:
+def write_bytes(path: Path, content: bytes, owned: bool = False) -> None:
+    """Replace `path` with `content`, as `replacing` does."""
+    with replacing(path, owned=owned) as temporary:
         temporary.write_bytes(content)
 
 
@@ -154,6 +158,17 @@ def _own_part(path: Path) -> tuple[int, Path]:
         if os.fstat(handle).st_nlink:
             return handle, Path(name)
         os.close(handle)  # another process took it for abandoned before it was locked
+
+
+def _followed(path: Path) -> Path:
+    """Where a file is to lie: `path`, whose folder is made, or what it links to, where nothing is made."""
+    if not path.is_symlink():
+        _make(path.parent)
+        return path
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return target
 
 
 def _make(folder: Path) -> None:

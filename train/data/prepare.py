@@ -15,6 +15,7 @@ import polars as pl
 from infer.cli import option
 from infer.errors import InputError
 from infer.system.files import replacing
+from infer.system.ownership import MARK, claim
 from infer.tables.columns import (
     DATASET_KEY,
     GENRES,
@@ -131,7 +132,10 @@ def prepare(config: DataConfig) -> Path:
 
     Raises InputError as `load` does, and if nothing can be held out; earlier files are unchanged then.
     """
-    log.info(f"reading {config.dataset or sources.DEFAULT} ...")
+    target, items_target = config.artifacts / INTERACTIONS_FILE, config.artifacts / ITEMS_FILE
+    given = config.dataset or sources.DEFAULT
+    claim([target, items_target], inputs=[None if given in sources.SOURCES else Path(given), config.items])
+    log.info(f"reading {given} ...")
     name, tidied, items = load(config)
     made = hold_out(tidied.interactions.drop(SPLIT, strict=False), config)
     table = made.interactions
@@ -145,10 +149,9 @@ def prepare(config: DataConfig) -> Path:
     )
     only_held = table.group_by(ITEM).agg((pl.col(SPLIT) != TRAIN).all().alias("held"))["held"].sum()
     users = table[USER].n_unique()
-    target = config.artifacts / INTERACTIONS_FILE
-    with replacing(target) as temporary, replacing(config.artifacts / ITEMS_FILE) as temporary_items:
+    with replacing(target, owned=True) as temporary, replacing(items_target, owned=True) as temporary_items:
         table.write_parquet(temporary, metadata={DATASET_KEY: name, PROTOCOL_KEY: made.protocol, TIDY_KEY: "1"})
-        items.write_parquet(temporary_items)
+        items.write_parquet(temporary_items, metadata=MARK)
     if str(tidied.notes):
         log.info(f"{name}: {tidied.notes}")
     catalogue = table[ITEM].n_unique()

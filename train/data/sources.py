@@ -158,7 +158,8 @@ def _download(name: str, url: str, digest: str, cache: Path) -> Path:
 def _unpack(archive: Path, members: list[str], targets: list[Path]) -> None:
     try:
         with zipfile.ZipFile(archive) as opened:
-            for member, target in zip(members, targets, strict=True):
+            missing = [pair for pair in zip(members, targets, strict=True) if not pair[1].is_file()]
+            for member, target in missing:
                 write_bytes(target, opened.read(member))
     except (KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{archive} is damaged or incomplete ({error}): delete it and try again") from None

@@ -1,0 +1,101 @@
+"""Whether this project wrote a file, so that no command replaces anything else, nor what it reads.
+
+In: paths. Out: nothing, or InputError. What is written carries a mark: the key `generator` in JSON and in the metadata
+of Parquet, a `generator` meta in HTML. Interactions are told by the name of their data set, which their checksum has
+always been taken with; models and checkpoints end with checksums of themselves.
+
+    claim([Path("artifacts/hybrid.onnx")], inputs=[Path("artifacts/hybrid.pt")])
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from infer.errors import InputError
+from infer.system.project import PROJECT
+
+# What the metadata of a Parquet file, or the keys of a JSON file, start with.
+MARK = {"generator": PROJECT}
+HTML_MARK = f'<meta name="generator" content="{PROJECT}">'
+ONNX_MARK = b"recommender.sha256"
+END = 200  # bytes, in which a model names its checksum
+DIGEST = 32  # bytes of the checksum that ends a checkpoint
+
+# Of files without a mark, as of interactions and of what earlier versions wrote: keys or columns that are together.
+KEYS = (
+    {"dataset", "tidy"},
+    {"dataset", "protocol"},
+    {"plan"},
+    {"interactions_checksum", "versions"},
+    {"part", "device_name"},
+    {"provenance", "rows"},
+    {"provenance", "seconds"},
+)
+COLUMNS = ({"rank", "target_count"}, {"protocol", "user", "item"}, {"epoch", "preparation_seconds"})
+
+
+def claim(outputs: Iterable[Path], inputs: Iterable[Path | None] = ()) -> None:
+    """Raise InputError if one of the outputs exists and is not this project's, or is one of the inputs.
+
+    For the begin of a command: afterwards `infer.system.files.replacing` asks for each file again.
+    """
+    read = [path for path in inputs if path is not None and path.exists()]
+    for path in outputs:
+        for place in read:
+            if path.exists() and path.samefile(place):
+                raise InputError(f"{path} would be written to, but {place} is an input: choose another place")
+            if place.is_dir() and any(folder.exists() and folder.samefile(place) for folder in path.parents):
+                raise InputError(f"{path} would be written into the input {place}: choose another place")
+        if path.is_dir():
+            raise InputError(f"cannot write {path}: it is a folder")
+        refuse_foreign(path)
+
+
+def refuse_foreign(path: Path) -> None:
+    """Raise InputError if `path` exists and was not written by this project."""
+    if path.exists() and not path.is_dir() and not is_ours(path):
+        raise InputError(f"{path} exists and was not written by this project: move it away or choose another place")
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is one that this project writes, whole and with its mark; raises InputError if it is unreadable.
+
+    Only regular files are looked into.
+    """
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            begin = file.read(4096)
+        if begin.startswith(b"PAR1"):
+            return _is_our_table(path)
+        if begin.startswith(b"{"):
+            return _has_mark(json.loads(path.read_bytes()))
+        if b"<html" in begin.lower():
+            return HTML_MARK.encode() in begin
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}, which would be replaced: {error.strerror}; move it away") from None
+    except (ValueError, RecursionError):
+        return False
+    is_checkpoint = begin.startswith(b"PK") and hashlib.sha256(content[:-DIGEST]).digest() == content[-DIGEST:]
+    return is_checkpoint or ONNX_MARK in content[-END:]
+
+
+def _is_our_table(path: Path) -> bool:
+    try:
+        return _has_mark(pl.read_parquet_metadata(path)) or _includes(COLUMNS, set(pl.read_parquet_schema(path)))
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return False
+
+
+def _has_mark(values: Any) -> bool:
+    return isinstance(values, dict) and (values.get("generator") == PROJECT or _includes(KEYS, set(values)))
+
+
+def _includes(known: Iterable[set[str]], names: set[str]) -> bool:
+    return any(wanted <= names for wanted in known)
