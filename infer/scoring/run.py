@@ -25,7 +25,6 @@ from infer.system.memory import peak_memory
 from infer.system.progress import progress
 from infer.system.stages import Stages
 from infer.system.versions import versions
-from infer.tables.interactions import scan_interactions
 from infer.tables.notes import Notes
 from infer.tables.source import PART_USERS, Source, open_source, select_users
 
@@ -118,9 +117,9 @@ def _score_share(job: Job, output: Output, settings: Settings, stages: Stages) -
     first, of = settings.share
     with output.locked(f"shard-{first + 1}-of-{of}"):
         with stages("open"):
-            whole = open_source(job.table, job.columns, output.work / "sorted", settings.part_users)
+            whole = open_source(job.table, job.columns, output.work / "sorted", settings.part_users, job.optional)
             check_ids(job, whole.rows.collect_schema())
-            check_held_out(job, scan_interactions(job.table, job.columns))
+            check_held_out(job, whole.rows)
             source = whole if settings.users is None else select_users(whole, settings.users)
         resumed = _score_parts(job, output, settings, source, stages)
         ready = sum(output.has(part.number) for part in source.parts)
