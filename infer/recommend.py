@@ -38,9 +38,7 @@ def main(argv: Sequence[str]) -> None:
     whole = prepare(config.job(measure=not config.whole_history))
     if str(whole.notes):
         print(f"{whole.table}: {whole.notes}")
-    task = select_users(whole, config.user, "--user")
-    if len(task.histories) != 1:
-        raise InputError(f"--user takes one id; found '{config.user}'")
+    task = select_users(whole, [config.user], "--user")
     lists = model_lists(task, len(task.model.metadata.item_ids), batch_size=1)
     if lists.is_empty():
         raise InputError(f"{task.model.path.name} cannot recommend to user {config.user}: it knows none of its items")
@@ -62,7 +60,7 @@ def _titles(task: Task, stated: Path | None, ids: pl.DataType) -> pl.DataFrame:
         print(f"no titles: {path} is not there; name a table with --items")
         return pl.DataFrame(schema={ITEM: ids, TITLE: pl.String, GENRES: pl.String})
     probe(path)
-    titles = read_items(path) if stated else pl.read_parquet(path)
+    titles = read_items(path) if stated else pl.read_parquet(path, glob=False)
     if titles.columns != [ITEM, TITLE, GENRES]:
         raise InputError(f"{path} is not the table of items that `python -m train.data` wrote: name one with --items")
     if titles.schema[ITEM] != ids and not titles.is_empty():

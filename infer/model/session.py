@@ -146,7 +146,8 @@ def find_model(path: Path) -> Path:
     for candidate in (path, ARTIFACTS / path):
         if candidate.is_file():
             return candidate
-    problem = "is a folder" if path.is_dir() else "does not exist"
+    other = "is a pipe or device" if path.exists() else "does not exist"
+    problem = "is a folder" if path.is_dir() else other
     raise InputError(
         f"{path} {problem} (nor is there {ARTIFACTS / path}): "
         "give a file written by `python -m export`, or run `just train-all` first"

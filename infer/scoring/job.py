@@ -14,12 +14,14 @@ from infer.errors import InputError
 from infer.histories.vocabulary import vocabulary
 from infer.model.session import Model
 from infer.system.fingerprints import fingerprint, sha256
-from infer.tables.columns import ITEM, PROTOCOL_KEY, SPLIT, TEST, USER, Columns
-from infer.tables.formats import PARQUET
+from infer.system.inputs import check_input
+from infer.tables.columns import ITEM, PROTOCOL_KEY, RATING, SPLIT, TEST, USER, Columns
+from infer.tables.folders import files_of
+from infer.tables.formats import is_parquet
 from infer.tables.frames import FRAME
-from infer.tables.interactions import scan_interactions
+from infer.tables.interactions import names_in
 from infer.tables.probe import probe
-from infer.tables.reading import collect, collect_names
+from infer.tables.reading import collect
 
 UNSTATED = "as the table's column split says"
 
@@ -46,7 +48,15 @@ class Job:
     @property
     def unchanged(self) -> bool:
         """Whether the table is as it was when its checksum was taken: neither replaced nor written to."""
-        return self.table.exists() and fingerprint(self.table) == self.fingerprint
+        try:
+            return self.table.exists() and fingerprint(self.table, files_in(self.table)) == self.fingerprint
+        except InputError:  # a folder in which lies what is no part of a table
+            return False
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """Which of the columns that a table may have are read: what others hold does not matter."""
+        return optional_columns(self.model, self.split)
 
     def check_unchanged(self) -> None:
         """Raises InputError if the table is another than the one whose checksum was taken."""
@@ -59,7 +69,7 @@ class Job:
 
 def checked_sha256(table: Path, trusted: str) -> str:
     """The table's SHA-256; raises InputError if it is not that of a table read before, and cannot be read to its end."""
-    checksum = sha256(table)
+    checksum = sha256(table, files_in(table))
     if checksum != trusted:
         probe(table)
     return checksum
@@ -83,18 +93,24 @@ def open_job(
     table = table or model.path.parent / metadata.interactions
     if not given and not table.is_file():
         raise InputError(f"{table}, which {model.path.name} was trained on, is not there; give --interactions FILE")
-    taken = fingerprint(table) if table.exists() else ()
-    checksum = check(table, metadata.dataset_checksum) if table.exists() else ""
-    rows = scan_interactions(table, columns)
+    check_input(table)
+    files = files_in(table)
+    taken, checksum = fingerprint(table, files), check(table, metadata.dataset_checksum)
+    names = names_in(table, columns)
     if checksum != metadata.dataset_checksum and not given:
         raise InputError(
             f"{table} is not the table {model.path.name} was trained on ({metadata.dataset}): train and "
             "export again, or pass it as --interactions to score it all the same"
         )
-    if split is not None and SPLIT not in collect_names(rows, table):
+    if split is not None and SPLIT not in names:
         split = None
     items, users = vocabulary(metadata.item_ids, ITEM), vocabulary(metadata.user_ids, USER)
     return Job(model, table, columns, checksum, split, _protocol(table), items, users, taken)
+
+
+def optional_columns(model: Model, split: str | None) -> tuple[str, ...]:
+    """Ratings if the model takes them, the split if histories end before held-out items."""
+    return (*([RATING] if model.metadata.rating_levels else []), *([SPLIT] if split is not None else []))
 
 
 def check_ids(job: Job, schema: pl.Schema) -> None:
@@ -121,9 +137,14 @@ def rows_job(model: Model, split: str | None = None) -> Job:
     return Job(model, FRAME, Columns(), "", split, UNSTATED, items, users, ())
 
 
+def files_in(table: Path) -> list[Path] | None:
+    """The files of a folder that are read; None for a file."""
+    return files_of(table) if table.is_dir() else None
+
+
 def _protocol(table: Path) -> str:
     """What `python -m train.data` wrote into the file; other tables say nothing of their split."""
-    if table.is_dir() or table.suffix not in PARQUET:
+    if table.is_dir() or not is_parquet(table):
         return UNSTATED
     return pl.read_parquet_metadata(table).get(PROTOCOL_KEY, UNSTATED)
 

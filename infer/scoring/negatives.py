@@ -10,7 +10,7 @@ from infer.histories.vocabulary import vocabulary
 from infer.metrics.sampled import PROTOCOLS, sample_negatives
 from infer.scoring.task import Task, target_rows
 from infer.tables.columns import ITEM, USER
-from infer.tables.formats import read_table
+from infer.tables.formats import is_parquet, read_table
 from infer.tables.probe import probe
 
 
@@ -25,7 +25,7 @@ def read_negatives(path: Path, task: Task) -> dict[str, np.ndarray]:
     """Saved negatives; raises InputError if they are not of this table and split, or hold seen items."""
     probe(path)
     table = read_table(path)
-    if path.suffix != ".parquet" or table.columns != ["protocol", USER, ITEM]:
+    if not is_parquet(path) or table.columns != ["protocol", USER, ITEM]:
         raise InputError(f"{path} holds no negatives: expected a MODEL.negatives.parquet")
     rows, targets = target_rows(task)
     items = vocabulary(task.model.metadata.item_ids, ITEM)

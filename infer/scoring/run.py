@@ -29,6 +29,7 @@ from infer.system.memory import peak_memory
 from infer.system.progress import progress
 from infer.system.stages import Stages
 from infer.system.versions import versions
+from infer.tables.columns import USER
 from infer.tables.notes import Notes
 from infer.tables.source import Part, Source, open_source, select_users
 from infer.tables.users import chosen_ids
@@ -115,9 +116,9 @@ def _score_share(job: Job, output: Output, settings: Settings, ids: Sequence[str
     """Score this process's share and, if it was the last, decide."""
     parts, resumed, notes = 0, 0, Notes()
     if not output.complete:
-        source, popularity = _open(job, output, settings, ids, stages)
+        source, popularity, chosen = _open(job, output, settings, ids, stages)
         parts, notes = len(source.parts), source.notes
-        resumed = _score_parts(job, output, settings, source, popularity, ids, stages)
+        resumed = _score_parts(job, output, settings, source, popularity, chosen, stages)
     with output.locked(STORE):
         if not output.work.exists():
             return _done_by_another(output)
@@ -134,11 +135,11 @@ def _score_share(job: Job, output: Output, settings: Settings, ids: Sequence[str
 
 def _open(
     job: Job, output: Output, settings: Settings, ids: Sequence[str] | None, stages: Stages
-) -> tuple[Source, Popularity]:
-    """The users to score, and how often the table's users have each item; of all shares, the first finds it out."""
+) -> tuple[Source, Popularity, set[str] | None]:
+    """What to score, how often the table's users have each item, and the chosen users; shares find it out once."""
     with output.locked("source"):
         with stages("open"):
-            whole = open_source(job.table, job.columns, output.source, settings.part_users)
+            whole = open_source(job.table, job.columns, output.source, settings.part_users, job.optional)
             check_ids(job, whole.rows.collect_schema())
             check_held_out(job, whole.rows)
         with stages("count"):
@@ -146,8 +147,13 @@ def _open(
             popularity = Popularity.load(kept) if kept.exists() else popularity_of(job, whole)
             if not kept.exists():
                 popularity.save(kept)
-    chosen = ids is not None and not settings.merge
-    return (select_users(whole, ids) if chosen else whole), popularity
+    if settings.users is None:
+        return whole, popularity, None
+    chosen = select_users(whole, settings.users)
+    if chosen_ids(settings.users) != ids:
+        raise InputError(f"--users {settings.users} was changed meanwhile: run again when nobody writes to it")
+    users = set(chosen.rows.select(pl.col(USER).unique().cast(pl.String)).collect()[USER])
+    return (whole if settings.merge else chosen), popularity, users
 
 
 def _score_parts(
@@ -156,7 +162,7 @@ def _score_parts(
     settings: Settings,
     source: Source,
     popularity: Popularity,
-    ids: Sequence[str] | None,
+    chosen: set[str] | None,
     stages: Stages,
 ) -> int:
     """Score the parts of this process's share that are not there yet; returns how many users were there before."""
@@ -167,7 +173,7 @@ def _score_parts(
     if settings.only_changed or settings.merge:
         base = output.plan["base"]
         found = None if base is None else output.publications.get(base["name"])
-        earlier = Earlier(found, output.plan, ids if settings.merge else None)
+        earlier = Earlier(found, output.plan, chosen if settings.merge else None)
     total = sum(part.users for part in share)
     done = total - sum(part.users for part in missing)
     with progress(total=total, initial=done, unit=" users", desc=job.model.path.name) as bar:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from infer.scoring.job import checked_sha256
+from infer.scoring.job import checked_sha256, files_in
 from infer.scoring.output import lock
 from infer.scoring.publications import Publications, read_json
 from infer.system.files import write_text
@@ -43,5 +43,5 @@ def check_once(publications: Publications) -> Callable[[Path, str], str]:
 
 def _mark(table: Path) -> dict[str, object]:
     """What is the same on every machine while the table is: the fingerprint without the number of the device."""
-    values = fingerprint(table)
+    values = fingerprint(table, files_in(table))
     return {"files": [list(values[n + 1 : n + 4]) for n in range(0, len(values), 4)], "written": max(values[3::4])}

@@ -4,6 +4,7 @@ In: a `Job` and rows of its table. Out: a `Task`. Its `targets` are the held-out
 None if it does not.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -91,13 +92,13 @@ def prepare(job: Job) -> Task:
 
     Raises InputError if ids have another type than the model's, and if there is nothing to measure.
     """
-    tidied = read_interactions(job.table, job.columns)
+    tidied = read_interactions(job.table, job.columns, job.optional)
     check_ids(job, tidied.interactions.schema)
     check_held_out(job, tidied.interactions.lazy())
     return replace(cut(job, tidied.interactions, in_order=True), notes=tidied.notes)
 
 
-def select_users(task: Task, wanted: str, name: str = "--users") -> Task:
+def select_users(task: Task, wanted: str | Sequence[str], name: str = "--users") -> Task:
     """Keep the users in `wanted` (`infer.tables.users.rows_of`).
 
     Raises InputError, which names the option `name`, if the table lacks one of them.

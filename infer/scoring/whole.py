@@ -17,7 +17,7 @@ import polars as pl
 
 from infer.errors import InputError
 from infer.model.session import Model
-from infer.scoring.job import Job, check_held_out, check_ids, open_job, rows_job
+from infer.scoring.job import Job, check_held_out, check_ids, open_job, optional_columns, rows_job
 from infer.scoring.parts import measure_parts, score_part
 from infer.system.progress import progress
 from infer.system.stages import Stages
@@ -43,9 +43,9 @@ def open_table(
             raise InputError(f"in_order is of a data frame; found {table or 'a file'}, whose rows need timestamps")
         job = open_job(model, table, columns, split)
         with tempfile.TemporaryDirectory() as folder:
-            yield _checked(job, open_source(job.table, columns, Path(folder)))
+            yield _checked(job, open_source(job.table, columns, Path(folder), optional=job.optional))
         return
-    tidied = tidy_frame(table, columns, in_order)
+    tidied = tidy_frame(table, columns, in_order, optional_columns(model, split))
     job = rows_job(model, split if SPLIT in tidied.interactions.columns else None)
     yield _checked(job, replace(from_frame(job.table, tidied.interactions), notes=tidied.notes))
 

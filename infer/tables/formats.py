@@ -11,13 +11,25 @@ from pathlib import Path
 import polars as pl
 
 from infer.errors import InputError
+from infer.system.inputs import check_input
 from infer.tables.columns import shown
-from infer.tables.packed import unpack
+from infer.tables.packed import check_unpacked, is_packed, unpack
 from infer.tables.reading import collect, reading
 
 LINE = "line"
 PARQUET = (".parquet", ".pq")
+PACKED = ".gz"
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".dat": "::", ".txt": "\t", ".inter": "\t", ".item": "\t"}
+
+
+def suffix_of(path: Path) -> str:
+    """What kind of file its name says it is, in lower case; that it is packed is no kind."""
+    return next((s.lower() for s in reversed(path.suffixes) if s.lower() != PACKED), "")
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether the name, in any case, is one of a Parquet file."""
+    return path.suffix.lower() in PARQUET
 
 
 def read_table(
@@ -32,19 +44,18 @@ def scan_table(
     separator: str | None = None,
     header: list[str] | None = None,
     encoding: str = "utf-8",
-    unpacked: Path | None = None,
+    unpacked: Path | bytes | None = None,
 ) -> pl.LazyFrame:
     """A table, lazily; text files come with every value as text and a null for an empty one.
 
     separator: of a text file; by default from the name (.csv `,`; .tsv, .txt tab; .dat `::`).
     header: the column names of a text file that has no header line, and no quoting.
-    encoding: of a text file, by Python's name.  unpacked: its content, if it is a gzip file.
+    encoding: of a text file, by Python's name.  unpacked: its content, if somebody unpacked it already.
     Raises InputError if the file is absent, empty, damaged, not UTF-8 or of an unknown type; damage
     further on shows when the rows are collected.
     """
-    suffix = next((s for s in reversed(path.suffixes) if s != ".gz"), "")
-    if not path.exists():
-        raise InputError(f"{path} does not exist")
+    suffix = suffix_of(path)
+    check_input(path)
     if path.is_dir():
         raise InputError(f"{path} is a folder; expected a file")
     if path.stat().st_size == 0:
@@ -55,14 +66,22 @@ def scan_table(
     with reading(path):
         if suffix in PARQUET:
             return pl.scan_parquet(path, glob=False)
-        source: Path | bytes = unpacked or path
-        if path.suffix == ".gz" and unpacked is None:
+        source: Path | bytes = path if unpacked is None else unpacked
+        if unpacked is None and is_packed(path):
             content = io.BytesIO()
             unpack(path, content)
             source = content.getvalue()
+        check_unpacked(_start(source), path)
         if encoding != "utf-8":
             source = (source if isinstance(source, bytes) else source.read_bytes()).decode(encoding).encode()
         return _scan_text(path, source, separator or SEPARATORS[suffix], header)
+
+
+def _start(source: Path | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source[:4]
+    with source.open("rb") as file:
+        return file.read(4)
 
 
 def _scan_text(path: Path, source: Path | bytes, separator: str, header: list[str] | None) -> pl.LazyFrame:

@@ -8,6 +8,7 @@ data frame interchange protocol; and the names of its columns. Out: tidy interac
 print(t(pl.DataFrame({'user': [7], 'item': [3], 'timestamp': [1]})).interactions)"
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,20 @@ import polars as pl
 
 from infer.errors import InputError, first_line
 from infer.tables.columns import TIMESTAMP, Columns
-from infer.tables.interactions import choose_columns
+from infer.tables.interactions import OPTIONAL, choose_columns
 from infer.tables.tidy import Tidy, tidy
 
 # In messages it stands where the path of a file would.
 FRAME = Path("the data frame")
 
 
-def tidy_frame(given: Any, columns: Columns = Columns(), in_order: bool = False) -> Tidy:
+def tidy_frame(
+    given: Any, columns: Columns = Columns(), in_order: bool = False, optional: Sequence[str] = OPTIONAL
+) -> Tidy:
     """The frame's interactions in the shared columns and order, and what was found in its rows.
 
     in_order: the rows are said to be oldest first, so that no timestamp is needed, or read.
+    optional: as of `choose_columns`.
     Raises InputError as for files, and if `given` is no data frame.
     """
     table = to_polars(given)
@@ -33,7 +37,7 @@ def tidy_frame(given: Any, columns: Columns = Columns(), in_order: bool = False)
         raise InputError(f"in_order says that there is no timestamp to read; found timestamp='{columns.timestamp}'")
     if in_order:
         table = table.drop(TIMESTAMP, strict=False).with_row_index(TIMESTAMP)
-    rows = choose_columns(table.lazy(), FRAME, columns).collect()
+    rows = choose_columns(table.lazy(), FRAME, columns, optional).collect()
     return tidy(rows, str(FRAME), drop=columns.drop_bad_rows)
 
 

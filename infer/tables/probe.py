@@ -19,6 +19,7 @@ import polars as pl
 
 from infer.cli import run
 from infer.errors import InputError
+from infer.system.inputs import check_input
 from infer.tables import folders, formats
 from infer.tables.reading import collect
 
@@ -27,7 +28,8 @@ ROWS = 4_000_000  # read at once
 
 def probe(path: Path) -> None:
     """Raise InputError if a Parquet file, or one in a folder, cannot be read to its end; other files pass."""
-    if not path.is_dir() and path.suffix not in formats.PARQUET:
+    check_input(path)
+    if not path.is_dir() and not formats.is_parquet(path):
         return
     files = folders.files_of(path) if path.is_dir() else [path]
     package = str(Path(__file__).resolve().parents[2])

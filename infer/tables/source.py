@@ -7,39 +7,32 @@ the same tidy rows that `infer.tables.interactions.read_interactions` gives of t
     for part in source.parts: source.read(part)
 
 Parquet that is ordered by user is read where it lies. Anything else is first checked, row by row,
-and sorted into temporary files in `folder`, a bounded number of rows at a time.
+and sorted into files in `folder`, a bounded number of rows at a time (`infer.tables.sorting`).
+What was found out is kept there too: a later call only opens.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from infer.errors import InputError
 from infer.system.files import replacing
+from infer.system.inputs import check_input
 from infer.tables.columns import ITEM, RATING, TIDY_KEY, TIMESTAMP, USER, Columns
-from infer.tables.formats import PARQUET
-from infer.tables.interactions import scan_interactions
+from infer.tables.cutting import Part, cut
+from infer.tables.formats import is_parquet
+from infer.tables.interactions import OPTIONAL, scan_interactions
 from infer.tables.notes import Notes
-from infer.tables.packed import unpack
+from infer.tables.packed import is_packed, unpack
+from infer.tables.prepared import TEXT, UNPACKED, Prepared, read_prepared, write_prepared
 from infer.tables.reading import collect, reading
-from infer.tables.sorting import ROWS, blocks, sorted_by_user, typed
+from infer.tables.sorting import check, sorted_by_user
 from infer.tables.tidy import tidy
 from infer.tables.users import rows_of
 
 PART_USERS = 8_192
-
-
-@dataclass(frozen=True)
-class Part:
-    """Consecutive users: their number, and where their rows lie in the ordered table."""
-
-    number: int
-    users: int
-    offset: int
-    rows: int
 
 
 @dataclass(frozen=True)
@@ -72,28 +65,63 @@ class Source:
         return rows
 
 
-def open_source(path: Path, columns: Columns, folder: Path, part_users: int = PART_USERS) -> Source:
+def open_source(
+    path: Path,
+    columns: Columns,
+    folder: Path,
+    part_users: int = PART_USERS,
+    optional: Sequence[str] = OPTIONAL,
+) -> Source:
     """Find out how the table is ordered, sort it into `folder` if need be, and cut it into parts.
 
-    folder: belongs to this very table; files that a stopped run left there are used again.
+    folder: belongs to this very table, these columns and this `part_users`, and to one process at a time; what an
+    earlier run found out is taken from it, and files that a stopped run left are used again.  optional: as of
+    `infer.tables.interactions.choose_columns`.
     Raises InputError as `read_interactions` does, naming the file and the row.
     """
-    rows, ordered, notes = _rows(path, columns, folder), False, Notes()
-    if path.is_file() and path.suffix in PARQUET:
-        with reading(path):
-            ordered = TIDY_KEY in pl.read_parquet_metadata(path) and _is_typed(rows.collect_schema())
-    if not ordered:
-        rows, notes = typed(rows, path, folder, columns.drop_bad_rows)
-    source = Source(path, rows, ordered, [], notes)
-    parts = _cut(source, part_users)
-    if parts is None and not ordered:
-        rows, repeated = sorted_by_user(source.rows, path, folder)
-        notes.add(repeated)
-        source = Source(path, rows, True, [], notes)
-        parts = _cut(source, part_users)
+    check_input(path)
+    prepared = read_prepared(folder)
+    if prepared is None:
+        prepared = _prepare(path, columns, folder, part_users, optional)
+        write_prepared(folder, prepared)
+    if prepared.files is None:
+        rows = scan_interactions(path, columns, optional=optional)
+    else:
+        rows = pl.scan_parquet([folder / name for name in prepared.files], glob=False)
+    return Source(path, rows.cast(prepared.types), prepared.ordered, prepared.parts, prepared.notes)
+
+
+def _prepare(path: Path, columns: Columns, folder: Path, part_users: int, optional: Sequence[str]) -> Prepared:
+    in_place = path.is_dir() or is_parquet(path)
+    rows = scan_interactions(path, columns, optional=optional) if in_place else _text(path, columns, folder, optional)
+    files = None if in_place else [TEXT]
+    if _says_ordered(path, rows):
+        parts = cut(rows, path, part_users)
+        if parts is None:
+            raise _unordered(path)
+        return Prepared(files, {}, True, parts, Notes())
+    types, notes = check(rows, path, columns.drop_bad_rows)
+    parts = None if notes.unusable else cut(rows.cast(types), path, part_users)
+    if parts is not None:
+        return Prepared(files, types, False, parts, notes)
+    ordered, repeated = sorted_by_user(rows, types, path, folder)
+    notes.add(repeated)
+    parts = cut(pl.scan_parquet(ordered, glob=False), path, part_users)
     if parts is None:
-        raise InputError(f"{path} says that it is ordered by user, but is not: write it again")
-    return replace(source, parts=parts)
+        raise _unordered(path)
+    return Prepared([file.name for file in ordered], {}, True, parts, notes)
+
+
+def _says_ordered(path: Path, rows: pl.LazyFrame) -> bool:
+    """Whether a Parquet file says that it is tidy, and has the types that `tidy` gives."""
+    if path.is_dir() or not is_parquet(path):
+        return False
+    with reading(path):
+        return TIDY_KEY in pl.read_parquet_metadata(path) and _is_typed(rows.collect_schema())
+
+
+def _unordered(path: Path) -> InputError:
+    return InputError(f"{path} says that it is ordered by user, but is not: write it again")
 
 
 def select_users(source: Source, wanted: str | Sequence[str]) -> Source:
@@ -108,11 +136,10 @@ def select_users(source: Source, wanted: str | Sequence[str]) -> Source:
 
 def from_frame(path: Path, table: pl.DataFrame, part_users: int = PART_USERS) -> Source:
     """A source of rows that are in memory, tidy already; raises ValueError if they are not ordered by user."""
-    source = Source(path, table.lazy(), True, [])
-    parts = _cut(source, part_users)
+    parts = cut(table.lazy(), path, part_users)
     if parts is None:
         raise ValueError(f"{path}: expected rows that are ordered by user")
-    return replace(source, parts=parts)
+    return Source(path, table.lazy(), True, parts)
 
 
 def _is_typed(schema: pl.Schema) -> bool:
@@ -121,43 +148,17 @@ def _is_typed(schema: pl.Schema) -> bool:
     return ids and schema[TIMESTAMP].is_numeric() and (RATING not in schema or schema[RATING].is_numeric())
 
 
-def _rows(path: Path, columns: Columns, folder: Path) -> pl.LazyFrame:
-    """The table's rows, lazily; those of text come from a file in which any slice can be read without what comes
-    before it."""
-    if path.is_dir() or path.suffix in PARQUET:
-        return scan_interactions(path, columns)
-    target, unpacked = folder / "text.parquet", None
+def _text(path: Path, columns: Columns, folder: Path, optional: Sequence[str]) -> pl.LazyFrame:
+    """The rows of a text file, from one in which any slice can be read without what comes before it."""
+    target, unpacked = folder / TEXT, None
     if not target.exists():
-        if path.suffix == ".gz" and path.is_file():
-            unpacked = folder / "unpacked"
+        if is_packed(path):
+            unpacked = folder / UNPACKED
             with replacing(unpacked) as temporary, temporary.open("wb") as file:
                 unpack(path, file)
-        rows = scan_interactions(path, columns, unpacked)
+        rows = scan_interactions(path, columns, unpacked, optional)
         with replacing(target) as temporary, reading(path):
             rows.sink_parquet(temporary)
         if unpacked is not None:
             unpacked.unlink()
     return pl.scan_parquet(target, glob=False)
-
-
-def _cut(source: Source, part_users: int) -> list[Part] | None:
-    """Parts of at most `part_users` users and, but for a single user, `ROWS` rows; None if the
-    table is not ordered by user."""
-    last, begins, total = None, [], 0
-    for block in blocks(source.rows.select(USER), source.path, "reading users"):
-        users = block[USER]
-        if not users.is_sorted() or (last is not None and users[0] < last):
-            return None
-        changed = (users != users.shift()).fill_null(True).to_numpy().copy()
-        changed[0] = last is None or users[0] != last
-        begins.append(np.flatnonzero(changed) + total)
-        last, total = users[-1], total + block.height
-    starts = np.concatenate([*begins, [total]])
-    parts: list[Part] = []
-    first = 0
-    while first < len(starts) - 1:
-        full = int(np.searchsorted(starts, starts[first] + ROWS, side="right")) - 1
-        stop = max(first + 1, min(full, first + part_users, len(starts) - 1))
-        parts.append(Part(len(parts), stop - first, int(starts[first]), int(starts[stop] - starts[first])))
-        first = stop
-    return parts

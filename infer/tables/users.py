@@ -4,39 +4,79 @@ In: rows with users, and `1,2,3`, a file with one id a line, or ids. Out: the ro
 names the first that has none.
 
     python -m infer.batch --model hybrid.onnx --users 1,2,3
+
+A text is a file only if it has a folder or a suffix in it, and is there: `3` is an id, `./3` a file. An id with a comma
+in it is quoted as in CSV: `'"Doe, John",7'`.
 """
 
+import csv
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
-from infer.errors import InputError
+from infer.errors import InputError, first_line
+from infer.system.inputs import check_input
 from infer.tables.columns import USER
 from infer.tables.reading import collect
+
+EXPECTED = "expected ids separated by commas, or a file with one id a line"
 
 
 def rows_of(rows: pl.LazyFrame, wanted: str | Sequence[str], table: Path, option: str = "--users") -> pl.DataFrame:
     """The rows, in their order, whose column `user` is wanted.
 
-    wanted: ids as texts; or one text, see `wanted_users`.  table: what the rows are of.
+    wanted: ids as texts, which are meant as they stand; or one text, see `chosen_ids`: an id in it that the table
+    lacks is looked up without the spaces around it, too.  table: what the rows are of.
     Raises InputError, which names `option`, for an id that has no row.
     """
-    texts = wanted_users(wanted) if isinstance(wanted, str) else list(wanted)
-    chosen = collect(rows.filter(pl.col(USER).cast(pl.String).is_in(texts)), table)
-    have = set(chosen[USER].unique().cast(pl.String))
-    strange = next((text for text in texts if text not in have), None if texts else "")
+    texts = chosen_ids(wanted, option) if isinstance(wanted, str) else list(wanted)
+    if not texts:
+        raise InputError(f"{option} names no user; {EXPECTED}")
+    stripped = {text: text.strip() if isinstance(wanted, str) else text for text in texts}
+    found = collect(rows.filter(pl.col(USER).cast(pl.String).is_in([*texts, *stripped.values()])), table)
+    have = set(found[USER].unique().cast(pl.String))
+    chosen = {text if text in have else stripped[text] for text in texts}
+    strange = next((text for text in texts if text not in have and stripped[text] not in have), None)
     if strange is not None:
-        raise InputError(f"{option}: {table} has no user '{strange}'")
-    return chosen
+        raise InputError(f"{option}: {table} has no user '{strange[:80]}'")
+    return found.filter(pl.col(USER).cast(pl.String).is_in(list(chosen)))
 
 
-def wanted_users(wanted: str) -> list[str]:
-    """Ids as texts: separated by commas, or a file with one id a line."""
-    path = Path(wanted)
-    texts = path.read_text().split("\n") if path.is_file() else wanted.split(",")
-    return list(dict.fromkeys(text.strip() for text in texts if text.strip()))
+def chosen_ids(wanted: str, option: str = "--users") -> list[str]:
+    """Ids as texts, each once, in the order given: separated by commas, or the lines of a file.
+
+    Raises InputError, which names `option`, if there are none, or if the file is a folder or no UTF-8.
+    """
+    named_file = any(mark in wanted for mark in (os.sep, os.altsep or os.sep)) or Path(wanted).suffix
+    texts = _lines(Path(wanted), option) if named_file and _exists(Path(wanted)) else _pieces(wanted, option)
+    ids = list(dict.fromkeys(text for text in texts if text.strip()))
+    if not ids:
+        raise InputError(f"{option}: '{wanted[:80]}' holds no ids; {EXPECTED}")
+    return ids
 
 
-def chosen_ids(wanted):
-    return wanted_users(wanted)
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long to be a name, or with what no name holds
+        return False
+
+
+def _lines(path: Path, option: str) -> list[str]:
+    check_input(path)
+    if path.is_dir():
+        raise InputError(f"{option}: {path} is a folder; {EXPECTED}")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{option}: {path} is not UTF-8 (byte {error.start}); write it anew as UTF-8") from None
+    return [line.removesuffix("\r") for line in text.split("\n")]
+
+
+def _pieces(wanted: str, option: str) -> list[str]:
+    try:
+        return [piece for row in csv.reader(wanted.splitlines(keepends=True)) for piece in row]
+    except csv.Error as error:
+        raise InputError(f"{option}: '{wanted[:80]}' cannot be read: {first_line(error)}; {EXPECTED}") from None

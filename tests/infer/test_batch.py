@@ -294,7 +294,7 @@ def test_chosen_users_keep_their_own_vectors_and_targets(files, tmp_path: Path) 
 def test_spaces_around_chosen_users_do_not_count_and_nobody_is_refused(files) -> None:
     task = prepare(ScoringConfig(model=files[0]).job())
     assert select_users(task, " u1 , u3,u1,").histories.users.to_list() == ["u1", "u3"]
-    with pytest.raises(InputError, match="has no user ''"):
+    with pytest.raises(InputError, match="' , ' holds no ids; expected ids separated by commas"):
         select_users(task, " , ")
 
 

@@ -75,7 +75,7 @@ def test_titles_may_be_named_or_absent(model: Path, capsys, tmp_path: Path) -> N
 
 def test_nobody_several_and_strangers_are_refused(model: Path) -> None:
     for user, message in (
-        ("u,v", "--user takes one id; found 'u,v'"),
+        ("u,v", "--user: .* has no user 'u,v'"),
         ("nobody", "--user: .* has no user 'nobody'"),
         ("x", "cannot recommend to user x: it knows none of its items"),
     ):

@@ -49,7 +49,7 @@ def load(folder: Path, item_ids: list[int] | list[str]) -> sp.csr_matrix:
     path = folder / ITEMS_FILE
     if not path.is_file():
         return sp.csr_matrix((0, len(item_ids)), dtype=np.float32)
-    return matrix(pl.read_parquet(path), item_ids)
+    return matrix(pl.read_parquet(path, glob=False), item_ids)
 
 
 def similarity(content: sp.csr_matrix) -> sp.csr_matrix:

@@ -6,7 +6,7 @@ In: the files of a release. Out: tidy ratings; titles and genres.
 import polars as pl
 
 from infer.tables.columns import GENRES, ITEM, RATING, TIMESTAMP, TITLE, USER, Columns
-from infer.tables.formats import read_table
+from infer.tables.formats import read_table, suffix_of
 from infer.tables.interactions import read_interactions
 from infer.tables.items import items_table, read_items
 from infer.tables.tidy import Tidy, tidy
@@ -23,9 +23,9 @@ def ratings(found: sources.Found) -> Tidy:
     names = [USER, ITEM, RATING, TIMESTAMP]
     if found.ratings.name == "u.data":
         return tidy(read_table(found.ratings, "\t", names), str(found.ratings))
-    if found.ratings.suffix == ".dat":
+    if suffix_of(found.ratings) == ".dat":
         return tidy(read_table(found.ratings, "::", names), str(found.ratings))
-    if found.ratings.suffix == ".inter":
+    if suffix_of(found.ratings) == ".inter":
         columns = Columns("user_id:token", "item_id:token", "timestamp:float", "rating:float")
         return read_interactions(found.ratings, columns)
     return read_interactions(found.ratings)
@@ -34,7 +34,7 @@ def ratings(found: sources.Found) -> Tidy:
 def items(found: sources.Found) -> pl.DataFrame:
     """MovieLens titles and genres in any release's layout."""
     path = found.items
-    if path.suffix == ".item" and path.name != "u.item":  # RecBole: the year stands in its own column
+    if suffix_of(path) == ".item" and path.name != "u.item":  # RecBole: the year stands in its own column
         table = read_table(path).select(
             pl.col("item_id:token").alias(ITEM),
             pl.concat_str("movie_title:token_seq", pl.format(" ({})", "release_year:token").fill_null("")).alias(TITLE),
@@ -49,7 +49,7 @@ def items(found: sources.Found) -> pl.DataFrame:
                 [pl.when(pl.col(g) == "1").then(pl.lit(g)) for g in ML_100K_GENRES], separator="|", ignore_nulls=True
             ).alias(GENRES),
         )
-    elif path.suffix == ".dat":
+    elif suffix_of(path) == ".dat":
         table = read_table(path, "::", [ITEM, TITLE, GENRES], encoding="latin-1")
     else:
         return read_items(path)

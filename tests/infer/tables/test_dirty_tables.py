@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infer.errors import InputError
-from infer.tables import packed, sorting
-from infer.tables import source as module
+from infer.tables import cutting, packed, sorting
 from infer.tables.columns import Columns
 from infer.tables.interactions import read_interactions
 from infer.tables.source import open_source
@@ -254,8 +253,8 @@ def test_any_table_is_the_same_whole_and_in_shards(rows, drop, block, ending) ->
     import tempfile
 
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        for target in (module, sorting):
-            patch.setattr(target, "ROWS", block)
+        patch.setattr(cutting, "PART_ROWS", block)
+        patch.setattr(sorting, "ROWS", block)
         patch.setattr(sorting, "SORTED_ROWS", 2 * block)
         table = pl.DataFrame(rows, schema=["user", "item", "timestamp", "rating"], orient="row")
         path = Path(name) / f"t.{ending}"

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infer.errors import InputError
-from infer.tables import sorting
-from infer.tables import source as module
+from infer.tables import cutting, sorting
 from infer.tables.columns import TIDY_KEY, Columns
 from infer.tables.interactions import read_interactions
 from infer.tables.source import from_frame, open_source, select_users
@@ -54,7 +53,7 @@ def test_shards_are_users_in_order_with_their_tidy_rows(kind: str, tmp_path: Pat
 
 @pytest.mark.parametrize("kind", ["unordered", "tidy"])
 def test_a_user_with_more_rows_than_a_shard_holds_is_not_cut(kind: str, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(module, "ROWS", 2)
+    monkeypatch.setattr(cutting, "PART_ROWS", 2)
     monkeypatch.setattr(sorting, "ROWS", 2)
     monkeypatch.setattr(sorting, "SORTED_ROWS", 2)
     table = pl.DataFrame({"user": [1, 2, 2, 2, 2, 2, 3], "item": list("abcdefg"), "timestamp": range(7)})
@@ -73,7 +72,7 @@ def test_all_shards_together_are_the_whole_table(rows, kind, part_users, block) 
     import tempfile
 
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "ROWS", block)
+        patch.setattr(cutting, "PART_ROWS", block)
         patch.setattr(sorting, "ROWS", block)
         patch.setattr(sorting, "SORTED_ROWS", 2 * block)
         table = pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row")
@@ -85,7 +84,7 @@ def test_all_shards_together_are_the_whole_table(rows, kind, part_users, block) 
 
 
 def test_ids_of_a_later_part_decide_that_all_are_texts(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(module, "ROWS", 2)
+    monkeypatch.setattr(cutting, "PART_ROWS", 2)
     monkeypatch.setattr(sorting, "ROWS", 2)
     (tmp_path / "t.csv").write_text("user,item,timestamp\n1,1,1\n2,2,2\n3,x,3\n")
     found = read(tmp_path / "t.csv", tmp_path / "work", 1)
@@ -93,7 +92,7 @@ def test_ids_of_a_later_part_decide_that_all_are_texts(tmp_path: Path, monkeypat
 
 
 def test_a_damaged_row_is_named_by_its_number_in_the_file(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(module, "ROWS", 2)
+    monkeypatch.setattr(cutting, "PART_ROWS", 2)
     monkeypatch.setattr(sorting, "ROWS", 2)
     (tmp_path / "t.csv").write_text("user,item,timestamp\n1,1,1\n2,2,2\n3,3,3\n4,4,later\n")
     with pytest.raises(InputError, match=r"t\.csv row 4 has the timestamp 'later'"):

@@ -9,7 +9,7 @@ import pytest
 
 from infer.errors import InputError
 from infer.scoring import lists
-from infer.tables import packed, probe, sorting, source
+from infer.tables import cutting, packed, probe, sorting, source
 from infer.tables.columns import Columns
 from infer.tables.formats import read_table
 from infer.tables.interactions import read_interactions
@@ -268,7 +268,12 @@ def test_ids_at_the_ends_of_64_bits_and_fractions_of_seconds_are_kept() -> None:
 
 
 def test_what_is_read_and_sorted_at_once_is_bounded() -> None:
-    assert (sorting.ROWS, sorting.SORTED_ROWS, probe.ROWS) == (4_000_000, 8_000_000, 4_000_000)
+    assert (sorting.ROWS, sorting.SORTED_ROWS, cutting.PART_ROWS, probe.ROWS) == (
+        1_000_000,
+        1_000_000,
+        4_000_000,
+        4_000_000,
+    )
     assert source.PART_USERS == 8_192 and (lists.LARGEST_SCORES, lists.LARGEST_SEEN) == (2**26, 2**24)
     assert packed.MOST == 200 and packed.CHUNK == 2**20
 
