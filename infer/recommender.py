@@ -30,7 +30,7 @@ from infer.model.signature import USER_INPUT
 from infer.scoring.job import Job, kind_of, rows_job
 from infer.scoring.lists import model_lists
 from infer.scoring.task import Task
-from infer.scoring.whole import lists_by_part, metrics_of, open_table
+from infer.scoring.whole import evaluated, lists_by_part, open_table
 from infer.system.progress import no_progress
 from infer.tables.columns import ITEM, RANK, SCORE, TEST, USER, VALIDATION, Columns
 from infer.tables.source import Source, select_users
@@ -133,7 +133,7 @@ class Recommender:
         if split is None:
             raise InputError(f"split is {TEST} or {VALIDATION}; found None, which holds nothing out to measure")
         with self._opened(table, split, options) as (job, source):
-            return metrics_of(job, source, k, batch_size, whole_number(seed, "seed", 0))
+            return evaluated(job, source, k, batch_size, whole_number(seed, "seed", 0))
 
     @cached_property
     def _job(self) -> Job:

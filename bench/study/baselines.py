@@ -14,9 +14,10 @@ from infer.histories.vocabulary import PAD, vocabulary
 from infer.metrics.sampled import PROTOCOLS, rank_among
 from infer.model.session import open_model
 from infer.model.signature import DROPPED
-from infer.scoring.baselines import popular, popularity_order, random
+from infer.scoring.baselines import popular, random
 from infer.scoring.evaluation import BUDGET
 from infer.scoring.job import open_job
+from infer.scoring.popularity import popularity_order
 from infer.scoring.task import prepare
 from infer.tables.columns import ITEM, RANK, USER
 

@@ -4,6 +4,8 @@ In: lists and how often each item was consumed. Out: rows (metric, value, low, h
 `infer.metrics.ranking`.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 
@@ -21,7 +23,31 @@ def list_metrics(top: pl.DataFrame, popularity: pl.DataFrame, users: int, k: int
     averaged over users, with a normal interval.
     """
     first = top.filter(pl.col(RANK) <= k)
-    return list_rows(first[ITEM].n_unique() / popularity.height, novelty(first, popularity, users), k)
+    return list_rows(first[ITEM].n_unique() / popularity.height, Moments.of(novelty(first, popularity, users)), k)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What a mean and its interval take: number, mean, and sum of squared differences from it."""
+
+    count: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> "Moments":
+        """Those of some values."""
+        mean = float(values.mean()) if len(values) else 0.0
+        return cls(len(values), mean, float(((values - mean) ** 2).sum()))
+
+    def __add__(self, other: "Moments") -> "Moments":
+        """Those of both together, without cancellation (Chan, Golub & LeVeque 1983)."""
+        count = self.count + other.count
+        if not count:
+            return self
+        apart = other.mean - self.mean
+        squares = self.squares + other.squares + apart**2 * self.count * other.count / count
+        return Moments(count, self.mean + apart * other.count / count, squares)
 
 
 def novelty(top: pl.DataFrame, popularity: pl.DataFrame, users: int) -> np.ndarray:
@@ -31,13 +57,12 @@ def novelty(top: pl.DataFrame, popularity: pl.DataFrame, users: int) -> np.ndarr
     return bits["bits"].to_numpy()
 
 
-def list_rows(coverage: float, bits: np.ndarray, k: int) -> pl.DataFrame:
+def list_rows(coverage: float, bits: Moments, k: int) -> pl.DataFrame:
     """Coverage and the mean of `novelty` with its interval, in the columns of `summarise`."""
-    mean = float(bits.mean()) if len(bits) else 0.0
-    error = Z * float(bits.std(ddof=1)) / len(bits) ** 0.5 if len(bits) > 1 else None
-    low, high = (None, None) if error is None else (mean - error, mean + error)
+    error = Z * (bits.squares / (bits.count - 1)) ** 0.5 / bits.count**0.5 if bits.count > 1 else None
+    low, high = (None, None) if error is None else (bits.mean - error, bits.mean + error)
     rows = [
         {"metric": f"coverage@{k}", "value": coverage, "low": None, "high": None},
-        {"metric": f"novelty@{k}", "value": mean, "low": low, "high": high},
+        {"metric": f"novelty@{k}", "value": bits.mean, "low": low, "high": high},
     ]
     return pl.DataFrame(rows, schema={"metric": pl.String, "value": float, "low": float, "high": float})

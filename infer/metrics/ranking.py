@@ -41,14 +41,28 @@ def ranks(top: pl.DataFrame, targets: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def rank_counts(ranked: pl.DataFrame, k: int) -> np.ndarray:
+    """(k + 1,) how many users have their item at rank 1, 2, ..., k, and, last, beyond or nowhere."""
+    found = ranked[RANK].to_numpy().astype(np.float64)  # null becomes NaN
+    place = np.where(found <= k, found - 1, k).astype(np.int64)
+    return np.bincount(place, minlength=k + 1)
+
+
 def summarise(ranked: pl.DataFrame, k: int) -> pl.DataFrame:
     """Mean over users and 95% interval of every rank metric: (metric, value, low, high).
 
     The interval is Wilson's (1927) with the effective number of users n * m(1-m) / variance
     (Kish 1965), so that a metric without a single hit still has an upper bound above 0.
     """
-    values = ranked.select(expression.alias(name) for name, expression in rank_metrics(k).items())
-    table = pl.DataFrame([_row(column.name, column.to_numpy()) for column in values])
+    return summarise_counts(rank_counts(ranked, k))
+
+
+def summarise_counts(counts: np.ndarray) -> pl.DataFrame:
+    """The same from `rank_counts`, which of different users add up."""
+    k = len(counts) - 1
+    places = pl.DataFrame({RANK: [*range(1, k + 1), None]}, schema={RANK: pl.Int64})
+    values = places.select(expression.alias(name) for name, expression in rank_metrics(k).items())
+    table = pl.DataFrame([_row(column.name, column.to_numpy(), counts) for column in values])
     # Precision is hit / k, so its interval is too: as a mean of values far below 1 it would be wider.
     scale = pl.when(pl.col("metric") == f"precision@{k}").then(1 / k).otherwise(1.0)
     bounds = table.filter(pl.col("metric") == f"hit@{k}")
@@ -56,9 +70,12 @@ def summarise(ranked: pl.DataFrame, k: int) -> pl.DataFrame:
     return table.with_columns(exact)
 
 
-def _row(name: str, values: np.ndarray) -> dict[str, str | float]:
-    mean = float(values.mean())
-    variance = float(values.var()) if values.min() < values.max() else 0.0
-    effective = len(values) * mean * (1 - mean) / variance if variance > 0 else len(values)
+def _row(name: str, values: np.ndarray, counts: np.ndarray) -> dict[str, str | float]:
+    """values: (k + 1,) of each place.  counts: (k + 1,) users there."""
+    users = int(counts.sum())
+    mean = float((values * counts).sum() / users)
+    there = values[counts > 0]
+    variance = float((counts * (values - mean) ** 2).sum() / users) if there.min() < there.max() else 0.0
+    effective = users * mean * (1 - mean) / variance if variance > 0 else users
     low, high = wilson(mean, effective)
     return {"metric": name, "value": mean, "low": low, "high": high}

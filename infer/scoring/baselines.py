@@ -3,51 +3,42 @@
 In: a `Task`. Out: long tables (user, rank, item), best first, never a seen item and never padding.
 """
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import polars as pl
 
 from infer.histories.histories import Histories
 from infer.histories.vocabulary import PAD
-from infer.histories.windows import seen
-from infer.scoring.lists import batches, lists_of
+from infer.scoring.lists import lists_of
+from infer.scoring.popularity import Popularity
 from infer.scoring.task import Task
 
+# Users times the places that are looked at for each, at once.
+LARGEST = 2**22
 
-def baseline_lists(task: Task, counts: np.ndarray, k: int, seed: int, first_row: int = 0) -> dict[str, pl.DataFrame]:
-    """Random and popular lists for the same users: name -> (user, rank, item).
 
-    counts: (items,) how many histories of the whole table hold each item.  first_row: how many
-    users of the table come before these, so that parts of a table get the same lists as the whole.
+def popular_lists(task: Task, popularity: Popularity, k: int) -> pl.DataFrame:
+    """The k most popular unseen items of each user: (user, rank, item)."""
+    return _as_table(task, popular(task.histories, popularity.order, k))
+
+
+def random_lists(task: Task, k: int, seed: int, places: np.ndarray) -> pl.DataFrame:
+    """k random unseen items of each user: (user, rank, item).
+
+    places: (users,) each user's place in the whole table, so that parts of it get the same lists as the whole.
     """
-    items = task.job.items.height
-    order = popularity_order(counts)
-    lists = {name: np.full((len(task.histories), min(k, items)), PAD) for name in ("random", "popularity")}
-    for rows in batches(task.model, task.histories.lengths, 256):
-        histories = task.histories.take(rows)
-        for name, indexes in (
-            ("random", random(histories, items, first_row + rows, k, seed)),
-            ("popularity", popular(histories, order, k)),
-        ):
-            lists[name][rows, : indexes.shape[1]] = indexes
-    tables = {}
-    for name, indexes in lists.items():
-        row, column = np.nonzero(indexes != PAD)
-        tables[name] = lists_of(task, row, indexes[row, column].astype(np.int32))
-    return tables
-
-
-def popularity_order(counts: np.ndarray) -> np.ndarray:
-    """(items,) item indexes from most to least frequent, equal ones ascending.
-
-    counts: (items,) how often the item with index 1, 2, ... occurs in the histories.
-    """
-    return np.argsort(-counts, kind="stable") + 1
+    return _as_table(task, random(task.histories, task.job.items.height, places, k, seed))
 
 
 def popular(histories: Histories, order: np.ndarray, k: int) -> np.ndarray:
-    """(users, k) the k most popular unseen items of each user, PAD where there are fewer."""
-    width = _width(histories, len(order), k)
-    return _first_unseen(np.broadcast_to(order[:width], (len(histories), width)), histories, len(order), k)
+    """(users, k) the k most popular unseen items of each user, PAD where there are fewer.
+
+    order: (items,) item indexes from most to least frequent.
+    """
+    place = np.empty(len(order) + 1, dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return _first_unseen(histories, len(order), k, lambda _, item: place[item], lambda _, found: order[found])
 
 
 def random(histories: Histories, items: int, rows: np.ndarray, k: int, seed: int) -> np.ndarray:
@@ -58,21 +49,58 @@ def random(histories: Histories, items: int, rows: np.ndarray, k: int, seed: int
     batch it is computed in.
     """
     shuffle = np.random.default_rng(seed).permutation(items) + 1
+    place = np.empty(items + 1, dtype=np.int64)
+    place[shuffle] = np.arange(items)
     start = np.array([np.random.default_rng([seed, int(row)]).integers(items) for row in rows], dtype=np.int64)
-    columns = np.arange(_width(histories, items, k))
-    return _first_unseen(shuffle[(start[:, None] + columns) % items], histories, items, k)
+    return _first_unseen(
+        histories,
+        items,
+        k,
+        lambda user, item: (place[item] - start[user]) % items,
+        lambda user, found: shuffle[(found + start[user]) % items],
+    )
 
 
-def _width(histories: Histories, items: int, k: int) -> int:
-    """How many candidates suffice: k and as many as the longest history can rule out."""
-    return min(items, k + int(histories.lengths.max(initial=0)))
+def _first_unseen(
+    histories: Histories,
+    items: int,
+    k: int,
+    place: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    item: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """(users, k) the first unseen items in each user's own order of the catalogue, PAD where there are fewer.
+
+    place: (user row, item) -> where the item stands in the user's order, from 0.  item: (user row, place) -> item.
+    """
+    k = min(k, items)
+    best = np.full((len(histories), k), PAD)
+    for rows, width in _similar(histories.lengths, items, k):
+        own = histories.take(rows)
+        free = np.ones((len(rows), width), dtype=bool)
+        row = np.repeat(np.arange(len(rows)), own.lengths)
+        where = place(rows[row], own.items)
+        near = where < width
+        free[row[near], where[near]] = False
+        number = np.cumsum(free, axis=1, dtype=np.int32)
+        user, column = np.nonzero(free & (number <= k))
+        best[rows[user], number[user, column] - 1] = item(rows[user], column)
+    return best
 
 
-def _first_unseen(candidates: np.ndarray, histories: Histories, items: int, k: int) -> np.ndarray:
-    """The first k of each row's candidates (users, width), best first, that are not in its history."""
-    blocked = np.zeros((len(histories), items + 1), dtype=bool)
-    np.put_along_axis(blocked, seen(histories), True, axis=1)
-    out = np.take_along_axis(blocked, candidates, axis=1)
-    order = np.argsort(out, axis=1, kind="stable")[:, :k]
-    free = ~np.take_along_axis(out, order, axis=1)
-    return np.where(free, np.take_along_axis(candidates, order, axis=1), PAD)
+def _similar(lengths: np.ndarray, items: int, k: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Rows of users with histories of similar length, and how many places suffice for them: k, and as many as the
+    longest history can rule out."""
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        stop = min(len(order), start + max(1, LARGEST // min(items, k + int(lengths[order[start]]))))
+        # The last is the longest: fewer users, until their places fit.
+        while stop - start > 1 and (stop - start) * min(items, k + int(lengths[order[stop - 1]])) > LARGEST:
+            stop = start + (stop - start) // 2
+        yield order[start:stop], min(items, k + int(lengths[order[stop - 1]]))
+        start = stop
+
+
+def _as_table(task: Task, indexes: np.ndarray) -> pl.DataFrame:
+    row, column = np.nonzero(indexes != PAD)
+    return lists_of(task, row, indexes[row, column].astype(np.int32))

@@ -33,16 +33,20 @@ def model_lists(
     stages = stages or Stages()
     personalisable = task.personalisable
     found_items, found_scores, found_rows = [np.zeros(0, np.int32)], [np.zeros(0, np.float32)], [np.zeros(0, np.int64)]
-    for rows in batches(task.model, task.histories.lengths, batch_size):
+    asked = np.flatnonzero(personalisable)
+    if bar is not None:
+        bar.update(len(personalisable) - len(asked))
+    for batch in batches(task.model, task.histories.lengths[asked], batch_size):
+        rows = asked[batch]
         with stages("windows"):
             feeds = task.model.feeds(task.histories.take(rows), task.user_index[rows], k)
         with stages("model"):
             items, scores = task.model.run(feeds)
-        broken = ~np.isfinite(scores) & personalisable[rows, None]
+        broken = ~np.isfinite(scores)
         if broken.any():
             user = task.histories.users[int(rows[np.argwhere(broken)[0, 0]])]
             raise InputError(f"{task.model.path} gives user {user} a NaN or infinite score")
-        row, column = np.nonzero((scores > DROPPED) & personalisable[rows, None])
+        row, column = np.nonzero(scores > DROPPED)
         found_items.append(items[row, column].astype(np.int32))
         found_scores.append(scores[row, column].astype(np.float32))
         found_rows.append(rows[row])

@@ -1,10 +1,9 @@
-"""Score a table part by part: read, cut, score, write; each part once, whatever happens between.
+"""Score one part of a table, and measure it at once: its rows are read and its histories built once.
 
-In: a `Job`, a `Source` and where the lists go. Out: the files of `infer.scoring.output`. Memory holds one part's rows
-and lists, whatever the number of users.
+In: a `Job`, a `Source` and one of its parts. Out: its lists, its users, and numbers that travel with them
+(`infer.scoring.totals`). Memory holds one part's rows and lists, whatever the number of users.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -13,15 +12,15 @@ import polars as pl
 from tqdm import tqdm
 
 from infer.histories.digests import digests
-from infer.scoring.baselines import baseline_lists
+from infer.scoring.baselines import popular_lists, random_lists
 from infer.scoring.incremental import HISTORY, Earlier
 from infer.scoring.job import Job
 from infer.scoring.lists import model_lists
-from infer.scoring.task import cut
-from infer.scoring.totals import Tally, Totals, totals
-from infer.system.progress import progress
+from infer.scoring.popularity import Popularity
+from infer.scoring.task import Task, cut
+from infer.scoring.totals import MODEL, measures, totals
 from infer.system.stages import Stages
-from infer.tables.columns import USER
+from infer.tables.columns import ITEM, RANK, SCORE, USER
 from infer.tables.source import Part, Source
 
 
@@ -34,67 +33,77 @@ def score_part(
     stages: Stages,
     bar: "tqdm[Any]",
     earlier: Earlier | None,
-    popularity=None,
-    seed=0,
-) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
-    """One part's lists, its users with the digests of their histories, and its totals."""
+    popularity: Popularity | None,
+    seed: int,
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
+    """One part's lists, its users with the digests of their histories, and its numbers as plain JSON values.
+
+    earlier: lists that users may keep.  popularity: of the whole table; None: nothing is measured.  seed: of the
+    random lists.
+
+    Of the numbers, users, measured, cold and unknown are those of `Totals`; scored: users with new lists.  repeated:
+    rows that repeated a pair.  interactions: in the histories.  rows, listed: of lists, and users with any.  popular:
+    lists that equal the popular one.  score_min, score_max.  first, last: user ids.  measures: if items are held out.
+    """
     with stages("read"):
         rows = source.read(part)
     with stages("windows"):
         task = cut(job, rows, in_order=True)
         users = pl.DataFrame([task.histories.users, pl.Series(HISTORY, digests(task.histories))])
-    numbers = asdict(totals(task)) | {"scored": len(task.histories), "repeated": part.rows - rows.height}
     bar.update(part.users - len(task.histories))
-    if earlier is None or not len(task.histories):
-        lists = model_lists(task, k, batch_size, stages, bar)
-    else:
-        same, kept, users = earlier.unchanged(users)
-        bar.update(int(same.sum()))
-        task2 = task.take(np.flatnonzero(~same))
-        new = model_lists(task2, k, batch_size, stages, bar)
-        lists = pl.concat([t for t in (kept, new) if t.height] or [new]).sort(USER, "rank")
-        numbers["scored"] = len(task2.histories)
-    base = baseline_lists(task, popularity.counts, k, seed, 0) if popularity else {}
-    numbers["interactions"] = int(task.histories.lengths.sum()) + task.histories.unknown
-    numbers |= {
+    lists, users, scored = _lists(task, users, k, batch_size, stages, bar, earlier)
+    ids = users[USER]
+    numbers = asdict(totals(task)) | {
+        "scored": scored,
+        "repeated": part.rows - rows.height,
+        "interactions": len(task.histories.items) + task.histories.unknown,
         "rows": lists.height,
         "listed": lists[USER].n_unique(),
         "popular": 0,
-        "score_min": lists["score"].min(),
-        "score_max": lists["score"].max(),
-        "first": users[USER][0] if users.height else None,
-        "last": users[USER][-1] if users.height else None,
+        "score_min": lists[SCORE].min(),
+        "score_max": lists[SCORE].max(),
+        "first": ids[0] if len(ids) else None,
+        "last": ids[-1] if len(ids) else None,
     }
-    if job.split is not None and base:
-        ms = {}
-        for n, l in {**base, "m": lists}.items():
-            t = Tally(job.items, popularity.counts, popularity.users, k)
-            t.add(l, task.held_out)
-            ms[n] = {"ranks": t.ranked[0]["rank"].to_list(), "bits": t.bits[0].tolist(), "listed": t.listed.to_list()}
-        numbers["measures"] = ms
+    if popularity is not None:
+        with stages("measure"):
+            popular = popular_lists(task, popularity, k)
+            numbers["popular"] = _equal(lists, popular)
+            if job.split is not None:
+                random = random_lists(task, k, seed, _places(task, rows, part))
+                made = {"random": random, "popularity": popular, MODEL: lists}
+                numbers["measures"] = {name: measures(task, own, popularity, k) for name, own in made.items()}
     return lists, users, numbers
 
 
-def measure_parts(
-    job: Job, source: Source, whole: Source, read: Callable[[Part], pl.DataFrame], name: str, k: int, seed: int
-) -> tuple[dict[str, pl.DataFrame], Totals]:
-    """Metrics of the complete lists of a source's users, beside random and popular ones, and totals.
+def _lists(
+    task: Task,
+    users: pl.DataFrame,
+    k: int,
+    batch_size: int,
+    stages: Stages,
+    bar: "tqdm[Any]",
+    earlier: Earlier | None,
+) -> tuple[pl.DataFrame, pl.DataFrame, int]:
+    """The lists of all users, those users with the digests that the lists follow from, and how many are new."""
+    if earlier is None or not len(task.histories):
+        return model_lists(task, k, batch_size, stages, bar), users, len(task.histories)
+    same, kept, users = earlier.unchanged(users)
+    bar.update(int(same.sum()))
+    task = task.take(np.flatnonzero(~same))
+    new = model_lists(task, k, batch_size, stages, bar)
+    lists = pl.concat([kept.select(new.columns), new]).sort(USER, RANK) if kept.height else new
+    return lists, users, len(task.histories)
 
-    read: gives a part's lists (user, rank, item, score).  whole: the table that popularity is counted in; the source
-    itself unless users were chosen.
-    """
-    counts, population = np.zeros(job.items.height, dtype=np.int64), 0
-    for part in progress(whole.parts, desc="counting", unit=" parts", leave=False):
-        task = cut(job, whole.read(part), in_order=True)
-        counts += task.counts
-        population += len(task.histories)
-    total = Totals()
-    tallies = {n: Tally(job.items, counts, population, k) for n in ("random", "popularity", name)}
-    first_row = 0
-    for part in progress(source.parts, desc="measuring", unit=" parts", leave=False):
-        task = cut(job, source.read(part), in_order=True)
-        for n, lists in {**baseline_lists(task, counts, k, seed, first_row), name: read(part)}.items():
-            tallies[n].add(lists, task.held_out)
-        first_row += len(task.histories)
-        total += totals(task)
-    return {n: tally.metrics() for n, tally in tallies.items()}, total
+
+def _equal(lists: pl.DataFrame, popular: pl.DataFrame) -> int:
+    """How many users have the popular list, item by item."""
+    length = lists.group_by(USER).len()
+    same = lists.select(USER, RANK, ITEM).join(popular, on=[USER, RANK, ITEM], how="semi").group_by(USER).len()
+    return same.join(length, on=[USER, "len"]).join(popular.group_by(USER).len(), on=[USER, "len"]).height
+
+
+def _places(task: Task, rows: pl.DataFrame, part: Part) -> np.ndarray:
+    """(users,) the place in the whole table of each user with a history."""
+    everyone = rows[USER].unique(maintain_order=True)
+    return part.position + np.flatnonzero(everyone.is_in(task.histories.users.implode()).to_numpy())

@@ -1,17 +1,26 @@
-"""Counts and ranks, added up over the parts of a run.
+"""Counts and measures of parts, and their sums: what is kept of a part is enough for the metrics of all.
 
-In: one task after another. Out: how many users, interactions and targets there were, and the metrics of all.
+In: one task after another, and its lists. Out: plain JSON values that travel with the part; then totals and metrics.
+Neither grows with the number of users.
 """
 
+import base64
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from infer.metrics.beyond import list_rows, novelty
-from infer.metrics.ranking import ranks, summarise
+from infer.histories.vocabulary import index_of
+from infer.metrics.beyond import Moments, list_rows, novelty
+from infer.metrics.ranking import rank_counts, ranks, summarise_counts
+from infer.scoring.popularity import Popularity
 from infer.scoring.task import Task
 from infer.tables.columns import ITEM, RANK
+
+MODEL = "model"  # in measures, beside "random" and "popularity"
 
 
 @dataclass(frozen=True)
@@ -34,41 +43,44 @@ def totals(task: Task) -> Totals:
     return Totals(len(task.histories), measured, task.cold, task.histories.unknown)
 
 
-class Tally:
-    """Metrics of lists that come in parts, each of other users; holds two numbers a user."""
-
-    def __init__(self, items: pl.DataFrame, counts: np.ndarray, users: int, k: int) -> None:
-        """items: (item, index).  counts: (items,) histories that hold each.  users: histories in all."""
-        self.popularity = items.select(ITEM).with_columns(pl.Series("count", counts))
-        self.users, self.k = users, k
-        self.ranked: list[pl.DataFrame] = []
-        self.bits: list[np.ndarray] = []
-        self.listed = pl.Series(ITEM, [], dtype=items.schema[ITEM])
-
-    def add(self, lists: pl.DataFrame, targets: pl.DataFrame) -> None:
-        """Count lists (user, rank, item); users with a target (user, item) and no list are misses."""
-        first = lists.filter(pl.col(RANK) <= self.k)
-        self.ranked.append(ranks(first, targets).select(RANK))
-        self.bits.append(novelty(first, self.popularity, self.users))
-        self.listed = pl.concat([self.listed, first[ITEM].unique()]).unique()
-
-    def metrics(self) -> pl.DataFrame:
-        """(metric, value, low, high) over everything added."""
-        coverage = len(self.listed) / self.popularity.height
-        parts = [summarise(pl.concat(self.ranked), self.k), list_rows(coverage, np.concatenate(self.bits), self.k)]
-        return pl.concat(parts)
+def totals_of(numbers: Iterable[dict[str, Any]]) -> Totals:
+    """The sum of what `score_part` told of parts."""
+    names = ("users", "measured", "cold", "unknown")
+    return sum((Totals(*(part[name] for name in names)) for part in numbers), Totals())
 
 
-def totals_of(numbers):
-    return Totals(*(sum(n[f] for n in numbers) for f in ("users", "measured", "cold", "unknown")))
+def measures(task: Task, lists: pl.DataFrame, popularity: Popularity, k: int) -> dict[str, Any]:
+    """What the metrics of lists (user, rank, item) take, as plain JSON values.
+
+    ranks: (k + 1,) how many held-out items are at each rank, and in no list; users with such an item and without a
+    list are misses.  bits: count, mean and squares of the lists' novelty.  items: which items any list has, as packed
+    bits, compressed and in base64.
+    """
+    first = lists.filter(pl.col(RANK) <= k)
+    counts = task.job.items.select(ITEM).with_columns(pl.Series("count", popularity.counts))
+    listed = np.zeros(task.job.items.height + 1, dtype=bool)
+    listed[index_of(first[ITEM].unique(), task.job.items)] = True
+    return {
+        "ranks": rank_counts(ranks(first, task.held_out), k).tolist(),
+        "bits": astuple(Moments.of(novelty(first, counts, popularity.users))),
+        "items": base64.b64encode(zlib.compress(np.packbits(listed[1:]).tobytes())).decode(),
+    }
 
 
-def metrics_of(name, numbers, catalogue, k):
-    out = {}
-    for n in ("random", "popularity", "m"):
-        ms = [x["measures"][n] for x in numbers if "measures" in x]
-        ranks_ = pl.DataFrame({RANK: pl.Series([r for m in ms for r in m["ranks"]], dtype=pl.Int32)})
-        bits = np.array([b for m in ms for b in m["bits"]])
-        listed = {i for m in ms for i in m["listed"]}
-        out[name if n == "m" else n] = pl.concat([summarise(ranks_, k), list_rows(len(listed) / catalogue, bits, k)])
-    return out
+def metrics_of(name: str, numbers: Sequence[dict[str, Any]], items: int, k: int) -> dict[str, pl.DataFrame]:
+    """(metric, value, low, high) of random and popular lists and of the model's, `name`, over all parts.
+
+    numbers: what `score_part` told of each.  items: in the catalogue.
+    """
+    tables = {}
+    for measured in ("random", "popularity", MODEL):
+        parts = [part["measures"][measured] for part in numbers]
+        ranked = np.sum([part["ranks"] for part in parts], axis=0)
+        bits = sum((Moments(*part["bits"]) for part in parts), Moments())
+        listed = np.zeros((items + 7) // 8, dtype=np.uint8)
+        for part in parts:
+            listed |= np.frombuffer(zlib.decompress(base64.b64decode(part["items"])), dtype=np.uint8)
+        coverage = int(np.unpackbits(listed).sum()) / items
+        table = pl.concat([summarise_counts(ranked), list_rows(coverage, bits, k)])
+        tables[name if measured == MODEL else measured] = table
+    return tables

@@ -18,7 +18,9 @@ import polars as pl
 from infer.errors import InputError
 from infer.model.session import Model
 from infer.scoring.job import Job, check_held_out, check_ids, open_job, optional_columns, rows_job
-from infer.scoring.parts import measure_parts, score_part
+from infer.scoring.parts import score_part
+from infer.scoring.popularity import Popularity, popularity_of
+from infer.scoring.totals import metrics_of
 from infer.system.progress import progress
 from infer.system.stages import Stages
 from infer.tables.columns import SPLIT, Columns
@@ -52,21 +54,30 @@ def open_table(
 
 def lists_by_part(job: Job, source: Source, k: int, batch_size: int) -> list[pl.DataFrame]:
     """The lists (user, rank, item, score) of each part's users, best first."""
-    stages = Stages()
-    with progress(total=source.users, unit=" users", desc=job.model.path.name) as bar:
-        return [score_part(job, source, part, k, batch_size, stages, bar, None)[0] for part in source.parts]
+    return [lists for lists, _ in _scored(job, source, k, batch_size, None, 0)]
 
 
-def metrics_of(job: Job, source: Source, k: int, batch_size: int, seed: int) -> pl.DataFrame:
+def evaluated(job: Job, source: Source, k: int, batch_size: int, seed: int) -> pl.DataFrame:
     """(model, metric, value, low, high) of random and popular lists and of the model's, by its file's name.
 
     Raises InputError if the table has no held-out items.
     """
     if job.split is None:
         raise InputError(f"{job.table} carries no held-out items: prepare it with `python -m train.data`")
-    lists = lists_by_part(job, source, k, batch_size)
-    tables, _ = measure_parts(job, source, source, lambda part: lists[part.number], job.model.path.stem, k, seed)
+    numbers = [told for _, told in _scored(job, source, k, batch_size, popularity_of(job, source), seed)]
+    tables = metrics_of(job.model.path.stem, numbers, job.items.height, k)
     return pl.concat(table.select(pl.lit(name).alias("model"), pl.all()) for name, table in tables.items())
+
+
+def _scored(
+    job: Job, source: Source, k: int, batch_size: int, popularity: Popularity | None, seed: int
+) -> Iterator[tuple[pl.DataFrame, dict[str, Any]]]:
+    """Each part's lists and numbers."""
+    stages = Stages()
+    with progress(total=source.users, unit=" users", desc=job.model.path.name) as bar:
+        for part in source.parts:
+            lists, _, numbers = score_part(job, source, part, k, batch_size, stages, bar, None, popularity, seed)
+            yield lists, numbers
 
 
 def _checked(job: Job, source: Source) -> tuple[Job, Source]:

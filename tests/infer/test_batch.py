@@ -127,7 +127,7 @@ def test_unknown_users_are_left_out_and_counted_for_user_models(files, tmp_path:
 def test_a_left_out_user_counts_as_a_miss(files, tmp_path: Path) -> None:
     scores = np.array([[0] * 6, [0, 1, 2, 3, 9, 5]])
     model = write_model(tmp_path / "mf.onnx", ITEMS, scores, files[1], user_ids=["u1"])
-    batch.main([f"--model={model}", "--k=1", "--max-left-out=0.7"])
+    batch.main([f"--model={model}", "--k=1", "--max-left-out=0.7", "--max-popular=1"])
     report = json.loads((tmp_path / "mf.metrics.json").read_text())
     assert report["users_cold"] == 2 and report["users_measured"] == 2
     assert report["metrics"]["mf"]["hit@1"]["value"] == 0.5
@@ -378,7 +378,7 @@ def test_what_is_left_out_is_said_of_whole_histories_and_repeated_rows_of_an_ord
     rows = [("u", "a", 1), ("u", "a", 2), ("u", "zz", 3), ("v", "zz", 1), ("w", "zz", 1), ("w", "zz", 2), ("x", "b", 1)]
     pl.DataFrame(rows, schema=SCHEMA[:3], orient="row").write_parquet(table)
     for words in ([], ["--part-users=1"]):
-        batch.main([f"--model={files[0]}", f"--interactions={table}", *words])
+        batch.main([f"--model={files[0]}", f"--interactions={table}", "--max-unknown=0.6", *words])
         printed = capsys.readouterr().out
         assert f"{table}: dropped 2 repeated (user, item) rows, of which the latest is kept\n" in printed
         assert "left out: 2 of 4 users whom" in printed and "left out: 3 interactions with items" in printed

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -15,8 +16,9 @@ from bench.study.baselines import baseline_ranks
 from bench.study.experiments import EXPERIMENTS
 from bench.study.page import sections
 from bench.study.trials import Trial
-from infer.scoring.baselines import baseline_lists
+from infer.scoring.baselines import popular_lists, random_lists
 from infer.scoring.options import ScoringConfig
+from infer.scoring.popularity import Popularity
 from infer.scoring.task import prepare
 from tests.helpers.checkerboard import HANGS, ROOT
 
@@ -116,7 +118,12 @@ def test_baselines_rank_as_their_lists_do(made) -> None:
     scratch = next(e for e in EXPERIMENTS if e.name == "scratch")
     trial = Trial(scratch, "leave-one-out", 0, made[1] / "trials/leave-one-out/seed0", 1, 3)
     task = prepare(ScoringConfig(model=trial.file("onnx")).job())
-    for name, lists in baseline_lists(task, task.counts, 24, seed=0).items():
+    popularity = Popularity(task.counts, len(task.histories))
+    made_lists = {
+        "popularity": popular_lists(task, popularity, 24),
+        "random": random_lists(task, 24, 0, np.arange(len(task.histories))),
+    }
+    for name, lists in made_lists.items():
         ranks = baseline_ranks(trial)[name].select("user", "item", "rank")
         found = ranks.join(lists.select("user", "item", "rank"), on=["user", "item"], suffix="_listed")
         assert found.height == ranks.height > 30 and (found["rank"] == found["rank_listed"]).all(), name

@@ -13,7 +13,6 @@ from scipy.stats import binomtest
 from infer.metrics.beyond import list_metrics
 from infer.metrics.intervals import wilson
 from infer.metrics.ranking import rank_metrics, ranks, summarise
-from infer.scoring.totals import Tally
 
 
 def values(found: list[int | None], k: int) -> dict[str, float]:
@@ -135,13 +134,3 @@ def test_one_list_has_no_interval_and_no_list_no_novelty() -> None:
         ("novelty@5", 1.0, None, None),
     ]
     assert list_metrics(top.clear(), popularity, users=7, k=5)["value"].to_list() == [0.0, 0.0]
-
-
-def test_metrics_of_parts_are_those_of_their_first_k_together() -> None:
-    items = pl.DataFrame({"item": [10, 11, 12, 13], "index": [1, 2, 3, 4]})
-    tally = Tally(items, np.array([7, 3, 0, 1]), users=7, k=1)
-    for user, listed, target in ((1, [10, 11], 10), (2, [10, 12], 12)):
-        lists = pl.DataFrame({"user": user, "rank": [1, 2], "item": listed})
-        tally.add(lists, pl.DataFrame({"user": [user], "item": [target]}))
-    found = dict(tally.metrics().select("metric", "value").iter_rows())
-    assert (found["hit@1"], found["coverage@1"], found["novelty@1"]) == (0.5, 0.25, 0.0)

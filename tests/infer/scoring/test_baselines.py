@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infer.histories.histories import Histories
-from infer.scoring.baselines import popular, popularity_order, random
+from infer.scoring.baselines import popular, random
+from infer.scoring.popularity import popularity_order
 
 
 def histories(*items: list[int]) -> Histories:

@@ -52,7 +52,7 @@ def test_each_limit_holds_just_beyond_it(change: dict, words: str | None) -> Non
 
 
 def test_without_earlier_lists_only_what_lists_are_by_themselves_counts() -> None:
-    figures = {key: value for key, value in EARLIER.items()} | {"coverage": 0.0}
+    figures = EARLIER | {"coverage": 0.0}
     assert verdict(figures, None, Limits()) is None
     assert verdict(figures | {"left_out": 0.9}, None, Limits(left_out=0.95)) is None
     assert verdict(figures | {"rows": 0}, None, Limits()) is not None
@@ -149,7 +149,7 @@ def test_held_lists_are_published_without_scoring_them_again(folder: Path, monke
     with pytest.raises(HeldError, match="15 of the 30 users of the earlier lists have a list again"):
         score(folder, *words)
     monkeypatch.setattr("infer.scoring.run._open", lambda *_: 1 / 0)
-    with pytest.raises(HeldError, match="limit --min-users=0.6"):
+    with pytest.raises(HeldError, match=r"limit --min-users=0\.6"):
         score(folder, *words, "--min-users=0.6")
     score(folder, *words, "--min-users=0.5")
     assert lists(folder)["user"].unique().to_list() == list(range(1, 16))
