@@ -8,6 +8,7 @@ In: the streams as the shell gave them. Out: streams that can be written to, and
 import contextlib
 import os
 import sys
+from pathlib import Path
 from typing import TextIO
 
 
@@ -22,9 +23,10 @@ def ready() -> None:
         except OSError:  # the lowest number that is free is the one that is given
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     # Not by their numbers: what was imported before may have opened something of its own there.
-    sys.stdin = sys.stdin or open(os.devnull)
-    sys.stdout = sys.stdout or open(os.devnull, "w")
-    sys.stderr = sys.stderr or open(os.devnull, "w")
+    null = Path(os.devnull)
+    sys.stdin = sys.stdin or null.open()
+    sys.stdout = sys.stdout or null.open("w")
+    sys.stderr = sys.stderr or null.open("w")
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
 
