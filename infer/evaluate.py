@@ -31,12 +31,12 @@ class EvaluateConfig(ScoringConfig):
 
 
 def main(argv: Sequence[str]) -> None:
-    """Parse, evaluate, print."""
+    """Parse, evaluate, print: when all files are there, so that an output that cannot be written costs none."""
     config = parse(EvaluateConfig, argv, __doc__)
     task = prepare(config.job())
+    target, report = evaluate_model(task, config.negatives, config.negatives_file, config.seed, asdict(config))
     if str(task.notes):
         print(f"{task.table}: {task.notes}")
-    target, report = evaluate_model(task, config.negatives, config.negatives_file, config.seed, asdict(config))
     print(
         f"{report['model']} on {report['dataset']}: {report['users_measured']} held-out {config.split} items, "
         f"{report['protocol']} -> {target}"

@@ -8,6 +8,7 @@ In: the streams as the shell gave them. Out: streams that can be written to, and
 import contextlib
 import os
 import sys
+from pathlib import Path
 from typing import TextIO
 
 
@@ -21,9 +22,11 @@ def ready() -> None:
             os.fstat(number)
         except OSError:  # the lowest number that is free is the one that is given
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
-    sys.stdin = sys.stdin or open(0, closefd=False)
-    sys.stdout = sys.stdout or open(1, "w", closefd=False)
-    sys.stderr = sys.stderr or open(2, "w", closefd=False)
+    # Not by their numbers: what was imported before may have opened something of its own there.
+    null = Path(os.devnull)
+    sys.stdin = sys.stdin or null.open()
+    sys.stdout = sys.stdout or null.open("w")
+    sys.stderr = sys.stderr or null.open("w")
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
 

@@ -1,7 +1,11 @@
 """Evaluation under every protocol: ranks against the lists, negatives that fit, cohorts by hand, bad input."""
 
+import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from infer.metrics.cohorts import EDGES, METRICS, cohort, cohort_metrics
 from infer.metrics.intervals import wilson
 from infer.scoring import evaluation
 from infer.scoring.task import prepare
+from tests.helpers.checkerboard import HANGS, ROOT
 from tests.helpers.markov import write_model
 
 # Row: newest item (pad, a to f). Column: the item scored (pad, a to f).
@@ -142,6 +147,42 @@ def test_the_table_on_screen_has_a_line_for_each_metric_and_cohort(by_hand: Path
     low, high = wilson(1 / 3, 3)
     assert f" 33.33 [{low * 100:.2f}, {high * 100:.2f}]" in lines["hit@1"]
     assert "target count 0" in printed and "history length 0-5" in printed
+
+
+def test_the_report_comes_last_and_names_the_files_that_belong_to_it(by_hand: Path, monkeypatch) -> None:
+    order, replace = [], Path.replace
+
+    def seen(part: Path, target: Path) -> Path:
+        order.append(target.name)
+        return replace(part, target)
+
+    monkeypatch.setattr(Path, "replace", seen)
+    report, _ = evaluated(by_hand)
+    assert order == ["m.negatives.parquet", "m.ranks.parquet", "m.evaluation.json"]
+    sums = [
+        hashlib.sha256(by_hand.with_suffix(f".{n}.parquet").read_bytes()).hexdigest() for n in ("negatives", "ranks")
+    ]
+    assert [report["negatives_checksum"], report["ranks_checksum"]] == sums
+    order.clear()
+    again, _ = evaluated(by_hand, negatives_file=by_hand.with_suffix(".negatives.parquet"))
+    assert order == ["m.ranks.parquet", "m.evaluation.json"], "negatives that are given stay as they are"
+    assert again["negatives_checksum"] == sums[0]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_an_output_that_cannot_be_written_costs_no_file(by_hand: Path) -> None:
+    # The first user has an item twice, so that there is something to say of the table, too.
+    table = pl.read_parquet(by_hand.with_name("interactions.parquet"))
+    doubled = by_hand.with_name("doubled.parquet")
+    pl.concat([table, table.head(1)]).write_parquet(doubled)
+    words = ["infer.evaluate", f"--model={by_hand}", f"--interactions={doubled}", "--negatives=1"]
+    with Path("/dev/full").open("w") as full:
+        pipes = {"stdout": full, "stderr": subprocess.PIPE, "text": True, "timeout": HANGS}
+        variables = os.environ | {"PYTHONUNBUFFERED": "1"}
+        done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, env=variables, **pipes)
+    assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
+    report = json.loads(by_hand.with_suffix(".evaluation.json").read_text())
+    assert report["ranks_checksum"] == hashlib.sha256(by_hand.with_suffix(".ranks.parquet").read_bytes()).hexdigest()
 
 
 @pytest.fixture(scope="module")

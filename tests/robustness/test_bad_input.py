@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnx
 import onnxruntime
+import polars as pl
 import pytest
 from onnx import TensorProto, helper
 
@@ -36,9 +37,10 @@ def test_a_table_that_cannot_be_used_is_refused(name: str, run, refused, tmp_pat
     path = tmp_path / name
     path.write_bytes(content)
     earlier = tmp_path / "interactions.parquet"
-    earlier.write_bytes(b"earlier")
+    pl.DataFrame({"user": [1]}).write_parquet(earlier, metadata={"dataset": "earlier", "tidy": "1"})
+    before = earlier.read_bytes()
     refused(run("train.data", f"--dataset={path}", f"--artifacts={tmp_path}"), message)
-    assert earlier.read_bytes() == b"earlier"
+    assert earlier.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["interactions.parquet", name])
 
 
@@ -128,3 +130,74 @@ def test_damaged_metadata_is_refused(run, refused, artifacts: Path, tmp_path: Pa
         next(p for p in copy.metadata_props if p.key == f"recommender.{name}").value = text
         onnx.save(copy, tmp_path / "m.onnx")
         refused(run("infer.batch", f"--model={tmp_path / 'm.onnx'}"), "m.onnx")
+
+
+STRANGER = "exists and was not written by this project: move it away or choose another place"
+# Options of a command whose folder holds what it needs, and the file of somebody else that it would replace.
+REPLACES = {
+    ("train.data", "--dataset={other}/ratings.csv", "--artifacts={folder}"): "items.parquet",
+    ("train", "markov", "--artifacts={folder}"): "markov.pt",
+    ("train", "mf", "--name=new", "--artifacts={folder}"): "new.history.parquet",
+    ("export", "mf", "--artifacts={folder}"): "mf.onnx",
+    ("infer.evaluate", "--model={folder}/mf.onnx"): "mf.ranks.parquet",
+    ("bench.synthetic", "--output={folder}/ratings.parquet"): "ratings.parquet",
+    ("bench.scale", "--record={folder}/record.json"): "record.json",
+    ("bench.report", "bench/results/run-cpu-2-cores.json", "--output={folder}/r.html"): "r.html",
+    ("bench.study", "--artifacts={folder}", "--output={folder}/study"): "study/study.html",
+}
+
+
+@pytest.mark.parametrize("words", REPLACES, ids=lambda words: words[0])
+def test_a_file_of_somebody_else_is_never_replaced(words, run, refused, artifacts, ratings_csv, tmp_path) -> None:
+    for name in ("interactions.parquet", "items.parquet", "mf.pt", "mf.onnx"):
+        shutil.copy(artifacts / name, tmp_path)
+    stranger = tmp_path / REPLACES[words]
+    stranger.parent.mkdir(exist_ok=True)
+    pl.DataFrame({"mine": [1]}).write_parquet(stranger)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    refused(run(*(word.format(folder=tmp_path, other=ratings_csv.parent) for word in words)), f"{stranger} {STRANGER}")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_what_a_command_reads_is_never_what_it_writes(run, refused, artifacts: Path, tmp_path: Path) -> None:
+    for name in ("interactions.parquet", "items.parquet", "mf.pt", "mf.onnx"):
+        shutil.copy(artifacts / name, tmp_path)
+    (tmp_path / "link.parquet").symlink_to("interactions.parquet")
+    (tmp_path / "mf.ranks.parquet").hardlink_to(tmp_path / "interactions.parquet")
+    (tmp_path / "hybrid.history.parquet").symlink_to("items.parquet")
+    (tmp_path / "mf.int8.onnx").symlink_to("mf.pt")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    folder = f"--artifacts={tmp_path}"
+    for words in (
+        ("train.data", f"--dataset={tmp_path / 'interactions.parquet'}", folder),
+        ("train.data", f"--dataset={tmp_path / 'link.parquet'}", folder),
+        ("train.data", f"--dataset={tmp_path}", folder),
+        ("train", "hybrid", folder),
+        ("train", "hybrid", "--preset=default", "--initial=mf", "--dim=32", "--name=mf", folder),
+        ("export", "mf", "--precision=int8", folder),
+        ("infer.evaluate", f"--model={tmp_path / 'mf.onnx'}"),
+    ):
+        refused(run(*words), "choose another place")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+FILES = {"a folder": None, "no text": b"\xff\xfe\x00", "deep": b"[" * 100_000, "empty": b""}
+
+
+@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize(
+    "words", [("bench.report", "{}"), ("bench.compare", "{}", "{}"), ("infer.evaluate", "--model={}")]
+)
+def test_a_small_file_that_cannot_be_read_is_one_line(words, kind: str, run, refused, tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    path.mkdir() if FILES[kind] is None else path.write_bytes(FILES[kind])
+    refused(run(*(word.format(path) for word in words)), str(path))
+
+
+def test_titles_beside_a_model_that_are_not_those_of_the_data_are_refused(run, refused, artifacts, tmp_path) -> None:
+    for name in ("interactions.parquet", "mf.onnx"):
+        shutil.copy(artifacts / name, tmp_path)
+    pl.DataFrame({"film": [1]}).write_parquet(tmp_path / "items.parquet")
+    user = pl.read_parquet(tmp_path / "interactions.parquet")["user"][0]
+    words = ("infer.recommend", f"--model={tmp_path / 'mf.onnx'}", f"--user={user}")
+    refused(run(*words), "items.parquet is not the table of items that `python -m train.data` wrote")

@@ -80,6 +80,14 @@ def test_a_closed_stream_is_the_null_device(closed: str, tmp_path: Path) -> None
     assert (status, sorted(printed.split()), file.read_text()) == (0, shown, "data")
 
 
+def test_what_an_import_has_opened_in_the_place_of_a_closed_output_is_not_written_to(tmp_path: Path) -> None:
+    (tmp_path / "opened").write_text("theirs")
+    code = f"import os\nassert os.open({str(tmp_path / 'opened')!r}, os.O_RDWR) == 1\n{PROGRAM.format(PRINTS)}"
+    command = ["bash", "-c", 'exec "$0" -c "$1" >&-', sys.executable, code]
+    done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=HANGS)
+    assert (done.returncode, done.stderr) == (0, "") and (tmp_path / "opened").read_text() == "theirs"
+
+
 @pytest.mark.parametrize("errors", ["2>&-", "2>/dev/full"])
 def test_an_error_that_cannot_be_told_keeps_its_status(errors: str) -> None:
     assert ended(WRONG, errors) == (2, "x\n", "")

@@ -71,6 +71,15 @@ def test_an_archive_is_downloaded_checked_and_cached(mirror, tmp_path: Path, mon
     assert mirror.asked == ["/ml-latest-small.zip"]
 
 
+def test_a_file_that_is_there_already_is_not_replaced_by_the_archive(mirror, tmp_path: Path, monkeypatch) -> None:
+    offer(mirror, archive(GOOD), monkeypatch)
+    own = tmp_path / "cache" / "ml-latest-small" / "ratings.csv"
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    found = sources.locate("ml-latest-small", None, tmp_path / "cache", mirror.url)
+    assert found.ratings == own and own.read_text() == "mine" and found.items.is_file()
+
+
 def test_an_archive_with_another_digest_is_not_used(mirror, tmp_path: Path, monkeypatch) -> None:
     offer(mirror, archive(GOOD), monkeypatch, digest="sha256:" + "0" * 64)
     for _ in range(2):
