@@ -117,7 +117,9 @@ def _score_share(job: Job, output: Output, settings: Settings, stages: Stages) -
     first, of = settings.share
     with output.locked(f"shard-{first + 1}-of-{of}"):
         with stages("open"):
-            whole = open_source(job.table, job.columns, output.work / "sorted", settings.part_users, job.optional)
+            whole = open_source(
+                job.table, job.columns, output.work / "sorted", settings.part_users, optional=job.optional
+            )
             check_ids(job, whole.rows.collect_schema())
             check_held_out(job, whole.rows)
             source = whole if settings.users is None else select_users(whole, settings.users)
