@@ -18,7 +18,8 @@ from infer.histories.windows import seen
 from infer.model.session import open_model
 from infer.model.signature import DROPPED
 from infer.scoring.job import open_job
-from infer.scoring.run import Settings, score_table
+from infer.scoring.plan import Settings
+from infer.scoring.run import score_table
 
 WORKLOADS = {"small catalogue": MAIN, "large catalogue": OTHERS["large catalogue"]}
 METRICS = (f"hit@{K}", f"ndcg@{K}")

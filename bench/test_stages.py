@@ -17,7 +17,8 @@ from bench.workloads.workload import KINDS
 from infer.model.session import open_model
 from infer.scoring.job import open_job
 from infer.scoring.lists import batches
-from infer.scoring.run import Settings, score_table
+from infer.scoring.plan import Settings
+from infer.scoring.run import score_table
 from infer.system.stages import Stages
 from infer.tables.columns import ITEM, SCORE, USER
 

@@ -24,7 +24,3 @@ def system_says(error: OSError) -> str:
 def first_line(error: BaseException) -> str:
     """What a library's error says, cut to its first line; its class name if it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-class HeldError(InputError):
-    """Complete lists that were not published, since a figure is beyond its limit."""

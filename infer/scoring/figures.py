@@ -23,8 +23,8 @@ def figures_of(
 
     parts: what the manifest says of each.  items: in the catalogue.
     Returns users (in the table, or chosen), listed (users with a list), rows, left_out (share of users),
-    interactions, unknown (those with items that the model does not know), coverage (share of the catalogue in any list), popular
-    (share of lists equal to the popular one), score_min, score_max.
+    interactions, unknown (those with items that the model does not know), coverage (share of the catalogue in any
+    list), popular (share of lists equal to the popular one), score_min, score_max.
     """
     totals = {name: sum(part[name] for part in parts) for name in TOTALS}
     listed, users = totals["listed"], totals["users"]
@@ -69,7 +69,7 @@ def compared(tonight: Publication, parts: list[dict[str, Any]], earlier: Publica
 
 
 def earlier_lists(earlier: Publication, first: Any, last: Any) -> pl.DataFrame:
-    """The earlier lists (user, rank, item, score) of the users from `first` to `last`; none if ids have another type."""
+    """The earlier lists (user, rank, item, score) of the users from `first` to `last`, if their ids have that type."""
     files = [earlier.lists(part) for part in parts_between(earlier.manifest["parts"], first, last)]
     parts = [
         pl.read_parquet(path, glob=False).filter(pl.col(USER).is_between(pl.lit(first), pl.lit(last))) for path in files

@@ -68,7 +68,7 @@ class Job:
 
 
 def checked_sha256(table: Path, trusted: str) -> str:
-    """The table's SHA-256; raises InputError if it is not that of a table read before, and cannot be read to its end."""
+    """The table's SHA-256; raises InputError if it is not the trusted one and the table cannot be read to its end."""
     checksum = sha256(table, files_in(table))
     if checksum != trusted:
         probe(table)

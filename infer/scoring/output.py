@@ -28,7 +28,7 @@ from infer.errors import InputError, first_line
 from infer.scoring.publications import HELD, LISTS, MANIFEST, METRICS, USERS, WORK, Publication, Publications, read_json
 from infer.system.files import replacing, write_text
 from infer.system.locks import is_locked, locked
-from infer.tables.source import Part
+from infer.tables.cutting import Part
 
 PLAN_KEY, NUMBERS_KEY = "plan", "numbers"
 STORE, SOURCE = "store", "source"
@@ -74,7 +74,8 @@ class Output:
         if current is None:
             return False
         base = current.manifest["plan"].get("base")  # tonight's own, where it is one that keeps earlier lists
-        return current.manifest["plan"] == (self.plan | {"base": base} if self.plan["base"] else self.plan)
+        mine = self.plan | {"base": base} if self.plan["base"] else self.plan
+        return bool(current.manifest["plan"] == mine)
 
     def part(self, number: int) -> Path:
         """The file of a part's lists."""

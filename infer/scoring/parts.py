@@ -21,7 +21,8 @@ from infer.scoring.task import Task, cut
 from infer.scoring.totals import MODEL, measures, totals
 from infer.system.stages import Stages
 from infer.tables.columns import ITEM, RANK, SCORE, USER
-from infer.tables.source import Part, Source
+from infer.tables.cutting import Part
+from infer.tables.source import Source
 
 
 def score_part(

@@ -17,8 +17,9 @@ from infer.scoring.job import Job
 from infer.system.files import replacing
 from infer.system.progress import progress
 from infer.tables.columns import ITEM, SPLIT, USER
+from infer.tables.cutting import Part
 from infer.tables.reading import collect
-from infer.tables.source import Part, Source
+from infer.tables.source import Source
 
 USERS_KEY = "users"  # in the file's metadata
 

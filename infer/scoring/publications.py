@@ -146,7 +146,7 @@ class Publications:
     def current(self) -> Publication | None:
         """The lists that readers find now; None if there are none."""
         link = self.store / CURRENT
-        folder = self.store / os.readlink(link) if link.is_symlink() else link
+        folder = self.store / link.readlink() if link.is_symlink() else link
         return Publication(folder) if link.is_symlink() and folder.is_dir() else None
 
     def held(self) -> Publication | None:
@@ -190,7 +190,7 @@ class Publications:
 
     def _is_own(self, path: Path) -> bool:
         """Whether one of the `links` is there as `switch` makes it."""
-        return path.is_symlink() and os.readlink(path) == self._target(self.links[path])
+        return path.is_symlink() and str(path.readlink()) == self._target(self.links[path])
 
     def _target(self, inside: str) -> str:
         return f"{self.store.name}/{CURRENT}/{inside}"

@@ -30,8 +30,9 @@ from infer.system.progress import progress
 from infer.system.stages import Stages
 from infer.system.versions import versions
 from infer.tables.columns import USER
+from infer.tables.cutting import Part
 from infer.tables.notes import Notes
-from infer.tables.source import Part, Source, open_source, select_users
+from infer.tables.source import Source, open_source, select_users
 from infer.tables.users import chosen_ids
 
 
@@ -139,7 +140,7 @@ def _open(
     """What to score, how often the table's users have each item, and the chosen users; shares find it out once."""
     with output.locked("source"):
         with stages("open"):
-            whole = open_source(job.table, job.columns, output.source, settings.part_users, job.optional)
+            whole = open_source(job.table, job.columns, output.source, settings.part_users, optional=job.optional)
             check_ids(job, whole.rows.collect_schema())
             check_held_out(job, whole.rows)
         with stages("count"):

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from infer.scoring.job import checked_sha256, files_in
 from infer.scoring.output import lock
@@ -41,7 +42,7 @@ def check_once(publications: Publications) -> Callable[[Path, str], str]:
     return check
 
 
-def _mark(table: Path) -> dict[str, object]:
+def _mark(table: Path) -> dict[str, Any]:
     """What is the same on every machine while the table is: the fingerprint without the number of the device."""
     values = fingerprint(table, files_in(table))
     return {"files": [list(values[n + 1 : n + 4]) for n in range(0, len(values), 4)], "written": max(values[3::4])}

@@ -70,6 +70,7 @@ def open_source(
     columns: Columns,
     folder: Path,
     part_users: int = PART_USERS,
+    *,
     optional: Sequence[str] = OPTIONAL,
 ) -> Source:
     """Find out how the table is ordered, sort it into `folder` if need be, and cut it into parts.
