@@ -68,7 +68,7 @@ def at_call(monkeypatch: pytest.MonkeyPatch, place: object, name: str, number: i
 
 @pytest.mark.parametrize("change", [rename, overwrite])
 @pytest.mark.parametrize(
-    ("place", "name", "number"), [(job, "scan_interactions", 1), (run, "plan_of", 1), (run, "score_part", 3)]
+    ("place", "name", "number"), [(job, "names_in", 1), (run, "plan_of", 1), (run, "score_part", 3)]
 )
 def test_a_model_replaced_in_the_middle_does_not_mix(
     folder: Path, change: Callable, place: object, name: str, number: int, monkeypatch

@@ -1,4 +1,4 @@
-"""Packed text: its first lines alone give the names of columns, and no name gets round the limit on what it unpacks to."""
+"""Packed text: its first lines alone give the names of columns, and no name gets round the limit."""
 
 import gzip
 import tracemalloc
