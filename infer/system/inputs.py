@@ -2,7 +2,8 @@
 
 In: a path that somebody named. Out: nothing, or InputError.
 
-    python -c "from pathlib import Path; from infer.system.inputs import check_input; check_input(Path('ratings.csv'))"
+    python -c "from pathlib import Path; from infer.system.inputs import check_input; \
+print(check_input(Path('ratings.csv')))"
 """
 
 from pathlib import Path

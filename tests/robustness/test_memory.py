@@ -67,3 +67,37 @@ def test_too_little_memory_loses_nothing(artifacts: Path, mebibytes: int, tmp_pa
 def test_the_smallest_of_these_limits_is_too_little(artifacts: Path, tmp_path: Path) -> None:
     done = score(artifacts / "hybrid.onnx", artifacts / "interactions.parquet", tmp_path / "l.parquet", 60)
     assert done.returncode != 0 and not (tmp_path / "l.parquet").exists()
+
+
+SORTING = """
+import sys
+from pathlib import Path
+from infer.system.memory import peak_memory
+from infer.tables import source, sorting
+from infer.tables.columns import Columns
+sorting.ROWS = sorting.SORTED_ROWS = int(sys.argv[3])
+before = peak_memory()
+found = source.open_source(Path(sys.argv[1]), Columns(), Path(sys.argv[2]))
+print(found.users, peak_memory() - before)
+"""
+
+
+def test_sorting_takes_the_memory_of_one_step_not_of_the_table(tmp_path: Path) -> None:
+    """Two million unordered rows take in small steps far less than in one, and no more than a quarter of them."""
+    config = SyntheticConfig(users=20_000, items=3_706, interactions=2_000_000, output=tmp_path / "t.parquet")
+    whole = write(config).sample(fraction=1.0, shuffle=True, seed=1)
+    users = whole["user"].n_unique()
+
+    def peak(rows: int, step: int) -> float:
+        name = f"{rows}-{step}"
+        whole.head(rows).write_parquet(tmp_path / f"{name}.parquet")
+        (tmp_path / name).mkdir()
+        command = [sys.executable, "-c", SORTING, str(tmp_path / f"{name}.parquet"), str(tmp_path / name), str(step)]
+        variables = {"PYTHONPATH": str(ROOT), "POLARS_MAX_THREADS": "2"}
+        done = subprocess.run(command, cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, check=True)
+        found, taken = map(int, done.stdout.split())
+        assert rows < whole.height or found == users
+        return taken / MIB
+
+    quarter, all_rows, at_once = peak(500_000, 50_000), peak(whole.height, 50_000), peak(whole.height, 2_000_000)
+    assert all_rows < at_once / 2 and all_rows < quarter + 64

@@ -319,19 +319,19 @@ def test_on_windows_nothing_is_locked_and_a_part_is_closed_before_it_is_renamed(
 def test_a_stamp_tells_another_file_size_or_time_apart(tmp_path: Path) -> None:
     path, folder = tmp_path / "a", tmp_path / "f"
     folder.mkdir()
-    for place, file in ((path, path), (folder, folder / "part")):
+    for place, members, file in ((path, None, path), (folder, [folder / "part"], folder / "part")):
         file.write_text("one")
         os.utime(file, ns=(5, 5))
-        found = {fingerprint(place)}
+        found = {fingerprint(place, members)}
         os.utime(file, ns=(5, 6))
-        found.add(fingerprint(place))
+        found.add(fingerprint(place, members))
         file.write_text("three")
         os.utime(file, ns=(5, 6))
-        found.add(fingerprint(place))
+        found.add(fingerprint(place, members))
         file.rename(tmp_path / "kept")  # so that its number is not given to the next
         file.write_text("three")
         os.utime(file, ns=(5, 6))
-        found.add(fingerprint(place))
+        found.add(fingerprint(place, members))
         assert len(found) == 4
         (tmp_path / "kept").unlink()
 
@@ -341,7 +341,8 @@ def test_the_checksum_of_a_folder_is_of_names_and_contents(tmp_path: Path) -> No
     write_bytes(tmp_path / "f" / "b", b"2")
     write_bytes(tmp_path / "f" / "a", b"1")
     one, two = (hashlib.sha256(content).hexdigest() for content in (b"1", b"2"))
-    assert sha256(tmp_path / "f") == hashlib.sha256(f"{one}  a\n{two}  b\n".encode()).hexdigest()
+    found = sha256(tmp_path / "f", [tmp_path / "f" / "a", tmp_path / "f" / "b"])
+    assert found == hashlib.sha256(f"{one}  a\n{two}  b\n".encode()).hexdigest()
 
 
 def test_the_checksum_is_that_of_sha256sum(tmp_path: Path) -> None:

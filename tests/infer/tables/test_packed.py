@@ -1,4 +1,4 @@
-"""Packed text: its first lines alone give the names of columns, and no name gets round its limit."""
+"""Packed text: its first lines alone give the names of columns, and no name gets round the limit."""
 
 import gzip
 import tracemalloc
