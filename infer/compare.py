@@ -78,7 +78,7 @@ def nights_of(publications: Publications, names: str | None) -> str:
             raise InputError(f"{publications.lists} has fewer than two publications to compare: score again")
     earlier, later = pair
     change = compared(later, later.manifest["parts"], earlier)
-    rows = [("", earlier.name, later.name)]
+    rows: list[tuple[str, ...]] = [("", earlier.name, later.name)]
     for name in (
         "users",
         "listed",

@@ -54,6 +54,11 @@ def check(rows: pl.LazyFrame, path: Path, drop: bool) -> tuple[dict[str, pl.Data
     return {name: pl.Int64() if plain[name] else pl.String() for name in plain}, notes
 
 
+def cast_to(types: dict[str, pl.DataType]) -> list[pl.Expr]:
+    """The columns in their types."""
+    return [pl.col(name).cast(dtype) for name, dtype in types.items()]
+
+
 def sorted_by_user(
     rows: pl.LazyFrame, types: dict[str, pl.DataType], path: Path, folder: Path
 ) -> tuple[list[Path], Notes]:
@@ -83,7 +88,7 @@ def _runs(rows: pl.LazyFrame, types: dict[str, pl.DataType], path: Path, folder:
         if not runs[-1].exists():  # from a run that was stopped
             used, _ = checked(block, str(path))
             texts = [pl.col(name).cast(pl.String) for name in (SPLIT,) if name in used.columns]
-            used = used.cast(types | {TIMESTAMP: pl.Float64()}).with_columns(texts)
+            used = used.with_columns(*cast_to(types | {TIMESTAMP: pl.Float64()}), *texts)
             with replacing(runs[-1]) as temporary:
                 used.sort(USER, maintain_order=True).write_parquet(
                     temporary, compression="lz4", row_group_size=GROUP_ROWS

@@ -28,7 +28,7 @@ from infer.tables.notes import Notes
 from infer.tables.packed import is_packed, unpack
 from infer.tables.prepared import TEXT, UNPACKED, Prepared, read_prepared, write_prepared
 from infer.tables.reading import collect, reading
-from infer.tables.sorting import check, sorted_by_user
+from infer.tables.sorting import cast_to, check, sorted_by_user
 from infer.tables.tidy import tidy
 from infer.tables.users import rows_of
 
@@ -89,7 +89,7 @@ def open_source(
         rows = scan_interactions(path, columns, optional=optional)
     else:
         rows = pl.scan_parquet([folder / name for name in prepared.files], glob=False)
-    return Source(path, rows.cast(prepared.types), prepared.ordered, prepared.parts, prepared.notes)
+    return Source(path, rows.with_columns(cast_to(prepared.types)), prepared.ordered, prepared.parts, prepared.notes)
 
 
 def _prepare(path: Path, columns: Columns, folder: Path, part_users: int, optional: Sequence[str]) -> Prepared:
@@ -102,7 +102,7 @@ def _prepare(path: Path, columns: Columns, folder: Path, part_users: int, option
             raise _unordered(path)
         return Prepared(files, {}, True, parts, Notes())
     types, notes = check(rows, path, columns.drop_bad_rows)
-    parts = None if notes.unusable else cut(rows.cast(types), path, part_users)
+    parts = None if notes.unusable else cut(rows.with_columns(cast_to(types)), path, part_users)
     if parts is not None:
         return Prepared(files, types, False, parts, notes)
     ordered, repeated = sorted_by_user(rows, types, path, folder)
