@@ -9,11 +9,15 @@ NDCG: Jarvelin & Kekalainen 2002 with binary gain. Novelty: mean self-informatio
 recommended items, Zhou et al. 2010.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import polars as pl
 
 from infer.metrics.intervals import wilson
 from infer.tables.columns import ITEM, RANK, USER
+
+USERS = "users"
 
 
 def rank_metrics(k: int) -> dict[str, pl.Expr]:
@@ -41,11 +45,18 @@ def ranks(top: pl.DataFrame, targets: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def rank_counts(ranked: pl.DataFrame, k: int) -> np.ndarray:
-    """(k + 1,) how many users have their item at rank 1, 2, ..., k, and, last, beyond or nowhere."""
-    found = ranked[RANK].to_numpy().astype(np.float64)  # null becomes NaN
-    place = np.where(found <= k, found - 1, k).astype(np.int64)
-    return np.bincount(place, minlength=k + 1)
+def rank_counts(ranked: pl.DataFrame, k: int) -> pl.DataFrame:
+    """(rank, users) how many users have their item at each rank that occurs; null for beyond k, and for nowhere.
+
+    Those of different users add up (`added`).
+    """
+    place = pl.when(pl.col(RANK) <= k).then(pl.col(RANK)).cast(pl.Int64)
+    return ranked.group_by(place.alias(RANK)).agg(pl.len().cast(pl.Int64).alias(USERS)).sort(RANK)
+
+
+def added(counts: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """The sum of several `rank_counts`."""
+    return pl.concat(counts).group_by(RANK).agg(pl.col(USERS).sum()).sort(RANK)
 
 
 def summarise(ranked: pl.DataFrame, k: int) -> pl.DataFrame:
@@ -54,15 +65,14 @@ def summarise(ranked: pl.DataFrame, k: int) -> pl.DataFrame:
     The interval is Wilson's (1927) with the effective number of users n * m(1-m) / variance
     (Kish 1965), so that a metric without a single hit still has an upper bound above 0.
     """
-    return summarise_counts(rank_counts(ranked, k))
+    return summarise_counts(rank_counts(ranked, k), k)
 
 
-def summarise_counts(counts: np.ndarray) -> pl.DataFrame:
-    """The same from `rank_counts`, which of different users add up."""
-    k = len(counts) - 1
-    places = pl.DataFrame({RANK: [*range(1, k + 1), None]}, schema={RANK: pl.Int64})
-    values = places.select(expression.alias(name) for name, expression in rank_metrics(k).items())
-    table = pl.DataFrame([_row(column.name, column.to_numpy(), counts) for column in values])
+def summarise_counts(counts: pl.DataFrame, k: int) -> pl.DataFrame:
+    """The same from `rank_counts`."""
+    values = counts.select(expression.alias(name) for name, expression in rank_metrics(k).items())
+    users = counts[USERS].to_numpy()
+    table = pl.DataFrame([_row(column.name, column.to_numpy(), users) for column in values])
     # Precision is hit / k, so its interval is too: as a mean of values far below 1 it would be wider.
     scale = pl.when(pl.col("metric") == f"precision@{k}").then(1 / k).otherwise(1.0)
     bounds = table.filter(pl.col("metric") == f"hit@{k}")
@@ -71,11 +81,10 @@ def summarise_counts(counts: np.ndarray) -> pl.DataFrame:
 
 
 def _row(name: str, values: np.ndarray, counts: np.ndarray) -> dict[str, str | float]:
-    """values: (k + 1,) of each place.  counts: (k + 1,) users there."""
+    """values: (ranks,) of each rank that occurs.  counts: (ranks,) users there."""
     users = int(counts.sum())
     mean = float((values * counts).sum() / users)
-    there = values[counts > 0]
-    variance = float((counts * (values - mean) ** 2).sum() / users) if there.min() < there.max() else 0.0
+    variance = float((counts * (values - mean) ** 2).sum() / users) if values.min() < values.max() else 0.0
     effective = users * mean * (1 - mean) / variance if variance > 0 else users
     low, high = wilson(mean, effective)
     return {"metric": name, "value": mean, "low": low, "high": high}

@@ -174,9 +174,10 @@ def abandon(publications: Publications, work: bool) -> None:
     """Leave nothing of a run that came to nothing, unless others work on it; work: drop what is there of it, too."""
     if not publications.store.exists():
         return
+    folder = publications.store / WORK
     with contextlib.suppress(InputError), lock(publications, STORE):  # what was raised before says more
         if not busy(publications):
-            if work and not (publications.store / WORK / "number").exists():  # else it is decided
+            if (work or not (folder / "plan.json").exists()) and not (folder / "number").exists():  # else it is decided
                 discard(publications)
             publications.remove_if_empty()
 

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from infer.errors import InputError
-from infer.system.files import point, sync_tree, write_text
+from infer.system.files import point, sync_folder, sync_tree, write_text
 from infer.system.project import PROJECT
 
 FORMAT = 1
@@ -170,6 +170,7 @@ class Publications:
         """Let readers find a publication instead of another, in one step; all of it is on the disk before."""
         measured = (self.store / name / METRICS).is_file()
         sync_tree(self.store / name)
+        sync_folder(self.store)
         for path, inside in self.links.items():
             if (inside != METRICS or measured) and not self._is_own(path):
                 point(path, self._target(inside))

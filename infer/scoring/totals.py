@@ -15,7 +15,7 @@ import polars as pl
 
 from infer.histories.vocabulary import index_of
 from infer.metrics.beyond import Moments, list_rows, novelty
-from infer.metrics.ranking import rank_counts, ranks, summarise_counts
+from infer.metrics.ranking import USERS, added, rank_counts, ranks, summarise_counts
 from infer.scoring.popularity import Popularity
 from infer.scoring.task import Task
 from infer.tables.columns import ITEM, RANK
@@ -52,16 +52,16 @@ def totals_of(numbers: Iterable[dict[str, Any]]) -> Totals:
 def measures(task: Task, lists: pl.DataFrame, popularity: Popularity, k: int) -> dict[str, Any]:
     """What the metrics of lists (user, rank, item) take, as plain JSON values.
 
-    ranks: (k + 1,) how many held-out items are at each rank, and in no list; users with such an item and without a
-    list are misses.  bits: count, mean and squares of the lists' novelty.  items: which items any list has, as packed
-    bits, compressed and in base64.
+    ranks: how many held-out items are at each rank that occurs, and, under null, in no list; users with such an item
+    and without a list are misses.  bits: count, mean and squares of the lists' novelty.  items: which items any list
+    has, as packed bits, compressed and in base64.
     """
     first = lists.filter(pl.col(RANK) <= k)
     counts = task.job.items.select(ITEM).with_columns(pl.Series("count", popularity.counts))
     listed = np.zeros(task.job.items.height + 1, dtype=bool)
     listed[index_of(first[ITEM].unique(), task.job.items)] = True
     return {
-        "ranks": rank_counts(ranks(first, task.held_out), k).tolist(),
+        "ranks": rank_counts(ranks(first, task.held_out), k).to_dict(as_series=False),
         "bits": astuple(Moments.of(novelty(first, counts, popularity.users))),
         "items": base64.b64encode(zlib.compress(np.packbits(listed[1:]).tobytes())).decode(),
     }
@@ -75,12 +75,13 @@ def metrics_of(name: str, numbers: Sequence[dict[str, Any]], items: int, k: int)
     tables = {}
     for measured in ("random", "popularity", MODEL):
         parts = [part["measures"][measured] for part in numbers]
-        ranked = np.sum([part["ranks"] for part in parts], axis=0)
+        schema = {RANK: pl.Int64, USERS: pl.Int64}
+        ranked = added(pl.DataFrame(part["ranks"], schema=schema) for part in parts)
         bits = sum((Moments(*part["bits"]) for part in parts), Moments())
         listed = np.zeros((items + 7) // 8, dtype=np.uint8)
         for part in parts:
             listed |= np.frombuffer(zlib.decompress(base64.b64decode(part["items"])), dtype=np.uint8)
         coverage = int(np.unpackbits(listed).sum()) / items
-        table = pl.concat([summarise_counts(ranked), list_rows(coverage, bits, k)])
+        table = pl.concat([summarise_counts(ranked, k), list_rows(coverage, bits, k)])
         tables[name if measured == MODEL else measured] = table
     return tables

@@ -11,11 +11,9 @@ File, name and folder are flushed in this order, so a power cut leaves one of th
 """
 
 import contextlib
-import ctypes
 import errno
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +27,6 @@ from infer.system.ownership import refuse_foreign
 
 PART = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.part", re.DOTALL)
 WINDOWS = os.name == "nt"
-AT_WORKING_FOLDER, EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
 @contextmanager
@@ -141,13 +138,6 @@ def point(link: Path, target: str) -> None:
             f"cannot make {link} a link to {target}: {error.strerror}; choose a place whose file system has links"
         ) from None
     sync_folder(link.parent)
-
-
-def exchange(one: Path, other: Path) -> bool:
-    """Let two files or folders change places in one step; returns whether the system can."""
-    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
-    places = AT_WORKING_FOLDER, os.fsencode(one), AT_WORKING_FOLDER, os.fsencode(other)
-    return renameat2 is not None and renameat2(*places, EXCHANGE) == 0
 
 
 def _own_part(path: Path) -> tuple[int, Path]:

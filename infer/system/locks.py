@@ -7,7 +7,6 @@ In: the path of a lock file. Out: a block that runs alone, or the word that anot
 A lock file may be removed by whoever holds its lock: one that was waiting notices, and takes the new file.
 """
 
-import contextlib
 import logging
 import os
 from collections.abc import Iterator
@@ -49,31 +48,52 @@ def is_locked(path: Path) -> bool:
 
 
 def _take(path: Path, wait: bool) -> int:
+    """The open, locked file."""
     told = False
+    while True:
+        handle = _open(path)
+        if handle is None:  # the folder was removed just now
+            continue
+        try:
+            got = _lock(handle, path, wait=False)
+            if not got and wait:
+                if not told:
+                    log.info("waiting for another process that works on %s", path.parents[1])
+                told = True
+                got = _lock(handle, path, wait=True)
+            if got and _is(path, handle):
+                taken, handle = handle, -1
+                return taken
+        finally:
+            if handle >= 0:
+                os.close(handle)
+        if not got:
+            raise BusyError(f"another process is working on {path.parents[1]} ({path.stem}): wait until it ends")
+
+
+def _open(path: Path) -> int | None:
     try:
-        while True:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):  # the folder was removed just now
-                handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-                try:
-                    got = lock_descriptor(handle, blocking=False)
-                    if not got and wait:
-                        if not told:
-                            log.info("waiting for another process that works on %s", path.parents[1])
-                        told = True
-                        got = lock_descriptor(handle, blocking=True)
-                    if got and path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
-                        taken, handle = handle, -1
-                        return taken
-                finally:
-                    if handle >= 0:
-                        os.close(handle)
-                if not got:
-                    raise BusyError(
-                        f"another process is working on {path.parents[1]} ({path.stem}): wait until it ends"
-                    )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(f"cannot write {path.parents[1]}: {error.strerror}; earlier files are unchanged") from None
+
+
+def _lock(handle: int, path: Path, wait: bool) -> bool:
+    try:
+        return lock_descriptor(handle, blocking=wait)
     except OSError as error:
         raise InputError(
             f"cannot lock {path}: {first_line(error)}; earlier files are unchanged, choose a place whose file system "
             "has locks"
         ) from None
+
+
+def _is(path: Path, handle: int) -> bool:
+    """Whether the open file is still the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False

@@ -92,10 +92,11 @@ def test_cuda_is_never_replaced_by_the_cpu(run, refused, artifacts: Path) -> Non
     refused(run("train", "mf", f"--artifacts={artifacts}", "--device=cuda"), "no CUDA device")
 
 
-def test_a_full_disk_leaves_the_earlier_output(artifacts: Path, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_earlier_output(run, artifacts: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(artifacts, tmp_path / "a")
-    lists = copy / "hybrid.topk.parquet"
-    lists.write_bytes(b"earlier")
+    assert run("infer.batch", f"--model={copy / 'hybrid.onnx'}", "--k=3").returncode == 0
+    lists, store = copy / "hybrid.topk.parquet", copy / "hybrid.topk.publications"
+    earlier = {path.name: path.read_bytes() for path in lists.iterdir()}
     limit = (
         "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200));"
         f"sys.argv = ['infer.batch', '--model={copy / 'hybrid.onnx'}'];"
@@ -103,14 +104,20 @@ def test_a_full_disk_leaves_the_earlier_output(artifacts: Path, tmp_path: Path) 
     )
     done = subprocess.run([sys.executable, "-c", limit], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode != 0 and "Traceback" not in done.stderr
-    assert f"cannot write {copy / 'hybrid.topk.partial'}" in done.stderr and len(done.stderr.strip().splitlines()) == 1
-    assert lists.read_bytes() == b"earlier" and not list(copy.glob(".*")) and not list(copy.glob("*.partial"))
+    assert f"cannot write {store / 'work'}" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert {path.name: path.read_bytes() for path in lists.iterdir()} == earlier
+    assert not list(copy.rglob(".*")) and sorted(p.name for p in store.iterdir() if p.name != "locks") == [
+        "000001",
+        "current",
+        "format.json",
+    ]
 
 
 def test_an_output_that_cannot_be_written_is_refused(run, refused, artifacts: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     output = tmp_path / "file" / "lists.parquet"
-    refused(run("infer.batch", f"--model={artifacts / 'mf.onnx'}", f"--output={output}"), f"cannot write {output}")
+    words = ("infer.batch", f"--model={artifacts / 'mf.onnx'}", f"--output={output}")
+    refused(run(*words), f"cannot write {output.with_name('lists.publications')}: Not a directory")
 
 
 def test_stages_name_the_command_that_must_come_before(run, refused, tmp_path: Path) -> None:

@@ -261,3 +261,33 @@ def test_lists_for_measuring_do_not_take_the_place_of_lists_to_serve(folder: Pat
         batch.main(words)
     batch.main([*words, "--accept"])
     assert pl.read_parquet(folder / "s.topk.parquet").row(0) == ("u1", 1, "b", 4.0)
+
+
+def test_all_of_a_publication_is_on_the_disk_before_readers_find_it(folder: Path, monkeypatch) -> None:
+    """Each file's content and each name, in whatever order a disk may write what is not flushed."""
+    score(folder)
+    steps: list[tuple[str, int]] = []  # what was done to which inode
+    fsync, replace = os.fsync, os.replace
+
+    def flush(handle: int) -> None:
+        fsync(handle)
+        steps.append(("flushed", os.fstat(handle).st_ino))
+
+    def rename(source: str, target: str) -> None:
+        if Path(target) == store(folder) / "current":
+            steps.append(("published", 0))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(os, "replace", rename)
+    score(folder, "--k=9")
+    at = steps.index(("published", 0))
+    new = store(folder) / "000002"
+    for path in (new, *new.rglob("*")):
+        assert ("flushed", path.stat().st_ino) in steps[:at], f"{path.name} may be lost, though readers are sent to it"
+    assert ("flushed", store(folder).stat().st_ino) in steps[:at], "the name 000002, too"
+    assert ("flushed", store(folder).stat().st_ino) in steps[at:], "and so is that it was published"
+    # Names come after contents: a folder is flushed once all that it holds is.
+    order = {inode: number for number, (_, inode) in enumerate(steps[:at])}
+    for path in new.rglob("*.parquet"):
+        assert order[path.stat().st_ino] < order[path.parent.stat().st_ino] < order[new.stat().st_ino]

@@ -10,7 +10,7 @@ import pytest
 import infer
 from infer import batch
 from infer.metrics.beyond import Moments
-from infer.metrics.ranking import rank_counts, summarise, summarise_counts
+from infer.metrics.ranking import added, rank_counts, summarise, summarise_counts
 from infer.model.session import open_model
 from infer.scoring import parts, popularity
 from infer.scoring.job import open_job
@@ -135,9 +135,10 @@ def test_moments_and_ranks_add_up() -> None:
     assert found.count == 1001 and found.mean == pytest.approx(values.mean(), rel=1e-15)
     assert found.squares / 1000 == pytest.approx(values.var(ddof=1), rel=1e-6)
     ranked = pl.DataFrame({"rank": [1, 2, None, 7, 3, None]}, schema={"rank": pl.Int64})
-    assert rank_counts(ranked, 3).tolist() == [1, 1, 1, 3]
-    both = rank_counts(ranked.head(2), 3) + rank_counts(ranked.tail(4), 3)
-    assert summarise_counts(both).equals(summarise(ranked, 3))
+    assert rank_counts(ranked, 3).rows() == [(None, 3), (1, 1), (2, 1), (3, 1)]
+    both = added([rank_counts(ranked.head(2), 3), rank_counts(ranked.tail(4), 3)])
+    assert summarise_counts(both, 3).equals(summarise(ranked, 3))
+    assert summarise(ranked, 10**12)["value"][0] == pytest.approx(4 / 6), "and no memory for each rank up to k"
 
 
 def test_users_whom_the_model_cannot_personalise_are_not_fed_to_it(files, monkeypatch, tmp_path: Path) -> None:

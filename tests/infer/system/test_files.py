@@ -11,7 +11,6 @@ import pytest
 from infer.errors import InputError
 from infer.system import files
 from infer.system.files import (
-    exchange,
     point,
     remove_abandoned,
     replacing,
@@ -74,7 +73,7 @@ import resource, signal, sys
 from pathlib import Path
 import polars as pl
 from infer.errors import InputError
-from infer.system.files import exchange, replacing, write_bytes
+from infer.system.files import replacing, write_bytes
 
 def table(path):
     with replacing(path) as part:
@@ -348,16 +347,6 @@ def test_the_checksum_of_a_folder_is_of_names_and_contents(tmp_path: Path) -> No
 def test_the_checksum_is_that_of_sha256sum(tmp_path: Path) -> None:
     write_bytes(tmp_path / "a", b"abc")
     assert sha256(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
-
-
-def test_two_files_change_places_in_one_step_by_paths_as_they_are_given(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("one", "other"):
-        Path(name).write_text(name)
-    if not exchange(Path("one"), Path("other")):
-        assert sys.platform != "linux", "Linux can"
-        pytest.skip("this system cannot exchange two files")
-    assert (Path("one").read_text(), Path("other").read_text()) == ("other", "one")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="an open file is the lock there, and must be closed before")
