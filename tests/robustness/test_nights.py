@@ -23,7 +23,7 @@ from tests.helpers.plain import plain_lists
 ITEMS, USERS, MODELS, TABLES = 12, 9, 3, 4
 Lists = dict[int, list[tuple[int, float]]]
 # A run makes about this many file operations; one that is to die later ends undisturbed.
-OPERATIONS = 130
+OPERATIONS, BACK = 200, 20
 
 
 def tables() -> list[list[tuple[int, int, int]]]:
@@ -72,12 +72,15 @@ class Nights(RuleBasedStateMachine):
         model=st.integers(0, MODELS - 1),
         table=st.integers(0, TABLES - 1),
         k=st.sampled_from([3, 3, 3, 4]),
-        how=st.sampled_from(["everyone", "everyone", "everyone", "only-changed", "only-changed", "merge", "chosen"]),
-        flag=st.sampled_from(["", "", "", "accept", "restart", "shard"]),
+        how=st.sampled_from([*["everyone"] * 4, *["only-changed"] * 3, "merge", "chosen", "back"]),
+        flag=st.sampled_from(["", "", "accept", "restart", "shard"]),
         kill=st.one_of(st.just(0), st.integers(1, OPERATIONS)),
     )
     def night(self, model: int, table: int, k: int, how: str, flag: str, kill: int) -> None:
-        """A run that may be killed; it is refused, held, killed or complete."""
+        """A run that may be killed; it is refused, held, killed or complete. Or a step back."""
+        if how == "back":
+            self.go_back(kill % BACK)
+            return
         shutil.copyfile(self.base / f"m{model}.onnx", self.folder / "m.onnx")
         words = [f"--model={self.folder / 'm.onnx'}", f"--interactions={self.folder / f't{table}.parquet'}", f"--k={k}",
                  "--part-users=2", "--min-overlap=0"]  # fmt: skip
@@ -100,17 +103,18 @@ class Nights(RuleBasedStateMachine):
             held = pl.read_parquet(self.output.with_name("m.topk.publications") / "held" / "lists")
             assert as_lists(held) == {user: own for user, own in (expected or {}).items() if own}
 
-    @rule()
-    def go_back(self) -> None:
+    def go_back(self, kill: int) -> None:
         """To the publication before the current one, if there is one."""
-        done = faults.run("infer.rollback", [f"--output={self.output}"], self.base / "log")
-        if done.status == 0:
+        words = [f"--output={self.output}"]
+        done = faults.run("infer.rollback", words, self.base / "log", operation=kill or faults.NEVER)
+        assert done.status in (0, 2, -9)
+        assert done.status != 2 or "has no publication before" in done.errors[0], done.errors
+        if self.decided is not None and not self.work("number").exists():
+            self.found = self.decided
+        self.decided = self.decided if self.work("number").exists() else None
+        if done.status == 0 or (done.status == -9 and self.decided is None):
+            # Killed, it may have come before or after the one step; it cannot have come between.
             self.found = self.published[self.number()]
-        else:
-            assert done.status == 2, done.errors
-            assert "has no publication before" in done.errors[0]
-            self.found = self.found if self.decided is None else self.decided
-        self.decided = None
 
     @invariant()
     def readers_find_the_last_completed_run(self) -> None:
@@ -156,14 +160,16 @@ class Nights(RuleBasedStateMachine):
             self.now(expected)
         else:
             self.now(before)
-            number = self.folder / "m.topk.publications" / "work" / "number"
-            if number.exists():
-                self.decided = self.published[number.read_text()] = expected or {}
+            if self.work("number").exists():
+                self.decided = self.published[self.work("number").read_text()] = expected or {}
 
     def now(self, lists: Lists | None) -> None:
         self.found, self.decided = lists, None
         if lists is not None:
             self.published[self.number()] = lists
+
+    def work(self, name: str) -> Path:
+        return self.folder / "m.topk.publications" / "work" / name
 
     def number(self) -> str:
         return (self.folder / "m.topk.publications" / "current").readlink().name
