@@ -63,11 +63,13 @@ class BatchConfig(ScoringConfig):
     max_left_out: float = option(0.5, "limit: share of users without a list", minimum=0)
     max_unknown: float = option(0.5, "limit: share of interactions with items that the model does not know", minimum=0)
     max_popular: float = option(0.9, "limit: share of lists that equal the popular one", minimum=0)
+    max_rise: float = option(0.2, "limit: rise of each of these three shares above the earlier ones", minimum=0)
+    max_growth: float = option(2.0, "limit: users with a list, as a multiple of the earlier ones", minimum=0)
     min_users: float = option(0.8, "limit: share of the earlier lists' users who are listed again", minimum=0)
     min_rows: float = option(
         0.8, "limit: rows of a list, as a share of those of the earlier ones, for the same k", minimum=0
     )
-    min_coverage: float = option(0.5, "limit: items in any list, as a share of the earlier coverage", minimum=0)
+    min_coverage: float = option(0.5, "limit: items in any list, as a share of the earlier ones", minimum=0)
     min_overlap: float = option(0.05, "limit: share of a list's items that were in the earlier list", minimum=0)
     accept: bool = option(False, "publish lists although a limit holds them")
     keep: int = option(3, "publications to keep, this one included", minimum=1)
@@ -95,6 +97,8 @@ class BatchConfig(ScoringConfig):
             left_out=self.max_left_out,
             unknown=self.max_unknown,
             popular=self.max_popular,
+            rise=self.max_rise,
+            growth=self.max_growth,
             users=self.min_users,
             rows=self.min_rows,
             coverage=self.min_coverage,

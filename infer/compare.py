@@ -77,7 +77,7 @@ def nights_of(publications: Publications, names: str | None) -> str:
         if len(pair) < 2:
             raise InputError(f"{publications.lists} has fewer than two publications to compare: score again")
     earlier, later = pair
-    change = compared(later, later.manifest["parts"], earlier)
+    change = compared(later, later.manifest["parts"], later.manifest["figures"]["k"], earlier)
     rows: list[tuple[str, ...]] = [("", earlier.name, later.name)]
     for name in (
         "users",

@@ -33,19 +33,20 @@ def figures_of(
     return totals | {
         "k": plan["options"]["k"],
         "left_out": (users - listed) / max(1, users),
-        "coverage": len(_items(publication, parts)) / max(1, items),
+        "coverage": len(_items(publication, parts, plan["options"]["k"])) / max(1, items),
         "popular": totals["popular"] / max(1, listed),
         "score_min": min(lowest, default=None),
         "score_max": max(highest, default=None),
     }
 
 
-def compared(tonight: Publication, parts: list[dict[str, Any]], earlier: Publication) -> dict[str, Any]:
+def compared(tonight: Publication, parts: list[dict[str, Any]], tonight_k: int, earlier: Publication) -> dict[str, Any]:
     """What lists are like beside earlier ones.
 
     Returns earlier (its number), users_again (users listed in both), users_new, users_gone, overlap (mean share of the
     items of a list that the same user's earlier list has, in as many first places as both have; None if no user is in
-    both), items_new, items_gone (in any list of one and in none of the other).
+    both); and of the first places that both have, items, items_earlier (in any list), items_new, items_gone (in one and
+    not in the other).
     """
     again, shared, new = 0, 0.0, 0
     for part in parts:
@@ -53,7 +54,8 @@ def compared(tonight: Publication, parts: list[dict[str, Any]], earlier: Publica
         if not lists.is_empty():
             both, overlap = _overlap(lists, earlier_lists(earlier, lists[USER][0], lists[USER][-1]))
             again, shared, new = again + both, shared + overlap, new + lists[USER].n_unique() - both
-    mine, theirs = _items(tonight, parts), _items(earlier, earlier.manifest["parts"])
+    k = min(tonight_k, earlier.manifest["figures"]["k"])
+    mine, theirs = _items(tonight, parts, k), _items(earlier, earlier.manifest["parts"], k)
     if mine.dtype != theirs.dtype:
         mine, theirs = mine.cast(pl.String), theirs.cast(pl.String)
     common = mine.is_in(theirs.implode()).sum()
@@ -63,6 +65,8 @@ def compared(tonight: Publication, parts: list[dict[str, Any]], earlier: Publica
         "users_new": new,
         "users_gone": earlier.manifest["figures"]["listed"] - again,
         "overlap": shared / again if again else None,
+        "items": len(mine),
+        "items_earlier": len(theirs),
         "items_new": len(mine) - common,
         "items_gone": len(theirs) - common,
     }
@@ -101,9 +105,10 @@ def _overlap(lists: pl.DataFrame, earlier: pl.DataFrame) -> tuple[int, float]:
     return places.height, float((1 / common["places"]).sum())
 
 
-def _items(publication: Publication, parts: list[dict[str, Any]]) -> pl.Series:
-    """Every item that is in a list."""
+def _items(publication: Publication, parts: list[dict[str, Any]], k: int) -> pl.Series:
+    """Every item that is in the first k places of a list."""
     files = [publication.lists(part) for part in parts]
     if not files:
         return pl.Series(ITEM, [], dtype=pl.Int64)
-    return pl.scan_parquet(files, glob=False).select(pl.col(ITEM).unique()).collect(engine="streaming")[ITEM]
+    rows = pl.scan_parquet(files, glob=False).filter(pl.col(RANK) <= k)
+    return rows.select(pl.col(ITEM).unique()).collect(engine="streaming")[ITEM]

@@ -15,15 +15,18 @@ class Limits:
     """Beyond these, lists are held. Shares from 0 to 1.
 
     left_out: of the users, those without a list, at most.  unknown: of their interactions, those with items that the
-    model does not know, at most.  popular: of the lists, those that equal the popular one, at most.  Of the earlier
-    lists, at least: users: of their users, those who have a list again.  rows: of the rows that a list has, for the
-    same k.  coverage: of the items in any list.  overlap: of a user's items, those of the earlier
-    list, on average.
+    model does not know, at most.  popular: of the lists, those that equal the popular one, at most.  rise: by
+    how much each of these three may be above that of the earlier lists.  growth: users with a list, at most so many
+    times as many as earlier.  Of the earlier lists, at least: users: of their users, those who have a list again.
+    rows: of the rows that a list has, for the same k.  coverage: of the items in any list.  overlap: of a user's
+    items, those of the earlier list, on average.
     """
 
     left_out: float = 0.5
     unknown: float = 0.5
     popular: float = 0.9
+    rise: float = 0.2
+    growth: float = 2.0
     users: float = 0.8
     rows: float = 0.8
     coverage: float = 0.5
@@ -43,7 +46,7 @@ def _breaches(figures: dict[str, Any], earlier: dict[str, Any] | None, limits: L
         yield f"nobody of {figures['users']:,} users has a list"
     if figures["left_out"] > limits.left_out:
         yield f"{_percent(figures['left_out'])} of the users have no list, limit --max-left-out={limits.left_out:g}"
-    if figures["unknown"] > limits.unknown * figures["interactions"]:
+    if _share("unknown", figures) > limits.unknown:
         yield (
             f"{figures['unknown']:,} of {figures['interactions']:,} interactions are with items that the model does "
             f"not know, limit --max-unknown={limits.unknown:g}"
@@ -52,6 +55,19 @@ def _breaches(figures: dict[str, Any], earlier: dict[str, Any] | None, limits: L
         yield f"{_percent(figures['popular'])} of the lists equal popularity, limit --max-popular={limits.popular:g}"
     if earlier is None or not earlier["rows"]:
         return
+    for name, words in (
+        ("left_out", "users without a list"),
+        ("unknown", "unknown items"),
+        ("popular", "popular lists"),
+    ):
+        now, then = (_share(name, found) for found in (figures, earlier))
+        if now > then + limits.rise:
+            rise = f"from {_percent(then)} to {_percent(now)}"
+            yield f"the share of {words} rose {rise}, limit --max-rise={limits.rise:g}"
+    if figures["listed"] > limits.growth * earlier["listed"]:
+        yield (
+            f"{figures['listed']:,} users have a list after {earlier['listed']:,}, limit --max-growth={limits.growth:g}"
+        )
     again = figures["users_again"] / earlier["listed"]
     if again < limits.users:
         yield (
@@ -65,10 +81,10 @@ def _breaches(figures: dict[str, Any], earlier: dict[str, Any] | None, limits: L
             f"lists have {lengths[0]:.1f} of k={figures['k']} rows after {lengths[1]:.1f} of k={earlier['k']} "
             f"({_percent(filled)}), limit --min-rows={limits.rows:g}"
         )
-    if figures["coverage"] < limits.coverage * earlier["coverage"]:
+    if figures["items"] < limits.coverage * figures["items_earlier"]:
         yield (
-            f"lists cover {_percent(figures['coverage'])} of the items after {_percent(earlier['coverage'])}, "
-            f"limit --min-coverage={limits.coverage:g} of the earlier"
+            f"{figures['items']:,} items are in any list after {figures['items_earlier']:,} "
+            f"({_percent(figures['items'] / figures['items_earlier'])}), limit --min-coverage={limits.coverage:g}"
         )
     if figures["overlap"] is not None and figures["overlap"] < limits.overlap:
         yield (
@@ -93,6 +109,11 @@ def told(figures: dict[str, Any]) -> str:
             f"{figures['items_gone']:,} gone"
         )
     return line
+
+
+def _share(name: str, figures: dict[str, Any]) -> float:
+    """A figure as a share of what it is counted among."""
+    return float(figures[name] / max(1, figures["interactions"]) if name == "unknown" else figures[name])
 
 
 def _percent(share: float) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from infer.errors import HeldError, InputError
+from infer.errors import HeldError, InputError, first_line
 from infer.scoring.figures import compared, figures_of
 from infer.scoring.gate import verdict
 from infer.scoring.incremental import Earlier
@@ -150,7 +150,7 @@ def _open(
                 popularity.save(kept)
     if settings.users is None:
         return whole, popularity, None
-    chosen = select_users(whole, settings.users)
+    chosen = select_users(whole, settings.users, settings.part_users)
     if chosen_ids(settings.users) != ids:
         raise InputError(f"--users {settings.users} was changed meanwhile: run again when nobody writes to it")
     users = set(chosen.rows.select(pl.col(USER).unique().cast(pl.String)).collect()[USER])
@@ -229,10 +229,14 @@ def _decide(output: Output, settings: Settings) -> Publication:
     # Lists of other users say nothing about these.
     if current is not None and current.manifest["plan"]["users"] != output.plan["users"]:
         current = None
+    earlier, unread = None, None
     if current is not None:
-        about["figures"] |= compared(output.publication, about["parts"], current)
-    earlier = None if current is None else current.manifest["figures"]
-    about["beyond"] = verdict(about["figures"], earlier, settings.limits)
+        try:
+            about["figures"] |= compared(output.publication, about["parts"], settings.k, current)
+            earlier = current.manifest["figures"]
+        except (OSError, pl.exceptions.PolarsError) as error:
+            unread = f"the earlier lists in {current.folder} cannot be read ({first_line(error)})"
+    about["beyond"] = unread or verdict(about["figures"], earlier, settings.limits)
     output.describe(about)
     if about["beyond"] and not settings.accept:
         output.hold()

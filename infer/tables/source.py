@@ -125,14 +125,14 @@ def _unordered(path: Path) -> InputError:
     return InputError(f"{path} says that it is ordered by user, but is not: write it again")
 
 
-def select_users(source: Source, wanted: str | Sequence[str]) -> Source:
+def select_users(source: Source, wanted: str | Sequence[str], part_users: int = PART_USERS) -> Source:
     """The source of some users alone (`infer.tables.users.rows_of`), in memory.
 
     Raises InputError if the table lacks one of them.
     """
     rows = rows_of(source.rows, wanted, source.path)
     rows = rows if source.ordered else tidy(rows, str(source.path), number_ids=False).interactions
-    return replace(from_frame(source.path, rows), notes=source.notes)
+    return replace(from_frame(source.path, rows, part_users), notes=source.notes)
 
 
 def from_frame(path: Path, table: pl.DataFrame, part_users: int = PART_USERS) -> Source:

@@ -83,7 +83,7 @@ class Nights(RuleBasedStateMachine):
             return
         shutil.copyfile(self.base / f"m{model}.onnx", self.folder / "m.onnx")
         words = [f"--model={self.folder / 'm.onnx'}", f"--interactions={self.folder / f't{table}.parquet'}", f"--k={k}",
-                 "--part-users=2", "--min-overlap=0"]  # fmt: skip
+                 "--part-users=2", "--min-overlap=0", "--max-rise=1"]  # fmt: skip
         words += {"merge": ["--users=2,3", "--merge"], "chosen": ["--users=2,3"], "everyone": []}.get(how, [f"--{how}"])
         words += [f"--output={self.output}"] * (how == "chosen")
         words += {"": [], "shard": ["--shard=1/1"]}.get(flag, [f"--{flag}"])

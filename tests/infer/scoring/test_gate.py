@@ -15,7 +15,7 @@ from tests.helpers.nights import lists, parts, score, store, write_night
 
 EARLIER = {"users": 100, "listed": 100, "rows": 1000, "k": 10, "left_out": 0.0, "coverage": 0.4, "popular": 0.0,
            "interactions": 400, "unknown": 0}  # fmt: skip
-SAME = EARLIER | {"users_again": 100, "overlap": 1.0}
+SAME = EARLIER | {"users_again": 100, "overlap": 1.0, "items": 40, "items_earlier": 40}
 
 
 @pytest.mark.parametrize(
@@ -23,14 +23,11 @@ SAME = EARLIER | {"users_again": 100, "overlap": 1.0}
     [
         ({}, None),
         ({"rows": 0, "users": 611}, "nobody of 611 users has a list"),
-        ({"left_out": 0.5}, None),
         ({"left_out": 0.51}, "51.0% of the users have no list, limit --max-left-out=0.5"),
-        ({"unknown": 200}, None),
         (
             {"unknown": 201},
             "201 of 400 interactions are with items that the model does not know, limit --max-unknown=0.5",
         ),
-        ({"popular": 0.9}, None),
         ({"popular": 0.91}, "91.0% of the lists equal popularity, limit --max-popular=0.9"),
         ({"users_again": 80}, None),
         (
@@ -40,8 +37,14 @@ SAME = EARLIER | {"users_again": 100, "overlap": 1.0}
         ({"rows": 800}, None),
         ({"rows": 799}, "lists have 8.0 of k=10 rows after 10.0 of k=10 (79.9%), limit --min-rows=0.8"),
         ({"rows": 300, "k": 3}, None),
-        ({"coverage": 0.2}, None),
-        ({"coverage": 0.19}, "lists cover 19.0% of the items after 40.0%, limit --min-coverage=0.5 of the earlier"),
+        ({"items": 20}, None),
+        ({"items": 19}, "19 items are in any list after 40 (47.5%), limit --min-coverage=0.5"),
+        ({"left_out": 0.2}, None),
+        ({"left_out": 0.21}, "the share of users without a list rose from 0.0% to 21.0%, limit --max-rise=0.2"),
+        ({"unknown": 81}, "the share of unknown items rose from 0.0% to 20.2%, limit --max-rise=0.2"),
+        ({"popular": 0.21}, "the share of popular lists rose from 0.0% to 21.0%, limit --max-rise=0.2"),
+        ({"listed": 200, "rows": 2000}, None),
+        ({"listed": 201, "rows": 2010}, "201 users have a list after 100, limit --max-growth=2"),
         ({"overlap": 0.05}, None),
         ({"overlap": 0.04}, "lists share 4.0% of their items with the earlier ones, limit --min-overlap=0.05"),
         ({"overlap": None, "users_again": 90}, None),
@@ -49,6 +52,11 @@ SAME = EARLIER | {"users_again": 100, "overlap": 1.0}
 )
 def test_each_limit_holds_just_beyond_it(change: dict, words: str | None) -> None:
     assert verdict(SAME | change, EARLIER, Limits()) == words
+
+
+def test_shares_at_their_limit_are_within_it() -> None:
+    earlier = EARLIER | {"left_out": 0.5, "unknown": 200, "popular": 0.9}
+    assert verdict(SAME | earlier, earlier, Limits()) is None
 
 
 def test_without_earlier_lists_only_what_lists_are_by_themselves_counts() -> None:
@@ -92,7 +100,8 @@ def test_figures_by_hand(tmp_path: Path) -> None:
         )
         shares.append(len(mine & theirs) / 2)
     assert figures["overlap"] == pytest.approx(sum(shares) / 2) and figures["earlier"] == "000001"
-    one, other = set(first["item"]), set(second["item"])
+    one, other = (set(found.filter(pl.col("rank") <= 2)["item"]) for found in (first, second))
+    assert [figures["items"], figures["items_earlier"]] == [len(other), len(one)]
     assert [figures["items_new"], figures["items_gone"]] == [len(other - one), len(one - other)]
 
 
@@ -184,3 +193,21 @@ def test_two_nights_side_by_side(folder: Path, capsys) -> None:
             compare.main([output, f"--nights={nights}"])
     with pytest.raises(InputError, match="name it with --output"):
         compare.main(["--nights=1,2"])
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_earlier_lists_that_cannot_be_read_hold_until_they_are_given_up(folder: Path, damage: str) -> None:
+    score(folder)
+    part = store(folder) / "000001" / "lists" / "part-00001.parquet"
+    part.write_bytes(part.read_bytes()[:100])
+    if damage == "gone":
+        part.unlink()
+    with pytest.raises(HeldError, match=r"held: the earlier lists in .*000001 cannot be read"):
+        score(folder)
+    score(folder, "--accept")
+    assert len(parts(folder)) == 8 and lists(folder).height == 300
+
+
+def test_chosen_users_come_in_parts_too(folder: Path) -> None:
+    batch.main([f"--model={folder / 'm.onnx'}", f"--users={','.join(map(str, range(1, 11)))}", "--part-users=4"])
+    assert len(list((folder / "m.users.parquet").iterdir())) == 3
