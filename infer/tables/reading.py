@@ -3,6 +3,7 @@
 In: a lazy table and the file it is of. Out: its rows or names; or InputError, which names the file.
 """
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -37,7 +38,7 @@ def _without_panics() -> Iterator[None]:
     except OSError:  # there is none
         yield
         return
-    sys.stderr.flush()
+    _flush()
     with tempfile.TemporaryFile() as said:
         os.dup2(said.fileno(), STDERR)
         panicked = False
@@ -47,12 +48,18 @@ def _without_panics() -> Iterator[None]:
             panicked = True
             raise
         finally:
-            sys.stderr.flush()
+            _flush()
             os.dup2(kept, STDERR)
             os.close(kept)
             if not panicked:
                 said.seek(0)
-                os.write(STDERR, said.read())
+                with contextlib.suppress(OSError):  # it may be full, or closed
+                    os.write(STDERR, said.read())
+
+
+def _flush() -> None:
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
 
 
 def collect(rows: pl.LazyFrame, path: Path) -> pl.DataFrame:
