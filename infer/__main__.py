@@ -6,8 +6,8 @@ In: a model written by `python -m export` and a table of interactions. Out: what
 
 `python -m infer.batch` is the same as `python -m infer batch`, and so on.
 
-Exit statuses: 0 done, 1 the system failed, 2 wrong input, 3 lists are held back, 130 interrupted, 141 nobody reads the
-output, 143 terminated.
+Exit statuses: 0 done, 1 the system failed, 2 wrong input, 3 lists are held back, 129 the terminal was closed, 130
+interrupted, 141 nobody reads the output, 143 terminated.
 """
 
 from collections.abc import Sequence

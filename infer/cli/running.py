@@ -1,7 +1,7 @@
 """A command's `main` to an exit status: one line on standard error if it failed, log messages as lines of output.
 
-In: a function of argv. Out: 0; 1 for a failing system, 2 for wrong input, 3 if lists are held back, 130 interrupted,
-141 if nobody reads, 143 terminated.
+In: a function of argv. Out: 0; 1 for a failing system, 2 for wrong input, 3 if lists are held back, 129 if the
+terminal was closed, 130 interrupted, 141 if nobody reads, 143 terminated.
 
     raise SystemExit(run(main))
 """
@@ -13,13 +13,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from infer.cli.streams import complain, flush, ready
+from infer.cli.streams import can_write, complain, flush, ready
 from infer.errors import HeldError, InputError, system_says
 from infer.system.project import PROJECT
 
+UNWRITTEN = "cannot write to standard output: "
+# Ends of a process that are asked for, and those of a terminal that was closed.
+SIGNALS = {"SIGTERM": "terminated", "SIGHUP": "the terminal was closed"}
+
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: ends a command as Ctrl-C does, so that `finally` blocks run."""
+    """One of `SIGNALS`: ends a command as Ctrl-C does, so that `finally` blocks run."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.status, self.message = 128 + number, SIGNALS[signal.Signals(number).name]
 
 
 def run(main: Callable[[Sequence[str]], None]) -> int:
@@ -32,7 +40,7 @@ def run(main: Callable[[Sequence[str]], None]) -> int:
     if isinstance(unwritten, BrokenPipeError) and status in (0, 1):
         status, message = 141, ""
     elif unwritten is not None and status in (0, 1):
-        status, message = 1, f"cannot write to standard output: {system_says(unwritten)}"
+        status, message = 1, f"{UNWRITTEN}{system_says(unwritten)}"
     if message:
         complain(f"error: {printable(' '.join(message.split()))}")
     return status
@@ -54,31 +62,34 @@ def _ended(main: Callable[[Sequence[str]], None]) -> tuple[int, str]:
     except ModuleNotFoundError as error:
         return 1, f"{error.name} is not installed: pip install '{PROJECT}[study,train]'"
     except OSError as error:
+        if error.filename is None and not can_write(sys.stdout):
+            return 1, f"{UNWRITTEN}{system_says(error)}"
         return 1, system_says(error)
     except MemoryError:
         return 1, "out of memory: try a smaller --batch-size"
-    except Terminated:
-        return 143, "terminated"
+    except Terminated as end:
+        return end.status, end.message
     except KeyboardInterrupt:
         return 130, "interrupted"
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let the first SIGTERM raise `Terminated`; a second one, and one where the caller has it ignored, do as ever."""
+    """Let the first of `SIGNALS` raise `Terminated`; a second one, and one that the caller has ignored, do as ever."""
 
-    def terminate(*_: Any) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        raise Terminated
+    def terminate(number: int, *_: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise Terminated(number)
 
-    if signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, terminate)
+    numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]  # Windows has no SIGHUP
+    ours = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 class _Told(logging.Handler):

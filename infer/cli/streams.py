@@ -42,6 +42,16 @@ def flush(stream: TextIO) -> OSError | None:
     return None
 
 
+def can_write(stream: TextIO) -> bool:
+    """Whether an empty line can be written."""
+    try:
+        stream.write("\n")
+        stream.flush()
+    except OSError:
+        return False
+    return True
+
+
 def complain(line: str) -> None:
     """One line on standard error, if it can be written."""
     with contextlib.suppress(OSError):

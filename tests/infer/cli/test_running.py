@@ -42,7 +42,7 @@ def ended(body: str, redirect: str = "", stdout: int = subprocess.PIPE, **variab
     ("body", "status", "errors"),
     [
         (PRINTS, 1, FULL),
-        (LONG, 1, "error: No space left on device\n"),
+        (LONG, 1, "error: cannot write to standard output: No space left on device\n"),
         ("print('x', flush=True)", 1, FULL),
         ("print('x'); raise SystemExit(0)", 1, FULL),
         (WRONG, 2, "error: wrong\n"),
@@ -54,7 +54,11 @@ def test_a_full_output_is_one_line(body: str, status: int, errors: str) -> None:
 
 
 def test_a_full_output_that_is_not_buffered_is_one_line() -> None:
-    assert ended(PRINTS, ">/dev/full", PYTHONUNBUFFERED="1") == (1, "", "error: No space left on device\n")
+    assert ended(PRINTS, ">/dev/full", PYTHONUNBUFFERED="1") == (
+        1,
+        "",
+        "error: cannot write to standard output: No space left on device\n",
+    )
 
 
 @pytest.mark.parametrize("body", [PRINTS, LONG, "print('x'); raise SystemExit(0)"])
@@ -105,7 +109,8 @@ def test_sigterm_ends_like_ctrl_c_and_what_is_being_done_is_put_away() -> None:
         time.sleep(60)
     finally:
         print('put away')"""
-    for number, status, line in ((signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")):
+    ends = [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")]
+    for number, status, line in [*ends, (signal.SIGHUP, 129, "the terminal was closed")]:
         command = [sys.executable, "-c", PROGRAM.format(body)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         with subprocess.Popen(command, cwd=ROOT, **pipes) as process:
@@ -142,5 +147,5 @@ def test_the_help_of_infer_lists_the_statuses() -> None:
         [sys.executable, "-m", "infer", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=HANGS
     )
     listed = " ".join(done.stdout.split())
-    assert "Exit statuses: 0 done, 1 the system failed, 2 wrong input, 3 lists are held back, 130" in listed
+    assert "Exit statuses: 0 done, 1 the system failed, 2 wrong input, 3 lists are held back, 129" in listed
     assert done.returncode == 0
