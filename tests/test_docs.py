@@ -27,6 +27,7 @@ ELSEWHERE = (
 TRAINED = (
     "README.md",
     "docs/cookbook.md",
+    "docs/operations.md",
     "docs/python.md",
     "docs/model-file.md",
     "docs/evaluation.md",
