@@ -72,7 +72,7 @@ def nights_of(publications: Publications, names: str | None) -> str:
         if len(pair) != 2:
             raise InputError(f"--nights takes two publications, as 11,12 or 12,held; found '{names}'")
     else:
-        before = [p for p in publications.all() if current is not None and int(p.name) < int(current.name)]
+        before = publications.before(current)
         pair = [p for p in ([current, held] if held is not None else [*before[-1:], current]) if p is not None]
         if len(pair) < 2:
             raise InputError(f"{publications.lists} has fewer than two publications to compare: score again")

@@ -51,12 +51,14 @@ def go_back(publications: Publications, to: int | None) -> Publication:
         recover(publications)
         current = publications.current()
         if to is None:
-            before = [p for p in publications.all() if current is not None and int(p.name) < int(current.name)]
+            before = publications.before(current)
             if not before:
                 raise InputError(f"{publications.lists} has no publication before {current and current.name}")
             found = before[-1]
         else:
             found = publications.get(str(to))
+        if found.damage is not None:
+            raise InputError(found.damage)
         publications.switch(found.name)
         return found
 
@@ -66,7 +68,7 @@ def told(publications: Publications) -> Iterator[str]:
     current = publications.current()
     for publication in publications.all():
         mark = "*" if current is not None and publication.name == current.name else " "
-        yield f"{mark} {publication.name}  {gate.told(publication.manifest['figures'])}"
+        yield f"{mark} {publication.name}  {publication.damage or gate.told(publication.manifest['figures'])}"
 
 
 if __name__ == "__main__":

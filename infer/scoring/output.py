@@ -71,7 +71,7 @@ class Output:
     def is_published(self) -> bool:
         """Whether the lists that readers find are of this very run."""
         current = self.publications.current()
-        if current is None:
+        if current is None or current.damage is not None:
             return False
         base = current.manifest["plan"].get("base")  # tonight's own, where it is one that keeps earlier lists
         mine = self.plan | {"base": base} if self.plan["base"] else self.plan
@@ -110,6 +110,7 @@ class Output:
 
     def publish(self, keep: int) -> Publication:
         """Let readers find the complete lists; keep so many publications. Whoever calls holds the lock `store`."""
+        self.publications.check()
         for folder in (LISTS, USERS):
             for stray in (self.publication.folder / folder).glob(".*"):
                 stray.unlink()  # of a process that was killed while it wrote
@@ -147,7 +148,13 @@ class Output:
         self.publications.create()
         held = self.publications.held()
         try:
-            if not restart and not self.work.exists() and held is not None and held.manifest["digest"] == self.digest:
+            if (
+                not restart
+                and not self.work.exists()
+                and held is not None
+                and held.damage is None
+                and held.manifest["digest"] == self.digest
+            ):
                 self.work.mkdir()
                 held.folder.rename(self.publication.folder)
             for folder in (self.publication.folder / LISTS, self.publication.folder / USERS, self.source):

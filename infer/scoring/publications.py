@@ -36,6 +36,7 @@ from infer.system.project import PROJECT
 FORMAT = 1
 CURRENT, HELD, WORK = "current", "held", "work"
 LISTS, USERS, MANIFEST, METRICS = "lists", "users", "manifest.json", "metrics.json"
+SHARES = ("left_out", "unknown", "popular")
 NUMBER = re.compile(r"\d{6,}")
 
 
@@ -54,9 +55,17 @@ class Publication:
     def manifest(self) -> dict[str, Any]:
         """What it says of itself; raises InputError if that cannot be read."""
         found = read_json(self.folder / MANIFEST)
-        if not isinstance(found, dict) or not {"plan", "digest", "parts", "figures"} <= set(found):
+        if not _is_manifest(found):
             raise InputError(f"{self.folder / MANIFEST} is damaged: score again")
-        return found
+        return dict(found)
+
+    @property
+    def damage(self) -> str | None:
+        """Why its manifest cannot be read; None if it can."""
+        try:
+            return None if self.manifest else ""
+        except InputError as error:
+            return str(error)
 
     @property
     def metrics(self) -> dict[str, Any] | None:
@@ -80,14 +89,17 @@ class Publications:
     """
 
     def __init__(self, output: Path) -> None:
-        """Raises InputError if the name does not end in .parquet."""
+        """Raises InputError if the name does not end in .parquet, or cannot be one."""
         if output.suffix != ".parquet":
             raise InputError(f"--output {output}: expected a name that ends in .parquet")
         self.lists = output
-        for _ in range(40):  # as many links as Linux follows
-            if not self.lists.is_symlink() or self._is_own(self.lists):
-                break  # what is left is what somebody else made, and is followed
-            self.lists = self.lists.parent / self.lists.readlink()
+        try:
+            for _ in range(40):  # as many links as Linux follows
+                if not self.lists.is_symlink() or self._is_own(self.lists):
+                    break  # what is left is what somebody else made, and is followed
+                self.lists = self.lists.parent / self.lists.readlink()
+        except OSError as error:
+            raise InputError(f"--output {output}: {error.strerror}") from None
 
     @property
     def store(self) -> Path:
@@ -112,9 +124,7 @@ class Publications:
             raise InputError(f"--output {self.lists} lies in {inside}, among the publications of another output")
         for path in self.links:
             if os.path.lexists(path) and not self._is_own(path):
-                raise InputError(
-                    f"{path} exists and is not a link that this project made: move it away, or choose another --output"
-                )
+                raise _not_ours(path)
         if os.path.lexists(self.store) and not self._is_own_store():
             raise InputError(
                 f"{self.store} exists and was not written by this project: move it away, or choose another --output"
@@ -161,6 +171,12 @@ class Publications:
             raise InputError(f"{self.store} has no publication {name}; it has {', '.join(known) or 'none'}")
         return known[name]
 
+    def before(self, publication: Publication | None) -> list[Publication]:
+        """The publications before one that can be gone back to, oldest first."""
+        if publication is None:
+            return []
+        return [p for p in self.all() if int(p.name) < int(publication.name) and p.damage is None]
+
     def next_name(self) -> str:
         """The number that the next publication gets: above all that were ever there."""
         numbers = [int(path.name) for path in self.store.iterdir() if NUMBER.fullmatch(path.name)]
@@ -173,7 +189,10 @@ class Publications:
         sync_folder(self.store)
         for path, inside in self.links.items():
             if (inside != METRICS or measured) and not self._is_own(path):
-                point(path, self._target(inside))
+                try:
+                    path.symlink_to(self._target(inside))  # which writes over nothing
+                except FileExistsError:
+                    raise _not_ours(path) from None
         point(self.store / CURRENT, name)
         if not measured and self._is_own(self.metrics):
             self.metrics.unlink()
@@ -212,6 +231,26 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except (OSError, ValueError):
         return None
+
+
+def _is_manifest(found: Any) -> bool:
+    """Whether it has what is read of it."""
+    plan, figures = {"model", "users", "options"}, {"k", "listed", "rows", "interactions", *SHARES}
+    try:
+        return (
+            isinstance(found["digest"], str)
+            and plan <= set(found["plan"])
+            and {"k", "split"} <= set(found["plan"]["options"])
+            and figures <= set(found["figures"])
+            and all({"file", "first", "last", "scored"} <= set(part) for part in found["parts"])
+        )
+    except (KeyError, TypeError):
+        return False
+
+
+def _not_ours(path: Path) -> InputError:
+    found = f"is a link to {path.readlink()}" if path.is_symlink() else "is no link that this project made"
+    return InputError(f"{path} exists and {found}: move it away, or choose another --output")
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -96,6 +96,8 @@ def score_table(job: Job, folder: Path, settings: Settings, stages: Stages | Non
     publications = Publications(folder)
     publications.check([job.table])
     current = publications.current()
+    if current is not None and current.damage is not None and not (settings.only_changed or settings.merge):
+        current = None  # which holds the new lists, once they are there
     ids = None if settings.users is None else chosen_ids(settings.users)
     plan = plan_of(job, settings, ids, current)
     check_replaced(current, plan, settings.accept, publications.lists)
@@ -225,11 +227,14 @@ def _describe(
 def _decide(output: Output, settings: Settings) -> Publication:
     """Publish the complete lists, or raise HeldError; whoever calls holds the lock `store`."""
     about: dict[str, Any] = read_json(output.publication.folder / MANIFEST)
-    current = output.publications.current()
+    current, unread = output.publications.current(), None
+    if current is not None and current.damage is not None:
+        unread = current.damage
+        current = None
     # Lists of other users say nothing about these.
     if current is not None and current.manifest["plan"]["users"] != output.plan["users"]:
         current = None
-    earlier, unread = None, None
+    earlier = None
     if current is not None:
         try:
             about["figures"] |= compared(output.publication, about["parts"], settings.k, current)

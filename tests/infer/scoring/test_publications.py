@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from infer import batch, rollback
-from infer.errors import InputError
+from infer.errors import HeldError, InputError
 from infer.scoring.publications import Publications
 from tests.helpers.markov import ITEMS, NEXT, write_model
 from tests.helpers.nights import lists, parts, score, store, tree, work, write_night
@@ -33,7 +33,7 @@ def test_the_table_is_never_replaced_by_its_lists(folder: Path) -> None:
         if not name.exists():
             name.symlink_to("interactions.parquet")
             before = tree(folder)
-        with pytest.raises(InputError, match=r"interactions\.parquet exists and is not a link that this project made"):
+        with pytest.raises(InputError, match=r"interactions\.parquet exists and is no link that this project made"):
             score(folder, f"--interactions={folder / 'interactions.parquet'}", f"--output={name}")
         assert tree(folder) == before
 
@@ -177,7 +177,7 @@ def test_keeping_one_publication_keeps_the_current_one(folder: Path) -> None:
 
 def test_going_back_is_refused_where_there_is_nothing(folder: Path) -> None:
     for output in (folder / "m.topk.parquet", folder / "interactions.parquet"):
-        with pytest.raises(InputError, match=r"has no publications: score with|is not a link that this project made"):
+        with pytest.raises(InputError, match=r"has no publications: score with|is no link that this project made"):
             rollback.main([f"--output={output}"])
     assert not store(folder).exists()
 
@@ -291,3 +291,48 @@ def test_all_of_a_publication_is_on_the_disk_before_readers_find_it(folder: Path
     order = {inode: number for number, (_, inode) in enumerate(steps[:at])}
     for path in new.rglob("*.parquet"):
         assert order[path.stat().st_ino] < order[path.parent.stat().st_ino] < order[new.stat().st_ino]
+
+
+DAMAGED = ["{", "[]", '{"plan": 3, "digest": "x", "parts": [], "figures": {}}', '{"plan": {}, "digest": "x"}']
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_current_publication_that_is_damaged_holds_until_it_is_given_up(folder: Path, content: str, capsys) -> None:
+    score(folder)
+    score(folder)
+    (store(folder) / "000002" / "manifest.json").write_text(content)
+    with pytest.raises(HeldError, match=r"held: .*000002/manifest\.json is damaged: score again"):
+        score(folder)
+    output = f"--output={folder / 'm.topk.parquet'}"
+    rollback.main([output, "--list"])
+    assert "* 000002  " in (printed := capsys.readouterr().out) and "manifest.json is damaged" in printed
+    rollback.main([output])
+    assert (store(folder) / "current").readlink() == Path("000001")
+    with pytest.raises(InputError, match="is damaged"):
+        rollback.main([output, "--to=2"])
+    rollback.main([output, "--list"])
+    (store(folder) / "current").unlink()
+    (store(folder) / "current").symlink_to("000002")
+    score(folder, "--accept")
+    assert len(parts(folder)) == 8 and (store(folder) / "current").readlink() == Path("000003")
+
+
+def test_a_name_that_cannot_be_one_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="File name too long"):
+        score(folder, f"--output={folder / ('x' * 300)}.parquet")
+
+
+def test_two_outputs_do_not_share_a_file_of_metrics(folder: Path, monkeypatch) -> None:
+    rows = [("u1", "a", 1, "train"), ("u1", "b", 2, "test"), ("u2", "c", 1, "train")]
+    table = folder / "t.parquet"
+    pl.DataFrame(rows, schema=["user", "item", "timestamp", "split"], orient="row").write_parquet(table)
+    words = [f"--model={write_model(folder / 's.onnx', ITEMS, NEXT, table)}", "--k=1"]
+    batch.main(words)
+    other = f"--output={folder / 's.parquet'}"
+    with pytest.raises(InputError, match=r"s\.metrics\.json exists and is a link to s\.topk\.publications/current"):
+        batch.main([*words, other])
+    # As if both had begun together.
+    monkeypatch.setattr(Publications, "check", lambda self, inputs=(): None)
+    with pytest.raises(InputError, match=r"s\.metrics\.json exists and is a link to s\.topk\.publications/current"):
+        batch.main([*words, other])
+    assert json.loads((folder / "s.metrics.json").read_text())["k"] == 1
