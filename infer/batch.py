@@ -32,10 +32,11 @@ from infer.scoring import gate
 from infer.scoring.gate import Limits
 from infer.scoring.job import Job, checked_sha256
 from infer.scoring.options import ScoringConfig
-from infer.scoring.output import abandon
+from infer.scoring.outcome import Outcome
 from infer.scoring.plan import Settings
 from infer.scoring.publications import Publications
-from infer.scoring.run import Outcome, score_table
+from infer.scoring.recovery import abandon
+from infer.scoring.run import score_table
 from infer.scoring.shared import check_once
 from infer.scoring.totals import Totals
 from infer.system.stages import Stages

@@ -17,8 +17,9 @@ from pathlib import Path
 from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.scoring import gate
-from infer.scoring.output import STORE, lock, recover
-from infer.scoring.publications import Publication, Publications
+from infer.scoring.publication import Publication
+from infer.scoring.publications import Publications
+from infer.scoring.recovery import STORE, lock, recover
 
 
 @dataclass(frozen=True, kw_only=True)

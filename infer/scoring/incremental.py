@@ -12,7 +12,7 @@ import polars as pl
 from infer.errors import InputError
 from infer.scoring.figures import earlier_lists, parts_between
 from infer.scoring.output import PLAN_KEY
-from infer.scoring.publications import Publication
+from infer.scoring.publication import Publication
 from infer.tables.columns import USER
 
 HISTORY = "history"

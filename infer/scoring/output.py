@@ -24,14 +24,14 @@ from typing import Any
 
 import polars as pl
 
-from infer.errors import InputError, first_line
-from infer.scoring.publications import HELD, LISTS, MANIFEST, METRICS, USERS, WORK, Publication, Publications, read_json
+from infer.errors import InputError
+from infer.scoring.publication import LISTS, MANIFEST, METRICS, USERS, Publication, read_json
+from infer.scoring.publications import HELD, WORK, Publications
+from infer.scoring.recovery import STORE, busy, discard, lock, recover
 from infer.system.files import replacing, write_text
-from infer.system.locks import is_locked, locked
 from infer.tables.cutting import Part
 
 PLAN_KEY, NUMBERS_KEY = "plan", "numbers"
-STORE, SOURCE = "store", "source"
 
 
 class Output:
@@ -163,61 +163,6 @@ class Output:
             raise InputError(f"cannot write {self.work}: {error.strerror}; earlier files are unchanged") from None
         if not (self.work / "plan.json").exists():
             write_text(self.work / "plan.json", json.dumps(self.plan, indent=2) + "\n")
-
-
-def lock(publications: Publications, name: str, wait: bool = True) -> contextlib.AbstractContextManager[None]:
-    """Hold a lock of an output; see `infer.system.locks.locked`."""
-    return locked(publications.store / "locks" / f"{name}.lock", wait)
-
-
-def busy(publications: Publications, except_share: str = "") -> str:
-    """The name of a share of an unfinished run that some process works on just now, empty if there is none."""
-    names = sorted(path.stem for path in (publications.store / "locks").glob("share-*.lock"))
-    locks = publications.store / "locks"
-    return next((name for name in names if name != except_share and is_locked(locks / f"{name}.lock")), "")
-
-
-def abandon(publications: Publications, work: bool) -> None:
-    """Leave nothing of a run that came to nothing, unless others work on it; work: drop what is there of it, too."""
-    if not publications.store.exists():
-        return
-    folder = publications.store / WORK
-    with contextlib.suppress(InputError), lock(publications, STORE):  # what was raised before says more
-        if not busy(publications):
-            if (work or not (folder / "plan.json").exists()) and not (folder / "number").exists():  # else it is decided
-                discard(publications)
-            publications.remove_if_empty()
-
-
-def discard(publications: Publications) -> None:
-    """Remove the work folder; the plan first, without which nobody goes on with what is left of it."""
-    with contextlib.suppress(OSError):
-        (publications.store / WORK / "plan.json").unlink(missing_ok=True)
-    shutil.rmtree(publications.store / WORK, ignore_errors=True)
-
-
-def recover(publications: Publications, keep: int | None = None) -> bool:
-    """Finish a publication that was decided and not completed; returns whether there was one.
-
-    keep: how many publications, None for all.  Whoever calls holds the lock `store`.
-    """
-    work = publications.store / WORK
-    if not (work / "number").exists():
-        return False
-    name = (work / "number").read_text()
-    try:
-        if (work / "publication").exists():
-            (work / "publication").rename(publications.store / name)
-        publications.switch(name)
-        if keep is not None:
-            publications.prune(keep)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {publications.lists}: {first_line(error)}; {publications.lists} is as it was, the next run "
-            "completes it"
-        ) from None
-    discard(publications)
-    return True
 
 
 def digest_of(plan: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from infer.errors import InputError
 from infer.scoring.gate import Limits
 from infer.scoring.job import Job
-from infer.scoring.publications import Publication
+from infer.scoring.publication import Publication
 from infer.tables.source import PART_USERS
 
 PLAN_FORMAT = 2

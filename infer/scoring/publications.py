@@ -24,62 +24,16 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from infer.errors import InputError
+from infer.scoring.publication import LISTS, MANIFEST, METRICS, Publication, read_json
 from infer.system.files import point, sync_folder, sync_tree, write_text
 from infer.system.project import PROJECT
 
 FORMAT = 1
 CURRENT, HELD, WORK = "current", "held", "work"
-LISTS, USERS, MANIFEST, METRICS = "lists", "users", "manifest.json", "metrics.json"
-SHARES = ("left_out", "unknown", "popular")
 NUMBER = re.compile(r"\d{6,}")
-
-
-@dataclass(frozen=True)
-class Publication:
-    """Complete lists: a folder with lists/, users/, manifest.json and perhaps metrics.json."""
-
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        """Its number, or `held`."""
-        return self.folder.name
-
-    @cached_property
-    def manifest(self) -> dict[str, Any]:
-        """What it says of itself; raises InputError if that cannot be read."""
-        found = read_json(self.folder / MANIFEST)
-        if not _is_manifest(found):
-            raise InputError(f"{self.folder / MANIFEST} is damaged: score again")
-        return dict(found)
-
-    @property
-    def damage(self) -> str | None:
-        """Why its manifest cannot be read; None if it can."""
-        try:
-            return None if self.manifest else ""
-        except InputError as error:
-            return str(error)
-
-    @property
-    def metrics(self) -> dict[str, Any] | None:
-        """The report of its metrics, None if nothing was measured."""
-        found = read_json(self.folder / METRICS)
-        return found if isinstance(found, dict) else None
-
-    def lists(self, part: dict[str, Any]) -> Path:
-        """The file with the lists of a part of the manifest."""
-        return self.folder / LISTS / str(part["file"])
-
-    def users(self, part: dict[str, Any]) -> Path:
-        """The file with the users of a part of the manifest."""
-        return self.folder / USERS / str(part["file"])
 
 
 class Publications:
@@ -221,31 +175,12 @@ class Publications:
             if found.get("format") != FORMAT:
                 raise InputError(f"{self.store} has format {found.get('format')}; this version reads {FORMAT}")
             return True
+        if (self.store / CURRENT).is_symlink():
+            raise InputError(
+                f"{self.store / 'format.json'} is missing or damaged: put it back, or move the folder away"
+            )
         # Of a process that was killed before it had written anything.
         return self.store.is_dir() and not self.store.is_symlink() and not _visible(self.store)
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file, None if it is not there or not whole."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _is_manifest(found: Any) -> bool:
-    """Whether it has what is read of it."""
-    plan, figures = {"model", "users", "options"}, {"k", "listed", "rows", "interactions", *SHARES}
-    try:
-        return (
-            isinstance(found["digest"], str)
-            and plan <= set(found["plan"])
-            and {"k", "split"} <= set(found["plan"]["options"])
-            and figures <= set(found["figures"])
-            and all({"file", "first", "last", "scored"} <= set(part) for part in found["parts"])
-        )
-    except (KeyError, TypeError):
-        return False
 
 
 def _not_ours(path: Path) -> InputError:

@@ -7,24 +7,24 @@ that says what was done.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from infer.errors import HeldError, InputError, first_line
-from infer.scoring.figures import compared, figures_of
-from infer.scoring.gate import verdict
+from infer.errors import InputError
+from infer.scoring.decision import decide, done_by_another
+from infer.scoring.figures import figures_of
 from infer.scoring.incremental import Earlier
 from infer.scoring.job import Job, check_held_out, check_ids
-from infer.scoring.output import STORE, Output, abandon, part_of
+from infer.scoring.outcome import Outcome
+from infer.scoring.output import Output, part_of
 from infer.scoring.parts import score_part
 from infer.scoring.plan import Settings, check_replaced, plan_of
 from infer.scoring.popularity import Popularity, popularity_of
-from infer.scoring.publications import MANIFEST, Publication, Publications, read_json
+from infer.scoring.publications import Publications
+from infer.scoring.recovery import STORE, abandon
 from infer.scoring.report import LIBRARIES, report
-from infer.scoring.totals import Totals, metrics_of, totals_of
+from infer.scoring.totals import metrics_of, totals_of
 from infer.system.memory import peak_memory
 from infer.system.progress import progress
 from infer.system.stages import Stages
@@ -34,56 +34,6 @@ from infer.tables.cutting import Part
 from infer.tables.notes import Notes
 from infer.tables.source import Source, open_source, select_users
 from infer.tables.users import chosen_ids
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run did.
-
-    already: whether the same lists had been published before.  parts, ready: how many parts of the table there are,
-    and have lists.  resumed: users scored by an earlier, stopped run.  publication: the published lists, None if
-    other shares are not done.
-    """
-
-    folder: Path
-    already: bool = False
-    parts: int = 0
-    ready: int = 0
-    resumed: int = 0
-    publication: Publication | None = None
-
-    @property
-    def manifest(self) -> dict[str, Any]:
-        """That of the published lists."""
-        assert self.publication is not None, "asked only of what was published"
-        return self.publication.manifest
-
-    @property
-    def totals(self) -> Totals:
-        """Users by what became of them."""
-        return totals_of(self.manifest["parts"])
-
-    @property
-    def rows(self) -> int:
-        """Recommendations."""
-        return int(self.manifest["figures"]["rows"])
-
-    @property
-    def scored(self) -> int:
-        """Users who got new lists."""
-        return sum(part["scored"] for part in self.manifest["parts"])
-
-    @property
-    def metrics(self) -> dict[str, pl.DataFrame] | None:
-        """name -> (metric, value, low, high), None if nothing is held out."""
-        found = None if self.publication is None else self.publication.metrics
-        if found is None:
-            return None
-        schema = {"metric": pl.String, "value": float, "low": float, "high": float}
-        return {
-            name: pl.DataFrame([{"metric": metric, **row} for metric, row in table.items()], schema=schema)
-            for name, table in found["metrics"].items()
-        }
 
 
 def score_table(job: Job, folder: Path, settings: Settings, stages: Stages | None = None) -> Outcome:
@@ -124,7 +74,7 @@ def _score_share(job: Job, output: Output, settings: Settings, ids: Sequence[str
         resumed = _score_parts(job, output, settings, source, popularity, chosen, stages)
     with output.locked(STORE):
         if not output.work.exists():
-            return _done_by_another(output)
+            return done_by_another(output)
         if not output.complete:
             ready = sum(output.has(part.number) for part in source.parts)
             if ready < parts:
@@ -132,7 +82,7 @@ def _score_share(job: Job, output: Output, settings: Settings, ids: Sequence[str
             _describe(job, output, settings, source.parts, notes, stages)
         job.check_unchanged()
         with stages("publish"):
-            publication = _decide(output, settings)
+            publication = decide(output, settings)
     return Outcome(output.publications.lists, parts=parts, ready=parts, resumed=resumed, publication=publication)
 
 
@@ -222,46 +172,3 @@ def _describe(
             "parts": described,
         }
         output.describe(about, metrics)
-
-
-def _decide(output: Output, settings: Settings) -> Publication:
-    """Publish the complete lists, or raise HeldError; whoever calls holds the lock `store`."""
-    about: dict[str, Any] = read_json(output.publication.folder / MANIFEST)
-    current, unread = output.publications.current(), None
-    if current is not None and current.damage is not None:
-        unread = current.damage
-        current = None
-    # Lists of other users say nothing about these.
-    if current is not None and current.manifest["plan"]["users"] != output.plan["users"]:
-        current = None
-    earlier = None
-    if current is not None:
-        try:
-            about["figures"] |= compared(output.publication, about["parts"], settings.k, current)
-            earlier = current.manifest["figures"]
-        except (OSError, pl.exceptions.PolarsError) as error:
-            unread = f"the earlier lists in {current.folder} cannot be read ({first_line(error)})"
-    about["beyond"] = unread or verdict(about["figures"], earlier, settings.limits)
-    output.describe(about)
-    if about["beyond"] and not settings.accept:
-        output.hold()
-        raise _held(output, about["beyond"])
-    return output.publish(settings.keep)
-
-
-def _done_by_another(output: Output) -> Outcome:
-    """What another share decided while this one scored its last part."""
-    lists, held = output.publications.lists, output.publications.held()
-    if output.is_published():
-        return Outcome(lists, already=True, publication=output.publications.current())
-    if held is not None and held.manifest["digest"] == output.digest:
-        raise _held(output, held.manifest["beyond"])
-    raise InputError(f"{output.work} was dropped by another process while this one scored: run again")
-
-
-def _held(output: Output, reason: str) -> HeldError:
-    held = output.publications.store / "held"
-    return HeldError(
-        f"held: {reason}; {output.publications.lists} is as it was, tonight's lists are in {held}/lists; "
-        "the same command with --accept publishes them"
-    )

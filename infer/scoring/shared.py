@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from infer.scoring.job import checked_sha256, files_in
-from infer.scoring.output import lock
-from infer.scoring.publications import Publications, read_json
+from infer.scoring.publication import read_json
+from infer.scoring.publications import Publications
+from infer.scoring.recovery import lock
 from infer.system.files import write_text
 from infer.system.fingerprints import fingerprint
 

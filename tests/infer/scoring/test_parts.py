@@ -62,7 +62,7 @@ POINTS = [
     ("infer.scoring.publications.Publications.switch", 1, 8),
     ("infer.scoring.publications.point", 1, 8),
     ("infer.scoring.publications.Publications.prune", 1, 8),
-    ("infer.scoring.output.discard", 1, 8),
+    ("infer.scoring.recovery.discard", 1, 8),
 ]
 DECIDED = {"recover", "switch", "point", "prune", "discard"}  # after which the same command has nothing left to do
 VISIBLE = {"prune", "discard"}  # after which readers find the new lists
@@ -277,7 +277,7 @@ def test_a_share_learns_that_another_held_the_lists(folder: Path, monkeypatch) -
         monkeypatch.undo()
         done = real(job, output, *rest)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(run, "verdict", lambda *_: "half of everything is missing")
+            patch.setattr("infer.scoring.decision.verdict", lambda *_: "half of everything is missing")
             with pytest.raises(HeldError):
                 score(folder, "--shard=1/2")
         return done

@@ -336,3 +336,10 @@ def test_two_outputs_do_not_share_a_file_of_metrics(folder: Path, monkeypatch) -
     with pytest.raises(InputError, match=r"s\.metrics\.json exists and is a link to s\.topk\.publications/current"):
         batch.main([*words, other])
     assert json.loads((folder / "s.metrics.json").read_text())["k"] == 1
+
+
+def test_a_store_that_lacks_its_format_is_not_taken_for_somebody_elses(folder: Path) -> None:
+    score(folder)
+    (store(folder) / "format.json").unlink()
+    with pytest.raises(InputError, match=r"format\.json is missing or damaged: restore it, or move"):
+        score(folder)
