@@ -28,14 +28,14 @@ from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.metrics.rendering import render
 from infer.model.session import find_model
-from infer.scoring import gate
-from infer.scoring.gate import Limits
+from infer.publishing import gate
+from infer.publishing.gate import Limits
+from infer.publishing.publications import Publications
+from infer.publishing.recovery import abandon
 from infer.scoring.job import Job, checked_sha256
 from infer.scoring.options import ScoringConfig
 from infer.scoring.outcome import Outcome
 from infer.scoring.plan import Settings
-from infer.scoring.publications import Publications
-from infer.scoring.recovery import abandon
 from infer.scoring.run import score_table
 from infer.scoring.shared import check_once
 from infer.scoring.totals import Totals

@@ -19,8 +19,8 @@ import polars as pl
 from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.metrics.rendering import render
-from infer.scoring.figures import compared
-from infer.scoring.publications import Publications
+from infer.publishing.figures import compared
+from infer.publishing.publications import Publications
 
 SAME = ("interactions_checksum", "protocol", "k", "users_measured")
 
@@ -73,7 +73,9 @@ def nights_of(publications: Publications, names: str | None) -> str:
             raise InputError(f"--nights takes two publications, as 11,12 or 12,held; found '{names}'")
     else:
         before = publications.before(current)
-        pair = [p for p in ([current, held] if held is not None else [*before[-1:], current]) if p is not None]
+        against = None if held is None or held.damage else held.manifest["figures"].get("earlier")
+        of_now = current is not None and against == current.name  # else later lists have been published
+        pair = [p for p in ([current, held] if of_now else [*before[-1:], current]) if p is not None]
         if len(pair) < 2:
             raise InputError(f"{publications.lists} has fewer than two publications to compare: score again")
     earlier, later = pair

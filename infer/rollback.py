@@ -16,10 +16,10 @@ from pathlib import Path
 
 from infer.cli import option, parse, run
 from infer.errors import InputError
-from infer.scoring import gate
-from infer.scoring.publication import Publication
-from infer.scoring.publications import Publications
-from infer.scoring.recovery import STORE, lock, recover
+from infer.publishing import gate
+from infer.publishing.publication import Publication
+from infer.publishing.publications import Publications
+from infer.publishing.recovery import STORE, lock, recover
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,12 +11,12 @@ from typing import Any
 import polars as pl
 
 from infer.errors import HeldError, InputError, first_line
-from infer.scoring.figures import compared
-from infer.scoring.gate import verdict
+from infer.publishing.figures import compared
+from infer.publishing.gate import verdict
+from infer.publishing.output import Output
+from infer.publishing.publication import MANIFEST, Publication, read_json
 from infer.scoring.outcome import Outcome
-from infer.scoring.output import Output
 from infer.scoring.plan import Settings
-from infer.scoring.publication import MANIFEST, Publication, read_json
 
 
 def decide(output: Output, settings: Settings) -> Publication:

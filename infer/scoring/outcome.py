@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from infer.scoring.publication import Publication
+from infer.publishing.publication import Publication
 from infer.scoring.totals import Totals, totals_of
 
 

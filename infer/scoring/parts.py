@@ -12,8 +12,8 @@ import polars as pl
 from tqdm import tqdm
 
 from infer.histories.digests import digests
+from infer.publishing.incremental import HISTORY, Earlier
 from infer.scoring.baselines import popular_lists, random_lists
-from infer.scoring.incremental import HISTORY, Earlier
 from infer.scoring.job import Job
 from infer.scoring.lists import model_lists
 from infer.scoring.popularity import Popularity

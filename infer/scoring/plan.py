@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from infer.errors import InputError
-from infer.scoring.gate import Limits
+from infer.publishing.gate import Limits
+from infer.publishing.publication import Publication
 from infer.scoring.job import Job
-from infer.scoring.publication import Publication
 from infer.tables.source import PART_USERS
 
 PLAN_FORMAT = 2

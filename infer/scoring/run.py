@@ -12,17 +12,17 @@ from pathlib import Path
 import polars as pl
 
 from infer.errors import InputError
+from infer.publishing.figures import figures_of
+from infer.publishing.incremental import Earlier
+from infer.publishing.output import Output, part_of
+from infer.publishing.publications import Publications
+from infer.publishing.recovery import STORE, abandon
 from infer.scoring.decision import decide, done_by_another
-from infer.scoring.figures import figures_of
-from infer.scoring.incremental import Earlier
 from infer.scoring.job import Job, check_held_out, check_ids
 from infer.scoring.outcome import Outcome
-from infer.scoring.output import Output, part_of
 from infer.scoring.parts import score_part
 from infer.scoring.plan import Settings, check_replaced, plan_of
 from infer.scoring.popularity import Popularity, popularity_of
-from infer.scoring.publications import Publications
-from infer.scoring.recovery import STORE, abandon
 from infer.scoring.report import LIBRARIES, report
 from infer.scoring.totals import metrics_of, totals_of
 from infer.system.memory import peak_memory

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from infer.publishing.publication import read_json
+from infer.publishing.publications import Publications
+from infer.publishing.recovery import lock
 from infer.scoring.job import checked_sha256, files_in
-from infer.scoring.publication import read_json
-from infer.scoring.publications import Publications
-from infer.scoring.recovery import lock
 from infer.system.files import write_text
 from infer.system.fingerprints import fingerprint
 

@@ -12,8 +12,8 @@ import pytest
 from bench.synthetic import SyntheticConfig, generate
 from infer import batch
 from infer.errors import HeldError, InputError
+from infer.publishing.output import Output, digest_of
 from infer.scoring import run
-from infer.scoring.output import Output, digest_of
 from infer.scoring.parts import score_part
 from infer.scoring.plan import plan_of
 from infer.tables.columns import TIDY_KEY
@@ -52,17 +52,17 @@ def test_lists_do_not_depend_on_how_the_users_are_cut(folder: Path, words: list[
 # Where a process dies, as (what it calls, at which call): writing users and lists, deciding, and each step of letting
 # readers find the new lists instead of the earlier ones; and how many parts are complete by then.
 POINTS = [
-    ("infer.scoring.output.Output.write", 1, 0),
-    ("infer.scoring.output.Output.write", 4, 3),
-    ("infer.scoring.output.Output.write", 8, 7),
-    ("infer.scoring.output.Output.describe", 1, 8),
-    ("infer.scoring.output.Output.describe", 2, 8),
-    ("infer.scoring.output.Output.publish", 1, 8),
-    ("infer.scoring.output.recover", 2, 8),
-    ("infer.scoring.publications.Publications.switch", 1, 8),
-    ("infer.scoring.publications.point", 1, 8),
-    ("infer.scoring.publications.Publications.prune", 1, 8),
-    ("infer.scoring.recovery.discard", 1, 8),
+    ("infer.publishing.output.Output.write", 1, 0),
+    ("infer.publishing.output.Output.write", 4, 3),
+    ("infer.publishing.output.Output.write", 8, 7),
+    ("infer.publishing.output.Output.describe", 1, 8),
+    ("infer.publishing.output.Output.describe", 2, 8),
+    ("infer.publishing.output.Output.publish", 1, 8),
+    ("infer.publishing.output.recover", 2, 8),
+    ("infer.publishing.publications.Publications.switch", 1, 8),
+    ("infer.publishing.publications.point", 1, 8),
+    ("infer.publishing.publications.Publications.prune", 1, 8),
+    ("infer.publishing.recovery.discard", 1, 8),
 ]
 DECIDED = {"recover", "switch", "point", "prune", "discard"}  # after which the same command has nothing left to do
 VISIBLE = {"prune", "discard"}  # after which readers find the new lists
@@ -322,7 +322,7 @@ def test_the_earlier_lists_stay_if_publication_fails_halfway(folder: Path, funct
     if function == "recover":
         monkeypatch.setattr(Path, "rename", fail)
     else:
-        monkeypatch.setattr("infer.scoring.publications.Publications.switch", fail)
+        monkeypatch.setattr("infer.publishing.publications.Publications.switch", fail)
     with pytest.raises(InputError, match=r"cannot write .*Input/output error; .* is as it was"):
         score(folder, "--k=3")
     assert parts(folder) == expected

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from infer.errors import InputError
-from infer.scoring.figures import earlier_lists, parts_between
-from infer.scoring.output import PLAN_KEY
-from infer.scoring.publication import Publication
+from infer.publishing.figures import earlier_lists, parts_between
+from infer.publishing.output import PLAN_KEY
+from infer.publishing.publication import Publication
 from infer.tables.columns import USER
 
 HISTORY = "history"

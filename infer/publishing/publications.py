@@ -8,7 +8,7 @@
         000012/              lists/part-00000.parquet ..., users/part-00000.parquet ..., manifest.json, metrics.json
         000011/              earlier ones, as many as were to be kept
         held/                complete lists that a limit kept from publication
-        work/                an unfinished run (`infer.scoring.output`)
+        work/                an unfinished run (`infer.publishing.output`)
         locks/, format.json
 
 In: the path of an output. Out: its publications, by number.
@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from infer.errors import InputError
-from infer.scoring.publication import LISTS, MANIFEST, METRICS, Publication, read_json
+from infer.publishing.publication import LISTS, MANIFEST, METRICS, Publication, read_json
 from infer.system.files import point, sync_folder, sync_tree, write_text
 from infer.system.project import PROJECT
 

@@ -25,9 +25,9 @@ from typing import Any
 import polars as pl
 
 from infer.errors import InputError
-from infer.scoring.publication import LISTS, MANIFEST, METRICS, USERS, Publication, read_json
-from infer.scoring.publications import HELD, WORK, Publications
-from infer.scoring.recovery import STORE, busy, discard, lock, recover
+from infer.publishing.publication import LISTS, MANIFEST, METRICS, USERS, Publication, read_json
+from infer.publishing.publications import HELD, WORK, Publications
+from infer.publishing.recovery import STORE, busy, discard, lock, recover
 from infer.system.files import replacing, write_text
 from infer.tables.cutting import Part
 

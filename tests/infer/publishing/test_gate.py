@@ -9,7 +9,7 @@ import pytest
 
 from infer import batch, compare
 from infer.errors import HeldError, InputError
-from infer.scoring.gate import Limits, verdict
+from infer.publishing.gate import Limits, verdict
 from tests.helpers.markov import ITEMS, NEXT, write_model
 from tests.helpers.nights import lists, parts, score, store, write_night
 

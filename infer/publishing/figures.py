@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from infer.scoring.publication import Publication
+from infer.publishing.publication import Publication
 from infer.tables.columns import ITEM, RANK, USER
 
 TOTALS = ("users", "listed", "rows", "interactions", "unknown", "popular")

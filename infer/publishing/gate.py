@@ -1,6 +1,6 @@
 """Whether tonight's lists may take the place of the earlier ones: figures, and limits for them.
 
-In: figures (`infer.scoring.figures`). Out: the first that is beyond its limit, in words.
+In: figures (`infer.publishing.figures`). Out: the first that is beyond its limit, in words.
 
     verdict(figures, earlier.manifest["figures"], Limits(users=0.9))
 """

@@ -11,7 +11,7 @@ import pytest
 
 from infer import batch, rollback
 from infer.errors import HeldError, InputError
-from infer.scoring.publications import Publications
+from infer.publishing.publications import Publications
 from tests.helpers.markov import ITEMS, NEXT, write_model
 from tests.helpers.nights import lists, parts, score, store, tree, work, write_night
 

@@ -9,7 +9,7 @@ import contextlib
 import shutil
 
 from infer.errors import InputError, first_line
-from infer.scoring.publications import WORK, Publications
+from infer.publishing.publications import WORK, Publications
 from infer.system.locks import is_locked, locked
 
 STORE = "store"  # the lock of whoever changes what others may see or use
