@@ -341,5 +341,5 @@ def test_two_outputs_do_not_share_a_file_of_metrics(folder: Path, monkeypatch) -
 def test_a_store_that_lacks_its_format_is_not_taken_for_somebody_elses(folder: Path) -> None:
     score(folder)
     (store(folder) / "format.json").unlink()
-    with pytest.raises(InputError, match=r"format\.json is missing or damaged: restore it, or move"):
+    with pytest.raises(InputError, match=r"format\.json is missing or damaged: put it back, or move"):
         score(folder)
