@@ -98,8 +98,11 @@ class Output:
             lists.write_parquet(temporary, metadata={PLAN_KEY: self.digest, NUMBERS_KEY: json.dumps(numbers)})
 
     def numbers(self, number: int) -> dict[str, Any]:
-        """What `write` was told of a part."""
-        found: dict[str, Any] = json.loads(pl.read_parquet_metadata(self.part(number))[NUMBERS_KEY])
+        """What `write` was told of a part; raises InputError if its file is damaged."""
+        try:
+            found: dict[str, Any] = json.loads(pl.read_parquet_metadata(self.part(number))[NUMBERS_KEY])
+        except (OSError, KeyError, ValueError, pl.exceptions.PolarsError):
+            raise InputError(f"{self.part(number)} is damaged: score again with --restart") from None
         return found
 
     def describe(self, about: dict[str, Any], metrics: dict[str, Any] | None = None) -> None:

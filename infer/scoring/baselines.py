@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 
 from infer.histories.histories import Histories
-from infer.histories.vocabulary import PAD
+from infer.histories.vocabulary import PAD, index_of
 from infer.scoring.lists import lists_of
 from infer.scoring.popularity import Popularity
 from infer.scoring.task import Task
+from infer.tables.columns import ITEM, USER
 
 # Users times the places that are looked at for each, at once.
 LARGEST = 2**22
@@ -31,13 +32,35 @@ def random_lists(task: Task, k: int, seed: int, places: np.ndarray) -> pl.DataFr
     return _as_table(task, random(task.histories, task.job.items.height, places, k, seed))
 
 
+def equal_popular(histories: Histories, lists: pl.DataFrame, items: pl.DataFrame, order: np.ndarray, k: int) -> int:
+    """How many users have the k most popular unseen items as their list, in this order; without making such lists.
+
+    lists: (user, rank, item), ordered by user and rank.  items: (item, index).  order: as of `popular`.
+    """
+    if lists.is_empty():
+        return 0
+    place = _places_in(order)[index_of(lists[ITEM], items)]
+    begins = np.flatnonzero((lists[USER] != lists[USER].shift()).fill_null(True).to_numpy())
+    lengths = np.diff(np.append(begins, len(place)))
+    rises = np.append(True, place[1:] > place[:-1])
+    rises[begins] = True
+    users = np.flatnonzero(histories.users.is_in(lists[USER].gather(begins).implode()).to_numpy())
+    whole = lengths == np.minimum(k, len(order) - histories.lengths[users])
+    found = np.flatnonzero(np.logical_and.reduceat(rises, begins) & whole)
+    # In order; and whatever is more popular than the last is in the list, too, or seen.
+    last = place[begins[found] + lengths[found] - 1]
+    seen = histories.take(users[found])
+    row = np.repeat(np.arange(len(found)), seen.lengths)
+    before = np.bincount(row[_places_in(order)[seen.items] < last[row]], minlength=len(found))
+    return int((last + 1 - lengths[found] == before).sum())
+
+
 def popular(histories: Histories, order: np.ndarray, k: int) -> np.ndarray:
     """(users, k) the k most popular unseen items of each user, PAD where there are fewer.
 
     order: (items,) item indexes from most to least frequent.
     """
-    place = np.empty(len(order) + 1, dtype=np.int64)
-    place[order] = np.arange(len(order))
+    place = _places_in(order)
     return _first_unseen(histories, len(order), k, lambda _, item: place[item], lambda _, found: order[found])
 
 
@@ -49,8 +72,7 @@ def random(histories: Histories, items: int, rows: np.ndarray, k: int, seed: int
     batch it is computed in.
     """
     shuffle = np.random.default_rng(seed).permutation(items) + 1
-    place = np.empty(items + 1, dtype=np.int64)
-    place[shuffle] = np.arange(items)
+    place = _places_in(shuffle)
     start = np.array([np.random.default_rng([seed, int(row)]).integers(items) for row in rows], dtype=np.int64)
     return _first_unseen(
         histories,
@@ -59,6 +81,13 @@ def random(histories: Histories, items: int, rows: np.ndarray, k: int, seed: int
         lambda user, item: (place[item] - start[user]) % items,
         lambda user, found: shuffle[(found + start[user]) % items],
     )
+
+
+def _places_in(order: np.ndarray) -> np.ndarray:
+    """(items + 1,) where each item index stands in an order of all, from 0."""
+    place = np.zeros(len(order) + 1, dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return place
 
 
 def _first_unseen(

@@ -13,14 +13,14 @@ from tqdm import tqdm
 
 from infer.histories.digests import digests
 from infer.publishing.incremental import HISTORY, Earlier
-from infer.scoring.baselines import popular_lists, random_lists
+from infer.scoring.baselines import equal_popular, popular_lists, random_lists
 from infer.scoring.job import Job
 from infer.scoring.lists import model_lists
 from infer.scoring.popularity import Popularity
 from infer.scoring.task import Task, cut
 from infer.scoring.totals import MODEL, measures, totals
 from infer.system.stages import Stages
-from infer.tables.columns import ITEM, RANK, SCORE, USER
+from infer.tables.columns import RANK, SCORE, USER
 from infer.tables.cutting import Part
 from infer.tables.source import Source
 
@@ -68,9 +68,9 @@ def score_part(
     }
     if popularity is not None:
         with stages("measure"):
-            popular = popular_lists(task, popularity, k)
-            numbers["popular"] = _equal(lists, popular)
+            numbers["popular"] = equal_popular(task.histories, lists, job.items, popularity.order, k)
             if job.split is not None:
+                popular = popular_lists(task, popularity, k)
                 random = random_lists(task, k, seed, _places(task, rows, part))
                 made = {"random": random, "popularity": popular, MODEL: lists}
                 numbers["measures"] = {name: measures(task, own, popularity, k) for name, own in made.items()}
@@ -95,13 +95,6 @@ def _lists(
     new = model_lists(task, k, batch_size, stages, bar)
     lists = pl.concat([kept.select(new.columns), new]).sort(USER, RANK) if kept.height else new
     return lists, users, len(task.histories)
-
-
-def _equal(lists: pl.DataFrame, popular: pl.DataFrame) -> int:
-    """How many users have the popular list, item by item."""
-    length = lists.group_by(USER).len()
-    same = lists.select(USER, RANK, ITEM).join(popular, on=[USER, RANK, ITEM], how="semi").group_by(USER).len()
-    return same.join(length, on=[USER, "len"]).join(popular.group_by(USER).len(), on=[USER, "len"]).height
 
 
 def _places(task: Task, rows: pl.DataFrame, part: Part) -> np.ndarray:

@@ -6,6 +6,7 @@ In: a job and its source. Out: a `Popularity`, which can be kept in a file; memo
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ class Popularity:
     counts: np.ndarray
     users: int
 
-    @property
+    @cached_property
     def order(self) -> np.ndarray:
         """(items,) item indexes from most to least frequent, equal ones ascending."""
         return popularity_order(self.counts)
@@ -43,10 +44,13 @@ class Popularity:
             table.write_parquet(temporary, metadata={USERS_KEY: str(self.users)})
 
     @classmethod
-    def load(cls, path: Path) -> "Popularity":
-        """Read what `save` wrote."""
-        users = int(pl.read_parquet_metadata(path)[USERS_KEY])
-        return cls(pl.read_parquet(path, glob=False)["count"].to_numpy(), users)
+    def load(cls, path: Path) -> "Popularity | None":
+        """Read what `save` wrote; None if it is not there, or damaged."""
+        try:
+            users = int(pl.read_parquet_metadata(path)[USERS_KEY])
+            return cls(pl.read_parquet(path, glob=False)["count"].to_numpy(), users)
+        except (OSError, KeyError, pl.exceptions.PolarsError):
+            return None
 
 
 def popularity_of(job: Job, source: Source) -> Popularity:
@@ -71,7 +75,8 @@ def popularity_order(counts: np.ndarray) -> np.ndarray:
 
 def _pairs(job: Job, source: Source, part: Part) -> pl.DataFrame:
     """A part's rows, each pair once; of columns no more than that takes."""
-    if not source.ordered:  # of a repeated pair, time says which row counts
+    if not source.ordered and job.split is not None:  # of a repeated pair, time says which row counts
         return source.read(part)
     columns = [USER, ITEM, *([SPLIT] if job.split is not None else [])]
-    return collect(source.rows.select(columns).slice(part.offset, part.rows), source.path)
+    rows = collect(source.rows.select(columns).slice(part.offset, part.rows), source.path)
+    return rows if source.ordered else rows.unique(maintain_order=True)

@@ -97,8 +97,9 @@ def _open(
             check_held_out(job, whole.rows)
         with stages("count"):
             kept = output.source / "popularity.parquet"
-            popularity = Popularity.load(kept) if kept.exists() else popularity_of(job, whole)
-            if not kept.exists():
+            popularity = Popularity.load(kept)
+            if popularity is None:
+                popularity = popularity_of(job, whole)
                 popularity.save(kept)
     if settings.users is None:
         return whole, popularity, None

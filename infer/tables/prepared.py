@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -49,21 +50,29 @@ def write_prepared(folder: Path, prepared: Prepared) -> None:
 
 
 def read_prepared(folder: Path) -> Prepared | None:
-    """What was written, if it was written in this format and its files are still there."""
+    """What was written; None if nothing was, if it is damaged or of another format, or lacks one of its files."""
     if not (folder / FILE).is_file():
         return None
-    content = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    if content["format"] != FORMAT or not all((folder / name).is_file() for name in content["files"] or []):
+    try:
+        prepared = _prepared(json.loads((folder / FILE).read_text(encoding="utf-8")))
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
+    if not all((folder / name).is_file() for name in prepared.files or []):
+        return None
+    _remove_temporary(folder, prepared)  # which a run that was stopped just then left
+    return prepared
+
+
+def _prepared(content: dict[str, Any]) -> Prepared:
+    if content["format"] != FORMAT:
+        raise ValueError("another format")
     parts: list[Part] = []
     for users, rows in content["parts"]:
         parts.append(part_after(parts, users, rows))
     counts = content["notes"]
     notes = Notes(Counter(counts["unusable"]), counts["first"], Counter(counts["units"]), counts["repeated"])
     types = {name: TYPES[dtype] for name, dtype in content["types"].items()}
-    prepared = Prepared(content["files"], types, content["ordered"], parts, notes)
-    _remove_temporary(folder, prepared)  # which a run that was stopped just then left
-    return prepared
+    return Prepared(content["files"], types, content["ordered"], parts, notes)
 
 
 def _remove_temporary(folder: Path, prepared: Prepared) -> None:

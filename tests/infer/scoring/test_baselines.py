@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infer.histories.histories import Histories
-from infer.scoring.baselines import popular, random
+from infer.scoring.baselines import equal_popular, popular, random
 from infer.scoring.popularity import popularity_order
 
 
@@ -85,3 +85,31 @@ def test_random_lists_are_even() -> None:
     assert abs(counts - users / items).max() < 5 * (users / items) ** 0.5
     # Chi-square with 9 degrees of freedom: beyond 27.9 once in a thousand seeds.
     assert ((counts - users / items) ** 2 / (users / items)).sum() < 27.9
+
+
+@given(
+    seen=st.lists(st.lists(st.integers(1, 6), unique=True, max_size=6), min_size=1, max_size=6),
+    change=st.lists(st.sampled_from(["as it is", "swapped", "shorter", "of less popular items", "none"]), min_size=6),
+    k=st.integers(1, 8),
+    seed=st.integers(0, 20),
+)
+def test_lists_that_are_the_popular_ones_are_counted(
+    seen: list[list[int]], change: list[str], k: int, seed: int
+) -> None:
+    own, order = histories(*seen), np.random.default_rng(seed).permutation(6) + 1
+    items = pl.DataFrame({"item": [f"i{n}" for n in range(1, 7)], "index": range(1, 7)})
+    rows, expected = [], 0
+    for user, (best, how) in enumerate(zip(popular(own, order, k).tolist(), change, strict=False)):
+        best = [item for item in best if item]
+        unseen = [int(item) for item in order if item not in seen[user]]
+        given_list = {
+            "as it is": best,
+            "swapped": best[1::-1] + best[2:],
+            "shorter": best[:-1],
+            "of less popular items": unseen[1 : k + 1],
+            "none": [],
+        }[how]
+        expected += bool(given_list) and given_list == best
+        rows += [(user, rank, f"i{item}") for rank, item in enumerate(given_list, 1)]
+    lists = pl.DataFrame(rows, schema={"user": pl.Int64, "rank": pl.Int32, "item": pl.String}, orient="row")
+    assert equal_popular(own, lists, items, order, k) == expected

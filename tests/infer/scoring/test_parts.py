@@ -295,6 +295,26 @@ def test_what_a_killed_writer_left_is_not_published(folder: Path, monkeypatch) -
     assert len(parts(folder)) == 8 and "half" not in str(parts(folder))
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"files": null}', '{"format": 1, "parts": 3}'])
+def test_what_was_found_out_of_a_table_is_found_out_again_if_it_is_damaged(
+    folder: Path, content: str, monkeypatch
+) -> None:
+    unfinished(folder, monkeypatch)
+    (work(folder) / "source" / "source.json").write_text(content)
+    (work(folder) / "source" / "popularity.parquet").write_text(content)
+    score(folder)
+    assert len(parts(folder)) == 8
+
+
+def test_a_damaged_part_of_an_unfinished_run_is_named(folder: Path, monkeypatch) -> None:
+    unfinished(folder, monkeypatch)
+    (work(folder) / "publication" / "lists" / "part-00001.parquet").write_bytes(b"")
+    with pytest.raises(InputError, match=r"part-00001\.parquet is damaged: score again with --restart"):
+        score(folder)
+    score(folder, "--restart")
+    assert len(parts(folder)) == 8
+
+
 def test_lists_can_be_dropped_and_scored_anew_with_the_same_plan(folder: Path, monkeypatch, capsys) -> None:
     unfinished(folder, monkeypatch)
     score(folder, "--restart")

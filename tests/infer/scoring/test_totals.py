@@ -54,7 +54,9 @@ def test_popularity_is_of_histories_and_of_pairs(files, part_users: int, tmp_pat
     assert found.counts.tolist() == [2, 0, 1, 0, 1] and found.users == 3
     found.save(tmp_path / "kept.parquet")
     kept = Popularity.load(tmp_path / "kept.parquet")
-    assert kept.counts.tolist() == [2, 0, 1, 0, 1] and kept.users == 3
+    assert kept is not None and kept.counts.tolist() == [2, 0, 1, 0, 1] and kept.users == 3
+    (tmp_path / "kept.parquet").write_bytes(b"")
+    assert Popularity.load(tmp_path / "kept.parquet") is None is Popularity.load(tmp_path / "none.parquet")
     # By user, but not tidy: the later of two rows of a pair says what it is.
     rows = [*ROWS[:1], ("u1", "b", 0, "train"), *ROWS[1:], ("u4", "e", 5, "train")]
     other = tmp_path / "other.parquet"
