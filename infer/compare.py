@@ -48,7 +48,8 @@ def read_reports(folder: Path) -> dict[str, dict[str, Any]]:
             raise InputError(f"{path} is not valid JSON: score that model again") from None
         if not isinstance(report, dict):
             raise InputError(f"{path} holds no report: score that model again")
-        if report.get("options", {}).get("users") is None:  # else it says nothing of everyone
+        options = report.get("options", {})
+        if options.get("users") is None or options.get("merge"):  # else it says nothing of everyone
             reports[path.name.removesuffix(".metrics.json")] = report
     if not reports:
         raise InputError(f"{folder} holds no *.metrics.json: run `python -m infer.batch --model MODEL.onnx` first")

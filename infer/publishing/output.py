@@ -151,21 +151,16 @@ class Output:
         self.publications.create()
         held = self.publications.held()
         try:
-            if (
-                not restart
-                and not self.work.exists()
-                and held is not None
-                and held.damage is None
-                and held.manifest["digest"] == self.digest
-            ):
-                self.work.mkdir()
+            self.work.mkdir(exist_ok=True)
+            if not (self.work / "plan.json").exists():
+                write_text(self.work / "plan.json", json.dumps(self.plan, indent=2) + "\n")
+            mine = held is not None and held.damage is None and held.manifest["digest"] == self.digest
+            if held is not None and mine and not restart and not self.publication.folder.exists():
                 held.folder.rename(self.publication.folder)
             for folder in (self.publication.folder / LISTS, self.publication.folder / USERS, self.source):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot write {self.work}: {error.strerror}; earlier files are unchanged") from None
-        if not (self.work / "plan.json").exists():
-            write_text(self.work / "plan.json", json.dumps(self.plan, indent=2) + "\n")
 
 
 def digest_of(plan: dict[str, Any]) -> str:

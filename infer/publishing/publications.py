@@ -32,6 +32,7 @@ from infer.system.files import point, sync_folder, sync_tree, write_text
 from infer.system.project import PROJECT
 
 FORMAT = 1
+FORMAT_FILE = "format.json"
 CURRENT, HELD, WORK = "current", "held", "work"
 NUMBER = re.compile(r"\d{6,}")
 
@@ -73,7 +74,7 @@ class Publications:
     def check(self, inputs: Sequence[Path] = ()) -> None:
         """Raises InputError if something of somebody else's is in the way, or if the output lies in an input."""
         place = self.lists.parent.resolve()
-        inside = next((folder for folder in (place, *place.parents) if (folder / "format.json").is_file()), None)
+        inside = next((folder for folder in (place, *place.parents) if (folder / FORMAT_FILE).is_file()), None)
         if inside is not None and inside.suffix == ".publications":
             raise InputError(f"--output {self.lists} lies in {inside}, among the publications of another output")
         for path in self.links:
@@ -93,8 +94,10 @@ class Publications:
             self.store.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot write {self.lists}: {error.strerror}; earlier files are unchanged") from None
-        if not (self.store / "format.json").exists():
-            write_text(self.store / "format.json", json.dumps({"written_by": PROJECT, "format": FORMAT}) + "\n")
+        if not (self.store / FORMAT_FILE).exists():
+            point(self.store / "links", FORMAT_FILE)  # or the system says now that it has none
+            (self.store / "links").unlink()
+            write_text(self.store / FORMAT_FILE, json.dumps({"written_by": PROJECT, "format": FORMAT}) + "\n")
 
     def remove_if_empty(self) -> None:
         """Remove a store without any publication; whoever calls holds its lock, and nobody works in it."""
@@ -147,6 +150,7 @@ class Publications:
                     path.symlink_to(self._target(inside))  # which writes over nothing
                 except FileExistsError:
                     raise _not_ours(path) from None
+                sync_folder(path.parent)
         point(self.store / CURRENT, name)
         if not measured and self._is_own(self.metrics):
             self.metrics.unlink()
@@ -170,15 +174,13 @@ class Publications:
         return f"{self.store.name}/{CURRENT}/{inside}"
 
     def _is_own_store(self) -> bool:
-        found = read_json(self.store / "format.json")
+        found = read_json(self.store / FORMAT_FILE)
         if isinstance(found, dict) and found.get("written_by") == PROJECT:
             if found.get("format") != FORMAT:
                 raise InputError(f"{self.store} has format {found.get('format')}; this version reads {FORMAT}")
             return True
         if (self.store / CURRENT).is_symlink():
-            raise InputError(
-                f"{self.store / 'format.json'} is missing or damaged: put it back, or move the folder away"
-            )
+            raise InputError(f"{self.store / FORMAT_FILE} is missing or damaged: put it back, or move the folder away")
         # Of a process that was killed before it had written anything.
         return self.store.is_dir() and not self.store.is_symlink() and not _visible(self.store)
 
@@ -190,7 +192,11 @@ def _not_ours(path: Path) -> InputError:
 
 def _visible(folder: Path) -> list[Path]:
     """What a folder holds, but for locks and what a killed process was writing."""
-    return [p for p in folder.iterdir() if p.name != "locks" and not (p.name[0] == "." and p.suffix == ".part")]
+    return [
+        p
+        for p in folder.iterdir()
+        if p.name not in ("locks", "links") and not (p.name[0] == "." and p.suffix in (".part", ".link"))
+    ]
 
 
 def _stem(path: Path) -> str:

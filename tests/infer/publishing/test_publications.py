@@ -343,3 +343,16 @@ def test_a_store_that_lacks_its_format_is_not_taken_for_somebody_elses(folder: P
     (store(folder) / "format.json").unlink()
     with pytest.raises(InputError, match=r"format\.json is missing or damaged: put it back, or move"):
         score(folder)
+
+
+def test_a_file_system_without_links_is_refused_before_anything_is_scored(folder: Path, monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    before = tree(folder)
+    monkeypatch.setattr(os, "symlink", refuse)
+    monkeypatch.setattr("infer.scoring.run._open", lambda *_: 1 / 0)
+    with pytest.raises(InputError, match="links"):
+        score(folder)
+    monkeypatch.undo()
+    assert tree(folder) == before and not store(folder).exists()
