@@ -9,7 +9,8 @@ import contextlib
 import shutil
 
 from infer.errors import InputError, first_line
-from infer.publishing.publications import WORK, Publications
+from infer.publishing.publication import MANIFEST
+from infer.publishing.publications import NUMBER, WORK, Publications
 from infer.system.locks import is_locked, locked
 
 STORE = "store"  # the lock of whoever changes what others may see or use
@@ -55,9 +56,15 @@ def recover(publications: Publications, keep: int | None = None) -> bool:
     if not (work / "number").exists():
         return False
     name = (work / "number").read_text()
+    made, place = work / "publication", publications.store / name
+    before = (made / MANIFEST).exists() and not place.exists()
+    after = (place / MANIFEST).exists() and not made.exists()
+    if not NUMBER.fullmatch(name) or not (before or after):  # nothing that `publish` leaves: not decided
+        (work / "number").unlink()
+        return False
     try:
-        if (work / "publication").exists():
-            (work / "publication").rename(publications.store / name)
+        if before:
+            made.rename(place)
         publications.switch(name)
         if keep is not None:
             publications.prune(keep)

@@ -315,6 +315,17 @@ def test_a_damaged_part_of_an_unfinished_run_is_named(folder: Path, monkeypatch)
     assert len(parts(folder)) == 8
 
 
+@pytest.mark.parametrize("number", ["abc", "../../x", "", "000001", "000009"])
+def test_a_number_that_no_publication_wrote_decides_nothing(folder: Path, number: str, monkeypatch) -> None:
+    score(folder)
+    before = parts(folder)
+    unfinished(folder, monkeypatch)
+    (work(folder) / "number").write_text(number)
+    score(folder)
+    assert parts(folder) == before and not work(folder).exists() and not (folder.parent / "x").exists()
+    assert (store(folder) / "current").readlink().name == "000002"
+
+
 def test_lists_can_be_dropped_and_scored_anew_with_the_same_plan(folder: Path, monkeypatch, capsys) -> None:
     unfinished(folder, monkeypatch)
     score(folder, "--restart")
