@@ -180,7 +180,7 @@ def test_an_output_that_cannot_be_written_costs_no_file(by_hand: Path) -> None:
         pipes = {"stdout": full, "stderr": subprocess.PIPE, "text": True, "timeout": HANGS}
         variables = os.environ | {"PYTHONUNBUFFERED": "1"}
         done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, env=variables, **pipes)
-    assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
+    assert (done.returncode, done.stderr) == (1, "error: cannot write to standard output: No space left on device\n")
     report = json.loads(by_hand.with_suffix(".evaluation.json").read_text())
     assert report["ranks_checksum"] == hashlib.sha256(by_hand.with_suffix(".ranks.parquet").read_bytes()).hexdigest()
 
