@@ -381,10 +381,13 @@ def test_a_second_process_changes_nothing_of_what_the_first_works_on(
 ) -> None:
     unfinished(folder, monkeypatch)
     kept = tree(folder)
-    with output_of(folder).share((0, 1), restart=False):
-        with pytest.raises(InputError, match="another process is working on"):
-            score(folder, *words)
-        assert tree(folder) == kept
+    for share in ((0, 1), (1, 2)):  # the same share, and another whose lock has another name
+        with output_of(folder).share(share, restart=False):
+            if share == (1, 2) and words in ([], ["--production", "--keep=1"]):
+                continue  # the two are shares of one run
+            with pytest.raises(InputError, match="another process is working on"):
+                score(folder, *words)
+            assert tree(folder) == kept
     score(folder)
     assert len(parts(folder)) == 8
 
