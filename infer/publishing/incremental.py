@@ -30,14 +30,12 @@ class Earlier:
         if publication is None:
             raise InputError(f"{option}: there are no earlier lists to keep; score everyone first")
         manifest = publication.manifest
-        for key in ("model", "options"):
-            mine, theirs = ({**p[key]} if isinstance(p[key], dict) else p[key] for p in (plan, manifest["plan"]))
-            if key == "options":
-                mine, theirs = ({k: v for k, v in o.items() if k in ("k", "split")} for o in (mine, theirs))
-            if mine != theirs:
-                raise InputError(
-                    f"{option}: {publication.folder} was made with another {key}; score everyone again without it"
-                )
+        mine, theirs = _determining(plan), _determining(manifest["plan"])
+        differing = next((key for key in mine if mine[key] != theirs[key]), None)
+        if differing is not None:
+            raise InputError(
+                f"{option}: {publication.folder} was made with another {differing}; score everyone again without it"
+            )
         for part in manifest["parts"]:
             for path in (publication.lists(part), publication.users(part)):
                 if not path.is_file() or pl.read_parquet_metadata(path).get(PLAN_KEY) != manifest["digest"]:
@@ -71,6 +69,11 @@ class Earlier:
     def _lists(self, users: pl.DataFrame, kept: pl.Series) -> pl.DataFrame:
         lists = earlier_lists(self.publication, users[USER][0], users[USER][-1])
         return lists.filter(pl.col(USER).is_in(users[USER].filter(kept).implode()))
+
+
+def _determining(plan: dict[str, Any]) -> dict[str, Any]:
+    """What of a plan a user's list follows from, beside the history."""
+    return {"model": plan["model"], "options": [plan["options"][name] for name in ("k", "split")]}
 
 
 def _kind(python_type: type) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from infer.publishing.publication import read_json
 from infer.publishing.publications import Publications
-from infer.publishing.recovery import lock
+from infer.publishing.recovery import STORE, lock
 from infer.scoring.job import checked_sha256, files_in
 from infer.system.files import write_text
 from infer.system.fingerprints import fingerprint
@@ -28,7 +28,9 @@ def check_once(publications: Publications) -> Callable[[Path, str], str]:
 
     def check(table: Path, trusted: str) -> str:
         publications.check()
-        publications.create()
+        with lock(publications, STORE):  # which several may make at once
+            publications.check()
+            publications.create()
         with lock(publications, "table"):
             known = read_json(publications.store / FILE)
             mark = _mark(table)

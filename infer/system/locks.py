@@ -17,6 +17,8 @@ from filelock import lock_descriptor
 
 from infer.errors import InputError, first_line
 
+MOST_GONE = 100
+
 log = logging.getLogger(__name__)
 
 
@@ -49,10 +51,13 @@ def is_locked(path: Path) -> bool:
 
 def _take(path: Path, wait: bool) -> int:
     """The open, locked file."""
-    told = False
+    told, gone = False, 0
     while True:
         handle = _open(path)
-        if handle is None:  # the folder was removed just now
+        if handle is None:  # the folder was removed just now, or can never be there
+            gone += 1
+            if gone == MOST_GONE:
+                raise InputError(f"cannot write {path.parents[1]}: no folder can be made there")
             continue
         try:
             got = _lock(handle, path, wait=False)

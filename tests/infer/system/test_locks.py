@@ -63,6 +63,11 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch)
     with pytest.raises(InputError, match=r"cannot write .*file: Not a directory; earlier files are unchanged"):
         locked(tmp_path / "file" / "locks" / "a.lock", wait=True).__enter__()
 
+    monkeypatch.setattr(locks, "_open", lambda _: None)
+    with pytest.raises(InputError, match=r"cannot write .*: no folder can be made there"):
+        locked(tmp_path / "locks" / "a.lock", wait=True).__enter__()
+    monkeypatch.undo()
+
     def missing(handle: int, blocking: bool) -> bool:
         raise OSError(38, os.strerror(38))
 
