@@ -174,6 +174,8 @@ class Publications:
         return f"{self.store.name}/{CURRENT}/{inside}"
 
     def _is_own_store(self) -> bool:
+        # Listed first: another process may be making it, and writes nothing else before the format.
+        holds = _visible(self.store)
         found = read_json(self.store / FORMAT_FILE)
         if isinstance(found, dict) and found.get("written_by") == PROJECT:
             if found.get("format") != FORMAT:
@@ -182,7 +184,7 @@ class Publications:
         if (self.store / CURRENT).is_symlink():
             raise InputError(f"{self.store / FORMAT_FILE} is missing or damaged: put it back, or move the folder away")
         # Of a process that was killed before it had written anything.
-        return self.store.is_dir() and not self.store.is_symlink() and not _visible(self.store)
+        return holds is not None and not self.store.is_symlink() and not holds
 
 
 def _not_ours(path: Path) -> InputError:
@@ -190,13 +192,17 @@ def _not_ours(path: Path) -> InputError:
     return InputError(f"{path} exists and {found}: move it away, or choose another --output")
 
 
-def _visible(folder: Path) -> list[Path]:
-    """What a folder holds, but for locks and what a killed process was writing."""
-    return [
-        p
-        for p in folder.iterdir()
-        if p.name not in ("locks", "links") and not (p.name[0] == "." and p.suffix in (".part", ".link"))
-    ]
+def _visible(folder: Path) -> list[str] | None:
+    """Names of what a folder holds, but for locks and what is being written; None if it is no folder, nothing if it
+    has just been removed."""
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except FileNotFoundError:
+        return []
+    except OSError:
+        return None
+    passing = (".part", ".link")
+    return [n for n in names if n not in ("locks", "links") and not (n[0] == "." and n.endswith(passing))]
 
 
 def _stem(path: Path) -> str:

@@ -21,11 +21,11 @@ def lock(publications: Publications, name: str, wait: bool = True) -> contextlib
     return locked(publications.store / "locks" / f"{name}.lock", wait)
 
 
-def busy(publications: Publications, except_share: str = "") -> str:
-    """The name of a share of an unfinished run that some process works on just now, empty if there is none."""
-    names = sorted(path.stem for path in (publications.store / "locks").glob("share-*.lock"))
+def busy(publications: Publications, except_lock: str = "", of: str = "share-*") -> str:
+    """The name of a lock that some process holds just now, by default of a share; empty if there is none."""
     locks = publications.store / "locks"
-    return next((name for name in names if name != except_share and is_locked(locks / f"{name}.lock")), "")
+    names = sorted(path.stem for path in locks.glob(f"{of}.lock"))
+    return next((name for name in names if name != except_lock and is_locked(locks / f"{name}.lock")), "")
 
 
 def abandon(publications: Publications, work: bool) -> None:
@@ -34,7 +34,7 @@ def abandon(publications: Publications, work: bool) -> None:
         return
     folder = publications.store / WORK
     with contextlib.suppress(InputError), lock(publications, STORE):  # what was raised before says more
-        if not busy(publications):
+        if not busy(publications, except_lock=STORE, of="*"):
             if (work or not (folder / "plan.json").exists()) and not (folder / "number").exists():  # else it is decided
                 discard(publications)
             publications.remove_if_empty()

@@ -28,10 +28,11 @@ def check_once(publications: Publications) -> Callable[[Path, str], str]:
 
     def check(table: Path, trusted: str) -> str:
         publications.check()
-        with lock(publications, STORE):  # which several may make at once
-            publications.check()
-            publications.create()
+        # Held all the while, or a process that fails just now would take the store for one that nobody works in.
         with lock(publications, "table"):
+            with lock(publications, STORE):
+                publications.check()
+                publications.create()
             known = read_json(publications.store / FILE)
             mark = _mark(table)
             if isinstance(known, dict) and known.get("mark") == mark and mark["written"] + SETTLED < known["taken"]:
