@@ -47,7 +47,7 @@ def check_shares(folder: Path, rounds: int) -> None:
 
 
 def test_shares_that_start_together_end_well(folder: Path) -> None:
-    check_shares(folder, 3)
+    check_shares(folder, 9)
 
 
 @pytest.mark.long
