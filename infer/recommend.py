@@ -14,12 +14,12 @@ import polars as pl
 
 from infer.cli import option, parse, printable, run
 from infer.errors import InputError
+from infer.formats.probe import probe
 from infer.scoring.lists import model_lists
 from infer.scoring.options import ScoringConfig
 from infer.scoring.task import Task, prepare, select_users
 from infer.tables.columns import GENRES, ITEM, RANK, SCORE, TITLE, USER
 from infer.tables.items import read_items
-from infer.tables.probe import probe
 
 
 @dataclass(frozen=True, kw_only=True)

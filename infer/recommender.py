@@ -32,11 +32,12 @@ from infer.scoring.lists import model_lists
 from infer.scoring.task import Task
 from infer.scoring.whole import evaluated, lists_by_part, open_table
 from infer.system.progress import no_progress
-from infer.tables.columns import ITEM, RANK, SCORE, TEST, USER, VALIDATION, Columns
+from infer.tables.columns import ITEM, RANK, SCORE, TEST, USER, VALIDATION
+from infer.tables.options import TableOptions
 from infer.tables.source import Source, select_users
 
 
-class TableOptions(TypedDict, total=False):
+class TableArguments(TypedDict, total=False):
     """How a table is read: its own names of columns, and what holds of its rows."""
 
     user: str
@@ -76,7 +77,7 @@ class Recommender:
         return self.model.metadata
 
     def recommend(
-        self, history: Any, k: int = 10, *, users: Any = None, **options: Unpack[TableOptions]
+        self, history: Any, k: int = 10, *, users: Any = None, **options: Unpack[TableArguments]
     ) -> pl.DataFrame:
         """The best k items that are not in the history, best first.
 
@@ -101,7 +102,7 @@ class Recommender:
         split: str | None = TEST,
         users: Any = None,
         batch_size: int = 256,
-        **options: Unpack[TableOptions],
+        **options: Unpack[TableArguments],
     ) -> pl.DataFrame:
         """(user, rank, item, score) for all users, or `users`: to the digit what `python -m infer.batch` writes.
 
@@ -122,7 +123,7 @@ class Recommender:
         split: str = TEST,
         seed: int = 0,
         batch_size: int = 256,
-        **options: Unpack[TableOptions],
+        **options: Unpack[TableArguments],
     ) -> pl.DataFrame:
         """(model, metric, value, low, high) of the held-out items, with 95% intervals, as `python -m infer.batch`
         measures them: of "random" and "popularity", then of the model by its file's name.
@@ -160,7 +161,7 @@ class Recommender:
         return model_lists(task, k, batch_size=1).select(RANK, ITEM, SCORE)
 
     @contextmanager
-    def _opened(self, table: Any, split: str | None, options: TableOptions) -> Iterator[tuple[Job, Source]]:
+    def _opened(self, table: Any, split: str | None, options: TableArguments) -> Iterator[tuple[Job, Source]]:
         """The job and source of a table, with messages in the words of this module."""
         if split not in (TEST, VALIDATION, None):
             raise InputError(f"split is {TEST}, {VALIDATION} or None; found {split!r}")
@@ -168,6 +169,6 @@ class Recommender:
             raise InputError(f"expected a data frame, or the path of a table; found a {type(table).__name__}")
         names: dict[str, Any] = dict(options)
         in_order = bool(names.pop("in_order", False))
-        columns, given = Columns(**names), Path(table) if isinstance(table, str) else table
+        columns, given = TableOptions(**names), Path(table) if isinstance(table, str) else table
         with in_words_of_python(), no_progress(), open_table(self.model, given, columns, split, in_order) as opened:
             yield opened

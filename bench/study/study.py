@@ -20,10 +20,10 @@ from bench.study.experiments import EXPERIMENTS, LEAVE_ONE_OUT, VARIATIONS, Expe
 from bench.study.trials import Trial, finished, prepare_folder, run_safely
 from infer.cli import option
 from infer.errors import InputError
+from infer.formats.opening import read_table
 from infer.system.files import replacing
 from infer.system.ownership import MARK
 from infer.tables.columns import DATASET_KEY, INTERACTIONS_FILE, ITEMS_FILE, PROTOCOL_KEY, SPLIT, TEST, USER
-from infer.tables.formats import read_table
 from train.data.prepare import DataConfig, hold_out
 
 log = logging.getLogger(__name__)

@@ -11,17 +11,18 @@ from pathlib import Path
 import polars as pl
 
 from infer.errors import InputError
+from infer.formats.folders import files_of
+from infer.formats.opening import is_parquet
+from infer.formats.probe import probe
+from infer.formats.reading import collect
 from infer.histories.vocabulary import vocabulary
 from infer.model.session import Model
 from infer.system.fingerprints import fingerprint, sha256
 from infer.system.inputs import check_input
-from infer.tables.columns import ITEM, PROTOCOL_KEY, RATING, SPLIT, TEST, USER, Columns
-from infer.tables.folders import files_of
-from infer.tables.formats import is_parquet
+from infer.tables.columns import ITEM, PROTOCOL_KEY, RATING, SPLIT, TEST, USER
 from infer.tables.frames import FRAME
 from infer.tables.interactions import names_in
-from infer.tables.probe import probe
-from infer.tables.reading import collect
+from infer.tables.options import TableOptions
 
 UNSTATED = "as the table's column split says"
 
@@ -37,7 +38,7 @@ class Job:
 
     model: Model
     table: Path
-    columns: Columns
+    options: TableOptions
     checksum: str
     split: str | None
     protocol: str
@@ -78,7 +79,7 @@ def checked_sha256(table: Path, trusted: str) -> str:
 def open_job(
     model: Model,
     table: Path | None = None,
-    columns: Columns = Columns(),
+    options: TableOptions = TableOptions(),
     split: str | None = TEST,
     check: Callable[[Path, str], str] = checked_sha256,
 ) -> Job:
@@ -96,7 +97,7 @@ def open_job(
     check_input(table)
     files = files_in(table)
     taken, checksum = fingerprint(table, files), check(table, metadata.dataset_checksum)
-    names = names_in(table, columns)
+    names = names_in(table, options)
     if checksum != metadata.dataset_checksum and not given:
         raise InputError(
             f"{table} is not the table {model.path.name} was trained on ({metadata.dataset}): train and "
@@ -105,7 +106,7 @@ def open_job(
     if split is not None and SPLIT not in names:
         split = None
     items, users = vocabulary(metadata.item_ids, ITEM), vocabulary(metadata.user_ids, USER)
-    return Job(model, table, columns, checksum, split, _protocol(table), items, users, taken)
+    return Job(model, table, options, checksum, split, _protocol(table), items, users, taken)
 
 
 def optional_columns(model: Model, split: str | None) -> tuple[str, ...]:
@@ -134,7 +135,7 @@ def rows_job(model: Model, split: str | None = None) -> Job:
     split: which held-out items histories end before; None: whole histories.
     """
     items, users = vocabulary(model.metadata.item_ids, ITEM), vocabulary(model.metadata.user_ids, USER)
-    return Job(model, FRAME, Columns(), "", split, UNSTATED, items, users, ())
+    return Job(model, FRAME, TableOptions(), "", split, UNSTATED, items, users, ())
 
 
 def files_in(table: Path) -> list[Path] | None:

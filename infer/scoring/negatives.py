@@ -6,12 +6,12 @@ import numpy as np
 import polars as pl
 
 from infer.errors import InputError
+from infer.formats.opening import is_parquet, read_table
+from infer.formats.probe import probe
 from infer.histories.vocabulary import vocabulary
 from infer.metrics.sampled import PROTOCOLS, sample_negatives
 from infer.scoring.task import Task, target_rows
 from infer.tables.columns import ITEM, USER
-from infer.tables.formats import is_parquet, read_table
-from infer.tables.probe import probe
 
 
 def negatives_of(task: Task, number: int, seed: int) -> dict[str, np.ndarray]:

@@ -11,36 +11,21 @@ from typing import Literal
 from infer.cli import option
 from infer.model.session import open_model
 from infer.scoring.job import Job, checked_sha256, open_job
-from infer.tables.columns import TEST, Columns
+from infer.tables.columns import TEST
+from infer.tables.config import TableConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoringConfig:
+class ScoringConfig(TableConfig):
     """What batch scoring and single recommendations have in common."""
 
     model: Path = option(MISSING, "model file; looked for as given, then in artifacts/")
     interactions: Path | None = option(None, "table to score (default: the one the model was trained on)")
-    user_column: str | None = option(None, "name of the user column in --interactions")
-    item_column: str | None = option(None, "name of the item column in --interactions")
-    timestamp_column: str | None = option(None, "name of the timestamp column in --interactions")
-    rating_column: str | None = option(None, "name of the rating column in --interactions, if the model reads ratings")
-    drop_bad_rows: bool = option(False, "leave rows out that cannot be used, and say how many; else they are refused")
     split: Literal["validation", "test"] = option(TEST, "which held-out item the metrics are of")
     device: Literal["cpu", "cuda"] = option("cpu", "device to run on; fails if it is unavailable")
     threads: int = option(0, "threads of ONNX Runtime; 0 means one for each core", minimum=0)
 
-    @property
-    def columns(self) -> Columns:
-        """The stated column names."""
-        return Columns(
-            self.user_column,
-            self.item_column,
-            self.timestamp_column,
-            self.rating_column,
-            drop_bad_rows=self.drop_bad_rows,
-        )
-
     def job(self, measure: bool = True, check: Callable[[Path, str], str] = checked_sha256) -> Job:
         """The open model and table; measure: whether to hold items out if the table does; check: see `open_job`."""
         model = open_model(self.model, self.device, self.threads)
-        return open_job(model, self.interactions, self.columns, self.split if measure else None, check)
+        return open_job(model, self.interactions, self.table_options, self.split if measure else None, check)

@@ -66,7 +66,7 @@ def plan_of(job: Job, settings: Settings, ids: Sequence[str] | None, current: Pu
     return {
         "format": PLAN_FORMAT,
         "model": job.model.checksum,
-        "data": {"sha256": job.checksum, "columns": asdict(job.columns)},
+        "data": {"sha256": job.checksum, "columns": asdict(job.options)},
         "users": None if settings.merge else digest,
         "options": {
             "k": settings.k,

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from infer.formats.reading import collect
 from infer.histories.histories import before
 from infer.histories.vocabulary import index_of
 from infer.scoring.job import Job
@@ -19,7 +20,6 @@ from infer.system.files import replacing
 from infer.system.progress import progress
 from infer.tables.columns import ITEM, SPLIT, USER
 from infer.tables.cutting import Part
-from infer.tables.reading import collect
 from infer.tables.source import Source
 
 USERS_KEY = "users"  # in the file's metadata

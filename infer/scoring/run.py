@@ -92,7 +92,7 @@ def _open(
     """What to score, how often the table's users have each item, and the chosen users; shares find it out once."""
     with output.locked("source"):
         with stages("open"):
-            whole = open_source(job.table, job.columns, output.source, settings.part_users, optional=job.optional)
+            whole = open_source(job.table, job.options, output.source, settings.part_users, optional=job.optional)
             check_ids(job, whole.rows.collect_schema())
             check_held_out(job, whole.rows)
         with stages("count"):

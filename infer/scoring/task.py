@@ -92,7 +92,7 @@ def prepare(job: Job) -> Task:
 
     Raises InputError if ids have another type than the model's, and if there is nothing to measure.
     """
-    tidied = read_interactions(job.table, job.columns, job.optional)
+    tidied = read_interactions(job.table, job.options, job.optional)
     check_ids(job, tidied.interactions.schema)
     check_held_out(job, tidied.interactions.lazy())
     return replace(cut(job, tidied.interactions, in_order=True), notes=tidied.notes)

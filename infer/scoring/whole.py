@@ -23,8 +23,9 @@ from infer.scoring.popularity import Popularity, popularity_of
 from infer.scoring.totals import metrics_of
 from infer.system.progress import progress
 from infer.system.stages import Stages
-from infer.tables.columns import SPLIT, Columns
+from infer.tables.columns import SPLIT
 from infer.tables.frames import tidy_frame
+from infer.tables.options import TableOptions
 from infer.tables.source import Source, from_frame, open_source
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def open_table(
-    model: Model, table: Any, columns: Columns, split: str | None, in_order: bool = False
+    model: Model, table: Any, options: TableOptions, split: str | None, in_order: bool = False
 ) -> Iterator[tuple[Job, Source]]:
     """A job and its source, for as long as the block lasts.
 
@@ -43,11 +44,11 @@ def open_table(
     if table is None or isinstance(table, Path):
         if in_order:
             raise InputError(f"in_order is of a data frame; found {table or 'a file'}, whose rows need timestamps")
-        job = open_job(model, table, columns, split)
+        job = open_job(model, table, options, split)
         with tempfile.TemporaryDirectory() as folder:
-            yield _checked(job, open_source(job.table, columns, Path(folder), optional=job.optional))
+            yield _checked(job, open_source(job.table, options, Path(folder), optional=job.optional))
         return
-    tidied = tidy_frame(table, columns, in_order, optional_columns(model, split))
+    tidied = tidy_frame(table, options, in_order, optional_columns(model, split))
     job = rows_job(model, split if SPLIT in tidied.interactions.columns else None)
     yield _checked(job, replace(from_frame(job.table, tidied.interactions), notes=tidied.notes))
 

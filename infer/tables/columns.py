@@ -2,13 +2,14 @@
 
 In: the column names of a file, and those that its user stated. Out: which of them holds what, under the shared names.
 
-    find(["userId", "movieId", "timestamp"], Path("ratings.csv"), Columns(), needed=(USER, ITEM), optional=())
+    find(["userId", "movieId", "timestamp"], Path("ratings.csv"), TableOptions(), needed=(USER, ITEM), optional=())
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from infer.errors import InputError
+from infer.formats.layout import shown
+from infer.tables.options import TableOptions
 
 USER, ITEM, TIMESTAMP, RATING, SPLIT = "user", "item", "timestamp", "rating", "split"
 RANK, SCORE, TITLE, GENRES = "rank", "score", "title", "genres"
@@ -35,22 +36,8 @@ GUESSES = {
 }
 
 
-@dataclass(frozen=True)
-class Columns:
-    """How to read a table: its own column names, None for the usual ones (`GUESSES`); and whether rows that cannot be
-    used are dropped and counted, or refused."""
-
-    user: str | None = None
-    item: str | None = None
-    timestamp: str | None = None
-    rating: str | None = None
-    title: str | None = None
-    genres: str | None = None
-    drop_bad_rows: bool = False
-
-
 def find(
-    found: list[str], path: Path, columns: Columns, needed: tuple[str, ...], optional: tuple[str, ...]
+    found: list[str], path: Path, options: TableOptions, needed: tuple[str, ...], optional: tuple[str, ...]
 ) -> dict[str, str]:
     """Which of the file's columns holds what: {shared name: the file's name}.
 
@@ -58,7 +45,7 @@ def find(
     """
     names = {}
     for target in (*needed, *optional):
-        stated = getattr(columns, target)
+        stated = getattr(options, target)
         if stated is not None and stated not in found:
             raise InputError(f"{path} has no column '{stated}'; its columns: {shown(found)}")
         source = stated or next((g for g in GUESSES[target] if g in found), None)
@@ -69,9 +56,3 @@ def find(
                 f"{path} has no {target} column; its columns: {shown(found)}; name it with --{target}-column"
             )
     return names
-
-
-def shown(columns: list[str]) -> str:
-    """Column names for a message: the first twelve, at most 200 characters."""
-    names = ", ".join(columns[:12]) + (", ..." if len(columns) > 12 else "")
-    return names if len(names) <= 200 else names[:200] + "..."

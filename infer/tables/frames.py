@@ -15,8 +15,10 @@ from typing import Any
 import polars as pl
 
 from infer.errors import InputError, first_line
-from infer.tables.columns import TIMESTAMP, Columns
+from infer.formats.opening import Opened
+from infer.tables.columns import TIMESTAMP
 from infer.tables.interactions import OPTIONAL, choose_columns
+from infer.tables.options import TableOptions
 from infer.tables.tidy import Tidy, tidy
 
 # In messages it stands where the path of a file would.
@@ -24,7 +26,7 @@ FRAME = Path("the data frame")
 
 
 def tidy_frame(
-    given: Any, columns: Columns = Columns(), in_order: bool = False, optional: Sequence[str] = OPTIONAL
+    given: Any, options: TableOptions = TableOptions(), in_order: bool = False, optional: Sequence[str] = OPTIONAL
 ) -> Tidy:
     """The frame's interactions in the shared columns and order, and what was found in its rows.
 
@@ -33,12 +35,13 @@ def tidy_frame(
     Raises InputError as for files, and if `given` is no data frame.
     """
     table = to_polars(given)
-    if in_order and columns.timestamp is not None:
-        raise InputError(f"in_order says that there is no timestamp to read; found timestamp='{columns.timestamp}'")
+    if in_order and options.timestamp is not None:
+        raise InputError(f"in_order says that there is no timestamp to read; found timestamp='{options.timestamp}'")
     if in_order:
         table = table.drop(TIMESTAMP, strict=False).with_row_index(TIMESTAMP)
-    rows = choose_columns(table.lazy(), FRAME, columns, optional).collect()
-    return tidy(rows, str(FRAME), drop=columns.drop_bad_rows)
+    opened = Opened(table.lazy(), table.columns)
+    rows = choose_columns(opened, FRAME, options, optional).rows.collect()
+    return tidy(rows, str(FRAME), drop=options.drop_bad_rows)
 
 
 def to_polars(given: Any) -> pl.DataFrame:

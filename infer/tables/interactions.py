@@ -7,67 +7,79 @@ split), ordered by (user, timestamp, item), without repeated pairs.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
+from infer.formats.folders import files_of
+from infer.formats.opening import Opened, open_table
+from infer.formats.reading import collect, collect_names
 from infer.system.inputs import check_input
-from infer.tables import folders
-from infer.tables.columns import ITEM, RATING, SPLIT, TIMESTAMP, USER, Columns, find
-from infer.tables.formats import is_parquet, scan_table
-from infer.tables.packed import first_lines
-from infer.tables.reading import collect, collect_names
+from infer.tables.columns import ITEM, RATING, SPLIT, TIMESTAMP, USER, find
+from infer.tables.concatenated import concatenated
+from infer.tables.options import TableOptions
 from infer.tables.tidy import Tidy, tidy
 
 OPTIONAL = (RATING, SPLIT)
 
 
-def read_interactions(path: Path, columns: Columns = Columns(), optional: Sequence[str] = OPTIONAL) -> Tidy:
+@dataclass(frozen=True)
+class Scanned:
+    """A table under the shared names, lazily, in the types of the file.
+
+    untyped, said: as of `infer.formats.opening.Opened`, under the shared names.
+    """
+
+    rows: pl.LazyFrame
+    untyped: frozenset[str] = frozenset()
+    said: list[str] = field(default_factory=list)
+
+
+def read_interactions(path: Path, options: TableOptions = TableOptions(), optional: Sequence[str] = OPTIONAL) -> Tidy:
     """Read and tidy one table of interactions; optional: as of `choose_columns`.
 
     Raises InputError naming the file and the row.
     """
-    rows = collect(scan_interactions(path, columns, optional=optional), path)
-    return tidy(rows, str(path), drop=columns.drop_bad_rows)
+    scanned = scan_interactions(path, options, optional)
+    return tidy(collect(scanned.rows, path), str(path), drop=options.drop_bad_rows)
 
 
-def names_in(path: Path, columns: Columns = Columns()) -> list[str]:
-    """The shared names of the columns that a table has; of a text file only the first lines are read."""
+def names_in(path: Path, options: TableOptions = TableOptions()) -> list[str]:
+    """The shared names of the columns that a table has."""
     check_input(path)
-    start = None if path.is_dir() or is_parquet(path) else first_lines(path)
-    return collect_names(scan_interactions(path, columns, start), path)
+    return collect_names(scan_interactions(path, options).rows, path)
 
 
 def scan_interactions(
     path: Path,
-    columns: Columns = Columns(),
-    unpacked: Path | bytes | None = None,
+    options: TableOptions = TableOptions(),
     optional: Sequence[str] = OPTIONAL,
-) -> pl.LazyFrame:
+    folder: Path | None = None,
+) -> Scanned:
     """The columns that matter, lazily, under the shared names and in the types of the file.
 
-    unpacked: the content of `path`, if that is a gzip file and not to be unpacked in memory.  optional: as of
-    `choose_columns`.
-    A folder is all Parquet files in it, in the order of their names (`infer.tables.folders`).
+    optional: as of `choose_columns`.  folder: as of `infer.formats.opening.open_table`.
+    A folder is all Parquet files in it, in the order of their names.
     """
     if path.is_dir():
-        return folders.concatenated(
-            [(file, choose_columns(scan_table(file), file, columns, optional)) for file in folders.files_of(path)]
+        files = [(file, open_table(file, options.layout)) for file in files_of(path)]
+        return Scanned(
+            concatenated([(file, choose_columns(opened, file, options, optional).rows) for file, opened in files])
         )
-    return choose_columns(scan_table(path, unpacked=unpacked), path, columns, optional)
+    return choose_columns(open_table(path, options.layout, folder), path, options, optional)
 
 
-def choose_columns(
-    table: pl.LazyFrame, path: Path, columns: Columns, optional: Sequence[str] = OPTIONAL
-) -> pl.LazyFrame:
+def choose_columns(opened: Opened, path: Path, options: TableOptions, optional: Sequence[str] = OPTIONAL) -> Scanned:
     """The columns that matter, under the shared names.
 
     optional: which of rating and split are read where the table has them; the values of others do not matter.
     Raises InputError, naming `path`, if a column is missing, or one that was stated, though it is not read.
     """
-    present = collect_names(table, path)
-    names = find(present, path, columns, needed=(USER, ITEM, TIMESTAMP), optional=(RATING,))
+    names = find(opened.names, path, options, needed=(USER, ITEM, TIMESTAMP), optional=(RATING,))
     if RATING not in optional:
         names.pop(RATING, None)
-    keep = [pl.col(source).alias(target) for target, source in names.items()]
-    return table.select(*keep, *([SPLIT] if SPLIT in optional and SPLIT in present else []))
+    if SPLIT in optional and SPLIT in opened.names:
+        names[SPLIT] = SPLIT
+    rows = opened.rows.select(pl.col(source).alias(target) for target, source in names.items())
+    return Scanned(rows, frozenset(n for n, source in names.items() if source in opened.untyped), opened.said)

@@ -10,15 +10,17 @@ from pathlib import Path
 import polars as pl
 
 from infer.errors import InputError
-from infer.tables.columns import GENRES, ITEM, TITLE, Columns, find, shown
-from infer.tables.formats import read_table
+from infer.formats.layout import shown
+from infer.formats.opening import read_table
+from infer.tables.columns import GENRES, ITEM, TITLE, find
+from infer.tables.options import TableOptions
 from infer.tables.tidy import are_canonical, id_column
 
 
-def read_items(path: Path, columns: Columns = Columns()) -> pl.DataFrame:
+def read_items(path: Path, options: TableOptions = TableOptions()) -> pl.DataFrame:
     """Read item titles and genres: (item, title, genres), absent columns filled with null."""
     table = read_table(path)
-    names = find(table.columns, path, columns, needed=(ITEM,), optional=(TITLE, GENRES))
+    names = find(table.columns, path, options, needed=(ITEM,), optional=(TITLE, GENRES))
     if len(names) == 1:
         raise InputError(f"{path} has neither titles nor genres; its columns: {shown(table.columns)}")
     items = table.select(pl.col(source).alias(target) for target, source in names.items())

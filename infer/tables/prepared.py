@@ -13,13 +13,14 @@ from typing import Any
 
 import polars as pl
 
+from infer.formats.opening import UNPACKED
 from infer.system.files import write_text
 from infer.tables.cutting import Part, part_after
 from infer.tables.notes import Notes
 
 FILE, FORMAT = "source.json", 1
 TYPES = {"Int64": pl.Int64(), "String": pl.String()}
-TEXT, UNPACKED = "text.parquet", "unpacked"
+TEXT = "text.parquet"
 TEMPORARY = (TEXT, UNPACKED, "run-*.parquet")
 
 

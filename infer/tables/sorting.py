@@ -19,11 +19,11 @@ from pathlib import Path
 import polars as pl
 
 from infer.errors import InputError
+from infer.formats.reading import collect
 from infer.system.files import replacing
 from infer.system.progress import progress
 from infer.tables.columns import ITEM, SPLIT, TIMESTAMP, USER
 from infer.tables.notes import Notes
-from infer.tables.reading import collect
 from infer.tables.tidy import are_canonical, checked, tidy
 
 ROWS = 1_000_000  # read at once, and sorted into one run

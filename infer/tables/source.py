@@ -3,7 +3,7 @@
 In: a Parquet or text file. Out: a `Source`, whose parts are consecutive users; reading one gives
 the same tidy rows that `infer.tables.interactions.read_interactions` gives of the whole. Memory holds a part.
 
-    source = open_source(Path("ratings.parquet"), Columns(), folder)
+    source = open_source(Path("ratings.parquet"), TableOptions(), folder)
     for part in source.parts: source.read(part)
 
 Parquet that is ordered by user is read where it lies. Anything else is first checked, row by row,
@@ -18,16 +18,16 @@ from pathlib import Path
 import polars as pl
 
 from infer.errors import InputError
+from infer.formats.opening import UNPACKED, is_parquet
+from infer.formats.reading import collect, reading
 from infer.system.files import replacing
 from infer.system.inputs import check_input
-from infer.tables.columns import ITEM, RATING, TIDY_KEY, TIMESTAMP, USER, Columns
+from infer.tables.columns import ITEM, RATING, TIDY_KEY, TIMESTAMP, USER
 from infer.tables.cutting import Part, cut
-from infer.tables.formats import is_parquet
 from infer.tables.interactions import OPTIONAL, scan_interactions
 from infer.tables.notes import Notes
-from infer.tables.packed import is_packed, unpack
-from infer.tables.prepared import TEXT, UNPACKED, Prepared, read_prepared, write_prepared
-from infer.tables.reading import collect, reading
+from infer.tables.options import TableOptions
+from infer.tables.prepared import TEXT, Prepared, read_prepared, write_prepared
 from infer.tables.sorting import cast_to, check, sorted_by_user
 from infer.tables.tidy import tidy
 from infer.tables.users import rows_of
@@ -39,7 +39,7 @@ PART_USERS = 8_192
 class Source:
     """Interactions ordered by user.
 
-    path: the file as given.  rows: lazily, in the shared columns, ordered by user.  ordered: whether
+    path: the file as given.  rows: lazily, in the shared options, ordered by user.  ordered: whether
     also by (timestamp, item) within each user and without repeated pairs.  parts: whose rows follow
     each other and make up the whole.  notes: what was found in the rows (`infer.tables.tidy`).
     """
@@ -67,7 +67,7 @@ class Source:
 
 def open_source(
     path: Path,
-    columns: Columns,
+    options: TableOptions,
     folder: Path,
     part_users: int = PART_USERS,
     *,
@@ -83,25 +83,25 @@ def open_source(
     check_input(path)
     prepared = read_prepared(folder)
     if prepared is None:
-        prepared = _prepare(path, columns, folder, part_users, optional)
+        prepared = _prepare(path, options, folder, part_users, optional)
         write_prepared(folder, prepared)
     if prepared.files is None:
-        rows = scan_interactions(path, columns, optional=optional)
+        rows = scan_interactions(path, options, optional).rows
     else:
         rows = pl.scan_parquet([folder / name for name in prepared.files], glob=False)
     return Source(path, rows.with_columns(cast_to(prepared.types)), prepared.ordered, prepared.parts, prepared.notes)
 
 
-def _prepare(path: Path, columns: Columns, folder: Path, part_users: int, optional: Sequence[str]) -> Prepared:
+def _prepare(path: Path, options: TableOptions, folder: Path, part_users: int, optional: Sequence[str]) -> Prepared:
     in_place = path.is_dir() or is_parquet(path)
-    rows = scan_interactions(path, columns, optional=optional) if in_place else _text(path, columns, folder, optional)
+    rows = scan_interactions(path, options, optional).rows if in_place else _text(path, options, folder, optional)
     files = None if in_place else [TEXT]
     if _says_ordered(path, rows):
         parts = cut(rows, path, part_users)
         if parts is None:
             raise _unordered(path)
         return Prepared(files, {}, True, parts, Notes())
-    types, notes = check(rows, path, columns.drop_bad_rows)
+    types, notes = check(rows, path, options.drop_bad_rows)
     parts = None if notes.unusable else cut(rows.with_columns(cast_to(types)), path, part_users)
     if parts is not None:
         return Prepared(files, types, False, parts, notes)
@@ -149,17 +149,12 @@ def _is_typed(schema: pl.Schema) -> bool:
     return ids and schema[TIMESTAMP].is_numeric() and (RATING not in schema or schema[RATING].is_numeric())
 
 
-def _text(path: Path, columns: Columns, folder: Path, optional: Sequence[str]) -> pl.LazyFrame:
+def _text(path: Path, options: TableOptions, folder: Path, optional: Sequence[str]) -> pl.LazyFrame:
     """The rows of a text file, from one in which any slice can be read without what comes before it."""
-    target, unpacked = folder / TEXT, None
+    target = folder / TEXT
     if not target.exists():
-        if is_packed(path):
-            unpacked = folder / UNPACKED
-            with replacing(unpacked) as temporary, temporary.open("wb") as file:
-                unpack(path, file)
-        rows = scan_interactions(path, columns, unpacked, optional)
+        scanned = scan_interactions(path, options, optional, folder)
         with replacing(target) as temporary, reading(path):
-            rows.sink_parquet(temporary)
-        if unpacked is not None:
-            unpacked.unlink()
+            scanned.rows.sink_parquet(temporary)
+        (folder / UNPACKED).unlink(missing_ok=True)
     return pl.scan_parquet(target, glob=False)

@@ -17,9 +17,9 @@ from pathlib import Path
 import polars as pl
 
 from infer.errors import InputError, first_line
+from infer.formats.reading import collect
 from infer.system.inputs import check_input
 from infer.tables.columns import USER
-from infer.tables.reading import collect
 
 EXPECTED = "expected ids separated by commas, or a file with one id a line"
 

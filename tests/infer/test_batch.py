@@ -17,7 +17,7 @@ from infer.model.session import open_model
 from infer.scoring.lists import batches, model_lists
 from infer.scoring.options import ScoringConfig
 from infer.scoring.task import prepare, select_users
-from infer.tables.columns import Columns
+from infer.tables.options import TableOptions
 from tests.helpers.markov import ITEMS, NEXT, write_model
 
 ROWS = [
@@ -272,7 +272,7 @@ def test_every_column_has_its_own_name_and_a_table_of_somebody_is_read_elsewhere
     table.write_text("a,b,c,d\nz,a,2,5\n")
     names = {f"{kind}_column": name for name, kind in zip("abcd", ("user", "item", "timestamp", "rating"), strict=True)}
     job = ScoringConfig(model=files[0], interactions=table, **names).job()
-    assert probed == [table] and job.columns == Columns("a", "b", "c", "d")
+    assert probed == [table] and job.options == TableOptions("a", "b", "c", "d")
 
 
 def test_users_with_numbers_as_ids_are_strangers_to_a_model_of_texts(files, tmp_path: Path) -> None:

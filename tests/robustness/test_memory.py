@@ -74,10 +74,10 @@ import sys
 from pathlib import Path
 from infer.system.memory import peak_memory
 from infer.tables import source, sorting
-from infer.tables.columns import Columns
+from infer.tables.options import TableOptions
 sorting.ROWS = sorting.SORTED_ROWS = int(sys.argv[3])
 before = peak_memory()
-found = source.open_source(Path(sys.argv[1]), Columns(), Path(sys.argv[2]))
+found = source.open_source(Path(sys.argv[1]), TableOptions(), Path(sys.argv[2]))
 print(found.users, peak_memory() - before)
 """
 

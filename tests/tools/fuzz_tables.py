@@ -18,8 +18,8 @@ import numpy as np
 import polars as pl
 
 from infer.errors import InputError
-from infer.tables.columns import Columns
 from infer.tables.interactions import read_interactions
+from infer.tables.options import TableOptions
 from infer.tables.source import open_source
 
 FORMATS = ("csv", "tsv", "dat", "csv.gz", "parquet")
@@ -83,7 +83,7 @@ def answer(path: Path, folder: Path) -> str:
     """What becomes of one table; anything but rows or an InputError is raised."""
     said = []
     for drop in (False, True):
-        columns = Columns(drop_bad_rows=drop)
+        columns = TableOptions(drop_bad_rows=drop)
         work = folder / f"work-{drop}"
         work.mkdir()
         try:

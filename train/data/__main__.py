@@ -6,7 +6,7 @@ items.parquet (item, title, genres).
 
     python -m train.data --dataset=ml-latest-small
 
-Rules: `infer.tables.formats` says what happens to repeated pairs, ties in time and ids; `train.data.splits` what is
+Rules: `infer.formats.opening` says what happens to repeated pairs, ties in time and ids; `train.data.splits` what is
 held out, by default a user's last interaction as the test item and the one before it as the
 validation item. The catalogue is every item of the table: one that occurs only as a held-out item
 is a candidate that training never sees.

@@ -5,10 +5,12 @@ In: the files of a release. Out: tidy ratings; titles and genres.
 
 import polars as pl
 
-from infer.tables.columns import GENRES, ITEM, RATING, TIMESTAMP, TITLE, USER, Columns
-from infer.tables.formats import read_table, suffix_of
+from infer.formats.layout import Layout
+from infer.formats.opening import read_table, suffix_of
+from infer.tables.columns import GENRES, ITEM, RATING, TIMESTAMP, TITLE, USER
 from infer.tables.interactions import read_interactions
 from infer.tables.items import items_table, read_items
+from infer.tables.options import TableOptions
 from infer.tables.tidy import Tidy, tidy
 from train.data import sources
 
@@ -20,13 +22,13 @@ ML_100K_GENRES = [
 
 def ratings(found: sources.Found) -> Tidy:
     """MovieLens ratings in any release's layout."""
-    names = [USER, ITEM, RATING, TIMESTAMP]
+    names = ",".join([USER, ITEM, RATING, TIMESTAMP])
     if found.ratings.name == "u.data":
-        return tidy(read_table(found.ratings, "\t", names), str(found.ratings))
+        return tidy(read_table(found.ratings, Layout(separator="\t", header=names)), str(found.ratings))
     if suffix_of(found.ratings) == ".dat":
-        return tidy(read_table(found.ratings, "::", names), str(found.ratings))
+        return tidy(read_table(found.ratings, Layout(separator="::", header=names)), str(found.ratings))
     if suffix_of(found.ratings) == ".inter":
-        columns = Columns("user_id:token", "item_id:token", "timestamp:float", "rating:float")
+        columns = TableOptions("user_id:token", "item_id:token", "timestamp:float", "rating:float")
         return read_interactions(found.ratings, columns)
     return read_interactions(found.ratings)
 
@@ -42,7 +44,7 @@ def items(found: sources.Found) -> pl.DataFrame:
         )
     elif path.name == "u.item":
         columns = [ITEM, TITLE, "released", "video", "url", *ML_100K_GENRES]
-        table = read_table(path, "|", columns, encoding="latin-1").select(
+        table = read_table(path, Layout(separator="|", header=",".join(columns), encoding="latin-1")).select(
             ITEM,
             TITLE,
             pl.concat_str(
@@ -50,7 +52,7 @@ def items(found: sources.Found) -> pl.DataFrame:
             ).alias(GENRES),
         )
     elif suffix_of(path) == ".dat":
-        table = read_table(path, "::", [ITEM, TITLE, GENRES], encoding="latin-1")
+        table = read_table(path, Layout(separator="::", header=f"{ITEM},{TITLE},{GENRES}", encoding="latin-1"))
     else:
         return read_items(path)
     return items_table(table, str(path))

@@ -6,7 +6,7 @@ In: what to read and how to split it. Out: interactions with a `split` column, a
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,7 @@ import polars as pl
 
 from infer.cli import option
 from infer.errors import InputError
+from infer.formats.probe import probe
 from infer.system.files import replacing
 from infer.system.ownership import MARK, claim
 from infer.tables.columns import (
@@ -29,11 +30,11 @@ from infer.tables.columns import (
     TITLE,
     TRAIN,
     USER,
-    Columns,
 )
+from infer.tables.config import TableConfig
 from infer.tables.interactions import read_interactions
 from infer.tables.items import read_items
-from infer.tables.probe import probe
+from infer.tables.options import TableOptions
 from infer.tables.tidy import Tidy
 from train.data import movielens, sources, splits
 
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig:
+class DataConfig(TableConfig):
     """Options of `python -m train.data`."""
 
     dataset: str | None = option(
@@ -53,13 +54,8 @@ class DataConfig:
     cache_dir: Path | None = option(None, "where downloads are kept (default: the user's cache folder)")
     mirror: str | None = option(None, "URL of a folder with the archives, instead of GroupLens")
     items: Path | None = option(None, "table of titles and genres for a data set given as a file")
-    user_column: str | None = option(None, "name of the user column")
-    item_column: str | None = option(None, "name of the item column, in both tables")
-    timestamp_column: str | None = option(None, "name of the timestamp column")
-    rating_column: str | None = option(None, "name of the rating column")
     title_column: str | None = option(None, "name of the title column")
     genres_column: str | None = option(None, "name of the genres column")
-    drop_bad_rows: bool = option(False, "leave rows out that cannot be used, and say how many; else they are refused")
     split: Literal["leave-one-out", "time"] = option(
         "leave-one-out", "hold out everyone's last items, or split by time"
     )
@@ -70,17 +66,9 @@ class DataConfig:
     artifacts: Path = option(Path("artifacts"), "folder to write to")
 
     @property
-    def columns(self) -> Columns:
-        """The stated column names."""
-        return Columns(
-            self.user_column,
-            self.item_column,
-            self.timestamp_column,
-            self.rating_column,
-            self.title_column,
-            self.genres_column,
-            self.drop_bad_rows,
-        )
+    def table_options(self) -> TableOptions:
+        """How both tables are read."""
+        return replace(super().table_options, title=self.title_column, genres=self.genres_column)
 
 
 def load(config: DataConfig) -> tuple[str, Tidy, pl.DataFrame]:
@@ -96,7 +84,7 @@ def load(config: DataConfig) -> tuple[str, Tidy, pl.DataFrame]:
         if not path.exists():
             raise InputError(f"--dataset {name} is neither a file nor one of {', '.join(sources.SOURCES)}")
         probe(path)
-        return path.name, read_interactions(path, config.columns), _given_items(config)
+        return path.name, read_interactions(path, config.table_options), _given_items(config)
     try:
         files = sources.locate(name, config.data_dir, config.cache_dir, config.mirror)
     except sources.Unreachable as error:
@@ -123,7 +111,7 @@ def hold_out(interactions: pl.DataFrame, config: DataConfig) -> splits.Split:
 def _given_items(config: DataConfig) -> pl.DataFrame:
     if config.items is not None:
         probe(config.items)
-        return read_items(config.items, config.columns)
+        return read_items(config.items, config.table_options)
     return pl.DataFrame(schema={ITEM: pl.Int64, TITLE: pl.String, GENRES: pl.String})
 
 

@@ -16,7 +16,8 @@ from infer.scoring import parts, popularity
 from infer.scoring.job import open_job
 from infer.scoring.popularity import Popularity, popularity_of
 from infer.scoring.whole import open_table
-from infer.tables.columns import TIDY_KEY, Columns
+from infer.tables.columns import TIDY_KEY
+from infer.tables.options import TableOptions
 from infer.tables.source import Source, open_source
 from tests.helpers.markov import ITEMS, NEXT, write_model
 
@@ -44,7 +45,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 def counted(job, table: Path, folder: Path, part_users: int) -> Popularity:
     folder.mkdir()
-    return popularity_of(job, open_source(table, Columns(), folder, part_users))
+    return popularity_of(job, open_source(table, TableOptions(), folder, part_users))
 
 
 @pytest.mark.parametrize("part_users", [1, 2, 1000])
@@ -149,6 +150,6 @@ def test_users_whom_the_model_cannot_personalise_are_not_fed_to_it(files, monkey
     monkeypatch.setattr(infer.model.session.Model, "run", lambda self, f: fed.append(len(f["window"])) or real(self, f))
     rows = [(f"u{n}", "zz", 1) for n in range(50)] + [("u50", "a", 1)]
     table = pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row")
-    with open_table(open_model(files[0]), table, Columns(), None) as (job, source):
+    with open_table(open_model(files[0]), table, TableOptions(), None) as (job, source):
         assert job.split is None and source.users == 51
     assert infer.load(files[0]).score(table, k=1)["user"].to_list() == ["u50"] and fed == [1]

@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infer.errors import InputError
-from infer.tables import cutting, packed, sorting
-from infer.tables.columns import Columns
+from infer.formats import packed
+from infer.tables import cutting, sorting
 from infer.tables.interactions import read_interactions
+from infer.tables.options import TableOptions
 from infer.tables.source import open_source
 
 GOOD = [("u1", "a", "100"), ("u1", "b", "101"), ("u2", "a", "99")]
 KEPT = [("u1", "a", 100), ("u1", "b", 101), ("u2", "a", 99)]
-DROP = Columns(drop_bad_rows=True)
+DROP = TableOptions(drop_bad_rows=True)
 
 
 def csv(path: Path, *rows: tuple, header: str = "user,item,timestamp") -> Path:
@@ -25,12 +26,12 @@ def csv(path: Path, *rows: tuple, header: str = "user,item,timestamp") -> Path:
     return path
 
 
-def both(path: Path, columns: Columns = Columns(), work: str = "work") -> tuple[list[tuple], str]:
+def both(path: Path, options: TableOptions = TableOptions(), work: str = "work") -> tuple[list[tuple], str]:
     """The rows and the notes of a table, which are the same whether it is read whole or in parts."""
-    whole = read_interactions(path, columns)
+    whole = read_interactions(path, options)
     folder = path.parent / work
     folder.mkdir(exist_ok=True)
-    source = open_source(path, columns, folder, part_users=2)
+    source = open_source(path, options, folder, part_users=2)
     parts = [source.read(shard) for shard in source.parts]
     assert [row for part in parts for row in part.rows()] == whole.interactions.rows()
     notes = source.notes
@@ -266,7 +267,7 @@ def test_any_table_is_the_same_whole_and_in_shards(rows, drop, block, ending) ->
         said = []
         for read in (read_interactions, both):
             try:
-                read(path, Columns(drop_bad_rows=drop))
+                read(path, TableOptions(drop_bad_rows=drop))
                 said.append("")
             except InputError as error:
                 said.append(str(error))

@@ -8,9 +8,10 @@ import pytest
 
 from infer.errors import InputError
 from infer.tables import cutting, prepared, sorting, source
-from infer.tables.columns import RATING, SPLIT, TIDY_KEY, Columns
+from infer.tables.columns import RATING, SPLIT, TIDY_KEY
 from infer.tables.cutting import Part, cut
 from infer.tables.interactions import read_interactions
+from infer.tables.options import TableOptions
 from infer.tables.source import Source, open_source
 
 NAMES = ["user", "item", "timestamp"]
@@ -38,7 +39,7 @@ def rows_in(found: Source) -> list[tuple]:
 
 
 def test_runs_are_merged_into_ranges_that_part_no_user(small, tmp_path: Path) -> None:
-    found = open_source(table(tmp_path), Columns(), tmp_path / "w", 2)
+    found = open_source(table(tmp_path), TableOptions(), tmp_path / "w", 2)
     assert rows_in(found) == SORTED and found.notes.repeated == 1
     files = sorted((tmp_path / "w").glob("*.parquet"))
     users = [pl.read_parquet(file, glob=False)["user"].unique().sort().to_list() for file in files]
@@ -52,13 +53,13 @@ def test_rows_of_one_pair_and_second_keep_the_order_of_the_table(small, tmp_path
     frame = pl.DataFrame(rows, schema=NAMES, orient="row").with_columns(split=pl.Series(splits))
     frame.write_parquet(tmp_path / "t.parquet")
     (tmp_path / "w").mkdir()
-    found = rows_in(open_source(tmp_path / "t.parquet", Columns(), tmp_path / "w"))
+    found = rows_in(open_source(tmp_path / "t.parquet", TableOptions(), tmp_path / "w"))
     assert found == read_interactions(tmp_path / "t.parquet").interactions.rows()
     assert found[1:] == [(4, 1, 1, "validation"), (5, 1, 1, "validation")]
 
 
 def test_parts_say_how_many_users_come_before(small, tmp_path: Path, monkeypatch) -> None:
-    found = open_source(table(tmp_path), Columns(), tmp_path / "w", 3)
+    found = open_source(table(tmp_path), TableOptions(), tmp_path / "w", 3)
     assert found.parts == [Part(0, 3, 0, 0, 7), Part(1, 1, 3, 7, 1)]
     monkeypatch.setattr(cutting, "PART_ROWS", 4)
     rows = pl.DataFrame({"user": [1, 1, 2, 3, 3, 3, 3, 3, 4, 5]}).lazy()
@@ -73,7 +74,7 @@ def test_what_was_found_out_is_not_sought_again(kind: str, tmp_path: Path, monke
     if kind == "text":
         path = tmp_path / "t.csv"
         pl.DataFrame([*ROWS, (None, 1, 1)], schema=NAMES, orient="row").write_csv(path)
-    columns = Columns(drop_bad_rows=True)
+    columns = TableOptions(drop_bad_rows=True)
     first = open_source(path, columns, tmp_path / "w", 2)
     expected = rows_in(first)
     assert expected == SORTED
@@ -81,7 +82,7 @@ def test_what_was_found_out_is_not_sought_again(kind: str, tmp_path: Path, monke
     def never(*_: object, **__: object) -> None:
         raise AssertionError("sought again")
 
-    for name in ("check", "cut", "sorted_by_user", "unpack"):
+    for name in ("check", "cut", "sorted_by_user"):
         monkeypatch.setattr(source, name, never)
     second = open_source(path, columns, tmp_path / "w", 2)
     assert (second.parts, second.notes, second.ordered) == (first.parts, first.notes, first.ordered)
@@ -99,14 +100,14 @@ def test_a_stopped_run_goes_on_from_its_runs_and_sorted_files(small, tmp_path: P
 
     monkeypatch.setattr(sorting, "tidy", stopped)
     with pytest.raises(KeyboardInterrupt):
-        open_source(path, Columns(), folder)
+        open_source(path, TableOptions(), folder)
     left = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
     assert sorted(left) == [*(f"run-0000{n}.parquet" for n in range(3)), "sorted-00000.parquet"]
     monkeypatch.setattr(sorting, "tidy", real)
     written = []
     replacing = sorting.replacing
     monkeypatch.setattr(sorting, "replacing", lambda file: written.append(file.name) or replacing(file))
-    assert rows_in(open_source(path, Columns(), folder)) == SORTED
+    assert rows_in(open_source(path, TableOptions(), folder)) == SORTED
     assert written == ["sorted-00001.parquet"]
     assert sorted(file.name for file in folder.iterdir()) == [
         "sorted-00000.parquet",
@@ -117,17 +118,17 @@ def test_a_stopped_run_goes_on_from_its_runs_and_sorted_files(small, tmp_path: P
 
 def test_files_that_a_stop_left_behind_are_removed_and_lost_ones_made_again(small, tmp_path: Path) -> None:
     path, folder = table(tmp_path), tmp_path / "w"
-    open_source(path, Columns(), folder)
+    open_source(path, TableOptions(), folder)
     for name in ("run-00000.parquet", "text.parquet", "unpacked"):
         (folder / name).write_bytes(b"x")
-    assert rows_in(open_source(path, Columns(), folder)) == SORTED
+    assert rows_in(open_source(path, TableOptions(), folder)) == SORTED
     kept = ["sorted-00000.parquet", "sorted-00001.parquet", "source.json"]
     assert sorted(file.name for file in folder.iterdir()) == kept
     (folder / kept[0]).unlink()
-    assert rows_in(open_source(path, Columns(), folder)) == SORTED
+    assert rows_in(open_source(path, TableOptions(), folder)) == SORTED
     content = json.loads((folder / prepared.FILE).read_text())
     (folder / prepared.FILE).write_text(json.dumps(content | {"format": 0, "parts": []}))
-    assert rows_in(open_source(path, Columns(), folder)) == SORTED
+    assert rows_in(open_source(path, TableOptions(), folder)) == SORTED
 
 
 BAD = "user,item,timestamp,rating,split\n2,1,5,x,dev\n1,1,5,,\n"
@@ -146,7 +147,7 @@ def test_only_the_columns_that_are_read_are_checked(optional, message, tmp_path:
         return read_interactions(tmp_path / "t.csv", **given).interactions.rows()
 
     def in_parts() -> list[tuple]:
-        return rows_in(open_source(tmp_path / "t.csv", Columns(), tmp_path / "w", **given))
+        return rows_in(open_source(tmp_path / "t.csv", TableOptions(), tmp_path / "w", **given))
 
     for read in (whole, in_parts):
         if message is None:
@@ -159,4 +160,4 @@ def test_only_the_columns_that_are_read_are_checked(optional, message, tmp_path:
 def test_a_rating_column_that_was_stated_must_exist_though_it_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(BAD)
     with pytest.raises(InputError, match="has no column 'stars'"):
-        read_interactions(tmp_path / "t.csv", Columns(rating="stars"), ())
+        read_interactions(tmp_path / "t.csv", TableOptions(rating="stars"), ())

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from infer.errors import InputError
 from infer.tables import cutting, sorting
-from infer.tables.columns import TIDY_KEY, Columns
+from infer.tables.columns import TIDY_KEY
 from infer.tables.interactions import read_interactions
+from infer.tables.options import TableOptions
 from infer.tables.source import from_frame, open_source, select_users
 
 ROWS = [
@@ -28,7 +29,7 @@ TIDY = [(1, "a", 1), (1, "c", 9), (2, "a", 7), (3, "a", 5), (3, "b", 5), (4, "d"
 
 def read(path: Path, folder: Path, part_users: int = 2) -> list[list[tuple]]:
     folder.mkdir(exist_ok=True)
-    source = open_source(path, Columns(), folder, part_users)
+    source = open_source(path, TableOptions(), folder, part_users)
     return [source.read(shard).rows() for shard in source.parts]
 
 
@@ -115,7 +116,7 @@ def test_a_table_that_says_it_is_tidy_but_is_not_is_refused(tmp_path: Path) -> N
 def test_chosen_users_have_the_tidy_rows_that_they_have_among_all(kind: str, tmp_path: Path) -> None:
     path = stored(TABLE, kind, tmp_path)
     (tmp_path / "work").mkdir()
-    source = open_source(path, Columns(), tmp_path / "work", 2)
+    source = open_source(path, TableOptions(), tmp_path / "work", 2)
     chosen = select_users(source, "4,3")
     assert [chosen.read(shard).rows() for shard in chosen.parts] == [TIDY[3:]]
     assert chosen.notes == source.notes and chosen.users == 2
@@ -128,7 +129,7 @@ def test_a_tidy_table_of_other_types_is_brought_into_the_usual_ones(tmp_path: Pa
     for change in (pl.col("user").cast(pl.Int32), pl.col("timestamp").cast(pl.String)):
         table.with_columns(change).write_parquet(tmp_path / "t.parquet", metadata={TIDY_KEY: "1"})
         assert read(tmp_path / "t.parquet", tmp_path / change.meta.output_name()) == [TIDY[:3], TIDY[3:]]
-        source = open_source(tmp_path / "t.parquet", Columns(), tmp_path / change.meta.output_name(), 2)
+        source = open_source(tmp_path / "t.parquet", TableOptions(), tmp_path / change.meta.output_name(), 2)
         assert source.read(source.parts[0]).schema["user"] == pl.Int64
 
 

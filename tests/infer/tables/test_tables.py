@@ -8,12 +8,14 @@ import polars as pl
 import pytest
 
 from infer.errors import InputError
+from infer.formats import packed, probe
+from infer.formats.layout import Layout
+from infer.formats.opening import read_table
 from infer.scoring import lists
-from infer.tables import cutting, packed, probe, sorting, source
-from infer.tables.columns import Columns
-from infer.tables.formats import read_table
+from infer.tables import cutting, sorting, source
 from infer.tables.interactions import read_interactions
 from infer.tables.items import read_items
+from infer.tables.options import TableOptions
 from infer.tables.tidy import tidy
 from infer.tables.timestamps import unix_seconds
 
@@ -99,10 +101,10 @@ def test_timestamps_may_be_whole_or_fractional_seconds_or_dates() -> None:
 def test_stated_columns_are_used(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
     path.write_text("who,what,item,when\n1,2,3,4\n")
-    found = read_interactions(path, Columns(user="who", item="what", timestamp="when")).interactions
+    found = read_interactions(path, TableOptions(user="who", item="what", timestamp="when")).interactions
     assert found.rows() == [(1, 2, 4)]
     with pytest.raises(InputError, match="has no column 'whom'; its columns: who, what, item, when"):
-        read_interactions(path, Columns(user="whom"))
+        read_interactions(path, TableOptions(user="whom"))
     with pytest.raises(InputError, match=r"has no user column; its columns: who, .*; name it with --user-column"):
         read_interactions(path)
 
@@ -117,7 +119,9 @@ def test_a_file_without_a_header_is_read_with_the_given_names_quotes_and_encodin
     for separator in ("|", "::"):
         path = tmp_path / "i.dat"
         path.write_bytes(f'7{separator}"Amélie\n'.encode("latin-1"))
-        assert read_table(path, separator, ["item", "title"], "latin-1").rows() == [("7", '"Amélie')]
+        assert read_table(path, Layout(separator=separator, header="item,title", encoding="latin-1")).rows() == [
+            ("7", '"Amélie')
+        ]
 
 
 def test_items_have_one_row_each_and_lists_are_joined(tmp_path: Path) -> None:

@@ -1,42 +1,20 @@
-"""A folder of Parquet files as one table, though its files were not all written alike.
+"""Files of one folder as one table, though they were not all written alike.
 
-In: a folder, and the files' rows under the shared names. Out: one lazy table of all rows.
+In: the files' rows under the shared names. Out: one lazy table of all rows.
 
-- Its files are those that end in .parquet or .pq, directly in it, in the order of their names. Marks that writers
-  leave beside them (`_SUCCESS`, `.crc`) are passed over; anything else is refused, as rows may lie in it.
 - Columns go by name; those that nobody asked for may come and go. One that is used must be in all files.
 - Whole numbers and fractions widen; dates and texts become what both can be. Ids are whole numbers in all files
   or texts in all.
+
+    concatenated([(Path("ratings/a.parquet"), one), (Path("ratings/b.parquet"), other)])
 """
 
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import polars as pl
 
 from infer.errors import InputError
 from infer.tables.columns import ITEM, TIMESTAMP, USER
-from infer.tables.formats import is_parquet
-
-MARKS = ("_SUCCESS", "_metadata", "_common_metadata", "_committed_*", "_started_*", ".*", "*.crc")
-
-
-def files_of(folder: Path) -> list[Path]:
-    """The Parquet files of a folder; raises InputError if there are none, or others beside them."""
-    files = []
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and any(fnmatchcase(path.name, mark) for mark in MARKS):
-            continue
-        if not (path.is_file() and is_parquet(path)):
-            kind = "folder" if path.is_dir() else "file" if path.is_file() else "pipe or device"
-            raise InputError(
-                f"{folder} holds the {kind} {path.name}, which would not be read; expected Parquet files alone, "
-                "directly in it: move it elsewhere, or write the table anew"
-            )
-        files.append(path)
-    if not files:
-        raise InputError(f"{folder} is a folder without Parquet files; expected a file, or a folder of them")
-    return files
 
 
 def concatenated(tables: list[tuple[Path, pl.LazyFrame]]) -> pl.LazyFrame:

@@ -6,7 +6,7 @@ Damaged Parquet can make the native reader abort the process (it trusts sizes th
 
 In: files. Out: exit status 0, or one line.
 
-    python -m infer.tables.probe ratings.parquet
+    python -m infer.formats.probe ratings.parquet
 """
 
 import os
@@ -19,9 +19,9 @@ import polars as pl
 
 from infer.cli import run
 from infer.errors import InputError
+from infer.formats import folders, opening
+from infer.formats.reading import collect
 from infer.system.inputs import check_input
-from infer.tables import folders, formats
-from infer.tables.reading import collect
 
 ROWS = 4_000_000  # read at once
 
@@ -29,12 +29,12 @@ ROWS = 4_000_000  # read at once
 def probe(path: Path) -> None:
     """Raise InputError if a Parquet file, or one in a folder, cannot be read to its end; other files pass."""
     check_input(path)
-    if not path.is_dir() and not formats.is_parquet(path):
+    if not path.is_dir() and not opening.is_parquet(path):
         return
     files = folders.files_of(path) if path.is_dir() else [path]
     package = str(Path(__file__).resolve().parents[2])
     variables = os.environ | {"PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, "-m", "infer.tables.probe", *map(str, files)]
+    command = [sys.executable, "-m", "infer.formats.probe", *map(str, files)]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, errors="replace")
     if done.returncode < 0:
         raise InputError(f"{path} cannot be read: it is damaged (its reader was ended by signal {-done.returncode})")

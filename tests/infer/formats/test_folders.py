@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from infer.errors import InputError
+from infer.formats.folders import files_of
 from infer.system.fingerprints import fingerprint, sha256
-from infer.tables.folders import files_of
 from infer.tables.interactions import names_in, read_interactions
 
 ONE = pl.DataFrame({"user": [1], "item": [2], "timestamp": [3]})

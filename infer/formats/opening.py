@@ -2,21 +2,23 @@
 
 In: a file. Out: its rows, lazily; text files come with every value as text and a null for an empty one.
 
-    scan_table(Path("ratings.csv")).collect()
+    open_table(Path("ratings.csv")).rows.collect()
 """
 
 import io
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
 from infer.errors import InputError
+from infer.formats.layout import Layout, shown
+from infer.formats.packed import check_unpacked, is_packed, unpack
+from infer.formats.reading import collect, reading
+from infer.system.files import replacing
 from infer.system.inputs import check_input
-from infer.tables.columns import shown
-from infer.tables.packed import check_unpacked, is_packed, unpack
-from infer.tables.reading import collect, reading
 
-LINE = "line"
+LINE, UNPACKED = "line", "unpacked"
 PARQUET = (".parquet", ".pq")
 PACKED = ".gz"
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".dat": "::", ".txt": "\t", ".inter": "\t", ".item": "\t"}
@@ -32,27 +34,32 @@ def is_parquet(path: Path) -> bool:
     return path.suffix.lower() in PARQUET
 
 
-def read_table(
-    path: Path, separator: str | None = None, header: list[str] | None = None, encoding: str = "utf-8"
-) -> pl.DataFrame:
-    """Read a whole table; the arguments and errors are those of `scan_table`."""
-    return collect(scan_table(path, separator, header, encoding), path)
+@dataclass(frozen=True)
+class Opened:
+    """A table as it is written.
+
+    rows: lazily, under its own column names.  names: these names, in order; one may stand twice.  untyped: those
+    whose values are texts only because the format has no types, so that `7` may be a number.  said: what was found
+    out about the file, a sentence each.
+    """
+
+    rows: pl.LazyFrame
+    names: list[str]
+    untyped: frozenset[str] = frozenset()
+    said: list[str] = field(default_factory=list)
 
 
-def scan_table(
-    path: Path,
-    separator: str | None = None,
-    header: list[str] | None = None,
-    encoding: str = "utf-8",
-    unpacked: Path | bytes | None = None,
-) -> pl.LazyFrame:
-    """A table, lazily; text files come with every value as text and a null for an empty one.
+def read_table(path: Path, layout: Layout = Layout()) -> pl.DataFrame:
+    """Read a whole table; the arguments and errors are those of `open_table`."""
+    return collect(open_table(path, layout).rows, path)
 
-    separator: of a text file; by default from the name (.csv `,`; .tsv, .txt tab; .dat `::`).
-    header: the column names of a text file that has no header line, and no quoting.
-    encoding: of a text file, by Python's name.  unpacked: its content, if somebody unpacked it already.
-    Raises InputError if the file is absent, empty, damaged, not UTF-8 or of an unknown type; damage
-    further on shows when the rows are collected.
+
+def open_table(path: Path, layout: Layout = Layout(), folder: Path | None = None) -> Opened:
+    """Open one file, lazily; text comes with every value as text, and a null for an empty one.
+
+    layout: how it is written.  folder: where content may be kept that must first be unpacked or recoded; None: memory.
+    Raises InputError if the file is absent, empty, damaged or of an unknown type; damage further on shows when the
+    rows are collected.
     """
     suffix = suffix_of(path)
     check_input(path)
@@ -60,21 +67,31 @@ def scan_table(
         raise InputError(f"{path} is a folder; expected a file")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty")
+    separator = layout.separator
     if suffix not in PARQUET and separator is None and suffix not in SEPARATORS:
         known = ", ".join([*SEPARATORS, *PARQUET])
         raise InputError(f"{path} has an unknown type '{suffix}'; expected one of {known}")
     with reading(path):
         if suffix in PARQUET:
-            return pl.scan_parquet(path, glob=False)
-        source: Path | bytes = path if unpacked is None else unpacked
-        if unpacked is None and is_packed(path):
-            content = io.BytesIO()
-            unpack(path, content)
-            source = content.getvalue()
+            rows = pl.scan_parquet(path, glob=False)
+            return Opened(rows, rows.collect_schema().names())
+        source: Path | bytes = path
+        if is_packed(path):
+            if folder is None:
+                content = io.BytesIO()
+                unpack(path, content)
+                source = content.getvalue()
+            else:
+                source = folder / UNPACKED
+                with replacing(source) as temporary, temporary.open("wb") as file:
+                    unpack(path, file)
         check_unpacked(_start(source), path)
-        if encoding != "utf-8":
-            source = (source if isinstance(source, bytes) else source.read_bytes()).decode(encoding).encode()
-        return _scan_text(path, source, separator or SEPARATORS[suffix], header)
+        if layout.encoding is not None:
+            source = (source if isinstance(source, bytes) else source.read_bytes()).decode(layout.encoding).encode()
+        header = None if layout.header is None else layout.header.split(",")
+        rows = _scan_text(path, source, separator or SEPARATORS[suffix], header)
+        names = rows.collect_schema().names()
+        return Opened(rows, names, frozenset(names))
 
 
 def _start(source: Path | bytes) -> bytes:

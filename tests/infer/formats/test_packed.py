@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from infer.errors import InputError
-from infer.tables import packed
-from infer.tables.columns import Columns
+from infer.formats import packed
 from infer.tables.interactions import names_in, read_interactions
+from infer.tables.options import TableOptions
 from infer.tables.source import open_source
 
 HEADER = b"user,item,timestamp\n"
@@ -20,7 +20,7 @@ BOMB = HEADER + b"1,1,1\n" * 1_000_000
 def opened(path: Path) -> object:
     folder = path.parent / f"{path.name}.work"
     folder.mkdir()
-    return open_source(path, Columns(), folder)
+    return open_source(path, TableOptions(), folder)
 
 
 @pytest.mark.parametrize("name", ["t.csv.gz", "t.csv.GZ", "t.csv", "t.csv.gz.csv"])
