@@ -14,7 +14,7 @@ from export.graph import export_graph
 from export.parity import check_parity
 from export.quality import check_quality
 from infer.errors import InputError
-from infer.model.metadata import Metadata
+from infer.model.metadata import Metadata, id_type
 from infer.model.modelfile import LARGEST_VALUE, with_checksum
 from infer.model.signature import LEVELS_INPUT, USER_INPUT
 from infer.system.files import write_bytes
@@ -86,6 +86,9 @@ def describe(state: dict, model: ScoringModel, parity: dict[str, float], precisi
         kind=provenance["kind"],
         item_ids=state["item_ids"],
         user_ids=state["user_ids"] if USER_INPUT in model.input_names else [],
+        item_type=id_type(state["item_ids"]),
+        user_type=id_type(state["user_ids"]),
+        rules=state["rules"],
         window=model.window,
         rating_levels=state["rating_levels"] if LEVELS_INPUT in model.input_names else [],
         padding="left, index 0",

@@ -9,13 +9,17 @@ import operator
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import fields
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import polars as pl
 
 from infer.errors import InputError, system_says
+from infer.formats.layout import Layout
 from infer.tables.columns import ITEM
+from infer.tables.options import TableOptions
+from infer.tables.rules import KEEP, LATEST
 
 # How the options of the commands, which messages name, are called here.
 OPTIONS = {
@@ -24,7 +28,46 @@ OPTIONS = {
     "--drop-bad-rows": "drop_bad_rows=True",
     "--users": "users",
     "--device": "device",
-} | {f"--{column}-column": f"{column}=" for column in ("user", "item", "timestamp", "rating")}
+} | {f"--{column}-column": f"{column}=" for column in ("user", "item", "timestamp", "rating", "event")}
+
+
+class TableArguments(TypedDict, total=False):
+    """How a table is read: as of `infer.tables.options.TableOptions` and `infer.formats.layout.Layout`."""
+
+    user: str
+    item: str
+    timestamp: str
+    rating: str
+    drop_bad_rows: bool
+    split_column: str
+    timestamp_format: str
+    order: Literal["time", "rows", "none"]
+    where: str
+    event: str
+    event_weights: str | dict[str, float]
+    least_rating: float
+    repeats: Literal["latest", "keep"]
+    format: str
+    separator: str
+    header: str
+    encoding: str
+    compression: str
+    nulls: str
+    query: str
+
+
+def table_options(given: TableArguments) -> TableOptions:
+    """The same as the library takes it; raises InputError for a value that is none of those allowed."""
+    names: dict[str, Any] = dict(given)
+    for name, allowed in {"order": ("time", "rows", "none"), "repeats": (LATEST, KEEP, None)}.items():
+        if name in names and names[name] not in allowed:
+            raise InputError(f"{name} is one of {', '.join(map(str, allowed))}; found {names[name]!r}")
+    weights = names.get("event_weights")
+    if isinstance(weights, dict):
+        names["event_weights"] = ",".join(f"{event}={weight}" for event, weight in weights.items())
+    layout = {f.name: names.pop(f.name) for f in fields(Layout) if f.name in names}
+    split = names.pop("split_column", None)
+    return TableOptions(**names | {"layout": Layout(**layout), "split": split})
 
 
 @contextmanager
@@ -33,9 +76,14 @@ def in_words_of_python() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(re.sub(r"--[a-z-]+", lambda match: OPTIONS.get(match[0], match[0]), str(error))) from None
+        raise InputError(re.sub(r"--[a-z-]+", _in_python, str(error))) from None
     except OSError as error:
         raise InputError(system_says(error)) from None
+
+
+def _in_python(option: re.Match[str]) -> str:
+    """`--least-rating` as `least_rating`."""
+    return OPTIONS.get(option[0], option[0].removeprefix("--").replace("-", "_"))
 
 
 def is_history(given: Any) -> bool:

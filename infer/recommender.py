@@ -5,9 +5,10 @@ Polars.
 
     python -c "import infer; print(infer.load('hybrid.onnx').recommend([1, 50, 260], k=5))"
 
-Paths and data frames of interactions are read alike. Options name the columns that are called otherwise than usual:
-`user=`, `item=`, `timestamp=`, `rating=`; `drop_bad_rows=True` leaves out rows that cannot be used, which else are
-refused. A data frame needs timestamps as a file does, unless `in_order=True` says that its rows are oldest first.
+Paths and data frames of interactions are read alike. Options name the columns that are called otherwise than usual
+(`user=`, `item=`, `timestamp=`, `rating=`) and say how the table is read, as those of the commands do
+(`infer.arguments.TableArguments`): `order="rows"` says that rows are oldest first and have no time,
+`drop_bad_rows=True` leaves out rows that cannot be used, which else are refused.
 Whatever cannot be used raises InputError, whose message is one line.
 """
 
@@ -15,12 +16,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import polars as pl
 
-from infer.arguments import ids_of, in_words_of_python, is_history, texts_of, whole_number
+from infer.arguments import (
+    TableArguments,
+    ids_of,
+    in_words_of_python,
+    is_history,
+    table_options,
+    texts_of,
+    whole_number,
+)
 from infer.errors import InputError
 from infer.histories.histories import Histories
 from infer.histories.vocabulary import PAD
@@ -33,19 +42,8 @@ from infer.scoring.task import Task
 from infer.scoring.whole import evaluated, lists_by_part, open_table
 from infer.system.progress import no_progress
 from infer.tables.columns import ITEM, RANK, SCORE, TEST, USER, VALIDATION
-from infer.tables.options import TableOptions
+from infer.tables.rules import KEEP
 from infer.tables.source import Source, select_users
-
-
-class TableArguments(TypedDict, total=False):
-    """How a table is read: its own names of columns, and what holds of its rows."""
-
-    user: str
-    item: str
-    timestamp: str
-    rating: str
-    drop_bad_rows: bool
-    in_order: bool
 
 
 def load(path: str | Path, *, device: str = "cpu", threads: int = 0) -> "Recommender":
@@ -151,12 +149,14 @@ class Recommender:
             raise InputError(f"the history has {kind_of(ids.dtype)} as item ids; {name} knows {kind_of(known)}")
         if USER_INPUT in self.model.inputs:
             raise InputError(f"{name} reads who a user is, which a list of items does not say; give a table of users")
-        latest = reversed(dict.fromkeys(reversed(ids.to_list())))  # of an item that comes again, as in tables
+        keeps = self.metadata.rules.get("repeats") == KEEP
+        # Of an item that comes again the latest counts, as in tables, or all do.
+        latest = ids.to_list() if keeps else reversed(dict.fromkeys(reversed(ids.to_list())))
         items = np.array([self._index[item] for item in latest if item in self._index], dtype=np.int32)
         if not len(items):
             raise InputError(f"{name} cannot recommend from this history: it knows none of its {len(ids)} items")
         levels = np.zeros(len(items), dtype=np.int64) if self.metadata.rating_levels else None
-        histories = Histories(pl.Series(USER, [0]), items, np.array([0, len(items)]), levels=levels)
+        histories = Histories(pl.Series(USER, [0]), items, np.array([0, len(items)]), levels=levels, repeats=keeps)
         task = Task(self._job, histories, np.array([PAD]), targets=None)
         return model_lists(task, k, batch_size=1).select(RANK, ITEM, SCORE)
 
@@ -167,8 +167,10 @@ class Recommender:
             raise InputError(f"split is {TEST}, {VALIDATION} or None; found {split!r}")
         if is_history(table):
             raise InputError(f"expected a data frame, or the path of a table; found a {type(table).__name__}")
-        names: dict[str, Any] = dict(options)
-        in_order = bool(names.pop("in_order", False))
-        columns, given = TableOptions(**names), Path(table) if isinstance(table, str) else table
-        with in_words_of_python(), no_progress(), open_table(self.model, given, columns, split, in_order) as opened:
+        given = Path(table) if isinstance(table, str) else table
+        with (
+            in_words_of_python(),
+            no_progress(),
+            open_table(self.model, given, table_options(options), split) as opened,
+        ):
             yield opened

@@ -20,7 +20,7 @@ from infer.system.fingerprints import sha256
 from train.config import TrainConfig
 from train.data.dataset import Data
 
-FORMAT = 4
+FORMAT = 5
 DIGEST = 32  # bytes
 
 

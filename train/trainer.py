@@ -69,6 +69,7 @@ def _state(provenance: dict[str, Any], data: Data, run: Run) -> dict[str, Any]:
         "item_ids": data.item_ids,
         "user_ids": data.user_ids,
         "rating_levels": data.rating_levels,
+        "rules": data.rules,
         "model": {name: weight.cpu() for name, weight in run.model.state_dict().items()},
         "preparation_seconds": run.preparation_seconds,
         "best": asdict(run.best_record),

@@ -13,6 +13,7 @@ import polars as pl
 
 from infer.histories.vocabulary import PAD, index_of
 from infer.tables.columns import ITEM, RATING, SPLIT, TEST, TEST_HISTORY, TIMESTAMP, TRAIN, USER, VALIDATION
+from infer.tables.tidy import by_item
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Histories:
     users: the ids, in ascending order.  items: (interactions,) int32.  offsets: (users + 1,) int64;
     user n has items[offsets[n]:offsets[n + 1]], oldest first.  unknown: interactions left out
     because the vocabulary has no such item.  levels: (interactions,) int64 which rating level each
-    item got, 0 if none; None if ratings were not asked for.
+    item got, 0 if none; None if ratings were not asked for.  repeats: whether an item may stand in a history twice.
     """
 
     users: pl.Series
@@ -30,6 +31,7 @@ class Histories:
     offsets: np.ndarray
     unknown: int = 0
     levels: np.ndarray | None = None
+    repeats: bool = False
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -42,7 +44,7 @@ class Histories:
     def rows(self, start: int, stop: int) -> "Histories":
         """The users start to stop - 1, without copying their items."""
         offsets = self.offsets[start : stop + 1]
-        return Histories(self.users[start:stop], self.items, offsets, levels=self.levels)
+        return Histories(self.users[start:stop], self.items, offsets, levels=self.levels, repeats=self.repeats)
 
     def take(self, rows: np.ndarray) -> "Histories":
         """The users in these rows, in this order, their items copied next to each other."""
@@ -50,7 +52,21 @@ class Histories:
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         position = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
         levels = None if self.levels is None else self.levels[position]
-        return Histories(self.users.gather(rows), self.items[position], offsets, levels=levels)
+        users = self.users.gather(rows)
+        return Histories(users, self.items[position], offsets, levels=levels, repeats=self.repeats)
+
+    @property
+    def distinct(self) -> "Histories":
+        """The same users with each item once, where it stands last; without levels."""
+        if not self.repeats:
+            return self
+        begin, end = self.offsets[0], self.offsets[-1]
+        items, row = self.items[begin:end], np.repeat(np.arange(len(self)), self.lengths)
+        order = np.lexsort((items, row))  # stable: of equal ones the latest comes last
+        last = np.append((np.diff(items[order]) != 0) | (np.diff(row[order]) != 0), True)[: len(order)]
+        kept = np.sort(order[last])
+        sizes = np.bincount(row[kept], minlength=len(self))
+        return Histories(self.users, items[kept], np.concatenate([[0], np.cumsum(sizes)]))
 
 
 def build_histories(
@@ -59,15 +75,16 @@ def build_histories(
     users: pl.Series | None = None,
     rating_levels: Sequence[float] = (),
     in_order: bool = False,
+    repeats: bool = False,
 ) -> Histories:
     """Group tidy interactions by user; a user all of whose items are unknown keeps an empty history.
 
     interactions: (user, item, timestamp[, rating]), any row order; ordered here by (user, timestamp,
     item), unless they are said to be in_order.  vocabulary: (item, index).  users: whose histories,
     ascending; by default everyone in interactions.  rating_levels: ascending ratings; each rating
-    becomes the number, from 1, of the nearest of them.
+    becomes the number, from 1, of the nearest of them.  repeats: whether a user may have an item twice.
     """
-    ordered = interactions if in_order else interactions.sort(USER, TIMESTAMP, ITEM)
+    ordered = interactions if in_order else interactions.sort(USER, TIMESTAMP, *by_item(interactions.schema))
     index = index_of(ordered[ITEM], vocabulary)
     known = index != PAD
     begins = np.flatnonzero((ordered[USER] != ordered[USER].shift()).fill_null(True).to_numpy())
@@ -82,7 +99,7 @@ def build_histories(
         ratings = ordered[RATING].to_numpy() if RATING in ordered.columns else np.full(len(known), np.nan)
         levels = rating_level(ratings[known], rating_levels)
     offsets = np.concatenate([[0], np.cumsum(sizes)])
-    return Histories(ids, index[known], offsets, int(len(known) - known.sum()), levels)
+    return Histories(ids, index[known], offsets, int(len(known) - known.sum()), levels, repeats)
 
 
 def rating_level(ratings: np.ndarray, levels: Sequence[float]) -> np.ndarray:

@@ -19,14 +19,21 @@ def vocabulary(ids: list[int] | list[str], name: str) -> pl.DataFrame:
     return table.with_row_index("index", offset=PAD + 1).with_columns(pl.col("index").cast(pl.Int32))
 
 
+def as_type(vocabulary: pl.DataFrame, dtype: pl.DataType) -> pl.DataFrame:
+    """The same ids, written in another type: whole numbers as texts."""
+    return vocabulary.with_columns(pl.exclude("index").cast(dtype))
+
+
 LOOKUP = 16_000_000  # ids below this are looked up in a table of so many indexes
 
 
 def index_of(values: pl.Series, vocabulary: pl.DataFrame) -> np.ndarray:
     """(n,) int32 the index of each id, PAD for an id that the vocabulary (id, index) does not have.
 
-    values: named as the vocabulary's column of ids, and of its type.
+    values: named as the vocabulary's column of ids; whole numbers and texts are compared as texts.
     """
+    if values.dtype != vocabulary.schema[values.name]:
+        values, vocabulary = values.cast(pl.String), as_type(vocabulary, pl.String())
     ids = vocabulary[values.name]
     lowest, highest = (ids.min(), ids.max()) if ids.dtype.is_integer() else (None, None)
     if not (isinstance(lowest, int) and isinstance(highest, int) and 0 <= lowest and highest < LOOKUP):

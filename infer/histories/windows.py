@@ -33,9 +33,10 @@ def slices(values: np.ndarray, starts: np.ndarray, stops: np.ndarray, length: in
 
 
 def seen(histories: Histories, multiple: int = 64) -> np.ndarray:
-    """(users, width) int64: all items of each user, padded with PAD to a multiple of `multiple`.
+    """(users, width) int64: all items of each user, each once, padded with PAD to a multiple of `multiple`.
 
     Few distinct widths keep ONNX Runtime's memory arena from growing with every new shape.
     """
+    histories = histories.distinct
     longest = int(histories.lengths.max(initial=1))
     return windows(histories, -(-longest // multiple) * multiple)

@@ -16,8 +16,9 @@ from typing import Any
 
 from infer.errors import InputError
 
-FORMAT = "4"
+FORMAT = "5"
 PREFIX = "recommender."
+ID_TYPES: dict[str, type] = {"Int64": int, "String": str}
 KINDS = {kind.__name__: kind for kind in (str, int, dict)}
 
 
@@ -26,6 +27,8 @@ class Metadata:
     """What a model file says of itself; stored as JSON texts under `recommender.*` keys.
 
     item_ids[i] is the item with index i + 1; user_ids likewise, empty if the model needs none.
+    item_type and user_type, `Int64` or `String`, are those of the table that it was trained on.
+    rules say which rows of a table count (`infer.tables.rules`), for training and for whatever is read for the model.
     window is the number of recent items in the input `window`, 0 if the model takes none.
     rating_levels are the ratings, ascending, that the input `levels` counts from 1; empty if none.
     precision is that of the arithmetic: fp32, fp16 or int8.
@@ -34,6 +37,9 @@ class Metadata:
     kind: str
     item_ids: list[int] | list[str]
     user_ids: list[int] | list[str]
+    item_type: str
+    user_type: str
+    rules: dict[str, Any]
     window: int
     rating_levels: list[float]
     padding: str
@@ -80,6 +86,12 @@ class Metadata:
         for name, ids in (("item_ids", self.item_ids), ("user_ids", self.user_ids)):
             if not _are_ids(ids):
                 raise InputError(f"{source} has damaged metadata ({name}): export it again")
+        for name, kind, ids in (
+            ("item_type", self.item_type, self.item_ids),
+            ("user_type", self.user_type, self.user_ids),
+        ):
+            if kind not in ID_TYPES or any(type(i) is not ID_TYPES[kind] for i in ids[:1]):
+                raise InputError(f"{source} has damaged metadata ({name}): export it again")
         levels = self.rating_levels
         ascending = isinstance(levels, list) and all(type(r) in (int, float) and abs(r) < math.inf for r in levels)
         if not ascending or any(a >= b for a, b in pairwise(levels)):
@@ -89,6 +101,11 @@ class Metadata:
                 raise InputError(f"{source} names the table '{name}', which is not a file beside it")
         if not self.item_ids or self.window < 0:
             raise InputError(f"{source} has damaged metadata (no items): export it again")
+
+
+def id_type(ids: list[int] | list[str]) -> str:
+    """What `item_type` and `user_type` say of these ids, of which there is at least one."""
+    return next(name for name, kind in ID_TYPES.items() if type(ids[0]) is kind)
 
 
 def _are_ids(ids: Any) -> bool:

@@ -21,7 +21,7 @@ LARGEST = 2**22
 
 def popular_lists(task: Task, popularity: Popularity, k: int) -> pl.DataFrame:
     """The k most popular unseen items of each user: (user, rank, item)."""
-    return _as_table(task, popular(task.histories, popularity.order, k))
+    return _as_table(task, popular(task.histories.distinct, popularity.order, k))
 
 
 def random_lists(task: Task, k: int, seed: int, places: np.ndarray) -> pl.DataFrame:
@@ -29,7 +29,7 @@ def random_lists(task: Task, k: int, seed: int, places: np.ndarray) -> pl.DataFr
 
     places: (users,) each user's place in the whole table, so that parts of it get the same lists as the whole.
     """
-    return _as_table(task, random(task.histories, task.job.items.height, places, k, seed))
+    return _as_table(task, random(task.histories.distinct, task.job.items.height, places, k, seed))
 
 
 def equal_popular(histories: Histories, lists: pl.DataFrame, items: pl.DataFrame, order: np.ndarray, k: int) -> int:

@@ -5,8 +5,9 @@ users or of some.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -15,16 +16,24 @@ from infer.formats.folders import files_of
 from infer.formats.opening import is_parquet
 from infer.formats.probe import probe
 from infer.formats.reading import collect
-from infer.histories.vocabulary import vocabulary
+from infer.histories.vocabulary import as_type, vocabulary
 from infer.model.session import Model
+from infer.model.signature import USER_INPUT
 from infer.system.fingerprints import fingerprint, sha256
 from infer.system.inputs import check_input
 from infer.tables.columns import ITEM, PROTOCOL_KEY, RATING, SPLIT, TEST, USER
 from infer.tables.frames import FRAME
-from infer.tables.interactions import names_in
+from infer.tables.ids import IdTypes, Known, fits
+from infer.tables.interactions import has_time, names_in
 from infer.tables.options import TableOptions
+from infer.tables.rules import rules_in, told, with_rules
+from infer.tables.source import Source
 
+ID_TYPES = {"Int64": pl.Int64(), "String": pl.String()}
 UNSTATED = "as the table's column split says"
+
+
+BOTH_NUMBERS = IdTypes({USER: pl.Int64(), ITEM: pl.Int64()}, {USER: pl.Int64(), ITEM: pl.Int64()})
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,7 @@ class Job:
     checksum: SHA-256 of the table.  fingerprint: tells whether it is still that file.  split: which held-out
     item histories end before; None if whole histories are used.  protocol: how the table says its
     items were held out.  items, users: ids and indexes that the model knows; no users if it needs none.
+    types: of the table's ids, once they are known.  said: what was decided before the table was read.
     """
 
     model: Model
@@ -45,6 +55,13 @@ class Job:
     items: pl.DataFrame
     users: pl.DataFrame
     fingerprint: tuple[int, ...]
+    types: IdTypes = BOTH_NUMBERS
+    said: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> Known:
+        """The types of the ids that the model knows."""
+        return known_of(self.model)
 
     @property
     def unchanged(self) -> bool:
@@ -97,6 +114,7 @@ def open_job(
     check_input(table)
     files = files_in(table)
     taken, checksum = fingerprint(table, files), check(table, metadata.dataset_checksum)
+    options, said = _ruled(model, table, options)
     names = names_in(table, options)
     if checksum != metadata.dataset_checksum and not given:
         raise InputError(
@@ -106,7 +124,8 @@ def open_job(
     if split is not None and SPLIT not in names:
         split = None
     items, users = vocabulary(metadata.item_ids, ITEM), vocabulary(metadata.user_ids, USER)
-    return Job(model, table, options, checksum, split, _protocol(table), items, users, taken)
+    protocol = _about(table).get(PROTOCOL_KEY, UNSTATED)
+    return Job(model, table, options, checksum, split, protocol, items, users, taken, said=said)
 
 
 def optional_columns(model: Model, split: str | None) -> tuple[str, ...]:
@@ -114,11 +133,40 @@ def optional_columns(model: Model, split: str | None) -> tuple[str, ...]:
     return (*([RATING] if model.metadata.rating_levels else []), *([SPLIT] if split is not None else []))
 
 
-def check_ids(job: Job, schema: pl.Schema) -> None:
-    """Raises InputError if the table's items are of another type than the model's."""
-    if schema[ITEM] != job.items.schema[ITEM]:
-        given, known = kind_of(schema[ITEM]), kind_of(job.items.schema[ITEM])
-        raise InputError(f"{job.table} has {given} as item ids; {job.model.path.name} knows {known}")
+def known_of(model: Model) -> Known:
+    """The types of the ids that a model knows."""
+    user, item = (ID_TYPES[kind] for kind in (model.metadata.user_type, model.metadata.item_type))
+    return Known(user, item, USER_INPUT in model.inputs)
+
+
+def of_types(job: Job, types: IdTypes, items: Callable[[], pl.Series]) -> Job:
+    """The job with ids in the types in which its table's are read.
+
+    items: gives those of the table.
+    Raises InputError if they are of another type than the model's, and it knows none of them.
+    """
+    read, own, said = types.read[ITEM], types.own[ITEM], job.said
+    vocabularies = [
+        as_type(ids, types.read[name]) if ids.schema[name] != types.read[name] and ids.height else ids
+        for name, ids in ((ITEM, job.items), (USER, job.users))
+    ]
+    if known_of(job.model).item not in (None, read if read == own else own):
+        given = items()
+        if not len(given) or not given.cast(read).is_in(vocabularies[0][ITEM].implode()).any():
+            shown = f", as '{given[0]}'" if len(given) else ""
+            raise InputError(
+                f"{job.table} has {kind_of(own)} as item ids{shown}; {job.model.path.name} knows "
+                f"{kind_of(job.items.schema[ITEM])}, as '{job.items[ITEM][0]}', and none of the table's"
+            )
+    if own != read and not fits(vocabularies[0][ITEM], own):
+        said = (*said, f"lists carry items as texts: not all that {job.model.path.name} knows are whole numbers")
+        types = replace(types, own=types.own | {ITEM: read})
+    return replace(job, items=vocabularies[0], users=vocabularies[1], types=types, said=said)
+
+
+def typed(job: Job, source: Source) -> Job:
+    """`of_types`, of a table that is read in parts."""
+    return of_types(job, source.types, lambda: collect(source.rows.select(pl.col(ITEM).unique()), source.path)[ITEM])
 
 
 def check_held_out(job: Job, rows: pl.LazyFrame) -> None:
@@ -129,13 +177,15 @@ def check_held_out(job: Job, rows: pl.LazyFrame) -> None:
             raise InputError(f"{job.table} has no {job.split} items to measure; use --no-metrics")
 
 
-def rows_job(model: Model, split: str | None = None) -> Job:
+def rows_job(
+    model: Model, split: str | None = None, options: TableOptions = TableOptions(), said: tuple[str, ...] = ()
+) -> Job:
     """The job of rows in memory, which are of no file.
 
     split: which held-out items histories end before; None: whole histories.
     """
     items, users = vocabulary(model.metadata.item_ids, ITEM), vocabulary(model.metadata.user_ids, USER)
-    return Job(model, FRAME, TableOptions(), "", split, UNSTATED, items, users, ())
+    return Job(model, FRAME, options, "", split, UNSTATED, items, users, (), said=said)
 
 
 def files_in(table: Path) -> list[Path] | None:
@@ -143,11 +193,32 @@ def files_in(table: Path) -> list[Path] | None:
     return files_of(table) if table.is_dir() else None
 
 
-def _protocol(table: Path) -> str:
-    """What `python -m train.data` wrote into the file; other tables say nothing of their split."""
-    if table.is_dir() or not is_parquet(table):
-        return UNSTATED
-    return pl.read_parquet_metadata(table).get(PROTOCOL_KEY, UNSTATED)
+def ruled(
+    model: Model, options: TableOptions, made: dict[str, Any] | None = None
+) -> tuple[TableOptions, tuple[str, ...]]:
+    """The options with the rules that the model was trained with, and what is said of that.
+
+    made: the rules by which the table was made, if it is one of ours.
+    """
+    found = with_rules(options, model.metadata.rules, made)
+    said = "" if made is not None else told(found, options, model.path.name)
+    return found, (said,) if said else ()
+
+
+def _ruled(model: Model, table: Path, options: TableOptions) -> tuple[TableOptions, tuple[str, ...]]:
+    """`ruled`, for a table on disk: one of ours says itself what is held out, and may need no time."""
+    about = _about(table)
+    found, said = ruled(model, options, rules_in(about))
+    if PROTOCOL_KEY in about and found.split is None:
+        found = replace(found, split=SPLIT)
+    if not model.metadata.window and found.order == "time" and not has_time(table, found):
+        found = replace(found, order="none")
+    return found, said
+
+
+def _about(table: Path) -> dict[str, str]:
+    """What `python -m train.data` wrote into the file; other tables say nothing of themselves."""
+    return {} if table.is_dir() or not is_parquet(table) else pl.read_parquet_metadata(table)
 
 
 def kind_of(dtype: pl.DataType) -> str:

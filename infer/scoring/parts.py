@@ -22,6 +22,7 @@ from infer.scoring.totals import MODEL, measures, totals
 from infer.system.stages import Stages
 from infer.tables.columns import RANK, SCORE, USER
 from infer.tables.cutting import Part
+from infer.tables.notes import Notes
 from infer.tables.source import Source
 
 
@@ -42,21 +43,24 @@ def score_part(
     earlier: lists that users may keep.  popularity: of the whole table; None: nothing is measured.  seed: of the
     random lists.
 
-    Of the numbers, users, measured, cold and unknown are those of `Totals`; scored: users with new lists.  repeated:
-    rows that repeated a pair.  interactions: in the histories.  rows, listed: of lists, and users with any.  popular:
-    lists that equal the popular one.  score_min, score_max.  first, last: user ids.  measures: if items are held out.
+    Of the numbers, users, measured, cold and unknown are those of `Totals`; scored: users with new lists.  repeated,
+    further: rows that repeated a pair, or were held out but are not measured.  interactions: in the histories.
+    rows, listed: of lists, and users with any.  popular: lists that equal the popular one.  score_min, score_max.
+    first, last: user ids.  measures: if items are held out.
     """
     with stages("read"):
-        rows = source.read(part)
+        found = Notes()
+        rows = source.read(part, found)
     with stages("windows"):
         task = cut(job, rows, in_order=True)
         users = pl.DataFrame([task.histories.users, pl.Series(HISTORY, digests(task.histories))])
     bar.update(part.users - len(task.histories))
-    lists, users, scored = _lists(task, users, k, batch_size, stages, bar, earlier)
+    lists, users, scored = _lists(task, job.types.to_own(users), k, batch_size, stages, bar, earlier)
     ids = users[USER]
     numbers = asdict(totals(task)) | {
         "scored": scored,
-        "repeated": part.rows - rows.height,
+        "repeated": found.repeated or 0,
+        "further": found.further,
         "interactions": len(task.histories.items) + task.histories.unknown,
         "rows": lists.height,
         "listed": lists[USER].n_unique(),
@@ -68,13 +72,13 @@ def score_part(
     }
     if popularity is not None:
         with stages("measure"):
-            numbers["popular"] = equal_popular(task.histories, lists, job.items, popularity.order, k)
+            numbers["popular"] = equal_popular(task.histories.distinct, lists, job.items, popularity.order, k)
             if job.split is not None:
                 popular = popular_lists(task, popularity, k)
                 random = random_lists(task, k, seed, _places(task, rows, part))
                 made = {"random": random, "popularity": popular, MODEL: lists}
                 numbers["measures"] = {name: measures(task, own, popularity, k) for name, own in made.items()}
-    return lists, users, numbers
+    return job.types.to_own(lists), users, numbers
 
 
 def _lists(
@@ -93,7 +97,7 @@ def _lists(
     bar.update(int(same.sum()))
     task = task.take(np.flatnonzero(~same))
     new = model_lists(task, k, batch_size, stages, bar)
-    lists = pl.concat([kept.select(new.columns), new]).sort(USER, RANK) if kept.height else new
+    lists = pl.concat([task.job.types.back(kept.select(new.columns)), new]).sort(USER, RANK) if kept.height else new
     return lists, users, len(task.histories)
 
 

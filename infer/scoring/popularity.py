@@ -20,6 +20,7 @@ from infer.system.files import replacing
 from infer.system.progress import progress
 from infer.tables.columns import ITEM, SPLIT, USER
 from infer.tables.cutting import Part
+from infer.tables.rules import KEEP
 from infer.tables.source import Source
 
 USERS_KEY = "users"  # in the file's metadata
@@ -60,6 +61,8 @@ def popularity_of(job: Job, source: Source) -> Popularity:
         rows = _pairs(job, source, part)
         if job.split is not None:
             rows, _ = before(rows, job.split)
+        if job.options.repeats == KEEP:  # a history that holds an item twice holds it
+            rows = rows.unique([USER, ITEM], maintain_order=True)
         counts += np.bincount(index_of(rows[ITEM], job.items), minlength=len(counts))
         users += rows[USER].rle_id().n_unique()
     return Popularity(counts[1:], users)
@@ -74,8 +77,10 @@ def popularity_order(counts: np.ndarray) -> np.ndarray:
 
 
 def _pairs(job: Job, source: Source, part: Part) -> pl.DataFrame:
-    """A part's rows, each pair once; of columns no more than that takes."""
-    if not source.ordered and job.split is not None:  # of a repeated pair, time says which row counts
+    """A part's rows, each pair once unless repeats are kept; of columns no more than that takes."""
+    if not source.ordered and (
+        job.split is not None or job.options.repeats == KEEP
+    ):  # of a repeated pair, time says which row counts
         return source.read(part)
     columns = [USER, ITEM, *([SPLIT] if job.split is not None else [])]
     rows = collect(source.rows.select(columns).slice(part.offset, part.rows), source.path)

@@ -18,7 +18,7 @@ from infer.publishing.output import Output, part_of
 from infer.publishing.publications import Publications
 from infer.publishing.recovery import STORE, abandon
 from infer.scoring.decision import decide, done_by_another
-from infer.scoring.job import Job, check_held_out, check_ids
+from infer.scoring.job import Job, check_held_out, typed
 from infer.scoring.outcome import Outcome
 from infer.scoring.parts import score_part
 from infer.scoring.plan import Settings, check_replaced, plan_of
@@ -69,8 +69,9 @@ def _score_share(job: Job, output: Output, settings: Settings, ids: Sequence[str
     """Score this process's share and, if it was the last, decide."""
     parts, resumed, notes = 0, 0, Notes()
     if not output.complete:
-        source, popularity, chosen = _open(job, output, settings, ids, stages)
+        job, source, popularity, chosen = _open(job, output, settings, ids, stages)
         parts, notes = len(source.parts), source.notes
+        notes.said[:0] = job.said
         resumed = _score_parts(job, output, settings, source, popularity, chosen, stages)
     with output.locked(STORE):
         if not output.work.exists():
@@ -88,12 +89,15 @@ def _score_share(job: Job, output: Output, settings: Settings, ids: Sequence[str
 
 def _open(
     job: Job, output: Output, settings: Settings, ids: Sequence[str] | None, stages: Stages
-) -> tuple[Source, Popularity, set[str] | None]:
-    """What to score, how often the table's users have each item, and the chosen users; shares find it out once."""
+) -> tuple[Job, Source, Popularity, set[str] | None]:
+    """The job in the table's types of ids, what to score, how often the table's users have each item, and the chosen
+    users; shares find it out once."""
     with output.locked("source"):
         with stages("open"):
-            whole = open_source(job.table, job.options, output.source, settings.part_users, optional=job.optional)
-            check_ids(job, whole.rows.collect_schema())
+            whole = open_source(
+                job.table, job.options, output.source, settings.part_users, optional=job.optional, known=job.known
+            )
+            job = typed(job, whole)
             check_held_out(job, whole.rows)
         with stages("count"):
             kept = output.source / "popularity.parquet"
@@ -102,12 +106,12 @@ def _open(
                 popularity = popularity_of(job, whole)
                 popularity.save(kept)
     if settings.users is None:
-        return whole, popularity, None
+        return job, whole, popularity, None
     chosen = select_users(whole, settings.users, settings.part_users)
     if chosen_ids(settings.users) != ids:
         raise InputError(f"--users {settings.users} was changed meanwhile: run again when nobody writes to it")
     users = set(chosen.rows.select(pl.col(USER).unique().cast(pl.String)).collect()[USER])
-    return (whole if settings.merge else chosen), popularity, users
+    return job, (whole if settings.merge else chosen), popularity, users
 
 
 def _score_parts(
@@ -152,7 +156,7 @@ def _describe(
             items = job.items.height
             tables = metrics_of(job.model.path.stem, numbers, items, settings.k)
             metrics = report(job, settings.options, totals, settings.k, tables)
-    found = Notes(repeated=sum(part["repeated"] for part in numbers))
+    found = Notes(repeated=sum(part["repeated"] for part in numbers), further=sum(part["further"] for part in numbers))
     found.add(notes)
     described = [part_of(part, told) for part, told in zip(parts, numbers, strict=True)]
     with stages("publish"):

@@ -15,10 +15,11 @@ from infer.errors import InputError
 from infer.histories.histories import Histories, before, build_histories
 from infer.histories.vocabulary import PAD, index_of
 from infer.model.session import Model
-from infer.scoring.job import Job, check_held_out, check_ids
+from infer.scoring.job import Job, check_held_out, of_types
 from infer.tables.columns import ITEM, USER
 from infer.tables.interactions import read_interactions
 from infer.tables.notes import Notes
+from infer.tables.rules import KEEP
 from infer.tables.users import rows_of
 
 
@@ -56,7 +57,7 @@ class Task:
     @property
     def counts(self) -> np.ndarray:
         """(items,) how many of the histories hold each item."""
-        return np.bincount(self.histories.items, minlength=self.job.items.height + 1)[1:]
+        return np.bincount(self.histories.distinct.items, minlength=self.job.items.height + 1)[1:]
 
     @property
     def personalisable(self) -> np.ndarray:
@@ -83,7 +84,8 @@ def cut(job: Job, interactions: pl.DataFrame, in_order: bool = False) -> Task:
     if job.split is not None:
         interactions, targets = before(interactions, job.split)
     levels = job.model.metadata.rating_levels
-    histories = build_histories(interactions, job.items, rating_levels=levels, in_order=in_order)
+    repeats = job.options.repeats == KEEP
+    histories = build_histories(interactions, job.items, rating_levels=levels, in_order=in_order, repeats=repeats)
     return Task(job, histories, _user_index(job.users, histories.users), targets)
 
 
@@ -92,9 +94,10 @@ def prepare(job: Job) -> Task:
 
     Raises InputError if ids have another type than the model's, and if there is nothing to measure.
     """
-    tidied = read_interactions(job.table, job.options, job.optional)
-    check_ids(job, tidied.interactions.schema)
+    tidied = read_interactions(job.table, job.options, job.optional, job.known)
+    job = of_types(job, tidied.types, lambda: tidied.interactions[ITEM].unique())
     check_held_out(job, tidied.interactions.lazy())
+    tidied.notes.said[:0] = job.said
     return replace(cut(job, tidied.interactions, in_order=True), notes=tidied.notes)
 
 
@@ -125,6 +128,6 @@ def target_rows(task: Task) -> tuple[np.ndarray, np.ndarray]:
 
 def _user_index(known: pl.DataFrame, users: pl.Series) -> np.ndarray:
     """(users,) the index each user has in the model, PAD for one that is not `known` (user, index)."""
-    if known.is_empty() or known.schema[USER] != users.dtype:
+    if known.is_empty():
         return np.full(len(users), PAD, dtype=np.int64)
     return index_of(users, known).astype(np.int64)

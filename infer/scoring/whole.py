@@ -9,7 +9,6 @@ import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import polars as pl
 
 from infer.errors import InputError
 from infer.model.session import Model
-from infer.scoring.job import Job, check_held_out, check_ids, open_job, optional_columns, rows_job
+from infer.scoring.job import Job, check_held_out, known_of, open_job, optional_columns, rows_job, ruled, typed
 from infer.scoring.parts import score_part
 from infer.scoring.popularity import Popularity, popularity_of
 from infer.scoring.totals import metrics_of
@@ -32,25 +31,23 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def open_table(
-    model: Model, table: Any, options: TableOptions, split: str | None, in_order: bool = False
-) -> Iterator[tuple[Job, Source]]:
+def open_table(model: Model, table: Any, options: TableOptions, split: str | None) -> Iterator[tuple[Job, Source]]:
     """A job and its source, for as long as the block lasts.
 
     table: a path, a data frame, or None for the table that the model was trained on.  split: which held-out items
-    histories end before, if the table says; None: whole histories.  in_order: of a data frame, see `tidy_frame`.
+    histories end before, if the table says; None: whole histories.
     Raises InputError as the batch scorer does.
     """
     if table is None or isinstance(table, Path):
-        if in_order:
-            raise InputError(f"in_order is of a data frame; found {table or 'a file'}, whose rows need timestamps")
         job = open_job(model, table, options, split)
         with tempfile.TemporaryDirectory() as folder:
-            yield _checked(job, open_source(job.table, options, Path(folder), optional=job.optional))
+            source = open_source(job.table, job.options, Path(folder), optional=job.optional, known=job.known)
+            yield _checked(job, source)
         return
-    tidied = tidy_frame(table, options, in_order, optional_columns(model, split))
-    job = rows_job(model, split if SPLIT in tidied.interactions.columns else None)
-    yield _checked(job, replace(from_frame(job.table, tidied.interactions), notes=tidied.notes))
+    options, said = ruled(model, options)
+    tidied = tidy_frame(table, options, optional_columns(model, split), known_of(model))
+    job = rows_job(model, split if SPLIT in tidied.interactions.columns else None, options, said)
+    yield _checked(job, from_frame(job.table, tidied, options))
 
 
 def lists_by_part(job: Job, source: Source, k: int, batch_size: int) -> list[pl.DataFrame]:
@@ -82,8 +79,9 @@ def _scored(
 
 
 def _checked(job: Job, source: Source) -> tuple[Job, Source]:
-    check_ids(job, source.rows.collect_schema())
+    job = typed(job, source)
     check_held_out(job, source.rows)
+    source.notes.said[:0] = job.said
     if str(source.notes):
         log.info("%s: %s", job.table, source.notes)
     return job, source

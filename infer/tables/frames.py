@@ -16,7 +16,7 @@ import polars as pl
 
 from infer.errors import InputError, first_line
 from infer.formats.opening import Opened
-from infer.tables.columns import TIMESTAMP
+from infer.tables.ids import Known
 from infer.tables.interactions import OPTIONAL, choose_columns
 from infer.tables.options import TableOptions
 from infer.tables.tidy import Tidy, tidy
@@ -26,22 +26,21 @@ FRAME = Path("the data frame")
 
 
 def tidy_frame(
-    given: Any, options: TableOptions = TableOptions(), in_order: bool = False, optional: Sequence[str] = OPTIONAL
+    given: Any,
+    options: TableOptions = TableOptions(),
+    optional: Sequence[str] = OPTIONAL,
+    known: Known = Known(),
 ) -> Tidy:
     """The frame's interactions in the shared columns and order, and what was found in its rows.
 
-    in_order: the rows are said to be oldest first, so that no timestamp is needed, or read.
-    optional: as of `choose_columns`.
+    optional: as of `choose_columns`.  known: as of `tidy`.
     Raises InputError as for files, and if `given` is no data frame.
     """
     table = to_polars(given)
-    if in_order and options.timestamp is not None:
-        raise InputError(f"in_order says that there is no timestamp to read; found timestamp='{options.timestamp}'")
-    if in_order:
-        table = table.drop(TIMESTAMP, strict=False).with_row_index(TIMESTAMP)
-    opened = Opened(table.lazy(), table.columns)
-    rows = choose_columns(opened, FRAME, options, optional).rows.collect()
-    return tidy(rows, str(FRAME), drop=options.drop_bad_rows)
+    scanned = choose_columns(Opened(table.lazy(), table.columns), FRAME, options, optional)
+    tidied = tidy(scanned.rows.collect(), str(FRAME), options, known=known)
+    tidied.notes.said[:0] = scanned.left_out(options.where, FRAME)
+    return tidied
 
 
 def to_polars(given: Any) -> pl.DataFrame:

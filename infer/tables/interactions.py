@@ -1,23 +1,28 @@
 """Read a table of interactions, whatever its format: a file, or a folder of Parquet files.
 
-In: a path, and the names of its columns. Out: tidy interactions (user, item, timestamp and, where present, rating and
+In: a path, and how it is to be read. Out: tidy interactions (user, item, timestamp and, where present, rating and
 split), ordered by (user, timestamp, item), without repeated pairs.
 
     python -m infer.batch --model hybrid.onnx --interactions ratings.csv --user-column userId
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
+from infer.errors import InputError
 from infer.formats.folders import files_of
+from infer.formats.layout import shown
 from infer.formats.opening import Opened, open_table
 from infer.formats.reading import collect, collect_names
 from infer.system.inputs import check_input
-from infer.tables.columns import ITEM, RATING, SPLIT, TIMESTAMP, USER, find
+from infer.tables import columns
+from infer.tables.columns import ITEM, RATING, ROW, SPLIT, TIMESTAMP, USER, find
 from infer.tables.concatenated import concatenated
+from infer.tables.events import chosen, weights_of
+from infer.tables.ids import Known
 from infer.tables.options import TableOptions
 from infer.tables.tidy import Tidy, tidy
 
@@ -28,27 +33,52 @@ OPTIONAL = (RATING, SPLIT)
 class Scanned:
     """A table under the shared names, lazily, in the types of the file.
 
-    untyped, said: as of `infer.formats.opening.Opened`, under the shared names.
+    untyped, said: as of `infer.formats.opening.Opened`, under the shared names.  every: the rows before some were
+    left out by `where`, for counting; None if all are there.
     """
 
     rows: pl.LazyFrame
     untyped: frozenset[str] = frozenset()
     said: list[str] = field(default_factory=list)
+    every: pl.LazyFrame | None = None
+
+    def left_out(self, where: str | None, path: Path) -> list[str]:
+        """What is said of the rows that `where` leaves out."""
+        if self.every is None:
+            return []
+        kept, total = (collect(rows.select(pl.len()), path).item() for rows in (self.rows, self.every))
+        return [f'{kept:,} of {total:,} rows count (--where "{where}")']
 
 
-def read_interactions(path: Path, options: TableOptions = TableOptions(), optional: Sequence[str] = OPTIONAL) -> Tidy:
-    """Read and tidy one table of interactions; optional: as of `choose_columns`.
+def read_interactions(
+    path: Path,
+    options: TableOptions = TableOptions(),
+    optional: Sequence[str] = OPTIONAL,
+    known: Known = Known(),
+) -> Tidy:
+    """Read and tidy one table of interactions; optional: as of `choose_columns`; known: as of `tidy`.
 
     Raises InputError naming the file and the row.
     """
     scanned = scan_interactions(path, options, optional)
-    return tidy(collect(scanned.rows, path), str(path), drop=options.drop_bad_rows)
+    tidied = tidy(collect(scanned.rows, path), str(path), options, scanned.untyped, known)
+    tidied.notes.said[:0] = [*scanned.said, *scanned.left_out(options.where, path)]
+    return tidied
 
 
 def names_in(path: Path, options: TableOptions = TableOptions()) -> list[str]:
     """The shared names of the columns that a table has."""
     check_input(path)
     return collect_names(scan_interactions(path, options).rows, path)
+
+
+def has_time(path: Path, options: TableOptions) -> bool:
+    """Whether a table has a column of times, stated or with a usual name."""
+    check_input(path)
+    file = files_of(path)[0] if path.is_dir() else path
+    return (
+        options.timestamp is not None or columns.guessed(open_table(file, options.layout).names, TIMESTAMP) is not None
+    )
 
 
 def scan_interactions(
@@ -62,24 +92,76 @@ def scan_interactions(
     optional: as of `choose_columns`.  folder: as of `infer.formats.opening.open_table`.
     A folder is all Parquet files in it, in the order of their names.
     """
-    if path.is_dir():
-        files = [(file, open_table(file, options.layout)) for file in files_of(path)]
-        return Scanned(
-            concatenated([(file, choose_columns(opened, file, options, optional).rows) for file, opened in files])
-        )
-    return choose_columns(open_table(path, options.layout, folder), path, options, optional)
+    if not path.is_dir():
+        return choose_columns(open_table(path, options.layout, folder), path, options, optional)
+    parts = [(file, _chosen(open_table(file, options.layout), file, options, optional)) for file in files_of(path)]
+    before = [part.every.select(pl.first().is_null().alias(ROW)) for _, part in parts if part.every is not None]
+    rows = _ordered(concatenated([(file, part.rows) for file, part in parts]), options)
+    return Scanned(rows, every=pl.concat(before) if before else None)
 
 
 def choose_columns(opened: Opened, path: Path, options: TableOptions, optional: Sequence[str] = OPTIONAL) -> Scanned:
-    """The columns that matter, under the shared names.
+    """The columns that matter, under the shared names, of the rows that count.
 
     optional: which of rating and split are read where the table has them; the values of others do not matter.
+    Without an order in time, the timestamp is the number of the row, or 0 if rows have no order at all.
     Raises InputError, naming `path`, if a column is missing, or one that was stated, though it is not read.
     """
-    names = find(opened.names, path, options, needed=(USER, ITEM, TIMESTAMP), optional=(RATING,))
-    if RATING not in optional:
+    scanned = _chosen(opened, path, options, optional)
+    return replace(scanned, rows=_ordered(scanned.rows, options))
+
+
+def _chosen(opened: Opened, path: Path, options: TableOptions, optional: Sequence[str]) -> Scanned:
+    """`choose_columns`, but for an order that is no column's."""
+    if options.order != "time" and options.timestamp is not None:
+        raise InputError(f"--order={options.order} reads no times; found --timestamp-column={options.timestamp}")
+    timed = (TIMESTAMP,) if options.order == "time" else ()
+    rated = () if options.event is not None else (RATING,)
+    names = find(opened.names, path, options, needed=(USER, ITEM, *timed), optional=rated)
+    said = [*opened.said, *([columns.told(names)] if columns.told(names) else [])]
+    _weigh(names, opened, path, options)
+    if options.least_rating is not None and RATING not in names:
+        raise InputError(
+            f"{path} has no rating column, which --least-rating={options.least_rating:g} needs; its columns: "
+            f"{shown(opened.names)}; name it with --rating-column"
+        )
+    if RATING not in optional and options.least_rating is None:
         names.pop(RATING, None)
-    if SPLIT in optional and SPLIT in opened.names:
-        names[SPLIT] = SPLIT
-    rows = opened.rows.select(pl.col(source).alias(target) for target, source in names.items())
-    return Scanned(rows, frozenset(n for n, source in names.items() if source in opened.untyped), opened.said)
+    if options.split is not None:
+        if options.split not in opened.names:
+            raise InputError(f"{path} has no column '{options.split}'; its columns: {shown(opened.names)}")
+        columns.check_once(opened.names, [options.split], path)
+        if SPLIT in optional:
+            names[SPLIT] = options.split
+    rows = opened.rows
+    if options.where is not None:
+        rows = rows.with_row_index(ROW)
+        rows = chosen(rows, options.where, opened.names, opened.untyped, str(path))
+    rows = rows.select(
+        *(pl.col(source).alias(target) for target, source in names.items()),
+        *([ROW] if options.where is not None else []),
+    )
+    untyped = frozenset(name for name, source in names.items() if source in opened.untyped)
+    return Scanned(rows, untyped, said, None if options.where is None else opened.rows)
+
+
+def _ordered(rows: pl.LazyFrame, options: TableOptions) -> pl.LazyFrame:
+    """The rows with a timestamp that says their order, where none of their columns does."""
+    if options.order == "rows":
+        return rows.with_row_index(TIMESTAMP).cast({TIMESTAMP: pl.Int64})
+    return rows.with_columns(pl.lit(0, pl.Int64).alias(TIMESTAMP)) if options.order == "none" else rows
+
+
+def _weigh(names: dict[str, str], opened: Opened, path: Path, options: TableOptions) -> None:
+    """Let the column of events stand where that of ratings would."""
+    if (options.event is None) != (options.event_weights is None):
+        raise InputError("--event-column names the column of event types and --event-weights weighs them: give both")
+    if options.event is None or options.event_weights is None:
+        return
+    if options.rating is not None:
+        raise InputError("--event-weights stands where ratings would: give it, or --rating-column")
+    weights_of(options.event_weights)
+    if options.event not in opened.names:
+        raise InputError(f"{path} has no column '{options.event}'; its columns: {shown(opened.names)}")
+    columns.check_once(opened.names, [options.event], path)
+    names[RATING] = options.event

@@ -13,8 +13,8 @@ from infer.errors import InputError
 from infer.formats.layout import shown
 from infer.formats.opening import read_table
 from infer.tables.columns import GENRES, ITEM, TITLE, find
+from infer.tables.ids import are_canonical, id_column
 from infer.tables.options import TableOptions
-from infer.tables.tidy import are_canonical, id_column
 
 
 def read_items(path: Path, options: TableOptions = TableOptions()) -> pl.DataFrame:

@@ -12,20 +12,35 @@ from infer.errors import InputError
 @dataclass
 class Notes:
     """What was found in the rows of a table: rows by reason for which they cannot be used, the first of them in
-    words, timestamps by the unit they were in, repeated pairs (None: not looked for)."""
+    words, timestamps by the unit they were in, repeated pairs (None: not looked for), rows rated below `least`, further
+    held-out rows of a user;
+    and how the table was read, a sentence each."""
 
     unusable: Counter[str] = field(default_factory=Counter)
     first: str = ""
     units: Counter[str] = field(default_factory=Counter)
     repeated: int | None = None
+    low: int = 0
+    further: int = 0
+    least: float | None = None
+    said: list[str] = field(default_factory=list)
 
     def add(self, other: "Notes") -> None:
         """Count the notes of further rows, too."""
         self.first = self.first or other.first
         self.unusable.update(other.unusable)
         self.units.update(other.units)
+        self.low += other.low
+        self.further += other.further
+        self.least = other.least if self.least is None else self.least
+        self.said += [sentence for sentence in other.said if sentence not in self.said]
         if other.repeated is not None:
             self.repeated = (self.repeated or 0) + other.repeated
+
+    @property
+    def left_out(self) -> int:
+        """How many rows do not count, though they are no repeats."""
+        return self.unusable.total() + self.low
 
     def refuse(self, source: str) -> None:
         """Raise InputError if there are rows that cannot be used."""
@@ -36,8 +51,15 @@ class Notes:
 
     def __str__(self) -> str:
         """One line, empty if there is nothing to say."""
-        parts = [f"dropped {n:,} rows with {reason}" for reason, n in sorted(self.unusable.items())]
+        parts = [*self.said, *(f"dropped {n:,} rows with {reason}" for reason, n in sorted(self.unusable.items()))]
+        if self.low:
+            parts.append(f"left out {self.low:,} rows rated below {self.least:g} (--least-rating)")
         parts += [f"{n:,} timestamps in {unit} made seconds" for unit, n in sorted(self.units.items())]
+        if self.further:
+            parts.append(f"{self.further:,} further held-out rows are not measured: of each user the first one is")
         if self.repeated:
-            parts.append(f"dropped {self.repeated:,} repeated (user, item) rows, of which the latest is kept")
+            parts.append(
+                f"dropped {self.repeated:,} repeated (user, item) rows, of which the latest is kept "
+                "(--repeats=keep keeps all)"
+            )
         return "; ".join(parts)

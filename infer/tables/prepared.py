@@ -2,12 +2,12 @@
 
 In: a folder that belongs to one table, one choice of columns and one size of parts. Out: a `Prepared`, or None.
 
-    write_prepared(folder, Prepared(None, {}, True, parts, notes)); read_prepared(folder)
+    write_prepared(folder, Prepared(None, types, Notation(), True, True, parts, notes)); read_prepared(folder)
 """
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,27 @@ import polars as pl
 from infer.formats.opening import UNPACKED
 from infer.system.files import write_text
 from infer.tables.cutting import Part, part_after
+from infer.tables.ids import IdTypes
 from infer.tables.notes import Notes
+from infer.tables.timestamps import Notation
 
-FILE, FORMAT = "source.json", 1
-TYPES = {"Int64": pl.Int64(), "String": pl.String()}
-TEXT = "text.parquet"
-TEMPORARY = (TEXT, UNPACKED, "run-*.parquet")
+FILE, FORMAT = "source.json", 2
+TEXT, ABOUT = "text.parquet", "text.json"
+TEMPORARY = (TEXT, ABOUT, UNPACKED, "run-*.parquet")
+INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)
+TYPES: dict[str, pl.DataType] = {str(kind()): kind() for kind in (pl.String, *INTEGERS)}
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """files: names of those in the folder that hold the rows; None if they are read where they lie.  types: of the ids,
-    where they are to be cast.  ordered, parts, notes: as of `infer.tables.source.Source`."""
+    """files: names of those in the folder that hold the rows; None if they are read where they lie.  notation: how
+    times are written.  sorted: whether ids have the types already in which they are read.  types, ordered, parts,
+    notes: as of `infer.tables.source.Source`."""
 
     files: list[str] | None
-    types: dict[str, pl.DataType]
+    types: IdTypes
+    notation: Notation
+    sorted: bool
     ordered: bool
     parts: list[Part]
     notes: Notes
@@ -41,7 +47,13 @@ def write_prepared(folder: Path, prepared: Prepared) -> None:
     content = {
         "format": FORMAT,
         "files": prepared.files,
-        "types": {name: str(dtype) for name, dtype in prepared.types.items()},
+        "types": {
+            "read": {name: str(dtype) for name, dtype in prepared.types.read.items()},
+            "own": {name: str(dtype) for name, dtype in prepared.types.own.items()},
+            "zeros": prepared.types.zeros,
+        },
+        "notation": asdict(prepared.notation),
+        "sorted": prepared.sorted,
         "ordered": prepared.ordered,
         "parts": [[part.users, part.rows] for part in prepared.parts],
         "notes": vars(prepared.notes),
@@ -70,10 +82,11 @@ def _prepared(content: dict[str, Any]) -> Prepared:
     parts: list[Part] = []
     for users, rows in content["parts"]:
         parts.append(part_after(parts, users, rows))
-    counts = content["notes"]
-    notes = Notes(Counter(counts["unusable"]), counts["first"], Counter(counts["units"]), counts["repeated"])
-    types = {name: TYPES[dtype] for name, dtype in content["types"].items()}
-    return Prepared(content["files"], types, content["ordered"], parts, notes)
+    notes = Notes(**content["notes"])
+    notes.unusable, notes.units = Counter(notes.unusable), Counter(notes.units)
+    read, own = ({n: TYPES[dtype] for n, dtype in content["types"][key].items()} for key in ("read", "own"))
+    types, notation = IdTypes(read, own, tuple(content["types"]["zeros"])), Notation(**content["notation"])
+    return Prepared(content["files"], types, notation, content["sorted"], content["ordered"], parts, notes)
 
 
 def _remove_temporary(folder: Path, prepared: Prepared) -> None:

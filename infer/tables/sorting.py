@@ -3,8 +3,8 @@
 In: rows as they lie in a file. Out: the same rows, checked and of one type, in sorted files in a folder that belongs to
 this very table: what a stopped run left there is used again.
 
-    types, notes = check(rows, path, drop=False)
-    rows, repeated = sorted_by_user(rows, types, path, folder)
+    rules, types, notes = check(scanned, path, options, Known())
+    rows, found = sorted_by_user(scanned.rows, types, rules, path, folder)
 
 First each block of rows is sorted alone and written as a run. Users taken from the runs at equal distances then say
 which ranges of users have about as many rows as may be sorted at once; each range is collected from all runs. So
@@ -22,48 +22,51 @@ from infer.errors import InputError
 from infer.formats.reading import collect
 from infer.system.files import replacing
 from infer.system.progress import progress
-from infer.tables.columns import ITEM, SPLIT, TIMESTAMP, USER
+from infer.tables.columns import TIMESTAMP, USER
+from infer.tables.ids import IDS, IdTypes, Known, Written, id_types
+from infer.tables.interactions import Scanned
 from infer.tables.notes import Notes
-from infer.tables.tidy import are_canonical, checked, tidy
+from infer.tables.options import TableOptions
+from infer.tables.tidy import Rules, checked, in_order, rules_of
 
 ROWS = 1_000_000  # read at once, and sorted into one run
 SORTED_ROWS = 1_000_000  # in one sorted file, about
 SAMPLES = 1_000  # users taken of as many rows
 GROUP_ROWS = 16_384  # of a run: read in vain, at most, at each end of a range
-REPEATED_KEY = "repeated"  # in a sorted file's metadata: how many rows repeated a pair
+# In a sorted file's metadata: how many rows repeated a pair, and how many were held out but are not measured.
+REPEATED_KEY, FURTHER_KEY = "repeated", "further"
 RUN, SORTED = "run-{:05}.parquet", "sorted-{:05}.parquet"
 
 
-def check(rows: pl.LazyFrame, path: Path, drop: bool) -> tuple[dict[str, pl.DataType], Notes]:
-    """Check every row; returns the types of ids, Int64 if all are canonical integers, else String; and what was found.
+def check(scanned: Scanned, path: Path, options: TableOptions, known: Known) -> tuple[Rules, IdTypes, Notes]:
+    """Check every row; returns how its rows are to be read, the types of its ids, and what was found.
 
-    drop: whether rows that cannot be used may be left out; else they raise InputError.
+    Rows that cannot be used raise InputError, unless they may be dropped.
     """
-    plain, notes, total = {USER: True, ITEM: True}, Notes(), 0
-    for block in blocks(rows, path, "checking"):
-        used, block_notes = checked(block, str(path), total)
-        plain = {name: plain[name] and are_canonical(used[name]) for name in plain}
+    rules, notes, total = Rules(str(path), options), Notes(), 0
+    written = {name: Written() for name in IDS if name in scanned.untyped}
+    for block in blocks(scanned.rows, path, "checking"):
+        if not total:
+            rules = rules_of(block, str(path), options)
+        used, block_notes = checked(block, rules, total)
+        for name, found in written.items():
+            found.add(used[name])
         notes.add(block_notes)
         total += block.height
     if not total:
         raise InputError(f"{path} has no rows")
-    if not drop:
+    if not options.drop_bad_rows:
         notes.refuse(str(path))
-    if notes.unusable.total() == total:
+    if notes.left_out == total:
         raise InputError(f"{path} has no row that can be used: {notes}")
-    return {name: pl.Int64() if plain[name] else pl.String() for name in plain}, notes
-
-
-def cast_to(types: dict[str, pl.DataType]) -> list[pl.Expr]:
-    """The columns in their types."""
-    return [pl.col(name).cast(dtype) for name, dtype in types.items()]
+    return rules, id_types(scanned.rows.collect_schema(), written, scanned.untyped, known), notes
 
 
 def sorted_by_user(
-    rows: pl.LazyFrame, types: dict[str, pl.DataType], path: Path, folder: Path
+    rows: pl.LazyFrame, types: IdTypes, rules: Rules, path: Path, folder: Path
 ) -> tuple[list[Path], Notes]:
-    """Files with the rows that can be used, each a range of users, tidy; and how many rows repeated a pair."""
-    runs = _runs(rows, types, path, folder)
+    """Files with the rows that count, each a range of users, tidy; and what was found out meanwhile."""
+    runs = _runs(rows, types, rules, path, folder)
     files, notes = [], Notes()
     ranges = list(pairwise([None, *_bounds(runs, path), None]))
     for number, (first, stop) in enumerate(progress(ranges, desc=f"sorting {path.name}", unit=" parts")):
@@ -72,23 +75,24 @@ def sorted_by_user(
             inside = pl.scan_parquet(runs, glob=False)
             inside = inside if first is None else inside.filter(pl.col(USER) >= pl.lit(first))
             inside = inside if stop is None else inside.filter(pl.col(USER) < pl.lit(stop))
-            tidied = tidy(collect(inside, path), str(path), number_ids=False)
-            whole = tidied.interactions.with_columns(pl.col(TIMESTAMP).cast(pl.Float64))
+            found = Notes()
+            whole = in_order(collect(inside, path), rules, found)
+            counts = {REPEATED_KEY: str(found.repeated or 0), FURTHER_KEY: str(found.further)}
             with replacing(files[-1]) as temporary:
-                whole.write_parquet(temporary, metadata={REPEATED_KEY: str(tidied.repeated)})
-        notes.add(Notes(repeated=int(pl.read_parquet_metadata(files[-1])[REPEATED_KEY])))
+                whole.write_parquet(temporary, metadata=counts)
+        about = pl.read_parquet_metadata(files[-1])
+        notes.add(Notes(repeated=int(about[REPEATED_KEY]), further=int(about[FURTHER_KEY])))
     return files, notes
 
 
-def _runs(rows: pl.LazyFrame, types: dict[str, pl.DataType], path: Path, folder: Path) -> list[Path]:
-    """Files with the rows that can be used, each sorted by user; rows of one user stay in the order of the table."""
+def _runs(rows: pl.LazyFrame, types: IdTypes, rules: Rules, path: Path, folder: Path) -> list[Path]:
+    """Files with the rows that count, each sorted by user; rows of one user stay in the order of the table."""
     runs = []
     for number, block in enumerate(blocks(rows, path, "sorting blocks")):
         runs.append(folder / RUN.format(number))
         if not runs[-1].exists():  # from a run that was stopped
-            used, _ = checked(block, str(path))
-            texts = [pl.col(name).cast(pl.String) for name in (SPLIT,) if name in used.columns]
-            used = used.with_columns(*cast_to(types | {TIMESTAMP: pl.Float64()}), *texts)
+            used, _ = checked(block, rules)
+            used = used.with_columns(*types.to_read(), pl.col(TIMESTAMP).cast(pl.Float64))
             with replacing(runs[-1]) as temporary:
                 used.sort(USER, maintain_order=True).write_parquet(
                     temporary, compression="lz4", row_group_size=GROUP_ROWS

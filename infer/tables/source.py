@@ -11,6 +11,7 @@ and sorted into files in `folder`, a bounded number of rows at a time (`infer.ta
 What was found out is kept there too: a later call only opens.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,16 +21,19 @@ import polars as pl
 from infer.errors import InputError
 from infer.formats.opening import UNPACKED, is_parquet
 from infer.formats.reading import collect, reading
-from infer.system.files import replacing
+from infer.system.files import replacing, write_text
 from infer.system.inputs import check_input
 from infer.tables.columns import ITEM, RATING, TIDY_KEY, TIMESTAMP, USER
 from infer.tables.cutting import Part, cut
-from infer.tables.interactions import OPTIONAL, scan_interactions
+from infer.tables.ids import IDS, IdTypes, Known, id_types
+from infer.tables.interactions import OPTIONAL, Scanned, scan_interactions
 from infer.tables.notes import Notes
 from infer.tables.options import TableOptions
-from infer.tables.prepared import TEXT, Prepared, read_prepared, write_prepared
-from infer.tables.sorting import cast_to, check, sorted_by_user
-from infer.tables.tidy import tidy
+from infer.tables.prepared import ABOUT, TEXT, Prepared, read_prepared, write_prepared
+from infer.tables.rules import repeats_of
+from infer.tables.sorting import check, sorted_by_user
+from infer.tables.tidy import Rules, Tidy, checked, in_order
+from infer.tables.timestamps import Notation
 from infer.tables.users import rows_of
 
 PART_USERS = 8_192
@@ -39,15 +43,18 @@ PART_USERS = 8_192
 class Source:
     """Interactions ordered by user.
 
-    path: the file as given.  rows: lazily, in the shared options, ordered by user.  ordered: whether
-    also by (timestamp, item) within each user and without repeated pairs.  parts: whose rows follow
-    each other and make up the whole.  notes: what was found in the rows (`infer.tables.tidy`).
+    path: the file as given.  rows: lazily, in the shared columns, ordered by user, ids in the types in which they are
+    read.  ordered: whether also by (timestamp, item) within each user and without what the rules leave out.  parts:
+    whose rows follow each other and make up the whole.  types: of the ids.  rules: how rows are read that are not in
+    order yet.  notes: what was found in the rows (`infer.tables.tidy`).
     """
 
     path: Path
     rows: pl.LazyFrame
     ordered: bool
     parts: list[Part]
+    types: IdTypes
+    rules: Rules
     notes: Notes = field(default_factory=Notes)
 
     @property
@@ -55,11 +62,14 @@ class Source:
         """How many users the table has."""
         return sum(part.users for part in self.parts)
 
-    def read(self, part: Part) -> pl.DataFrame:
-        """The part's rows (user, item, timestamp[, rating][, split]), ordered, no pair twice."""
+    def read(self, part: Part, notes: Notes | None = None) -> pl.DataFrame:
+        """The part's rows (user, item, timestamp[, rating][, split]), ordered, by default no pair twice.
+
+        notes: where is counted what was left out just now.
+        """
         rows = collect(self.rows.slice(part.offset, part.rows), self.path)
         if not self.ordered:
-            return tidy(rows, str(self.path), number_ids=False).interactions
+            return in_order(checked(rows, self.rules)[0], self.rules, Notes() if notes is None else notes)
         if rows.select(USER, ITEM, TIMESTAMP).null_count().sum_horizontal().item():
             raise InputError(f"{self.path} has rows without a user, item or timestamp")
         return rows
@@ -72,53 +82,63 @@ def open_source(
     part_users: int = PART_USERS,
     *,
     optional: Sequence[str] = OPTIONAL,
+    known: Known = Known(),
 ) -> Source:
     """Find out how the table is ordered, sort it into `folder` if need be, and cut it into parts.
 
-    folder: belongs to this very table, these columns and this `part_users`, and to one process at a time; what an
+    folder: belongs to this very table, these options and this `part_users`, and to one process at a time; what an
     earlier run found out is taken from it, and files that a stopped run left are used again.  optional: as of
-    `infer.tables.interactions.choose_columns`.
+    `infer.tables.interactions.choose_columns`.  known: the types of the ids that a model knows.
     Raises InputError as `read_interactions` does, naming the file and the row.
     """
     check_input(path)
     prepared = read_prepared(folder)
     if prepared is None:
-        prepared = _prepare(path, options, folder, part_users, optional)
+        prepared = _prepare(path, options, folder, part_users, optional, known)
         write_prepared(folder, prepared)
     if prepared.files is None:
         rows = scan_interactions(path, options, optional).rows
     else:
         rows = pl.scan_parquet([folder / name for name in prepared.files], glob=False)
-    return Source(path, rows.with_columns(cast_to(prepared.types)), prepared.ordered, prepared.parts, prepared.notes)
+    if not prepared.sorted:
+        rows = rows.with_columns(prepared.types.to_read())
+    rules = Rules(str(path), options, prepared.notation)
+    return Source(path, rows, prepared.ordered, prepared.parts, prepared.types, rules, prepared.notes)
 
 
-def _prepare(path: Path, options: TableOptions, folder: Path, part_users: int, optional: Sequence[str]) -> Prepared:
+def _prepare(
+    path: Path, options: TableOptions, folder: Path, part_users: int, optional: Sequence[str], known: Known
+) -> Prepared:
     in_place = path.is_dir() or is_parquet(path)
-    rows = scan_interactions(path, options, optional).rows if in_place else _text(path, options, folder, optional)
+    scanned = scan_interactions(path, options, optional) if in_place else _text(path, options, folder, optional)
     files = None if in_place else [TEXT]
-    if _says_ordered(path, rows):
-        parts = cut(rows, path, part_users)
+    if _says_ordered(path, scanned.rows, options, known):
+        parts = cut(scanned.rows, path, part_users)
         if parts is None:
             raise _unordered(path)
-        return Prepared(files, {}, True, parts, Notes())
-    types, notes = check(rows, path, options.drop_bad_rows)
-    parts = None if notes.unusable else cut(rows.with_columns(cast_to(types)), path, part_users)
+        types = id_types(scanned.rows.collect_schema(), {}, (), known)
+        return Prepared(files, types, Notation(), True, True, parts, Notes())
+    rules, types, notes = check(scanned, path, options, known)
+    notes.said[:0] = [*scanned.said, *scanned.left_out(options.where, path)]
+    parts = None if notes.left_out else cut(scanned.rows.with_columns(types.to_read()), path, part_users)
     if parts is not None:
-        return Prepared(files, types, False, parts, notes)
-    ordered, repeated = sorted_by_user(rows, types, path, folder)
-    notes.add(repeated)
+        return Prepared(files, types, rules.notation, False, False, parts, notes)
+    ordered, found = sorted_by_user(scanned.rows, types, rules, path, folder)
+    notes.add(found)
     parts = cut(pl.scan_parquet(ordered, glob=False), path, part_users)
     if parts is None:
         raise _unordered(path)
-    return Prepared([file.name for file in ordered], {}, True, parts, notes)
+    return Prepared([file.name for file in ordered], types, rules.notation, True, True, parts, notes)
 
 
-def _says_ordered(path: Path, rows: pl.LazyFrame) -> bool:
-    """Whether a Parquet file says that it is tidy, and has the types that `tidy` gives."""
-    if path.is_dir() or not is_parquet(path):
+def _says_ordered(path: Path, rows: pl.LazyFrame, options: TableOptions, known: Known) -> bool:
+    """Whether a Parquet file says that it is tidy, has the types that `tidy` gives, and is to be read as it stands."""
+    if path.is_dir() or not is_parquet(path) or options.where is not None or options.least_rating is not None:
         return False
     with reading(path):
-        return TIDY_KEY in pl.read_parquet_metadata(path) and _is_typed(rows.collect_schema())
+        about, schema = pl.read_parquet_metadata(path), rows.collect_schema()
+    retyped = any(schema[name] != pl.String and known.as_text(name, False) for name in IDS)
+    return TIDY_KEY in about and _is_typed(schema) and not retyped and options.repeats in (None, repeats_of(about))
 
 
 def _unordered(path: Path) -> InputError:
@@ -131,16 +151,21 @@ def select_users(source: Source, wanted: str | Sequence[str], part_users: int = 
     Raises InputError if the table lacks one of them.
     """
     rows = rows_of(source.rows, wanted, source.path)
-    rows = rows if source.ordered else tidy(rows, str(source.path), number_ids=False).interactions
-    return replace(from_frame(source.path, rows, part_users), notes=source.notes)
+    if not source.ordered:
+        rows = in_order(checked(rows, source.rules)[0], source.rules, Notes())
+    parts = cut(rows.lazy(), source.path, part_users)
+    if parts is None:
+        raise _unordered(source.path)
+    return replace(source, rows=rows.lazy(), ordered=True, parts=parts)
 
 
-def from_frame(path: Path, table: pl.DataFrame, part_users: int = PART_USERS) -> Source:
+def from_frame(path: Path, tidied: Tidy, options: TableOptions, part_users: int = PART_USERS) -> Source:
     """A source of rows that are in memory, tidy already; raises ValueError if they are not ordered by user."""
-    parts = cut(table.lazy(), path, part_users)
+    rows = tidied.interactions.lazy()
+    parts = cut(rows, path, part_users)
     if parts is None:
         raise ValueError(f"{path}: expected rows that are ordered by user")
-    return Source(path, table.lazy(), True, parts)
+    return Source(path, rows, True, parts, tidied.types, Rules(str(path), options), tidied.notes)
 
 
 def _is_typed(schema: pl.Schema) -> bool:
@@ -149,12 +174,15 @@ def _is_typed(schema: pl.Schema) -> bool:
     return ids and schema[TIMESTAMP].is_numeric() and (RATING not in schema or schema[RATING].is_numeric())
 
 
-def _text(path: Path, options: TableOptions, folder: Path, optional: Sequence[str]) -> pl.LazyFrame:
+def _text(path: Path, options: TableOptions, folder: Path, optional: Sequence[str]) -> Scanned:
     """The rows of a text file, from one in which any slice can be read without what comes before it."""
-    target = folder / TEXT
-    if not target.exists():
+    target, about = folder / TEXT, folder / ABOUT
+    if not (target.exists() and about.exists()):
         scanned = scan_interactions(path, options, optional, folder)
+        said = [*scanned.said, *scanned.left_out(options.where, path)]
         with replacing(target) as temporary, reading(path):
             scanned.rows.sink_parquet(temporary)
         (folder / UNPACKED).unlink(missing_ok=True)
-    return pl.scan_parquet(target, glob=False)
+        write_text(about, json.dumps({"untyped": sorted(scanned.untyped), "said": said}) + "\n")
+    found = json.loads(about.read_text(encoding="utf-8"))
+    return Scanned(pl.scan_parquet(target, glob=False), frozenset(found["untyped"]), found["said"])

@@ -11,6 +11,8 @@ Texts are numbers or ISO 8601: a date, or date and time with T or a space betwee
 zone; without a zone they are UTC. Dates and times of Parquet are moments; without a zone UTC.
 """
 
+from dataclasses import dataclass
+
 import polars as pl
 
 LATEST = 1e11  # seconds
@@ -23,7 +25,20 @@ DAY = 86_400
 LIMITS = {"hour": 23, "minute": 59, "second": 60, "zone_hour": 23, "zone_minute": 59}  # 60: leap seconds
 
 
-def unix_seconds(values: pl.Series) -> tuple[pl.Series, dict[str, int]]:
+@dataclass(frozen=True)
+class Notation:
+    """."""
+
+    format: str = ""
+    said: str = ""
+
+
+def notation_of(values: pl.Series, stated: str | None = None) -> Notation:
+    """."""
+    return Notation()
+
+
+def unix_seconds(values: pl.Series, notation: Notation = Notation()) -> tuple[pl.Series, dict[str, int]]:
     """Seconds since 1970, Float64, and how many values were in another unit or written as a date.
 
     values: numbers, texts, Date or Datetime; raises TypeError for anything else.

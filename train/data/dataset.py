@@ -7,6 +7,7 @@ decides them all.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,12 +15,15 @@ import torch
 from torch import Tensor
 
 from infer.errors import InputError
+from infer.formats.reading import reading
 from infer.histories.histories import Histories, before, build_histories
 from infer.histories.vocabulary import PAD, vocabulary
 from infer.histories.windows import level_windows, seen, windows
 from infer.system.fingerprints import sha256
 from infer.tables.columns import DATASET_KEY, INTERACTIONS_FILE, ITEM, RATING, SPLIT, TRAIN, USER, VALIDATION
 from infer.tables.interactions import read_interactions
+from infer.tables.options import TableOptions
+from infer.tables.rules import KEEP, repeats_of, rules_in
 
 # More distinct ratings than this are a continuous scale, which `rating_levels` cuts at quantiles.
 MOST_LEVELS = 20
@@ -34,6 +38,7 @@ class Data:
     rating_levels: the distinct ratings of training, ascending.  histories: the users' training items
     and rating levels, row n being the user with index n + 1; a user may have none.
     targets: (users,) int64 index of each user's validation item, PAD if none.
+    rules: which rows of a table count (`infer.tables.rules`).
     folder: where the data came from, with the table of items beside them.
     """
 
@@ -46,12 +51,13 @@ class Data:
     rating_levels: list[float]
     histories: Histories
     targets: np.ndarray
+    rules: dict[str, Any]
     folder: Path
 
     @property
     def counts(self) -> np.ndarray:
         """(items + 1,) how many training histories hold each item; index 0 is padding."""
-        return np.bincount(self.histories.items, minlength=len(self.item_ids) + 1)
+        return np.bincount(self.histories.distinct.items, minlength=len(self.item_ids) + 1)
 
     def windows(self, rows: Tensor, length: int) -> Tensor:
         """(users, length) int64 latest training items of the users in these rows, left-padded."""
@@ -82,9 +88,11 @@ def load(artifacts: Path) -> Data:
     path = artifacts / INTERACTIONS_FILE
     if not path.is_file():
         raise InputError(f"{path} does not exist: run `python -m train.data --artifacts={artifacts}` first")
-    table = read_interactions(path).interactions
-    if SPLIT not in table.columns:
+    with reading(path):
+        about = pl.read_parquet_metadata(path)
+    if SPLIT not in pl.read_parquet_schema(path):
         raise InputError(f"{path} has no column split: write it with `python -m train.data`")
+    table = read_interactions(path, TableOptions(split=SPLIT, repeats=repeats_of(about))).interactions
     item_ids, user_ids = (table[name].unique().sort().to_list() for name in (ITEM, USER))
     items, users = vocabulary(item_ids, ITEM), vocabulary(user_ids, USER)
     indexed = table.join(items.rename({"index": "i"}), on=ITEM, maintain_order="left").join(
@@ -98,15 +106,16 @@ def load(artifacts: Path) -> Data:
     targets[rows["u"].to_numpy() - 1] = rows["i"].to_numpy()
     levels = _levels(train)
     return Data(
-        name=pl.read_parquet_metadata(path).get(DATASET_KEY, path.name),
+        name=about.get(DATASET_KEY, path.name),
         checksum=sha256(path),
         item_ids=item_ids,
         user_ids=user_ids,
         ratings=_ratings(indexed, TRAIN),
         validation_ratings=_ratings(indexed, VALIDATION),
         rating_levels=levels,
-        histories=build_histories(train, items, users[USER], levels),
+        histories=build_histories(train, items, users[USER], levels, repeats=repeats_of(about) == KEEP),
         targets=targets,
+        rules=rules_in(about) or {},
         folder=artifacts,
     )
 

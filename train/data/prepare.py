@@ -5,6 +5,7 @@ In: what to read and how to split it. Out: interactions with a `split` column, a
     prepare(DataConfig(dataset="ml-latest-small"))
 """
 
+import json
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from infer.tables.columns import (
     ITEM,
     ITEMS_FILE,
     PROTOCOL_KEY,
+    RULES_KEY,
     SPLIT,
     TEST,
     TIDY_KEY,
@@ -35,6 +37,7 @@ from infer.tables.config import TableConfig
 from infer.tables.interactions import read_interactions
 from infer.tables.items import read_items
 from infer.tables.options import TableOptions
+from infer.tables.rules import rules_of
 from infer.tables.tidy import Tidy
 from train.data import movielens, sources, splits
 
@@ -137,8 +140,10 @@ def prepare(config: DataConfig) -> Path:
     )
     only_held = table.group_by(ITEM).agg((pl.col(SPLIT) != TRAIN).all().alias("held"))["held"].sum()
     users = table[USER].n_unique()
+    rules = json.dumps(rules_of(config.table_options))
+    about = {DATASET_KEY: name, PROTOCOL_KEY: made.protocol, TIDY_KEY: "1", RULES_KEY: rules}
     with replacing(target, owned=True) as temporary, replacing(items_target, owned=True) as temporary_items:
-        table.write_parquet(temporary, metadata={DATASET_KEY: name, PROTOCOL_KEY: made.protocol, TIDY_KEY: "1"})
+        table.write_parquet(temporary, metadata=about)
         items.write_parquet(temporary_items, metadata=MARK)
     if str(tidied.notes):
         log.info(f"{name}: {tidied.notes}")

@@ -1,0 +1,77 @@
+"""Events of several types: which rows count, and what each type weighs.
+
+In: rows under their own names, and SQL; or `view=1,purchase=5`. Out: the rows for which it is true; a weight a type.
+
+    python -m train.data --dataset events.csv --where "event = 'purchase'"
+"""
+
+import math
+
+import polars as pl
+
+from infer.errors import InputError, first_line
+from infer.formats.layout import shown
+
+SAMPLE = 10_000  # rows
+EXAMPLE = "--where=\"event = 'purchase'\""
+
+
+def chosen(rows: pl.LazyFrame, where: str, names: list[str], untyped: frozenset[str], source: str) -> pl.LazyFrame:
+    """The rows for which `where` is true, as SQL has it: not those for which it is null.
+
+    names: of the columns.  untyped: those that are texts only because their format has no types; they are numbers
+    if they hold nothing else in the first rows, as in `price > 20`, unless that cannot be compared.
+    Raises InputError, which names `source`, for what is no SQL, names no column, or is neither true nor false.
+    """
+    try:
+        condition = pl.sql_expr(where)
+        used = condition.meta.root_names()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError) as error:
+        raise InputError(f"--where '{where}' cannot be read ({first_line(error)}); write SQL, as {EXAMPLE}") from None
+    strange = next((name for name in used if name not in names), None)
+    if strange is not None:
+        raise InputError(f"{source} has no column '{strange}', which --where names; its columns: {shown(names)}")
+    sample = rows.select(used).head(SAMPLE).collect() if used else pl.DataFrame({"": [0]})
+    numbers = [name for name in used if name in untyped and _is_number(sample[name])]
+    for taken in (numbers, []):
+        reason = _unfit(sample, condition, taken)
+        if not reason:
+            return _filtered(rows, condition, taken)
+    raise InputError(f"--where '{where}' cannot be used on {source}: {reason}")
+
+
+def _unfit(sample: pl.DataFrame, condition: pl.Expr, numbers: list[str]) -> str:
+    """Why a condition cannot be used with these columns as numbers; empty if it can."""
+    try:
+        found = sample.with_columns(pl.col(numbers).cast(pl.Float64)).select(condition)[:, 0]
+    except pl.exceptions.PolarsError as error:
+        return first_line(error)
+    return "" if found.dtype in (pl.Boolean, pl.Null) else f"it gives {found.dtype}, not true or false"
+
+
+def _filtered(rows: pl.LazyFrame, condition: pl.Expr, numbers: list[str]) -> pl.LazyFrame:
+    """The rows, with their texts as they were, for which a condition on numbers is true."""
+    kept = {name: f"text of {name}" for name in numbers}
+    beside = rows.with_columns(pl.col(name).alias(text) for name, text in kept.items())
+    found = beside.with_columns(pl.col(numbers).cast(pl.Float64)).filter(condition)
+    return found.with_columns(pl.col(text).alias(name) for name, text in kept.items()).drop(kept.values())
+
+
+def weights_of(text: str) -> dict[str, float]:
+    """What each event type weighs; raises InputError if that is not `type=number,type=number`."""
+    weights = {}
+    for piece in text.split(","):
+        name, equals, number = piece.rpartition("=")
+        try:
+            weight = float(number)
+        except ValueError:
+            weight = math.nan
+        if not equals or not name.strip() or not math.isfinite(weight):
+            raise InputError(f"--event-weights: '{piece}' is not TYPE=NUMBER; expected view=1,purchase=5")
+        weights[name.strip()] = weight
+    return weights
+
+
+def _is_number(values: pl.Series) -> bool:
+    numbers = values.cast(pl.Float64, strict=False)
+    return values.null_count() < len(values) and numbers.null_count() == values.null_count()

@@ -1,0 +1,57 @@
+"""Which rows of a table count, as a model keeps it: what it was trained with holds for every table read for it.
+
+In: the options that a training table was read with, or what a model file says of them. Out: each other.
+
+    rules_of(TableOptions(repeats="keep"))   # {"repeats": "keep"}
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from infer.tables.columns import RULES_KEY
+from infer.tables.options import TableOptions
+
+LATEST, KEEP = "latest", "keep"
+# Which rows count, and what one weighs. How a file is written and what its columns are called is each file's own.
+RULES = ("where", "least_rating", "event", "event_weights", "repeats")
+
+
+def rules_of(options: TableOptions) -> dict[str, Any]:
+    """The rules that were asked for."""
+    return {name: value for name in RULES if (value := getattr(options, name)) is not None}
+
+
+def rules_in(about: Mapping[str, str]) -> dict[str, Any] | None:
+    """The rules by which a table of ours was made, from its file's metadata; None if it is none of ours."""
+    return None if RULES_KEY not in about else dict(json.loads(about[RULES_KEY]))
+
+
+def repeats_of(about: Mapping[str, str]) -> str:
+    """Which rows of a pair that comes again a table of ours holds: the latest, or all."""
+    return str((rules_in(about) or {}).get("repeats") or LATEST)
+
+
+def with_rules(options: TableOptions, rules: Mapping[str, Any], made: Mapping[str, Any] | None) -> TableOptions:
+    """The options of a table that is read for a model.
+
+    rules: which the model was trained with; they hold where the options say nothing.  made: those by which the table
+    was made, if it is one of ours: they need not hold again.
+    """
+    stated = {name: getattr(options, name) for name in RULES}
+    if made is not None:
+        return replace(options, repeats=stated["repeats"] or made.get("repeats"))
+    if options.event is not None or options.rating is not None:  # a weight of its own
+        rules = {name: value for name, value in rules.items() if name not in ("event", "event_weights")}
+    held: dict[str, Any] = {name: rules.get(name) if stated[name] is None else stated[name] for name in RULES}
+    return replace(options, **held)
+
+
+def told(options: TableOptions, given: TableOptions, model: str) -> str:
+    """What is said of rules that come from the model; empty if none does."""
+    taken = [n for n in RULES if getattr(options, n) is not None and getattr(given, n) is None and n != "event"]
+    if not taken:
+        return ""
+    shown = ", ".join(f"--{name.replace('_', '-')}={getattr(options, name)}" for name in taken)
+    return f"read as {model} was trained: {shown}"

@@ -1,0 +1,45 @@
+"""A column that says which rows are held out.
+
+In: rows with a column `split`, of a table of ours or of the user's own. Out: its values in our words; and of each user
+one held-out row a part.
+
+    python -m infer.batch --model hybrid.onnx --interactions events.parquet --split-column fold
+"""
+
+import polars as pl
+
+from infer.errors import InputError
+from infer.tables.columns import SPLIT, TEST, TEST_HISTORY, TRAIN, USER, VALIDATION
+from infer.tables.notes import Notes
+
+VALUES = (TRAIN, VALIDATION, TEST_HISTORY, TEST)
+ALSO = {"valid": VALIDATION, "val": VALIDATION, "dev": VALIDATION}
+
+
+def split_column(table: pl.DataFrame, source: str) -> pl.Series:
+    """The column as texts of `VALUES`; null for anything else.
+
+    Raises InputError, which names `source`, if it holds no texts.
+    """
+    values = table[SPLIT]
+    if not (values.dtype in (pl.String, pl.Categorical, pl.Null) or values.dtype == pl.Enum):
+        raise InputError(f"{source} column {SPLIT} holds {values.dtype}; expected texts")
+    names = dict.fromkeys(VALUES) | ALSO
+    return values.cast(pl.String).replace_strict(
+        list(names), [names[name] or name for name in names], default=None, return_dtype=pl.String
+    )
+
+
+def first_held_out(table: pl.DataFrame, notes: Notes) -> pl.DataFrame:
+    """Each user's first validation and test row is measured; further ones are history for the test item, or left out.
+
+    table: ordered by user and time.  notes: where the further ones are counted.
+    """
+    further = (pl.int_range(pl.len()).over(USER, SPLIT) > 0) & pl.col(SPLIT).is_in([VALIDATION, TEST])
+    marked = table.with_columns(further.alias("further"))
+    if not marked["further"].any():
+        return table
+    of = marked.filter("further")[SPLIT]
+    notes.further += len(of)
+    later = pl.when("further").then(pl.lit(TEST_HISTORY)).otherwise(SPLIT).alias(SPLIT)
+    return marked.filter(~pl.col("further") | (pl.col(SPLIT) != TEST)).with_columns(later).drop("further")
