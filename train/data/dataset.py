@@ -5,7 +5,7 @@ makes batches of sequences. Random numbers come from explicit generators, so tha
 decides them all.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,8 @@ class Data:
     rating_levels: the distinct ratings of training, ascending.  histories: the users' training items
     and rating levels, row n being the user with index n + 1; a user may have none.
     targets: (users,) int64 index of each user's validation item, PAD if none.
-    rules: which rows of a table count (`infer.tables.rules`).
-    folder: where the data came from, with the table of items beside them.
+    folder: where the data came from, with the table of items beside them.  rules: which rows of a table count
+    (`infer.tables.rules`).
     """
 
     name: str
@@ -51,8 +51,8 @@ class Data:
     rating_levels: list[float]
     histories: Histories
     targets: np.ndarray
-    rules: dict[str, Any]
     folder: Path
+    rules: dict[str, Any] = field(default_factory=dict)
 
     @property
     def counts(self) -> np.ndarray:
