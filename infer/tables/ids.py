@@ -129,7 +129,7 @@ def own_type(dtype: pl.DataType) -> pl.DataType:
     return pl.Int64() if dtype.is_numeric() or dtype == pl.Null else pl.String()
 
 
-def told(name: str, dtype: pl.DataType) -> str:
+def told_of(name: str, dtype: pl.DataType) -> str:
     """What is said of a type that is not read as it stands; empty if nothing is."""
     if dtype.is_float() or isinstance(dtype, pl.Decimal):
         return f"{name} ids in {dtype} are read as whole numbers"

@@ -27,7 +27,7 @@ from infer.tables.ids import IDS, IdTypes, Known, Written, id_types
 from infer.tables.interactions import Scanned
 from infer.tables.notes import Notes
 from infer.tables.options import TableOptions
-from infer.tables.tidy import Rules, checked, in_order, rules_of
+from infer.tables.tidy import Rules, checked, in_order, rules_of, told
 
 ROWS = 1_000_000  # read at once, and sorted into one run
 SORTED_ROWS = 1_000_000  # in one sorted file, about
@@ -59,7 +59,10 @@ def check(scanned: Scanned, path: Path, options: TableOptions, known: Known) -> 
         notes.refuse(str(path))
     if notes.left_out == total:
         raise InputError(f"{path} has no row that can be used: {notes}")
-    return rules, id_types(scanned.rows.collect_schema(), written, scanned.untyped, known), notes
+    schema = scanned.rows.collect_schema()
+    types = id_types(schema, written, scanned.untyped, known)
+    notes.said += told(schema, types, rules)
+    return rules, types, notes
 
 
 def sorted_by_user(

@@ -24,7 +24,7 @@ import polars as pl
 from infer.errors import InputError
 from infer.tables.columns import ITEM, RATING, ROW, SPLIT, TIMESTAMP, USER
 from infer.tables.events import weights_of
-from infer.tables.ids import IDS, IdTypes, Known, Written, id_column, id_types
+from infer.tables.ids import IDS, IdTypes, Known, Written, id_column, id_types, told_of
 from infer.tables.notes import Notes
 from infer.tables.options import TableOptions
 from infer.tables.split import first_held_out, split_column
@@ -81,7 +81,15 @@ def tidy(
     for name, found in written.items():
         found.add(used[name])
     types = id_types(table.schema, written, untyped, known)
+    notes.said += told(table.schema, types, rules)
     return Tidy(in_order(used.with_columns(types.to_read()), rules, notes), notes, types)
+
+
+def told(schema: pl.Schema, types: IdTypes, rules: Rules) -> list[str]:
+    """What is said of how a table's ids and times are read, where they are not read as they stand."""
+    zeros = [f"{name} ids written as 1.0 are read as whole numbers" for name in types.zeros]
+    typed = [told_of(name, schema[name]) for name in IDS]
+    return [sentence for sentence in (*zeros, *typed, rules.notation.said) if sentence]
 
 
 def rules_of(first: pl.DataFrame, source: str, options: TableOptions) -> Rules:
