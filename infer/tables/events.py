@@ -25,7 +25,7 @@ def chosen(rows: pl.LazyFrame, where: str, names: list[str], untyped: frozenset[
     """
     try:
         condition = pl.sql_expr(where)
-        used = condition.meta.root_names()
+        used = list(dict.fromkeys(condition.meta.root_names()))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError) as error:
         raise InputError(f"--where '{where}' cannot be read ({first_line(error)}); write SQL, as {EXAMPLE}") from None
     strange = next((name for name in used if name not in names), None)
@@ -33,11 +33,12 @@ def chosen(rows: pl.LazyFrame, where: str, names: list[str], untyped: frozenset[
         raise InputError(f"{source} has no column '{strange}', which --where names; its columns: {shown(names)}")
     sample = rows.select(used).head(SAMPLE).collect() if used else pl.DataFrame({"": [0]})
     numbers = [name for name in used if name in untyped and _is_number(sample[name])]
+    reasons = []
     for taken in (numbers, []):
-        reason = _unfit(sample, condition, taken)
-        if not reason:
+        reasons.append(_unfit(sample, condition, taken))
+        if not reasons[-1]:
             return _filtered(rows, condition, taken)
-    raise InputError(f"--where '{where}' cannot be used on {source}: {reason}")
+    raise InputError(f"--where '{where}' cannot be used on {source}: {reasons[0]}")
 
 
 def _unfit(sample: pl.DataFrame, condition: pl.Expr, numbers: list[str]) -> str:

@@ -348,7 +348,7 @@ def test_what_is_left_out_and_what_is_measured_is_said(files, tmp_path: Path, ca
     batch.main(words)
     printed = capsys.readouterr().out
     for line in (
-        f"{table}: dropped 1 repeated (user, item) rows, of which the latest is kept",
+        f"{table}: dropped 1 repeated (user, item) rows, of which the latest is kept (--repeats=keep keeps all)",
         "left out: 1 of 4 users whom markov.onnx does not know",
         "left out: 1 interactions with items that markov.onnx does not know",
         f"note: {table} is not the table markov.onnx was trained on",
@@ -380,7 +380,10 @@ def test_what_is_left_out_is_said_of_whole_histories_and_repeated_rows_of_an_ord
     for words in ([], ["--part-users=1"]):
         batch.main([f"--model={files[0]}", f"--interactions={table}", "--max-unknown=0.6", *words])
         printed = capsys.readouterr().out
-        assert f"{table}: dropped 2 repeated (user, item) rows, of which the latest is kept\n" in printed
+        assert (
+            f"{table}: dropped 2 repeated (user, item) rows, of which the latest is kept (--repeats=keep keeps all)\n"
+            in printed
+        )
         assert "left out: 2 of 4 users whom" in printed and "left out: 3 interactions with items" in printed
         assert "markov on by hand: 2 users, 8 recommendations" in printed
         assert f"no metrics ({table} carries no split): whole histories used" in printed

@@ -53,8 +53,9 @@ def test_rows_of_one_pair_and_second_keep_the_order_of_the_table(small, tmp_path
     frame = pl.DataFrame(rows, schema=NAMES, orient="row").with_columns(split=pl.Series(splits))
     frame.write_parquet(tmp_path / "t.parquet")
     (tmp_path / "w").mkdir()
-    found = rows_in(open_source(tmp_path / "t.parquet", TableOptions(), tmp_path / "w"))
-    assert found == read_interactions(tmp_path / "t.parquet").interactions.rows()
+    options = TableOptions(split="split")
+    found = rows_in(open_source(tmp_path / "t.parquet", options, tmp_path / "w"))
+    assert found == read_interactions(tmp_path / "t.parquet", options).interactions.rows()
     assert found[1:] == [(4, 1, 1, "validation"), (5, 1, 1, "validation")]
 
 
@@ -91,19 +92,19 @@ def test_what_was_found_out_is_not_sought_again(kind: str, tmp_path: Path, monke
 
 def test_a_stopped_run_goes_on_from_its_runs_and_sorted_files(small, tmp_path: Path, monkeypatch) -> None:
     path, folder = table(tmp_path), tmp_path / "w"
-    real = sorting.tidy
+    real = sorting.in_order
 
     def stopped(rows: pl.DataFrame, *given: object, **options: bool) -> object:
         if rows["user"].max() == 4:
             raise KeyboardInterrupt
         return real(rows, *given, **options)
 
-    monkeypatch.setattr(sorting, "tidy", stopped)
+    monkeypatch.setattr(sorting, "in_order", stopped)
     with pytest.raises(KeyboardInterrupt):
         open_source(path, TableOptions(), folder)
     left = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
     assert sorted(left) == [*(f"run-0000{n}.parquet" for n in range(3)), "sorted-00000.parquet"]
-    monkeypatch.setattr(sorting, "tidy", real)
+    monkeypatch.setattr(sorting, "in_order", real)
     written = []
     replacing = sorting.replacing
     monkeypatch.setattr(sorting, "replacing", lambda file: written.append(file.name) or replacing(file))
@@ -131,12 +132,17 @@ def test_files_that_a_stop_left_behind_are_removed_and_lost_ones_made_again(smal
     assert rows_in(open_source(path, TableOptions(), folder)) == SORTED
 
 
-BAD = "user,item,timestamp,rating,split\n2,1,5,x,dev\n1,1,5,,\n"
+BAD = "user,item,timestamp,rating,split\n2,1,5,x,B\n1,1,5,,\n"
 
 
 @pytest.mark.parametrize(
     ("optional", "message"),
-    [((), None), ((RATING,), "row 1 has the rating 'x'"), ((SPLIT,), "has the split 'dev'"), (None, "the split 'dev'")],
+    [
+        ((), None),
+        ((RATING,), "row 1 has the rating 'x'"),
+        ((SPLIT,), "row 1 has the split 'B'"),
+        (None, "row 1 has the rating 'x'"),
+    ],
 )
 def test_only_the_columns_that_are_read_are_checked(optional, message, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(BAD)
@@ -144,10 +150,10 @@ def test_only_the_columns_that_are_read_are_checked(optional, message, tmp_path:
     (tmp_path / "w").mkdir()
 
     def whole() -> list[tuple]:
-        return read_interactions(tmp_path / "t.csv", **given).interactions.rows()
+        return read_interactions(tmp_path / "t.csv", TableOptions(split="split"), **given).interactions.rows()
 
     def in_parts() -> list[tuple]:
-        return rows_in(open_source(tmp_path / "t.csv", TableOptions(), tmp_path / "w", **given))
+        return rows_in(open_source(tmp_path / "t.csv", TableOptions(split="split"), tmp_path / "w", **given))
 
     for read in (whole, in_parts):
         if message is None:

@@ -1,5 +1,6 @@
 """Tables read a range of users at a time: the same rows as when read whole, however they are stored."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +14,7 @@ from infer.tables.columns import TIDY_KEY
 from infer.tables.interactions import read_interactions
 from infer.tables.options import TableOptions
 from infer.tables.source import from_frame, open_source, select_users
+from infer.tables.tidy import tidy
 
 ROWS = [
     (3, "b", 5),
@@ -134,11 +136,11 @@ def test_a_tidy_table_of_other_types_is_brought_into_the_usual_ones(tmp_path: Pa
 
 
 def test_rows_in_memory_are_a_source_too() -> None:
-    table = pl.DataFrame(TIDY, schema=["user", "item", "timestamp"], orient="row")
-    source = from_frame(Path("t"), table, part_users=3)
+    tidied = tidy(pl.DataFrame(TIDY, schema=["user", "item", "timestamp"], orient="row"), "t")
+    source = from_frame(Path("t"), tidied, TableOptions(), part_users=3)
     assert source.users == 4 and [source.read(shard).height for shard in source.parts] == [5, 1]
     with pytest.raises(ValueError, match="t: expected rows that are ordered by user"):
-        from_frame(Path("t"), table.reverse())
+        from_frame(Path("t"), replace(tidied, interactions=tidied.interactions.reverse()), TableOptions())
 
 
 def test_files_of_a_stopped_run_are_used_again(tmp_path: Path) -> None:

@@ -1,0 +1,121 @@
+"""Ids in one type for a whole column, and for a model and every table that is read for it."""
+
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from infer.errors import InputError
+from infer.tables.ids import Known
+from infer.tables.interactions import read_interactions
+from infer.tables.options import TableOptions
+from infer.tables.source import open_source
+from infer.tables.tidy import Tidy, tidy
+
+TEXTS, NUMBERS = pl.String(), pl.Int64()
+
+
+def stored(ids: pl.Series, path: Path) -> Path:
+    table = pl.DataFrame({"user": ids, "item": range(1, len(ids) + 1), "timestamp": 5})
+    table.write_csv(path) if path.suffix == ".csv" else table.write_parquet(path)
+    return path
+
+
+def both(path: Path, known: Known = Known(), options: TableOptions = TableOptions()) -> Tidy:
+    """The table read whole; in parts it has the same rows, types and notes."""
+    whole = read_interactions(path, options, known=known)
+    work = path.parent / f"work-{len(list(path.parent.iterdir()))}"
+    work.mkdir()
+    for _ in range(2):  # the second opens what the first found out
+        source = open_source(path, options, work, part_users=1, known=known)
+        rows = pl.concat(source.read(part) for part in source.parts)
+        assert rows.rows() == whole.interactions.rows() and rows.schema["user"] == whole.interactions.schema["user"]
+        assert source.types == whole.types and str(source.notes) == str(whole.notes)
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("ids", "read", "own", "said"),
+    [
+        (pl.Series([1, 2], dtype=pl.Int32), [1, 2], pl.Int32, ""),
+        (pl.Series([1, 2], dtype=pl.UInt64), [1, 2], pl.UInt64, ""),
+        (pl.Series(["1", "2"]), ["1", "2"], pl.String, ""),
+        (pl.Series([1.0, 2.0]), [1, 2], pl.Int64, "user ids in Float64 are read as whole numbers"),
+        (pl.Series([Decimal(1), Decimal(2)], dtype=pl.Decimal(38, 0)), [1, 2], pl.Int64,
+         "user ids in Decimal(precision=38, scale=0) are read as whole numbers"),
+        (pl.Series([b"1", b"x"]), ["1", "x"], pl.String, "user ids in Binary are read as texts"),
+    ],
+)  # fmt: skip
+def test_typed_columns_keep_their_type(ids: pl.Series, read: list, own, said: str, tmp_path: Path) -> None:
+    found = both(stored(ids, tmp_path / "t.parquet"))
+    assert found.interactions["user"].to_list() == read
+    assert found.types.own["user"] == own and str(found.notes) == said
+
+
+@pytest.mark.parametrize(
+    ("ids", "read", "said"),
+    [
+        (["1", "2"], [1, 2], ""),
+        (["1.0", "-2.0"], [-2, 1], "user ids written as 1.0 are read as whole numbers"),
+        (["1", "2.0"], [1, 2], "user ids written as 1.0 are read as whole numbers"),
+        (["1.0", "02.0"], ["02.0", "1.0"], ""),
+        (["1.0", "x"], ["1.0", "x"], ""),
+        (["1.5", "2"], ["1.5", "2"], ""),
+        (["9223372036854775808.0", "2"], ["2", "9223372036854775808.0"], ""),
+    ],
+)
+def test_texts_without_a_type_are_numbers_if_all_are_written_so(ids, read, said, tmp_path: Path) -> None:
+    found = both(stored(pl.Series(ids), tmp_path / "t.csv"))
+    assert found.interactions["user"].to_list() == read and str(found.notes) == said
+
+
+def test_fractions_are_refused_with_the_first_of_them() -> None:
+    for number in (1.5, 2.0**54, float("inf")):
+        table = pl.DataFrame({"user": [1.0, number], "item": [1, 2], "timestamp": [1, 2]})
+        with pytest.raises(InputError, match=re.escape(f"column user holds Float64, as {number!r}; expected whole")):
+            tidy(table, "t")
+    with pytest.raises(InputError, match="t column user holds bytes that are no UTF-8; expected whole"):
+        tidy(pl.DataFrame({"user": [b"\xff"], "item": [1], "timestamp": [1]}), "t")
+
+
+def test_a_gap_among_fractions_is_a_row_without_an_id() -> None:
+    table = pl.DataFrame({"user": [1.0, float("nan"), None], "item": [1, 2, 3], "timestamp": [1, 2, 3]})
+    with pytest.raises(InputError, match=r"t row 2 has no user .*rows that cannot be used: 2"):
+        tidy(table, "t")
+
+
+@pytest.mark.parametrize(
+    ("ids", "known", "read", "own"),
+    [
+        (["7", "8"], Known(user=TEXTS), ["7", "8"], TEXTS),  # a table of digits for a model that knows texts
+        (["7.0", "8"], Known(user=TEXTS), ["7.0", "8"], TEXTS),
+        (["7", "8"], Known(user=NUMBERS), [7, 8], NUMBERS),
+        (["7", "x"], Known(user=NUMBERS), ["7", "x"], TEXTS),
+    ],
+)
+def test_texts_without_a_type_take_that_of_the_model(ids, known, read, own, tmp_path: Path) -> None:
+    found = both(stored(pl.Series(ids), tmp_path / "t.csv"), known)
+    assert found.interactions["user"].to_list() == read and found.types.own["user"] == own
+
+
+def test_numbers_are_compared_as_texts_where_the_model_knows_texts(tmp_path: Path) -> None:
+    path = stored(pl.Series([10, 9], dtype=pl.Int16), tmp_path / "t.parquet")
+    found = both(path, Known(user=TEXTS, item=TEXTS, compares_users=True))
+    assert found.interactions.rows() == [("10", "1", 5), ("9", "2", 5)]
+    assert found.types.own == {"user": pl.Int16(), "item": NUMBERS}
+    # Users that the model does not look up stay in the order of their own type.
+    assert both(path, Known(user=TEXTS)).interactions["user"].to_list() == [9, 10]
+    lists = pl.DataFrame({"user": ["9", "10"], "score": [1.0, 2.0]})
+    assert found.types.to_own(lists).schema["user"] == pl.Int16
+    assert found.types.back(found.types.to_own(lists)).rows() == lists.rows()
+
+
+def test_items_of_one_second_have_one_order_in_any_type() -> None:
+    ids = [10, 9, -1, 2**62]
+    for items in (pl.Series(ids), pl.Series([str(i) for i in ids])):
+        table = pl.DataFrame({"user": 1, "item": items, "timestamp": 5})
+        assert tidy(table, "t").interactions["item"].cast(pl.Int64).to_list() == [-1, 9, 10, 2**62]
+    mixed = pl.DataFrame({"user": 1, "item": ["b", "10", "a", "9", "007", "7"], "timestamp": 5})
+    assert tidy(mixed, "t").interactions["item"].to_list() == ["007", "7", "9", "10", "a", "b"]
