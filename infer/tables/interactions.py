@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from infer.formats.folders import files_of
-from infer.formats.opening import Opened, open_table
+from infer.formats.opening import Opened, first_rows, open_table
 from infer.formats.reading import collect, collect_names
 from infer.system.inputs import check_input
 from infer.tables.columns import ITEM, RATING, SPLIT, TIMESTAMP, USER, find
@@ -46,9 +46,11 @@ def read_interactions(path: Path, options: TableOptions = TableOptions(), option
 
 
 def names_in(path: Path, options: TableOptions = TableOptions()) -> list[str]:
-    """The shared names of the columns that a table has."""
+    """The shared names of the columns that a table has, from the first lines of a file alone."""
     check_input(path)
-    return collect_names(scan_interactions(path, options).rows, path)
+    if path.is_dir():
+        return collect_names(scan_interactions(path, options).rows, path)
+    return collect_names(choose_columns(first_rows(path, options.layout), path, options).rows, path)
 
 
 def scan_interactions(
