@@ -12,10 +12,11 @@ from dataclasses import dataclass
 class Layout:
     """How a table is written; None: found out.
 
-    format: csv (any separated text), jsonl, parquet, arrow, delta or iceberg.  separator: of text, `tab` for a
-    tabulator.  header: names of the columns, separated by commas, of a text file whose first line is no header.
-    encoding: of text, by Python's name.  compression: none, gzip, bz2, zip, xz or zstd.  nulls: texts that stand for
-    no value, separated by commas.  query: SQL that gives the rows, where the table is a database's.
+    format: csv (any separated text), jsonl, parquet, arrow, delta or iceberg.  separator: of text, one or several
+    characters; `tab` and `space` stand for themselves.  header: names of the columns, separated by commas, of a text
+    file whose first line is no header.  encoding: of text, by Python's name.  compression: none, gzip, bz2, zip, xz or
+    zstd.  nulls: texts that stand for no value in a text file, separated by commas, as they are without the spaces
+    around them.  query: SQL that gives the rows, where the table is a database's.
     """
 
     format: str | None = None

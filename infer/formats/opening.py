@@ -1,46 +1,40 @@
-"""Open one table of any kind: CSV, TSV, `::`-separated text or Parquet, also packed with gzip.
+"""Open one table of any kind: separated text, JSON lines, Parquet or Arrow; text also packed, in any encoding.
 
 In: a file. Out: its rows, lazily; text files come with every value as text and a null for an empty one.
 
     open_table(Path("ratings.csv")).rows.collect()
+
+What a file is follows from its first bytes, then from its name.
 """
 
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
 from infer.errors import InputError
-from infer.formats.layout import Layout, shown
-from infer.formats.packed import check_unpacked, is_packed, unpack
+from infer.formats import sniffing, text
+from infer.formats.content import UNPACKED, Content, Look, content_of, first_look, plain_name
+from infer.formats.layout import Layout
 from infer.formats.reading import collect, reading
-from infer.system.files import replacing
 from infer.system.inputs import check_input
 
-LINE, UNPACKED = "line", "unpacked"
-PARQUET = (".parquet", ".pq")
-PACKED = ".gz"
-SEPARATORS = {".csv": ",", ".tsv": "\t", ".dat": "::", ".txt": "\t", ".inter": "\t", ".item": "\t"}
+__all__ = ["UNPACKED", "Opened", "first_rows", "is_parquet", "kind_of", "open_table", "read_table", "suffix_of"]
 
-
-def suffix_of(path: Path) -> str:
-    """What kind of file its name says it is, in lower case; that it is packed is no kind."""
-    return next((s.lower() for s in reversed(path.suffixes) if s.lower() != PACKED), "")
-
-
-def is_parquet(path: Path) -> bool:
-    """Whether the name, in any case, is one of a Parquet file."""
-    return path.suffix.lower() in PARQUET
+MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow"}
+KINDS = {".parquet": "parquet", ".pq": "parquet", ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow",
+         ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}  # fmt: skip
+SHOWN = {"parquet": "Parquet", "arrow": "Arrow", "jsonl": "JSON lines", "csv": "separated text"}
+TEXT_OPTIONS = ("separator", "header", "nulls")
 
 
 @dataclass(frozen=True)
 class Opened:
     """A table as it is written.
 
-    rows: lazily, under its own column names.  names: these names, in order; one may stand twice.  untyped: those
-    whose values are texts only because the format has no types, so that `7` may be a number.  said: what was found
-    out about the file, a sentence each.
+    rows: lazily, under its own column names; of a name that stands twice, the first column has it.  names: these names,
+    in order; one may stand twice.  untyped: those whose values are texts only because the format has no types, so that
+    `7` may be a number.  said: what was found out about the file, a sentence each.
     """
 
     rows: pl.LazyFrame
@@ -49,85 +43,125 @@ class Opened:
     said: list[str] = field(default_factory=list)
 
 
+def suffix_of(path: Path) -> str:
+    """What kind of file its name says it is, in lower case; that it is packed is no kind."""
+    return Path(plain_name(path)).suffix
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether it is a file that begins as Parquet does, whatever its name."""
+    return path.is_file() and _magic(path) == "parquet"
+
+
 def read_table(path: Path, layout: Layout = Layout()) -> pl.DataFrame:
     """Read a whole table; the arguments and errors are those of `open_table`."""
     return collect(open_table(path, layout).rows, path)
+
+
+def kind_of(path: Path, layout: Layout = Layout()) -> str:
+    """What a file is: parquet, arrow, jsonl, or csv (separated text); raises InputError as `open_table` does."""
+    return _looked_at(path, layout)[0]
 
 
 def open_table(path: Path, layout: Layout = Layout(), folder: Path | None = None) -> Opened:
     """Open one file, lazily; text comes with every value as text, and a null for an empty one.
 
     layout: how it is written.  folder: where content may be kept that must first be unpacked or recoded; None: memory.
-    Raises InputError if the file is absent, empty, damaged or of an unknown type; damage further on shows when the
-    rows are collected.
+    Raises InputError if the file is absent, empty, damaged, or can be read in more than one way; damage further on
+    shows when the rows are collected.
     """
-    suffix = suffix_of(path)
+    kind, look = _looked_at(path, layout)
+    with reading(path):
+        if look is None:
+            return _typed(path, kind)
+        if kind == "jsonl":
+            return _json_lines(content_of(look, folder, marked=False), look, layout)
+        written = sniffing.sniffed(look, layout)
+        return _text(content_of(look, folder), written, look, layout)
+
+
+def first_rows(path: Path, layout: Layout = Layout()) -> Opened:
+    """The rows of the first lines alone, which give the names without all of a file being unpacked.
+
+    JSON lines have the names that occur in these lines. The arguments and errors are those of `open_table`.
+    """
+    kind, look = _looked_at(path, layout)
+    with reading(path):
+        if look is None:
+            return _typed(path, kind)
+        start = Content(look.start.encode(), spaces=True)
+        if kind == "jsonl":
+            return _json_lines(start, look, layout)
+        return _text(start, sniffing.sniffed(look, layout), look, layout, check=False)
+
+
+def _looked_at(path: Path, layout: Layout) -> tuple[str, Look | None]:
+    """What the file is, and its first lines if it is text."""
     check_input(path)
     if path.is_dir():
         raise InputError(f"{path} is a folder; expected a file")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty")
-    separator = layout.separator
-    if suffix not in PARQUET and separator is None and suffix not in SEPARATORS:
-        known = ", ".join([*SEPARATORS, *PARQUET])
-        raise InputError(f"{path} has an unknown type '{suffix}'; expected one of {known}")
+    if layout.query is not None:
+        raise InputError(f"--query is for databases; {path} is a file (--where leaves rows out)")
+    if layout.format in ("delta", "iceberg"):
+        raise InputError(f"--format={layout.format} is a folder; {path} is a file")
+    kind = layout.format or _magic(path) or KINDS.get(suffix_of(path), "")
+    if kind in ("parquet", "arrow"):
+        options = [*TEXT_OPTIONS, "encoding", *(["compression"] if layout.compression != "none" else [])]
+        _refuse_options(path, kind, layout, options)
+        return kind, None
     with reading(path):
-        if suffix in PARQUET:
-            rows = pl.scan_parquet(path, glob=False)
-            return Opened(rows, rows.collect_schema().names())
-        source: Path | bytes = path
-        if is_packed(path):
-            if folder is None:
-                content = io.BytesIO()
-                unpack(path, content)
-                source = content.getvalue()
-            else:
-                source = folder / UNPACKED
-                with replacing(source) as temporary, temporary.open("wb") as file:
-                    unpack(path, file)
-        check_unpacked(_start(source), path)
-        if layout.encoding is not None:
-            source = (source if isinstance(source, bytes) else source.read_bytes()).decode(layout.encoding).encode()
-        header = None if layout.header is None else layout.header.split(",")
-        rows = _scan_text(path, source, separator or SEPARATORS[suffix], header)
-        names = rows.collect_schema().names()
-        return Opened(rows, names, frozenset(names))
+        look = first_look(path, layout)
+    start = look.start.lstrip()
+    if layout.format is None:
+        kind = "jsonl" if start.startswith("{") or kind == "jsonl" else "csv"
+    if kind == "jsonl" or (layout.format is None and start[1:].lstrip().startswith("{")):
+        if start.startswith("["):
+            raise InputError(
+                f"{path} is a JSON array; expected JSON lines, an object on each: `jq -c '.[]'` makes them of it"
+            )
+    if start.startswith(tuple(mark.decode() for mark in MAGIC)) and layout.format is None:
+        raise InputError(f"{path} holds packed Parquet or Arrow: unpack it first")
+    return kind, look
 
 
-def _start(source: Path | bytes) -> bytes:
-    if isinstance(source, bytes):
-        return source[:4]
-    with source.open("rb") as file:
-        return file.read(4)
+def _magic(path: Path) -> str | None:
+    with reading(path), path.open("rb") as file:
+        start = file.read(6)
+    return next((kind for mark, kind in MAGIC.items() if start.startswith(mark)), None)
 
 
-def _scan_text(path: Path, source: Path | bytes, separator: str, header: list[str] | None) -> pl.LazyFrame:
-    if len(separator) == 1:
-        if header is None:
-            return pl.scan_csv(source, separator=separator, infer_schema=False, glob=False)
-        return pl.scan_csv(
-            source,
-            separator=separator,
-            has_header=False,
-            infer_schema=False,
-            new_columns=header,
-            quote_char=None,
-            glob=False,
+def _typed(path: Path, kind: str) -> Opened:
+    if _magic(path) != kind:
+        raise InputError(
+            f"{path} cannot be read: it does not begin as {SHOWN[kind]} does; --format=csv reads it as separated text"
         )
-    # Polars separates at single bytes, so a longer separator is split here, from whole lines.
-    lines = pl.scan_csv(
-        source, separator="\x01", quote_char=None, has_header=False, infer_schema=False, new_columns=[LINE], glob=False
-    )
-    parts = lines.select(pl.col(LINE).str.split(separator))
-    if header is None:
-        first = parts.head(1).collect()[LINE]
-        if first.is_empty() or first[0] is None:
-            raise InputError(f"{path} has no header line")
-        header, parts = first[0].to_list(), parts.slice(1)
-    if len(set(header)) < len(header):
-        raise InputError(f"{path} names a column twice: {shown(header)}")
-    fields = parts.select(pl.col(LINE).list.len().alias("fields")).with_row_index("row")
-    wrong = fields.filter(pl.col("fields") != len(header)).head(1).collect(engine="streaming")
-    if wrong.height:
-        raise InputError(f"{path} row {wrong['row'][0] + 1} has {wrong['fields'][0]} fields; expected {len(header)}")
-    return parts.select(pl.col(LINE).list.get(n).alias(name) for n, name in enumerate(header))
+    rows = pl.scan_parquet(path, glob=False) if kind == "parquet" else pl.scan_ipc(path, glob=False)
+    return Opened(rows, rows.collect_schema().names(), said=_said(path, kind))
+
+
+def _json_lines(content: Content, look: Look, layout: Layout) -> Opened:
+    _refuse_options(look.path, "jsonl", layout, TEXT_OPTIONS)
+    # A name may be a pattern to this reader, which has no option against it; an open file is none.
+    source = content.source if isinstance(content.source, bytes) else content.source.open("rb")
+    rows = pl.scan_ndjson(source, infer_schema_length=None)
+    return Opened(rows, rows.collect_schema().names(), said=[*look.said, *_said(look.path, "jsonl")])
+
+
+def _text(content: Content, written: sniffing.Written, look: Look, layout: Layout, check: bool = True) -> Opened:
+    nulls = [text.strip(" ") for text in (layout.nulls or "").split(",") if text.strip(" ")]
+    rows = text.scan(content, written, look.path, nulls, check)
+    names = rows.collect_schema().names()
+    return Opened(rows, written.names, frozenset(names), [*look.said, *written.said])
+
+
+def _said(path: Path, kind: str) -> list[str]:
+    known = KINDS.get(suffix_of(path)) == kind
+    return [] if known else [f"{path} is read as {SHOWN[kind]}, as it begins like that (--format)"]
+
+
+def _refuse_options(path: Path, kind: str, layout: Layout, options: tuple[str, ...] | list[str]) -> None:
+    stated = next((name for name in options if getattr(layout, name) is not None), None)
+    if stated is not None:
+        raise InputError(f"--{stated} is of separated text; {path} is {SHOWN[kind]}")

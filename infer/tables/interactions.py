@@ -15,7 +15,7 @@ import polars as pl
 from infer.errors import InputError
 from infer.formats.folders import files_of
 from infer.formats.layout import shown
-from infer.formats.opening import Opened, open_table
+from infer.formats.opening import Opened, first_rows, open_table
 from infer.formats.reading import collect, collect_names
 from infer.system.inputs import check_input
 from infer.tables import columns
@@ -67,18 +67,19 @@ def read_interactions(
 
 
 def names_in(path: Path, options: TableOptions = TableOptions()) -> list[str]:
-    """The shared names of the columns that a table has."""
+    """The shared names of the columns that a table has, from the first lines of a file alone."""
     check_input(path)
-    return collect_names(scan_interactions(path, options).rows, path)
+    if path.is_dir():
+        return collect_names(scan_interactions(path, options).rows, path)
+    return collect_names(choose_columns(first_rows(path, options.layout), path, options).rows, path)
 
 
 def has_time(path: Path, options: TableOptions) -> bool:
     """Whether a table has a column of times, stated or with a usual name."""
     check_input(path)
     file = files_of(path)[0] if path.is_dir() else path
-    return (
-        options.timestamp is not None or columns.guessed(open_table(file, options.layout).names, TIMESTAMP) is not None
-    )
+    names = first_rows(file, options.layout).names
+    return options.timestamp is not None or columns.guessed(names, TIMESTAMP) is not None
 
 
 def scan_interactions(

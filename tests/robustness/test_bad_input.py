@@ -17,7 +17,7 @@ GOOD = "user,item,timestamp,rating\n1,10,100,4\n1,11,101,3\n1,12,102,5\n"
 TABLES = {
     "empty.csv": (b"", "is empty"),
     "header.csv": (b"user,item,timestamp\n", "has no rows"),
-    "latin.csv": (GOOD.encode() + "1,café,103,5\n".encode("latin-1"), "latin.csv cannot be read"),
+    "bytes.csv": (GOOD.encode() + b"1,caf\x81,103,5\n", "bytes.csv cannot be read: line 5 (byte 66) holds 'caf"),
     "column.csv": (b"user,film,timestamp\n1,2,3\n", "has no item column; its columns: user, film, timestamp"),
     "url.csv": (GOOD.encode() + b"1,13,10https://example.org/x4,5\n", "row 4 has the timestamp '10https://"),
     "word.csv": (GOOD.encode() + b"1,13,later,5\n", "row 4 has the timestamp 'later'; expected seconds or a date"),
@@ -27,7 +27,7 @@ TABLES = {
     "ragged.csv": (GOOD.encode() + b"1,13,104,5,6,7\n", "ragged.csv cannot be read"),
     "text.parquet": (GOOD.encode(), "text.parquet cannot be read"),
     "cut.parquet": (b"PAR1" + bytes(40), "cut.parquet cannot be read"),
-    "table.xlsx": (b"PK", "has an unknown type '.xlsx'"),
+    "table.xlsx": (b"PK", "table.xlsx has one column alone: 'PK'"),
 }
 
 

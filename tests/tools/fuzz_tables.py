@@ -7,27 +7,42 @@ parts, with bad rows refused and dropped, and prints how many were refused and h
 unless something else than rows or an InputError came of one.
 """
 
+import bz2
 import gzip
 import io
+import lzma
 import sys
 import tempfile
+import zipfile
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import zstandard
 
 from infer.errors import InputError
 from infer.tables.interactions import read_interactions
 from infer.tables.options import TableOptions
 from infer.tables.source import open_source
 
-FORMATS = ("csv", "tsv", "dat", "csv.gz", "parquet")
+FORMATS = (
+    "csv", "tsv", "dat", "utf16", "jsonl", "parquet", "arrow", "csv.gz", "csv.bz2", "csv.xz", "csv.zst", "csv.zip",
+    "jsonl.gz",
+)  # fmt: skip
+# How text is packed and unpacked, by the last suffix.
+PACKINGS = {
+    "gz": (gzip.compress, gzip.decompress),
+    "bz2": (bz2.compress, bz2.decompress),
+    "xz": (lzma.compress, lzma.decompress),
+    "zst": (zstandard.compress, zstandard.decompress),
+}
 # What tables are made of, and what readers have stumbled over.
 WORDS = (
     b"user", b"item", b"timestamp", b"rating", b"split", b",", b"\t", b"::", b"\n", b"\r\n", b'"', b'""', b"1", b"-7",
     b"007", b"nan", b"inf", b"1e309", b"9" * 30, b"2024-01-01T00:00:00Z", b"2024-02-30", b"train", b"test",
     b"\xef\xbb\xbf", b"\xff", b"\0", "🎬".encode(), b" ", b"=1+1", b"x" * 300,
+    b";", b"|", b"{", b"}", b"[", b'{"user":', b"null", b"1.5", b"\xff\xfe", b"\0" * 8, b"PAR1", b"ARROW1",
 )  # fmt: skip
 
 
@@ -47,13 +62,42 @@ def seeds(ending: str) -> list[bytes]:
                 table.write_parquet(buffer, compression=compression)
                 found.append(buffer.getvalue())
             continue
-        if ending == "dat":
+        if ending == "arrow":
+            for compression in ("uncompressed", "lz4", "zstd"):
+                buffer = io.BytesIO()
+                table.write_ipc(buffer, compression=compression)
+                found.append(buffer.getvalue())
+            continue
+        if ending.startswith("jsonl"):
+            table.write_ndjson(buffer)
+            text = buffer.getvalue()
+        elif ending == "dat":
             lines = [table.columns, *table.rows()]
             text = "\n".join("::".join(str(v).replace("\n", " ") for v in line) for line in lines).encode()
         else:
-            text = table.write_csv(separator="\t" if ending == "tsv" else ",").encode()
-        found.append(gzip.compress(text) if ending.endswith(".gz") else text)
+            encoding = "utf-16" if ending == "utf16" else "utf-8"
+            text = table.write_csv(separator="\t" if ending == "tsv" else ",").encode(encoding)
+        found.append(packed(text, ending))
     return found
+
+
+def packed(text: bytes, ending: str) -> bytes:
+    """The same as the last suffix says."""
+    last = ending.rpartition(".")[2]
+    if last == "zip":
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("t.csv", text)
+        return buffer.getvalue()
+    return PACKINGS[last][0](text) if last in PACKINGS else text
+
+
+def unpacked(content: bytes, ending: str) -> bytes:
+    """What was packed."""
+    last = ending.rpartition(".")[2]
+    if last == "zip":
+        return zipfile.ZipFile(io.BytesIO(content)).read("t.csv")
+    return PACKINGS[last][1](content)
 
 
 def changed(content: bytes, rng: np.random.Generator) -> bytes:
@@ -113,8 +157,8 @@ def answers(ending: str, times: int, seed: int) -> Counter:
         path = Path(name) / f"t.{ending}"
         for number in range(times):
             content = whole[number % len(whole)]
-            if ending.endswith(".gz") and number % 2:
-                content = gzip.compress(changed(gzip.decompress(content), rng))
+            if "." in ending and number % 2:
+                content = packed(changed(unpacked(content, ending), rng), ending)
             else:
                 content = changed(content, rng)
             path.write_bytes(content)

@@ -7,11 +7,11 @@ import polars as pl
 
 from infer.formats.layout import Layout
 from infer.formats.opening import read_table, suffix_of
-from infer.tables.columns import GENRES, ITEM, RATING, TIMESTAMP, TITLE, USER
+from infer.tables.columns import GENRES, ITEM, TITLE
 from infer.tables.interactions import read_interactions
 from infer.tables.items import items_table, read_items
 from infer.tables.options import TableOptions
-from infer.tables.tidy import Tidy, tidy
+from infer.tables.tidy import Tidy
 from train.data import sources
 
 ML_100K_GENRES = [
@@ -22,11 +22,6 @@ ML_100K_GENRES = [
 
 def ratings(found: sources.Found) -> Tidy:
     """MovieLens ratings in any release's layout."""
-    names = ",".join([USER, ITEM, RATING, TIMESTAMP])
-    if found.ratings.name == "u.data":
-        return tidy(read_table(found.ratings, Layout(separator="\t", header=names)), str(found.ratings))
-    if suffix_of(found.ratings) == ".dat":
-        return tidy(read_table(found.ratings, Layout(separator="::", header=names)), str(found.ratings))
     if suffix_of(found.ratings) == ".inter":
         columns = TableOptions("user_id:token", "item_id:token", "timestamp:float", "rating:float")
         return read_interactions(found.ratings, columns)
@@ -51,8 +46,6 @@ def items(found: sources.Found) -> pl.DataFrame:
                 [pl.when(pl.col(g) == "1").then(pl.lit(g)) for g in ML_100K_GENRES], separator="|", ignore_nulls=True
             ).alias(GENRES),
         )
-    elif suffix_of(path) == ".dat":
-        table = read_table(path, Layout(separator="::", header=f"{ITEM},{TITLE},{GENRES}", encoding="latin-1"))
     else:
         return read_items(path)
     return items_table(table, str(path))

@@ -135,7 +135,7 @@ def test_repeated_rows_are_counted(tmp_path: Path) -> None:
 
 IDS = [
     str(2**53 + 1), str(2**63 - 1), str(-(2**63)), "-7", "0",
-    "x" * 10_000, 'say "hi"', "two\nlines", "carriage\r\nreturn", "🎬🍿", "a,b", "'", " ", "\t", "NULL", "nan", "日本",
+    "x" * 10_000, 'say "hi"', "two\nlines", "carriage\r\nreturn", "🎬🍿", "a,b", "'", "\t", "NULL", "nan", "日本",
 ]  # fmt: skip
 
 
