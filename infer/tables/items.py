@@ -1,46 +1,114 @@
-"""Read a table of items: their titles and genres.
+"""Read a table of items: their titles, genres and what else it says of them.
 
-In: a file. Out: (item, title, genres), one row an item.
+In: a file. Out: (item, title, genres) and further columns (`infer.tables.attributes`), one row an item; and what was
+taken and left out, a sentence each.
 
-    read_items(Path("movies.csv"))
+    find_items(Path("products.csv")).table
 """
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
 from infer.errors import InputError
 from infer.formats.layout import shown
-from infer.formats.opening import read_table
+from infer.formats.opening import open_table
+from infer.formats.reading import collect
+from infer.tables.attributes import NONE, attributes
 from infer.tables.columns import GENRES, ITEM, TITLE, find
 from infer.tables.ids import are_canonical, id_column
 from infer.tables.options import TableOptions
 
+KNOWN = (ITEM, TITLE, GENRES)
+
+
+@dataclass
+class Items:
+    """A table of items, and what was found in it.
+
+    table: item (Int64 or String), title and genres (String, joined with `|`), and further columns: lists of texts
+    (categories), Float64 (numbers) or String (words).
+    """
+
+    table: pl.DataFrame
+    said: list[str] = field(default_factory=list)
+
 
 def read_items(path: Path, options: TableOptions = TableOptions()) -> pl.DataFrame:
-    """Read item titles and genres: (item, title, genres), absent columns filled with null."""
-    table = read_table(path)
+    """Titles and genres alone: (item, title, genres), absent ones filled with null; errors as of `find_items`."""
+    return find_items(path, options, NONE).table
+
+
+def find_items(path: Path, options: TableOptions = TableOptions(), features: str | None = None) -> Items:
+    """Read a table of items in any format.
+
+    features: further columns, as `infer.tables.attributes.attributes` takes them; None: all that can be used.
+    Raises InputError naming the file if it cannot be read, or says nothing of its items.
+    """
+    opened = open_table(path, options.layout)
+    if len(set(opened.names)) < len(opened.names):
+        raise InputError(f"{path} names a column twice: {shown(opened.names)}")
+    table = collect(opened.rows, path)
     names = find(table.columns, path, options, needed=(ITEM,), optional=(TITLE, GENRES))
-    if len(names) == 1:
-        raise InputError(f"{path} has neither titles nor genres; its columns: {shown(table.columns)}")
+    others = table.drop(names.values())
+    found = attributes(others.drop(KNOWN, strict=False), opened.untyped, features, str(path))
+    if features is None:
+        found.left_out |= {name: "the name is taken" for name in others.columns if name in KNOWN}
     items = table.select(pl.col(source).alias(target) for target, source in names.items())
-    return items_table(items, str(path))
+    items = pl.concat([items, found.table], how="horizontal")
+    named = items.filter(id_column(items, ITEM, str(path)).is_not_null()) if options.drop_bad_rows else items
+    result = items_table(named, str(path))
+    parts = [f"{words} from '{names[name]}'" for name, words in ((TITLE, "titles"), (GENRES, GENRES)) if name in names]
+    parts += found.said
+    if not says_something(result).any():
+        raise InputError(
+            f"{path} has neither titles nor genres nor other columns that can be used; "
+            f"its columns: {shown(table.columns)}" + (f" ({'; '.join(parts)})" if parts else "")
+        )
+    if features is None and others.width:
+        parts.append("--item-features chooses among them")
+    said = [*opened.said, f"{path.name}: {'; '.join(parts)}"]
+    if items.height > named.height:
+        said.append(f"{path.name}: dropped {items.height - named.height:,} rows with no item")
+    if named.height > result.height:
+        said.append(f"{path.name}: {named.height - result.height:,} rows repeat an item, of which the first counts")
+    return Items(result, said)
+
+
+def says_something(table: pl.DataFrame) -> pl.Series:
+    """Whether each row of a table of items holds anything beside the item."""
+    return table.select(pl.any_horizontal(pl.exclude(ITEM).is_not_null()).alias(ITEM))[ITEM]
 
 
 def items_table(table: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Bring item rows into (item, title, genres), one row an item, genres joined with `|`."""
-    for name in (TITLE, GENRES):
-        if name not in table.columns:
-            table = table.with_columns(pl.lit(None, dtype=pl.String).alias(name))
-        elif isinstance(table.schema[name], pl.List):
-            table = table.with_columns(pl.col(name).cast(pl.List(pl.String)).list.join("|"))
+    """Bring item rows into (item, title, genres) and what else there is, one row an item, genres joined with `|`.
+
+    Raises InputError, which names `source`, if a row has no item, or a column is of a type that cannot be used.
+    """
     ids = id_column(table, ITEM, source)
     if ids.null_count():
         raise InputError(f"{source} row {ids.is_null().arg_true()[0] + 1} has no {ITEM}")
     ids = ids.cast(pl.Int64) if are_canonical(ids) else ids
     return (
-        table.with_columns(ids, pl.col(TITLE, GENRES).cast(pl.String, strict=False))
-        .select(ITEM, TITLE, GENRES)
+        table.with_columns(ids, *(_text(table, name, source) for name in (TITLE, GENRES)))
+        .select(*KNOWN, pl.exclude(KNOWN))
         .unique(ITEM, keep="first")
         .sort(ITEM)
     )
+
+
+def _text(table: pl.DataFrame, name: str, source: str) -> pl.Series:
+    """A column as texts, lists joined with `|`; null where it is absent or empty."""
+    if name not in table.columns:
+        return pl.Series(name, [None] * table.height, dtype=pl.String)
+    values = table[name]
+    try:
+        if isinstance(values.dtype, pl.List):
+            return values.cast(pl.List(pl.String)).list.join("|")
+        values = values.cast(pl.String, strict=False)
+    except pl.exceptions.PolarsError:
+        raise InputError(f"{source} column {name} holds {values.dtype}; expected texts") from None
+    if name == GENRES and not values.str.contains("|", literal=True).any():
+        return values.str.replace_all(";", "|", literal=True)
+    return values

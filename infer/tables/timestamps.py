@@ -101,8 +101,7 @@ def unix_seconds(values: pl.Series, notation: Notation = Notation()) -> tuple[pl
     if notation.format in UNITS:
         found, kind = values.cast(pl.Float64, strict=False) / UNITS[notation.format], notation.format
     else:
-        whole = values.cast(pl.Int64, strict=False) if values.dtype.is_float() else values
-        texts = whole.cast(pl.String)
+        texts = values.cast(pl.String)
         found = _iso_seconds(texts) if notation.format == ISO_8601 else strftime.seconds(texts, notation.format)
         kind = "dates"
     return found, {kind: found.count()} if found.count() else {}

@@ -62,6 +62,7 @@ FOUND = {
     "08-31-2017 12:05AM": (DAY - 11 * 86_400 + 300, "%m-%d-%Y %I:%M%p"),
     "31/08/2017, 06:29:24": (NOON - 11 * 86_400, "%d/%m/%Y, %H:%M:%S%.f"),
     "noon": (None, ""),
+    "40/40/2017": (None, ""),
     "11.09.17": (None, ""),
     "Mon Sep 11 06:29:24 CEST 2017": (None, ""),
 }
@@ -148,7 +149,7 @@ def test_a_stated_notation_is_the_only_one() -> None:
     for number, unit in ((1e3, "milliseconds"), (1e6, "microseconds"), (1e9, "nanoseconds")):
         assert read(5 * number, -number, stated=unit) == [5, -1]
         assert unix_seconds(pl.Series([number]), Notation(unit))[1] == {unit: 1}
-    assert read(20170911, stated="%Y%m%d") == [DAY]
+    assert read(20170911, 2017111, stated="%Y%m%d") == [DAY, None], "1 November or 11 January"
     assert notation_of(pl.Series(["1"]), "seconds").said == ""
 
 
