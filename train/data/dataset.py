@@ -6,7 +6,10 @@ decides them all.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import compress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,7 +21,17 @@ from infer.histories.histories import Histories, before, build_histories
 from infer.histories.vocabulary import PAD, vocabulary
 from infer.histories.windows import level_windows, seen, windows
 from infer.system.fingerprints import sha256
-from infer.tables.columns import DATASET_KEY, INTERACTIONS_FILE, ITEM, RATING, SPLIT, TRAIN, USER, VALIDATION
+from infer.tables.columns import (
+    DATASET_KEY,
+    INTERACTIONS_FILE,
+    ITEM,
+    PROTOCOL_KEY,
+    RATING,
+    SPLIT,
+    TRAIN,
+    USER,
+    VALIDATION,
+)
 from infer.tables.interactions import read_interactions
 
 # More distinct ratings than this are a continuous scale, which `rating_levels` cuts at quantiles.
@@ -35,6 +48,8 @@ class Data:
     and rating levels, row n being the user with index n + 1; a user may have none.
     targets: (users,) int64 index of each user's validation item, PAD if none.
     folder: where the data came from, with the table of items beside them.
+    context: what validation reads of every user, where that is more than training may see: the histories, and what
+    comes before the validation items of users who are held out whole; None: the histories.
     """
 
     name: str
@@ -47,6 +62,23 @@ class Data:
     histories: Histories
     targets: np.ndarray
     folder: Path
+    context: Histories | None = None
+
+    @property
+    def known(self) -> Histories:
+        """What validation reads of every user: `context`, or the histories."""
+        return self.histories if self.context is None else self.context
+
+    @cached_property
+    def trained(self) -> np.ndarray:
+        """(users,) int64 place, from 1, of each user among those whom training sees; PAD for the others."""
+        sees = self.histories.lengths > 0
+        return np.where(sees, np.cumsum(sees), PAD)
+
+    @property
+    def trained_ids(self) -> list[Any]:
+        """The ids of the users whom training sees; that of place n + 1 stands at n."""
+        return list(compress(self.user_ids, self.trained != PAD))
 
     @property
     def counts(self) -> np.ndarray:
@@ -54,16 +86,16 @@ class Data:
         return np.bincount(self.histories.items, minlength=len(self.item_ids) + 1)
 
     def windows(self, rows: Tensor, length: int) -> Tensor:
-        """(users, length) int64 latest training items of the users in these rows, left-padded."""
-        return torch.from_numpy(windows(self.histories.take(rows.numpy()), length))
+        """(users, length) int64 latest items before validation of the users in these rows, left-padded."""
+        return torch.from_numpy(windows(self.known.take(rows.numpy()), length))
 
     def level_windows(self, rows: Tensor, length: int) -> Tensor:
         """(users, length) int64 rating levels of the items in `windows`."""
-        return torch.from_numpy(level_windows(self.histories.take(rows.numpy()), length))
+        return torch.from_numpy(level_windows(self.known.take(rows.numpy()), length))
 
     def seen(self, rows: Tensor) -> Tensor:
-        """(users, width) int64 all training items of the users in these rows, filled up with padding."""
-        return torch.from_numpy(seen(self.histories.take(rows.numpy())))
+        """(users, width) int64 all items before validation of the users in these rows, filled up with padding."""
+        return torch.from_numpy(seen(self.known.take(rows.numpy())))
 
     def target(self, rows: Tensor) -> Tensor:
         """(users,) int64 index of the validation item of the users in these rows, PAD if none."""
@@ -83,6 +115,9 @@ def load(artifacts: Path) -> Data:
     if not path.is_file():
         raise InputError(f"{path} does not exist: run `python -m train.data --artifacts={artifacts}` first")
     table = read_interactions(path).interactions
+    metadata = pl.read_parquet_metadata(path)
+    if SPLIT not in table.columns and PROTOCOL_KEY in metadata:  # `train.data` held nothing out
+        table = table.with_columns(pl.lit(TRAIN).alias(SPLIT))
     if SPLIT not in table.columns:
         raise InputError(f"{path} has no column split: write it with `python -m train.data`")
     item_ids, user_ids = (table[name].unique().sort().to_list() for name in (ITEM, USER))
@@ -90,15 +125,15 @@ def load(artifacts: Path) -> Data:
     indexed = table.join(items.rename({"index": "i"}), on=ITEM, maintain_order="left").join(
         users.rename({"index": "u"}), on=USER, maintain_order="left"
     )
-    train, held = before(table, VALIDATION)
-    if train.is_empty() or held.is_empty():
-        raise InputError(f"{path} has no items to train on, or none to validate on: write it again")
+    train, (known, _) = table.filter(pl.col(SPLIT) == TRAIN), before(table, VALIDATION)
+    if train.is_empty():
+        raise InputError(f"{path} has no items to train on: write it again")
     targets = np.full(len(user_ids), PAD, dtype=np.int64)
     rows = indexed.filter(pl.col(SPLIT) == VALIDATION)
     targets[rows["u"].to_numpy() - 1] = rows["i"].to_numpy()
     levels = _levels(train)
     return Data(
-        name=pl.read_parquet_metadata(path).get(DATASET_KEY, path.name),
+        name=metadata.get(DATASET_KEY, path.name),
         checksum=sha256(path),
         item_ids=item_ids,
         user_ids=user_ids,
@@ -108,6 +143,7 @@ def load(artifacts: Path) -> Data:
         histories=build_histories(train, items, users[USER], levels),
         targets=targets,
         folder=artifacts,
+        context=build_histories(known, items, users[USER], levels) if known.height > train.height else None,
     )
 
 
