@@ -55,6 +55,11 @@ def _stated_loss(metadata: Metadata) -> str:
     parity = metadata.parity
     if metadata.precision == "fp32":
         return ""
+    if "ndcg@10" not in parity:
+        return (
+            f"; nothing is held out, so what NDCG@10 loses is not measured, {parity['overlap@10']:.1%} "
+            f"of the same items, {parity['size']:.0%} of the size"
+        )
     return (
         f"; NDCG@10 {parity['ndcg@10']:.4f} against {parity['ndcg@10_fp32']:.4f} in fp32, {parity['overlap@10']:.1%} "
         f"of the same items, {parity['size']:.0%} of the size"

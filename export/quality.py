@@ -1,18 +1,22 @@
 """What a cheaper precision costs: the same users' lists in fp32 and in it, and the held-out items in both.
 
 In: two model files of the same weights and the table they were trained on. Out: NDCG@10 of the validation
-items for both, and the share of fp32's top ten that the other lists too; or InputError.
+items for both, and the share of fp32's top ten that the other lists too; or InputError. Where nothing is held out for
+validation only the lists are compared, and only if any loss is allowed.
 """
 
 from pathlib import Path
 
+import polars as pl
+
 from infer.errors import InputError
+from infer.formats.reading import collect, collect_names
 from infer.metrics.ranking import rank_metrics, ranks
 from infer.model.session import open_model
 from infer.scoring.job import open_job
 from infer.scoring.lists import model_lists
 from infer.scoring.task import prepare
-from infer.tables.columns import ITEM, USER, VALIDATION
+from infer.tables.columns import ITEM, SPLIT, USER, VALIDATION
 from train.validation import K
 
 BATCH_SIZE = 256
@@ -22,23 +26,39 @@ def check_quality(exact: Path, cheaper: Path, table: Path, largest_loss: float) 
     """Compare on the validation items of `table`.
 
     largest_loss: how much of NDCG@10 may be lost, as a share of it.
-    Raises InputError if more is lost, or if there is no table to measure it on.
+    Raises InputError if more is lost, or if there is nothing to measure it on, unless all of it may be lost.
     """
     if not table.is_file():
         raise InputError(f"{table}, on which the loss of another precision is measured, is not there")
+    split = VALIDATION if _validates(table) else None
+    if split is None and largest_loss < 1:
+        raise InputError(
+            f"{table} holds nothing out for validation, so the loss of another precision cannot be measured; "
+            "--largest-loss=1 writes the file all the same"
+        )
     ndcg, lists = {}, {}
     for path in (exact, cheaper):
-        task = prepare(open_job(open_model(path), table, split=VALIDATION))
-        if task.targets is None:
-            raise InputError(f"{table} holds nothing out, so the loss of another precision cannot be measured")
+        task = prepare(open_job(open_model(path), table, split=split))
         lists[path] = model_lists(task, K, BATCH_SIZE)
+        if task.targets is None:
+            continue
         gain = ranks(lists[path], task.targets).select(rank_metrics(K)[f"ndcg@{K}"].mean())
         ndcg[path] = gain.item()
     both = lists[exact].join(lists[cheaper], on=[USER, ITEM]).height
     overlap = both / max(1, lists[exact].height)
+    if not ndcg:
+        return {f"overlap@{K}": overlap}
     if not ndcg[cheaper] >= (1 - largest_loss) * ndcg[exact]:
         raise InputError(
             f"NDCG@{K} of validation items falls from {ndcg[exact]:.4f} to {ndcg[cheaper]:.4f}, by more than "
             f"--largest-loss {largest_loss}: the file was not written"
         )
     return {f"ndcg@{K}_fp32": ndcg[exact], f"ndcg@{K}": ndcg[cheaper], f"overlap@{K}": overlap}
+
+
+def _validates(table: Path) -> bool:
+    """Whether the table that `python -m train.data` wrote holds items out for validation."""
+    rows = pl.scan_parquet(table, glob=False)
+    if SPLIT not in collect_names(rows, table):
+        return False
+    return not collect(rows.filter(pl.col(SPLIT).cast(pl.String) == VALIDATION).head(1), table).is_empty()

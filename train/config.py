@@ -57,6 +57,14 @@ class MFConfig(TrainConfig):
     initial_std: float = option(0.1, "ratings: standard deviation of the initial vectors", minimum=0)
     confidence: float = option(5.0, "implicit: weight alpha of what was rated", minimum=0)
     regularization: float = option(30.0, "implicit: L2 penalty", minimum=0)
+    ratings: Literal["off", "weight"] = option(
+        "off", "implicit: ignored, or weighing what was rated: the weight is 1 + alpha * rating / mean rating"
+    )
+
+    def check(self) -> None:
+        """Raise InputError, with the reason, if options exclude each other."""
+        if self.ratings == "weight" and self.objective == "ratings":
+            raise InputError("--ratings=weight is for --objective=implicit; --objective=ratings predicts the ratings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +104,9 @@ class BertConfig(TrainConfig):
     negatives: int = option(512, "sampled: drawn for a step; gbce: drawn for each target", minimum=1)
     negative_power: float = option(0.5, "sampled: drawn in proportion to (count + 1) to this power", minimum=0)
     calibration: float = option(0.75, "gbce: t, from 0 (plain) to 1 (fully calibrated)", minimum=0)
-    ratings: Literal["off", "embedding", "weight"] = option("off", "ignored, added to the input, or weighing the loss")
+    ratings: Literal["off", "embedding", "weight"] = option(
+        "off", "ignored, added to the input, or weighing the loss (and what --initial=ials starts from)"
+    )
     initial: Literal["random", "mf", "ials", "ppmi", "ials+ppmi"] = option(
         "random",
         "item vectors: random, of a trained mf, of implicit ALS, of factorised transition PPMI, or half each",

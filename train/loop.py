@@ -26,6 +26,8 @@ from train.validation import validate, validation_rows
 def fit(run: Run, data: Data, config: TrainConfig) -> Iterator[EpochRecord]:
     """Train from the next epoch on, to config.epochs or until the patience ends, yielding after each.
 
+    Where nothing is held out for validation nothing is measured, and no patience ends it.
+
     Afterwards the model holds the weights that are to be kept. seconds covers the training of the
     epoch, not its validation. Raises InputError if the loss stops being a finite number.
     """

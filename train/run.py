@@ -18,13 +18,14 @@ from train.models.base import ScoringModel
 @dataclass(frozen=True)
 class EpochRecord:
     """What one epoch cost and brought: losses in the model's own unit (None for a model that has no
-    loss, being solved in closed form), metrics in [0, 1], seconds."""
+    loss, being solved in closed form), metrics in [0, 1], seconds. What is validated is None where nothing is held out
+    for it."""
 
     epoch: int
     train_loss: float | None
     validation_loss: float | None
-    validation_hit_at_10: float
-    validation_ndcg_at_10: float
+    validation_hit_at_10: float | None
+    validation_ndcg_at_10: float | None
     seconds: float
 
 
@@ -34,7 +35,8 @@ class Run:
 
     optimizer: None of a model in closed form.  preparation_seconds: what making the model took, with the vectors it
     starts from.  average: the moving average of its weights, if one is kept, over so many steps.  best: the weights of
-    the epoch with the highest validation NDCG, if the configuration has a patience.  records: one an epoch.
+    the epoch with the highest validation NDCG, if the configuration has a patience and there is one.  records: one an
+    epoch.
     """
 
     model: ScoringModel
@@ -50,7 +52,7 @@ class Run:
         """Of the kept weights: the epoch with the highest validation NDCG, or the last."""
         if self.best is None:
             return self.records[-1]
-        return max(self.records, key=lambda record: (record.validation_ndcg_at_10, -record.epoch))
+        return max(self.records, key=lambda record: (record.validation_ndcg_at_10 or 0.0, -record.epoch))
 
     @torch.no_grad()
     def follow(self, decay: float) -> None:
@@ -81,7 +83,8 @@ class Run:
 
     def add(self, record: EpochRecord, keep_best: bool) -> None:
         """Add an epoch's record; its weights, which the model has now, are kept if it is better than all before."""
-        if keep_best and (self.best is None or record.validation_ndcg_at_10 > self.best_record.validation_ndcg_at_10):
+        found, best = record.validation_ndcg_at_10, self.best_record.validation_ndcg_at_10 if self.best else None
+        if keep_best and found is not None and (best is None or found > best):
             self.best = self.weights()
         self.records.append(record)
 

@@ -21,12 +21,14 @@ from train import checkpoint
 from train.config import TrainConfig
 from train.data.dataset import Data, load
 from train.loop import fit
+from train.models.base import ScoringModel
 from train.models.registry import build
 from train.run import EpochRecord, Run
+from train.validation import validation_rows
 
 log = logging.getLogger(__name__)
 
-HISTORY = {"train_loss": pl.Float64, "validation_loss": pl.Float64}
+HISTORY = dict.fromkeys(("train_loss", "validation_loss", "validation_hit_at_10", "validation_ndcg_at_10"), pl.Float64)
 
 
 def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
@@ -50,6 +52,8 @@ def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
     _resume(name, config, provenance, run)
     weights = sum(p.numel() for p in model.parameters())
     log.info("%s on %s: %s weights, seed %d", name, data.name, f"{weights:,}", config.seed)
+    if not len(validation_rows(data, config)):
+        log.info(_unmeasured(model, config))
     for record in fit(run, data, config):
         log.info(_line(record))
         checkpoint.save(checkpoint.partial(config.artifacts, name), _state(provenance, data, run) | run.state())
@@ -67,7 +71,7 @@ def _state(provenance: dict[str, Any], data: Data, run: Run) -> dict[str, Any]:
     return members | {
         "provenance": provenance,
         "item_ids": data.item_ids,
-        "user_ids": data.user_ids,
+        "user_ids": data.trained_ids,
         "rating_levels": data.rating_levels,
         "rules": data.rules,
         "model": {name: weight.cpu() for name, weight in run.model.state_dict().items()},
@@ -93,10 +97,25 @@ def _resume(name: str, config: TrainConfig, provenance: dict[str, Any], run: Run
 def _line(record: EpochRecord) -> str:
     return (
         f"epoch {record.epoch:>3}  train loss {_number(record.train_loss)}  validation loss "
-        f"{_number(record.validation_loss)}  hit@10 {record.validation_hit_at_10 * 100:6.2f} %  "
-        f"ndcg@10 {record.validation_ndcg_at_10 * 100:6.2f} %  {record.seconds:6.2f} s"
+        f"{_number(record.validation_loss)}  hit@10 {_percent(record.validation_hit_at_10)}  "
+        f"ndcg@10 {_percent(record.validation_ndcg_at_10)}  {record.seconds:6.2f} s"
     )
 
 
 def _number(loss: float | None) -> str:
     return f"{'-':>8}" if loss is None else f"{loss:8.4f}"
+
+
+def _percent(share: float | None) -> str:
+    return f"{'-':>6}  " if share is None else f"{share * 100:6.2f} %"
+
+
+def _unmeasured(model: ScoringModel, config: TrainConfig) -> str:
+    """What follows from a table that holds nothing out for validation, in words."""
+    said = "nothing is held out for validation, so nothing is measured"
+    if model.closed_form:
+        return said
+    epochs = "the one epoch is" if config.epochs == 1 else f"all {config.epochs} epochs are"
+    kept = "the averaged" if config.average else "the last"
+    off = f" whatever --patience {config.patience}" if config.patience else ""
+    return f"{said}: {epochs} trained{off}, and {kept} weights are kept"

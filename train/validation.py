@@ -11,6 +11,7 @@ from torch import Tensor
 
 from infer.histories.vocabulary import PAD
 from infer.metrics.ranking import rank_metrics
+from infer.model.signature import USER_INPUT
 from infer.tables.columns import RANK
 from train.config import TrainConfig
 from train.data.dataset import Data
@@ -21,18 +22,28 @@ K = 10
 
 
 @torch.no_grad()
-def validate(model: ScoringModel, data: Data, rows: Tensor, device: torch.device) -> tuple[float | None, float, float]:
-    """Validation loss, Hit@10 and NDCG@10 of these users: full ranking, training items dropped."""
+def validate(
+    model: ScoringModel, data: Data, rows: Tensor, device: torch.device
+) -> tuple[float | None, float | None, float | None]:
+    """Validation loss, Hit@10 and NDCG@10 of these users: full ranking, training items dropped; None without users.
+
+    Users of whom the model knows nothing are misses, as the scorer counts them, and no part of the loss.
+    """
+    if not len(rows):
+        return None, None, None
     model.eval()
+    known = torch.from_numpy((data.histories if USER_INPUT in model.input_names else data.known).lengths > 0)
     losses, ranks = [], []
     for batch in rows.split(256):
         scores = model(*(given.to(device) for given in model.inputs(data, batch)))  # (users, items + 1)
-        loss = model.validation_loss(scores, data, batch)
-        losses += [] if loss is None else [float(loss) * len(batch)]
-        ranks.append(target_ranks(scores, data, batch))
+        ranks.append(target_ranks(scores, data, batch).where(known[batch], scores.shape[1] + K))
+        if known[batch].any():
+            whose = batch[known[batch]]
+            loss = model.validation_loss(scores[known[batch].to(device)], data, whose)
+            losses += [] if loss is None else [float(loss) * len(whose)]
     metrics = rank_metrics(K)
     means = pl.DataFrame({RANK: torch.cat(ranks).numpy()}).select(e.mean().alias(n) for n, e in metrics.items())
-    return sum(losses) / len(rows) if losses else None, means[f"hit@{K}"][0], means[f"ndcg@{K}"][0]
+    return sum(losses) / int(known[rows].sum()) if losses else None, means[f"hit@{K}"][0], means[f"ndcg@{K}"][0]
 
 
 def target_ranks(scores: Tensor, data: Data, rows: Tensor) -> Tensor:
@@ -47,5 +58,5 @@ def target_ranks(scores: Tensor, data: Data, rows: Tensor) -> Tensor:
 
 
 def validation_rows(data: Data, config: TrainConfig) -> Tensor:
-    """(users,) rows of the users with a validation item, or a seeded sample of `validation_users` of them."""
+    """(users,) rows of the users with a validation item, if any, or a seeded sample of `validation_users` of them."""
     return data.measured_rows(config.validation_users, config.seed)

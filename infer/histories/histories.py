@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from infer.histories.vocabulary import PAD, index_of
-from infer.tables.columns import ITEM, RATING, SPLIT, TEST, TEST_HISTORY, TIMESTAMP, TRAIN, USER, VALIDATION
+from infer.tables.columns import HISTORY, ITEM, RATING, SPLIT, TEST, TEST_HISTORY, TIMESTAMP, TRAIN, USER, VALIDATION
 from infer.tables.tidy import by_item
 
 
@@ -114,5 +114,5 @@ def before(interactions: pl.DataFrame, split: str) -> tuple[pl.DataFrame, pl.Dat
     Returns (the interactions that count as history and as seen, the held-out rows). A user without
     a held-out item keeps everything up to then and has no held-out row.
     """
-    earlier = {VALIDATION: [TRAIN], TEST: [TRAIN, VALIDATION, TEST_HISTORY]}[split]
+    earlier = {VALIDATION: [TRAIN, HISTORY], TEST: [TRAIN, HISTORY, VALIDATION, TEST_HISTORY]}[split]
     return interactions.filter(pl.col(SPLIT).is_in(earlier)), interactions.filter(pl.col(SPLIT) == split)

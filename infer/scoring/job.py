@@ -209,7 +209,7 @@ def _ruled(model: Model, table: Path, options: TableOptions) -> tuple[TableOptio
     """`ruled`, for a table on disk: one of ours says itself what is held out, and may need no time."""
     about = _about(table)
     found, said = ruled(model, options, rules_in(about))
-    if PROTOCOL_KEY in about and found.split is None:
+    if PROTOCOL_KEY in about and found.split is None and SPLIT in pl.read_parquet_schema(table):
         found = replace(found, split=SPLIT)
     if not model.metadata.window and found.order == "time" and not has_time(table, found):
         found = replace(found, order="none")

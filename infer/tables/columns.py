@@ -20,6 +20,9 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 # Of the `split` column too: history for the test item, but neither trained on nor measured.
 TEST_HISTORY = "test-history"
 
+# ... and history of a user who is held out whole: for each of their held-out items, and never trained on.
+HISTORY = "history"
+
 # In the file metadata of interactions.parquet: which data set, and how items were held out.
 DATASET_KEY, PROTOCOL_KEY, RULES_KEY = "dataset", "protocol", "rules"
 

@@ -128,6 +128,8 @@ def _chosen(opened: Opened, path: Path, options: TableOptions, optional: Sequenc
         )
     if RATING not in optional and options.least_rating is None:
         names.pop(RATING, None)
+    if options.split is None and SPLIT in optional and SPLIT in opened.names:
+        said.append(f"the column '{SPLIT}' is not used; --split-column={SPLIT} (train.data: --split=own) uses it")
     if options.split is not None:
         if options.split not in opened.names:
             raise InputError(f"{path} has no column '{options.split}'; its columns: {shown(opened.names)}")

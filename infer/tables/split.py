@@ -9,10 +9,10 @@ one held-out row a part.
 import polars as pl
 
 from infer.errors import InputError
-from infer.tables.columns import SPLIT, TEST, TEST_HISTORY, TRAIN, USER, VALIDATION
+from infer.tables.columns import HISTORY, SPLIT, TEST, TEST_HISTORY, TRAIN, USER, VALIDATION
 from infer.tables.notes import Notes
 
-VALUES = (TRAIN, VALIDATION, TEST_HISTORY, TEST)
+VALUES = (TRAIN, HISTORY, VALIDATION, TEST_HISTORY, TEST)
 ALSO = {"valid": VALIDATION, "val": VALIDATION, "dev": VALIDATION}
 
 

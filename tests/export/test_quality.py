@@ -64,7 +64,13 @@ def test_a_table_that_holds_nothing_out_is_refused(held: Path, tmp_path: Path) -
     (tmp_path / "plain").mkdir()
     plain = tmp_path / "plain" / "interactions.parquet"
     pl.read_parquet(held).drop("split").write_parquet(plain)
-    with pytest.raises(InputError, match="holds nothing out"):
-        check_quality(exact, exact, plain, 1.0)
+    unvalidated = tmp_path / "plain" / "unvalidated.parquet"
+    pl.read_parquet(held).filter(pl.col("split") != "validation").write_parquet(unvalidated)
+    # Of whole histories ten items are left to u and v in the one table, and eleven in the other: l and m change places.
+    for path, overlap in ((plain, 1.0), (unvalidated, 0.9)):
+        with pytest.raises(InputError, match=r"holds nothing out for validation, .*--largest-loss=1 writes the file"):
+            check_quality(exact, exact, path, 0.99)
+        other = model("other", "mbcdefghijkl", held)
+        assert check_quality(exact, other, path, 1.0) == pytest.approx({"overlap@10": overlap})
     with pytest.raises(InputError, match=r"none\.parquet, on which the loss of another precision is measured, is not"):
         check_quality(exact, exact, tmp_path / "none.parquet", 1.0)

@@ -1,8 +1,9 @@
 """Nothing that is held out reaches what training makes, byte for byte, whatever is trained.
 
-Every held-out row gets another item, rating and time. What comes before it stays, so everything that training makes
-must stay: after another test item the whole checkpoint with its history and validation metrics, after another
-validation item the weights, unless they were chosen by its metrics, as best epochs and blends are.
+Every held-out row gets another item, rating and time; of users who are held out whole every row is. What comes before
+it stays, so everything that training makes must stay: after another test item the whole checkpoint with its history and
+validation metrics, after another validation item the weights, unless they were chosen by its metrics, as best epochs
+and blends are.
 """
 
 import json
@@ -27,11 +28,13 @@ ENCODERS = {f"{kind}, {preset}": (kind, preset, {}) for kind in ("bert", "hybrid
 VARIANTS = {
     "mf, ratings": ("mf", "paper", {"epochs": 3}),
     "mf, implicit": ("mf", "default", {"epochs": 3}),
+    "mf, weighted": ("mf", "default", {"epochs": 3, "ratings": "weight"}),
     "bert, rating levels": ("bert", "default", {"ratings": "embedding"}),
     "bert, rating weights": ("bert", "default", {"ratings": "weight"}),
     "bert, full softmax": ("bert", "default", {"loss": "softmax", "head": "separate"}),
     "bert, trained chain": ("bert", "default", {"chain": 4, "chain_trained": True}),
     "hybrid, transitions": ("hybrid", "default", {"initial": "ppmi"}),
+    "hybrid, rating weights": ("hybrid", "default", {"ratings": "weight"}),
     "hybrid, both": ("hybrid", "default", {"initial": "ials+ppmi", "frozen_epochs": 1}),
     "hybrid, best epoch": ("hybrid", "default", {"patience": 2, "learning_rate": 0.05}),
     "markov, factorised": ("markov", "default", {"rank": 4}),
@@ -42,7 +45,11 @@ BEST = {"best": ("best", "default", {"members": "ease,markov"})}
 PIPELINES = ENCODERS | VARIANTS | CLOSED | BEST
 # Chosen by validation metrics, or fitted to validation items, which the report of a model says.
 CHOSEN = {"hybrid, best epoch", "best"}
-SPLITS = {"last item": [], "moments": ["--split=time", "--validation-share=0.25", "--test-share=0.25"]}
+SPLITS = {
+    "last item": [],
+    "moments": ["--split=time", "--validation-share=0.25", "--test-share=0.25"],
+    "users": ["--split=users", "--validation-share=0.2", "--test-share=0.2"],
+}
 ORIGIN = ("dataset_checksum", "parents", "dataset")
 TIMES = ("seconds", "preparation_seconds")
 
@@ -103,7 +110,7 @@ def folders(request, tmp_path_factory) -> Iterator[dict[str, Path]]:
     root, words = tmp_path_factory.mktemp("leaks"), SPLITS[request.param]
     found = {name: root / name for name in ("as it is", "test", "validation")}
     table = prepared(found["as it is"], *words)
-    for name, held in {"test": ("test", "test-history"), "validation": ("validation",)}.items():
+    for name, held in {"test": ("test", "test-history"), "validation": ("validation", "history")}.items():
         assert table["split"].is_in(held).any()
         shutil.copytree(found["as it is"], found[name])
         path = found[name] / "interactions.parquet"
@@ -126,7 +133,7 @@ def test_what_training_reads_holds_nothing_of_later_rows(folders: dict[str, Path
         assert all(torch.equal(a, b) for a, b in zip(one.ratings, later.ratings, strict=True))
     table = pl.read_parquet(folders["as it is"] / "interactions.parquet")
     history, targets = before(table, "validation")
-    assert set(history["split"]) == {"train"} and set(targets["split"]) == {"validation"}
+    assert set(history["split"]) <= {"train", "history"} and set(targets["split"]) == {"validation"}
     history, targets = before(table, "test")
     assert "test" not in set(history["split"]) and set(targets["split"]) == {"test"}
 

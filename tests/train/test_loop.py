@@ -356,3 +356,43 @@ def test_padding_is_no_candidate_even_where_no_history_is_padded() -> None:
     given, scores = data([list(range(1, 65))], [66], 66), torch.zeros(1, 67)
     scores[0, 0] = 9.0
     assert target_ranks(scores, given, torch.tensor([0])).tolist() == [2], "behind 65 alone"
+
+
+UNMEASURED = data([[2], [3]], [0, 0], 3)
+
+
+@pytest.mark.parametrize(("average", "kept"), [(0.0, -4.0), (0.001, -3.999)])
+def test_without_validation_items_every_epoch_is_trained_and_measures_nothing(average: float, kept: float) -> None:
+    model = Steps([[1.0]])
+    config = replace(CONFIG, epochs=4, patience=1, average=average)
+    run = Run(model, torch.optim.SGD(model.parameters(), lr=1.0))
+    records = list(fit(run, UNMEASURED, config))
+    assert [record.epoch for record in records] == [1, 2, 3, 4] and run.best is None
+    assert {(r.validation_loss, r.validation_hit_at_10, r.validation_ndcg_at_10) for r in records} == {(None,) * 3}
+    assert run.best_record.epoch == 4 and model.weight.item() == pytest.approx(kept, abs=1e-4)
+    assert not model.of("forward"), "nothing is scored"
+    again = Run(Steps([[1.0]]), None)
+    again.load(run.state() | {"preparation_seconds": 0.0})
+    assert not list(fit(again, UNMEASURED, config)) and again.best_record.epoch == 4
+
+
+def test_whom_the_model_knows_nothing_of_is_a_miss_however_the_items_are_ordered() -> None:
+    # Of equal scores the first item leads: the target 1 would be a hit for everyone.
+    given = data([[2], []], [1, 1], 3)
+    found = validate(Given(torch.zeros(2, 4), losses=False), given, torch.arange(2), torch.device("cpu"))
+    assert found == (None, 0.5, 0.5)
+    # A history that is read and not trained on is known to what reads windows, and not to what reads users.
+    read = replace(given, context=data([[2], [3]], [1, 1], 3).histories)
+    assert validate(Given(torch.zeros(2, 4)), read, torch.arange(2), torch.device("cpu"))[1:] == (1.0, 1.0)
+    by_user = Given(torch.zeros(2, 4))
+    by_user.input_names = ("user",)
+    assert validate(by_user, read, torch.arange(2), torch.device("cpu")) == (1.0, 0.5, 0.5)
+    assert validate(by_user, read, torch.tensor([1]), torch.device("cpu")) == (None, 0.0, 0.0)
+
+
+def test_the_validation_loss_leaves_out_whom_the_model_knows_nothing_of() -> None:
+    # Parts of 256 and 44 users with the losses 1 and 2; every fourth user has no history.
+    users = 300
+    given = data([[2] * (user % 4 > 0) for user in range(users)], [1] * users, 3)
+    found, _, _ = validate(Given(torch.zeros(users, 4)), given, torch.arange(users), torch.device("cpu"))
+    assert found == pytest.approx((192 * 1 + 33 * 2) / 225)

@@ -36,6 +36,7 @@ MF_CASES = EVERY | {
     "initial_std": (RATINGS, 0.2),
     "confidence": ({}, 6.0),
     "regularization": ({}, 31.0),
+    "ratings": ({}, "weight"),
 }
 CHAIN = {"chain": 3}
 BERT_CASES = EVERY | {

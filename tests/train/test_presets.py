@@ -52,6 +52,7 @@ MF = EVERY | {
     "initial_std": Row(0.1),
     "confidence": Row(5.0),
     "regularization": Row(30.0),
+    "ratings": Row("off"),
 }
 BERT = EVERY | {
     "dim": Row(64),

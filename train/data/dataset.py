@@ -6,6 +6,8 @@ decides them all.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,17 @@ from infer.histories.histories import Histories, before, build_histories
 from infer.histories.vocabulary import PAD, vocabulary
 from infer.histories.windows import level_windows, seen, windows
 from infer.system.fingerprints import sha256
-from infer.tables.columns import DATASET_KEY, INTERACTIONS_FILE, ITEM, RATING, SPLIT, TRAIN, USER, VALIDATION
+from infer.tables.columns import (
+    DATASET_KEY,
+    INTERACTIONS_FILE,
+    ITEM,
+    PROTOCOL_KEY,
+    RATING,
+    SPLIT,
+    TRAIN,
+    USER,
+    VALIDATION,
+)
 from infer.tables.interactions import read_interactions
 from infer.tables.options import TableOptions
 from infer.tables.rules import KEEP, repeats_of, rules_in
@@ -38,8 +50,10 @@ class Data:
     rating_levels: the distinct ratings of training, ascending.  histories: the users' training items
     and rating levels, row n being the user with index n + 1; a user may have none.
     targets: (users,) int64 index of each user's validation item, PAD if none.
-    folder: where the data came from, with the table of items beside them.  rules: which rows of a table count
-    (`infer.tables.rules`).
+    folder: where the data came from, with the table of items beside them.
+    context: what validation reads of every user, where that is more than training may see: the histories, and what
+    comes before the validation items of users who are held out whole; None: the histories.
+    rules: which rows of a table count (`infer.tables.rules`).
     """
 
     name: str
@@ -52,7 +66,24 @@ class Data:
     histories: Histories
     targets: np.ndarray
     folder: Path
+    context: Histories | None = None
     rules: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def known(self) -> Histories:
+        """What validation reads of every user: `context`, or the histories."""
+        return self.histories if self.context is None else self.context
+
+    @cached_property
+    def trained(self) -> np.ndarray:
+        """(users,) int64 place, from 1, of each user among those whom training sees; PAD for the others."""
+        sees = self.histories.lengths > 0
+        return np.where(sees, np.cumsum(sees), PAD)
+
+    @property
+    def trained_ids(self) -> list[Any]:
+        """The ids of the users whom training sees; that of place n + 1 stands at n."""
+        return list(compress(self.user_ids, self.trained != PAD))
 
     @property
     def counts(self) -> np.ndarray:
@@ -60,16 +91,16 @@ class Data:
         return np.bincount(self.histories.distinct.items, minlength=len(self.item_ids) + 1)
 
     def windows(self, rows: Tensor, length: int) -> Tensor:
-        """(users, length) int64 latest training items of the users in these rows, left-padded."""
-        return torch.from_numpy(windows(self.histories.take(rows.numpy()), length))
+        """(users, length) int64 latest items before validation of the users in these rows, left-padded."""
+        return torch.from_numpy(windows(self.known.take(rows.numpy()), length))
 
     def level_windows(self, rows: Tensor, length: int) -> Tensor:
         """(users, length) int64 rating levels of the items in `windows`."""
-        return torch.from_numpy(level_windows(self.histories.take(rows.numpy()), length))
+        return torch.from_numpy(level_windows(self.known.take(rows.numpy()), length))
 
     def seen(self, rows: Tensor) -> Tensor:
-        """(users, width) int64 all training items of the users in these rows, filled up with padding."""
-        return torch.from_numpy(seen(self.histories.take(rows.numpy())))
+        """(users, width) int64 all items before validation of the users in these rows, filled up with padding."""
+        return torch.from_numpy(seen(self.known.take(rows.numpy())))
 
     def target(self, rows: Tensor) -> Tensor:
         """(users,) int64 index of the validation item of the users in these rows, PAD if none."""
@@ -89,22 +120,25 @@ def load(artifacts: Path) -> Data:
     if not path.is_file():
         raise InputError(f"{path} does not exist: run `python -m train.data --artifacts={artifacts}` first")
     with reading(path):
-        about = pl.read_parquet_metadata(path)
-    if SPLIT not in pl.read_parquet_schema(path):
+        about, schema = pl.read_parquet_metadata(path), pl.read_parquet_schema(path)
+    if SPLIT not in schema and PROTOCOL_KEY not in about:
         raise InputError(f"{path} has no column split: write it with `python -m train.data`")
-    table = read_interactions(path, TableOptions(split=SPLIT, repeats=repeats_of(about))).interactions
+    options = TableOptions(split=SPLIT if SPLIT in schema else None, repeats=repeats_of(about))
+    table = read_interactions(path, options).interactions
+    if SPLIT not in table.columns:  # `train.data` held nothing out
+        table = table.with_columns(pl.lit(TRAIN).alias(SPLIT))
     item_ids, user_ids = (table[name].unique().sort().to_list() for name in (ITEM, USER))
     items, users = vocabulary(item_ids, ITEM), vocabulary(user_ids, USER)
     indexed = table.join(items.rename({"index": "i"}), on=ITEM, maintain_order="left").join(
         users.rename({"index": "u"}), on=USER, maintain_order="left"
     )
-    train, held = before(table, VALIDATION)
-    if train.is_empty() or held.is_empty():
-        raise InputError(f"{path} has no items to train on, or none to validate on: write it again")
+    train, (known, _) = table.filter(pl.col(SPLIT) == TRAIN), before(table, VALIDATION)
+    if train.is_empty():
+        raise InputError(f"{path} has no items to train on: write it again")
     targets = np.full(len(user_ids), PAD, dtype=np.int64)
     rows = indexed.filter(pl.col(SPLIT) == VALIDATION)
     targets[rows["u"].to_numpy() - 1] = rows["i"].to_numpy()
-    levels = _levels(train)
+    levels, keeps = _levels(train), repeats_of(about) == KEEP
     return Data(
         name=about.get(DATASET_KEY, path.name),
         checksum=sha256(path),
@@ -113,10 +147,13 @@ def load(artifacts: Path) -> Data:
         ratings=_ratings(indexed, TRAIN),
         validation_ratings=_ratings(indexed, VALIDATION),
         rating_levels=levels,
-        histories=build_histories(train, items, users[USER], levels, repeats=repeats_of(about) == KEEP),
+        histories=build_histories(train, items, users[USER], levels, repeats=keeps),
         targets=targets,
         rules=rules_in(about) or {},
         folder=artifacts,
+        context=build_histories(known, items, users[USER], levels, repeats=keeps)
+        if known.height > train.height
+        else None,
     )
 
 

@@ -7,9 +7,9 @@ In: what to read and how to split it. Out: interactions with a `split` column, a
 
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 
@@ -25,27 +25,25 @@ from infer.tables.columns import (
     ITEM,
     ITEMS_FILE,
     PROTOCOL_KEY,
+    RATING,
     RULES_KEY,
-    SPLIT,
-    TEST,
     TIDY_KEY,
     TITLE,
-    TRAIN,
     USER,
 )
-from infer.tables.config import TableConfig
 from infer.tables.interactions import read_interactions
 from infer.tables.items import read_items
 from infer.tables.options import TableOptions
 from infer.tables.rules import rules_of
 from infer.tables.tidy import Tidy
-from train.data import movielens, sources, splits
+from train.data import movielens, sources
+from train.data.holding import SplitConfig, hold_out, measured
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig(TableConfig):
+class DataConfig(SplitConfig):
     """Options of `python -m train.data`."""
 
     dataset: str | None = option(
@@ -59,13 +57,6 @@ class DataConfig(TableConfig):
     items: Path | None = option(None, "table of titles and genres for a data set given as a file")
     title_column: str | None = option(None, "name of the title column")
     genres_column: str | None = option(None, "name of the genres column")
-    split: Literal["leave-one-out", "time"] = option(
-        "leave-one-out", "hold out everyone's last items, or split by time"
-    )
-    validation_share: float = option(0.1, "--split=time: share of interactions to validate on", minimum=0)
-    test_share: float = option(0.1, "--split=time: share of interactions, the latest, to test on", minimum=0)
-    ties: Literal["item", "random"] = option("item", "order of a user's interactions in the same second")
-    tie_seed: int = option(0, "seed of --ties=random", minimum=0)
     artifacts: Path = option(Path("artifacts"), "folder to write to")
 
     @property
@@ -98,19 +89,6 @@ def load(config: DataConfig) -> tuple[str, Tidy, pl.DataFrame]:
     return files.name, movielens.ratings(files), movielens.items(files)
 
 
-def hold_out(interactions: pl.DataFrame, config: DataConfig) -> splits.Split:
-    """Order ties, hold items out, and say how; interactions are ordered by (user, timestamp, item)."""
-    ties = splits.BY_ITEM
-    if config.ties == "random":
-        interactions = splits.shuffle_ties(interactions, config.tie_seed)
-        ties = f"ties in time ordered at random (seed {config.tie_seed})"
-    if config.split == "time":
-        split = splits.by_time(interactions, config.validation_share, config.test_share)
-    else:
-        split = splits.leave_one_out(interactions)
-    return splits.Split(split.interactions, f"{split.protocol}, {ties}")
-
-
 def _given_items(config: DataConfig) -> pl.DataFrame:
     if config.items is not None:
         probe(config.items)
@@ -121,25 +99,16 @@ def _given_items(config: DataConfig) -> pl.DataFrame:
 def prepare(config: DataConfig) -> Path:
     """Read a data set, hold items out, write interactions and items; returns where the interactions lie.
 
-    Raises InputError as `load` does, and if nothing can be held out; earlier files are unchanged then.
+    Raises InputError as `load` does, and if a split cannot be made as asked; earlier files are unchanged then.
     """
+    config.check()
     target, items_target = config.artifacts / INTERACTIONS_FILE, config.artifacts / ITEMS_FILE
     given = config.dataset or sources.DEFAULT
     claim([target, items_target], inputs=[None if given in sources.SOURCES else Path(given), config.items])
     log.info(f"reading {given} ...")
     name, tidied, items = load(config)
-    made = hold_out(tidied.interactions.drop(SPLIT, strict=False), config)
+    made = hold_out(tidied.interactions, config)
     table = made.interactions
-    held = table.filter(pl.col(SPLIT) == TEST)
-    if held.is_empty():
-        raise InputError(f"{name} has no user with three interactions: nothing can be held out")
-    few = (
-        "nothing to measure after or before the second moment"
-        if config.split == "time"
-        else "too few interactions (under 3)"
-    )
-    only_held = table.group_by(ITEM).agg((pl.col(SPLIT) != TRAIN).all().alias("held"))["held"].sum()
-    users = table[USER].n_unique()
     rules = json.dumps(rules_of(config.table_options))
     about = {DATASET_KEY: name, PROTOCOL_KEY: made.protocol, TIDY_KEY: "1", RULES_KEY: rules}
     with replacing(target, owned=True) as temporary, replacing(items_target, owned=True) as temporary_items:
@@ -147,11 +116,23 @@ def prepare(config: DataConfig) -> Path:
         items.write_parquet(temporary_items, metadata=MARK)
     if str(tidied.notes):
         log.info(f"{name}: {tidied.notes}")
-    catalogue = table[ITEM].n_unique()
+    for sentence in [*_unasked(tidied.interactions, config), *made.said]:
+        log.info(f"{name}: {sentence}")
+    users, catalogue = table[USER].n_unique(), table[ITEM].n_unique()
     log.info(f"{name}: {table.height:,} interactions of {users:,} users with {catalogue:,} items -> {target}")
-    log.info(
-        f"{held.height:,} users are measured, "
-        f"{users - held.height:,} have {few}; {only_held:,} items occur only as held-out items"
-    )
+    for sentence in measured(table, config):
+        log.info(sentence)
     log.info(f"held out: {made.protocol}")
     return target
+
+
+def _unasked(interactions: pl.DataFrame, config: DataConfig) -> Iterator[str]:
+    """What the table holds that was not asked for, a sentence each."""
+    if config.order == "none" and config.ties == "item" and config.split in ("leave-one-out", "users"):
+        yield "without an order the last item of a user is that with the highest id; --ties=random draws one"
+    if RATING in interactions.columns and config.least_rating is None and config.event_weights is None:
+        least, most = interactions.select(least=pl.col(RATING).min(), most=pl.col(RATING).max()).row(0)
+        yield (
+            f"ratings from {least:g} to {most:g}: every row counts as liked, whatever its rating; "
+            "--least-rating leaves lower ones out"
+        )

@@ -1,4 +1,4 @@
-"""Hold items out: a user's last ones, or the first of each user after a moment in time.
+"""Hold items out: a user's last ones, those of some users, or as the table's own column says.
 
 In: interactions ordered by (user, timestamp, item). Out: the same with the column `split`, whose
 values `infer.histories.histories.before` reads:
@@ -6,33 +6,47 @@ values `infer.histories.histories.before` reads:
     train         for training, and history for every held-out item
     validation    the item that choices are made on; history for the test item
     test-history  history for the test item only
+    history       of users who are held out whole: history for their held-out item, never trained on
     test          the item that is measured
 
-    python -m train.data --split=time --test-share=0.1
+`train.data.moments` holds out by time.
+
+    python -m train.data --split=users --test-share=0.1
 """
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
 from infer.errors import InputError
-from infer.tables.columns import SPLIT, TEST, TEST_HISTORY, TIMESTAMP, TRAIN, USER, VALIDATION
+from infer.tables.columns import HISTORY, ITEM, SPLIT, TEST, TEST_HISTORY, TIMESTAMP, TRAIN, USER, VALIDATION
 
 BY_ITEM = "ties in time ordered by item id"
+NOTHING = "nothing held out"
+
+# What a table's own column may say, and what it means.
+OWN = {name: name for name in (TRAIN, VALIDATION, TEST, TEST_HISTORY, HISTORY)}
+OWN |= dict.fromkeys(("valid", "val", "dev"), VALIDATION)
 
 
 @dataclass(frozen=True)
 class Split:
-    """A table with the column `split`, and in words how it was made."""
+    """A table with the column `split`, and in words how it was made; said: what else was decided, a sentence each.
+
+    The table of a split that holds nothing out has no such column.
+    """
 
     interactions: pl.DataFrame
     protocol: str
+    said: list[str] = field(default_factory=list)
 
 
 def leave_one_out(interactions: pl.DataFrame) -> Split:
-    """The last item is test, the second last validation; users with fewer than three rows stay train."""
+    """The last item is test, the second last validation; users with fewer than three rows stay train.
+
+    Where that is everyone nothing is held out, and that is said.
+    """
     newer = pl.int_range(pl.len()).reverse().over(USER)
     enough = pl.len().over(USER) >= 3
     split = (
@@ -42,49 +56,96 @@ def leave_one_out(interactions: pl.DataFrame) -> Split:
         .then(pl.lit(VALIDATION))
         .otherwise(pl.lit(TRAIN))
     )
-    return Split(interactions.with_columns(split.alias(SPLIT)), "leave-one-out")
+    table = interactions.with_columns(split.alias(SPLIT))
+    if table.filter(pl.col(SPLIT) == TEST).is_empty():
+        said = "WARNING: no user has three interactions, so leave-one-out holds nothing out; --split=none asks for that"
+        return Split(interactions, NOTHING, [said])
+    return Split(table, "leave-one-out")
 
 
-def by_time(interactions: pl.DataFrame, validation_share: float, test_share: float) -> Split:
-    """A global time split: everyone's history ends at the same two moments, so that nothing is learnt from the future.
+def by_users(interactions: pl.DataFrame, validation_share: float, test_share: float, seed: int) -> Split:
+    """Hold users out whole (strong generalisation, Liang et al. 2018): none of their rows is trained on.
 
-    validation_share, test_share: of the interactions that lie between the two moments, and after the
-    second. A user's first item after each is held out if something came before it; what follows a
-    test item is dropped. Raises InputError if the shares or the times leave nobody to measure.
+    Their last item is measured, and what comes before it is its history.  validation_share, test_share: of the users
+    with at least two interactions, who are drawn by the seed; 0: no such part.
+    Raises InputError if the shares leave nobody to measure or nothing to train on.
     """
-    if not 0 < validation_share + test_share < 1 or min(validation_share, test_share) <= 0:
+    check_shares(validation_share, test_share, "users")
+    able = interactions.group_by(USER, maintain_order=True).len().filter(pl.col("len") >= 2)[USER]
+    sizes = {}
+    for name, share in ((TEST, test_share), (VALIDATION, validation_share)):
+        sizes[name] = int(share * len(able) + 0.5)
+        if share and not sizes[name]:
+            raise InputError(
+                f"--{name}-share {share:g} of the {len(able):,} users with two interactions is nobody: "
+                "raise it, or give 0"
+            )
+    drawn = able.gather(np.random.default_rng(seed).permutation(len(able)))
+    of_test, of_validation = drawn[: sizes[TEST]], drawn[sizes[TEST] : sizes[TEST] + sizes[VALIDATION]]
+    newest = pl.int_range(pl.len()).reverse().over(USER) == 0
+    part = (
+        pl.when(pl.col(USER).is_in(of_test.implode()))
+        .then(pl.when(newest).then(pl.lit(TEST)).otherwise(pl.lit(HISTORY)))
+        .when(pl.col(USER).is_in(of_validation.implode()))
+        .then(pl.when(newest).then(pl.lit(VALIDATION)).otherwise(pl.lit(HISTORY)))
+        .otherwise(pl.lit(TRAIN))
+    )
+    table = interactions.with_columns(part.alias(SPLIT))
+    _check_trains(table, f"--validation-share {validation_share:g} and --test-share {test_share:g} hold out every user")
+    return Split(
+        table,
+        f"{sizes[VALIDATION]:,} validation and {sizes[TEST]:,} test users held out whole, drawn at random "
+        f"(seed {seed}) from those with two interactions, the last item of each",
+    )
+
+
+def own(interactions: pl.DataFrame, column: str) -> Split:
+    """As the table's own column says, which is here under the name `split`; `column` is its own name.
+
+    Of each user the earliest row of validation and of test is measured; further rows of validation are history for
+    the test item only, and further rows of test are left out.
+    Raises InputError if there is no such column, it says something else, or nothing is left to train on.
+    """
+    if SPLIT not in interactions.columns:
+        raise InputError(f"there is no column '{column}', which --split=own reads; name it with --split-column")
+    stated = pl.col(SPLIT).cast(pl.String)
+    strange = interactions.filter(stated.is_null() | ~stated.is_in(list(OWN)))
+    if not strange.is_empty():
+        value = strange[SPLIT].cast(pl.String)[0]
+        found = "nothing" if value is None else f"'{value}'"
         raise InputError(
-            f"--validation-share {validation_share} and --test-share {test_share} must be above 0 and leave "
-            "something to train on"
+            f"column '{column}' says {found} of user {strange[USER][0]} and item {strange[ITEM][0]}; "
+            f"--split=own reads {', '.join(OWN)}"
         )
-    times = interactions[TIMESTAMP].sort()
-    first, second = (
-        times[min(int(len(times) * (1 - share)), len(times) - 1)]
-        for share in (validation_share + test_share, test_share)
-    )
-    time, position = pl.col(TIMESTAMP), pl.int_range(pl.len())
-    period = pl.when(time < first).then(0).when(time < second).then(1).otherwise(2)
-    table = interactions.with_columns(period.alias("period")).with_columns(
-        (position.over(USER, "period") == 0).alias("opens"), (position.over(USER) == 0).alias("cold")
-    )
-    held = pl.col("opens") & ~pl.col("cold")
-    before_first = (pl.col("period") == 0).any().over(USER)
-    split = (
-        pl.when(pl.col("period") == 0)
-        .then(pl.lit(TRAIN))
-        .when((pl.col("period") == 1) & held & before_first)
-        .then(pl.lit(VALIDATION))
-        .when(pl.col("period") == 1)
-        .then(pl.lit(TEST_HISTORY))
-        .when(held)
-        .then(pl.lit(TEST))
-    )
-    kept = table.with_columns(split.alias(SPLIT)).filter(pl.col(SPLIT).is_not_null()).drop("period", "opens", "cold")
-    for name in (TRAIN, VALIDATION, TEST):
-        if kept.filter(pl.col(SPLIT) == name).is_empty():
-            raise InputError(f"the time split leaves no {name} items: try other shares, or --split=leave-one-out")
-    moments = " and ".join(_date(moment) for moment in (first, second))
-    return Split(kept, f"global time split at {moments}, the first item of each user after it")
+    parts = interactions.with_columns(stated.replace_strict(OWN).alias(SPLIT))
+    further = pl.int_range(pl.len()).over(USER, SPLIT) > 0
+    parts = parts.with_columns(further.alias("further"))
+    left_out = pl.col("further") & (pl.col(SPLIT) == TEST)
+    moved = pl.col("further") & (pl.col(SPLIT) == VALIDATION)
+    counts = parts.select(left_out=left_out.sum(), moved=moved.sum()).row(0, named=True)
+    said = []
+    if counts["moved"]:
+        said.append(f"{counts['moved']:,} further validation rows of a user are history for the test item only")
+    if counts["left_out"]:
+        said.append(f"{counts['left_out']:,} further test rows of a user are left out: the earliest is measured")
+    split = pl.when(moved).then(pl.lit(TEST_HISTORY)).otherwise(pl.col(SPLIT))
+    table = parts.filter(~left_out).with_columns(split.alias(SPLIT)).drop("further")
+    _check_trains(table, f"column '{column}' leaves no {TRAIN} items")
+    return Split(table, f"as the table's own column '{column}' says, the earliest row of each user", said)
+
+
+def check_shares(validation_share: float, test_share: float, split: str) -> None:
+    """Raise InputError if the shares are none, hold nothing out, or leave nothing to train on."""
+    shares = f"--validation-share {validation_share:g} and --test-share {test_share:g}"
+    if validation_share == test_share == 0:
+        raise InputError(f"{shares} hold nothing out: --split=none trains on everything, or raise one of them")
+    if not (min(validation_share, test_share) >= 0 and validation_share + test_share < 1):
+        raise InputError(f"{shares} of --split {split} must leave something to train on: together they are below 1")
+
+
+def _check_trains(table: pl.DataFrame, reason: str) -> None:
+    if table.filter(pl.col(SPLIT) == TRAIN).is_empty():
+        raise InputError(f"{reason}, so there is nothing to train on")
 
 
 def shuffle_ties(interactions: pl.DataFrame, seed: int) -> pl.DataFrame:
@@ -99,10 +160,3 @@ def shuffle_ties(interactions: pl.DataFrame, seed: int) -> pl.DataFrame:
     fraction = (pl.col("draw").rank("ordinal").over(tied) - 1) / pl.len().over(tied)
     moved = interactions.with_columns(draw).with_columns((pl.col(TIMESTAMP) + fraction).alias(TIMESTAMP)).drop("draw")
     return moved.sort(USER, TIMESTAMP)
-
-
-def _date(moment: float) -> str:
-    try:
-        return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (ValueError, OverflowError, OSError):
-        return f"{moment:g}"

@@ -90,6 +90,11 @@ class Blend(ScoringModel):
         """
         self.eval()
         self.unrated.copy_(torch.from_numpy(data.counts == 0))
+        if (data.targets == PAD).all():
+            raise InputError(
+                f"{data.name} holds nothing out for validation, by which best weighs its members: "
+                "train and export one of them, or prepare the data with another --split"
+            )
         rows = data.measured_rows(max(1, BUDGET // (len(self.members) * len(data.counts))), self.config.seed)
         parts = [self._fitting(data, batch) for batch in rows.split(64)]
         logs = torch.zeros(len(self.members), requires_grad=True)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from infer.histories.windows import windows
 from train.config import BertConfig, LinearConfig
 from train.data.dataset import Data
 from train.models import initial
@@ -59,7 +60,7 @@ def start_chain(model: MiniBERT4Rec, factors: tuple[Tensor, Tensor], data: Data)
         successors = successors * (config.initial_std / spread)
     rows = np.flatnonzero(data.histories.lengths)
     rows = np.sort(np.random.default_rng(config.seed).permutation(rows)[:SCALE_USERS])
-    window = data.windows(torch.from_numpy(rows), model.length)
+    window = torch.from_numpy(windows(data.histories.take(rows), model.length))
     state = model.fading[-1] @ sources[window]  # (users, rank)
     # The variance over the items without the scores of all of them: s' Cov s.
     deviation = ((state @ successors[1:].T.cov(correction=0)) * state).sum(1).clamp(min=0).sqrt().mean()

@@ -20,6 +20,7 @@ from train.data.dataset import Data
 from train.models import initial
 from train.models.bert import MiniBERT4Rec
 from train.models.chain import chain_factors, start_chain
+from train.models.weights import check_weights
 
 # Of implicit ALS; chosen on validation. What recommends best by itself is not the best start.
 ROUNDS, CONFIDENCE, REGULARIZATION = 15, 20.0, 1.0
@@ -56,7 +57,8 @@ def _solved(data: Data, config: BertConfig, name: str, dim: int) -> Tensor:
     """(items + 1, dim) item vectors: of length 1 by implicit ALS, or by transition PPMI."""
     if name == "ppmi":
         return torch.from_numpy(initial.ppmi(data, dim, config.seed))
-    factors = initial.ials(data, dim, ROUNDS, CONFIDENCE, REGULARIZATION, config.seed, config.content)
+    weighted = config.ratings == "weight"
+    factors = initial.ials(data, dim, ROUNDS, CONFIDENCE, REGULARIZATION, config.seed, config.content, weighted)
     return nn.functional.normalize(torch.from_numpy(factors[1]))
 
 
@@ -70,6 +72,8 @@ def start_from(model: MiniBERT4Rec, vectors: Tensor) -> None:
 
 def build(data: Data, config: BertConfig) -> tuple[MiniBERT4Rec, dict[str, str]]:
     """A sequence model with what it starts from, and the checksums of the checkpoints that it comes from."""
+    if config.ratings == "weight":
+        check_weights(data)
     model = MiniBERT4Rec(len(data.item_ids), config, data.counts, len(data.rating_levels))
     parents: dict[str, str] = {}
     if config.initial != "random":

@@ -15,6 +15,7 @@ from scipy.sparse.linalg import svds
 from infer.errors import InputError
 from train.data.content import load as features
 from train.data.dataset import Data
+from train.models.weights import rating_weights
 
 LAGS, LAG_DECAY, SMOOTHING = 10, 0.8, 0.75
 # Up to so many items a matrix is decomposed whole, which takes less than a second; the sparse solver may
@@ -31,24 +32,43 @@ def rated(data: Data) -> sp.csr_matrix:
     return sp.csr_matrix((np.ones(len(rows), np.float32), (rows, data.histories.items - 1)), shape=shape)
 
 
+def confidences(data: Data, confidence: float) -> sp.csr_matrix:
+    """(users, items) float32: 1 + confidence * rating / mean rating where training has a rating (Hu et al. 2008)."""
+    assert data.ratings is not None, "checked by `train.models.weights.check_weights`"
+    users, items = (index.numpy() - 1 for index in data.ratings[:2])
+    table = sp.csr_matrix((rating_weights(data), (users, items)), shape=(len(data.user_ids), len(data.item_ids)))
+    table.data = 1 + np.float32(confidence) * table.data
+    return table
+
+
 def ials(
-    data: Data, dim: int, epochs: int, confidence: float, regularization: float, seed: int, content: float = 0.0
+    data: Data,
+    dim: int,
+    epochs: int,
+    confidence: float,
+    regularization: float,
+    seed: int,
+    content: float = 0.0,
+    weighted: bool = False,
 ) -> list[np.ndarray]:
     """Factors of implicit feedback: users (users + 1, dim) and items (items + 1, dim).
 
+    confidence: what a rated item weighs, beside 1 of all others.  weighted: by its rating, as `confidences` says.
     content: weight of the items' features (genres, year, title words), which are extra rows of the user-item
     matrix, so that rarely rated items have vectors too; 0 leaves them out.
     """
     from implicit.als import AlternatingLeastSquares
     from threadpoolctl import threadpool_limits
 
-    table = rated(data)
+    # The library multiplies what it is given by alpha, which would weigh the 1 of `confidences` too.
+    table, alpha = (confidences(data, confidence), 1.0) if weighted else (rated(data), confidence)
     if content:
-        table = sp.vstack([table, features(data.folder, data.item_ids) * np.float32(content)]).tocsr()
+        weight = np.float32(content * confidence if weighted else content)
+        table = sp.vstack([table, features(data.folder, data.item_ids) * weight]).tocsr()
     # Its solver runs BLAS within its own threads; more threads there only wait for each other.
     with threadpool_limits(1, "blas"):
         model = AlternatingLeastSquares(
-            factors=dim, iterations=epochs, alpha=confidence, regularization=regularization, random_state=seed,
+            factors=dim, iterations=epochs, alpha=alpha, regularization=regularization, random_state=seed,
             use_gpu=False, num_threads=torch.get_num_threads(),
         )  # fmt: skip
         model.fit(table, show_progress=False)

@@ -25,6 +25,7 @@ from infer.histories.vocabulary import PAD
 from infer.histories.windows import slices
 from train.config import BertConfig
 from train.data.dataset import Data
+from train.models.weights import level_weights
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,7 @@ def batches(data: Data, config: BertConfig, mask: int, generator: torch.Generato
     length = config.max_length + 1 if config.masking == "causal" else config.max_length
     window, levels = sequences(data, length, config.stride, generator)
     probability = torch.from_numpy(negative_probability(data.counts, config))
-    scale = np.array([1.0, *data.rating_levels], dtype=np.float32)
-    weights = torch.from_numpy(scale / scale[1:].mean() if len(scale) > 1 else scale)
+    weights = torch.from_numpy(level_weights(data.rating_levels))
     for rows in torch.randperm(len(window), generator=generator).split(config.batch_size):
         items, rated = window[rows], levels[rows]
         if config.masking == "causal":

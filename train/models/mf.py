@@ -10,16 +10,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from infer.errors import InputError
 from infer.histories.vocabulary import PAD
+from infer.model.modelfile import LARGEST_VALUE
 from infer.model.signature import USER_INPUT
 from train.config import MFConfig
 from train.data.dataset import Data
 from train.models import initial
 from train.models.base import ScoringModel
+from train.models.weights import check_weights
 
 
 def rating_batches(ratings: tuple[Tensor, ...], size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
@@ -79,17 +82,29 @@ class MF(ScoringModel):
         return torch.optim.Adam(self.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
 
     def training_batches(self, data: Data, generator: torch.Generator) -> Iterator[RatingBatch]:
-        """Every training rating once; raises InputError if the table has no ratings."""
+        """Every training rating once; raises InputError if the table has no ratings, or too large ones."""
         if data.ratings is None:
             raise InputError(
                 f"{data.name} has no ratings, which mf with --objective ratings learns from; state its --rating-column"
             )
-        return (RatingBatch(*batch) for batch in rating_batches(data.ratings, self.config.batch_size, generator))
+        user, item, rating = data.ratings
+        largest = rating.abs().max().item()
+        if not largest <= LARGEST_VALUE:
+            raise InputError(
+                f"{data.name} has a rating as large as {largest:g}, whose square is beyond what is trained in: "
+                "scale the ratings down, or train with --objective=implicit"
+            )
+        ratings = (torch.from_numpy(data.trained)[user - 1], item, rating)
+        return (RatingBatch(*batch) for batch in rating_batches(ratings, self.config.batch_size, generator))
 
     def solve(self, data: Data) -> None:
         """Weighted alternating least squares on what was rated (Hu, Koren & Volinsky 2008)."""
         config = self.config
-        factors = initial.ials(data, config.dim, config.epochs, config.confidence, config.regularization, config.seed)
+        factors = initial.ials(
+            data, config.dim, config.epochs, config.confidence, config.regularization, config.seed,
+            weighted=config.ratings == "weight",
+        )  # fmt: skip
+        factors[0] = factors[0][np.concatenate([[PAD], np.flatnonzero(data.trained) + 1])]
         with torch.no_grad():
             for table, values in zip((self.users, self.items), factors, strict=True):
                 table.weight.copy_(torch.from_numpy(values))
@@ -104,13 +119,15 @@ class MF(ScoringModel):
         return nn.functional.mse_loss(scores.gather(1, target[:, None]).squeeze(1), held)
 
     def inputs(self, data: Data, rows: Tensor) -> tuple[Tensor, ...]:
-        """The users' own indexes."""
-        return (rows + 1,)
+        """The users' own indexes; PAD, whose scores are all zero, for users whom training does not see."""
+        return (torch.from_numpy(data.trained)[rows],)
 
 
 def build(data: Data, config: MFConfig) -> tuple[MF, dict[str, str]]:
-    """A model of the table's users and items; it starts from no checkpoint."""
-    return MF(len(data.user_ids), len(data.item_ids), config), {}
+    """A model of the users whom training sees, and of all items; it starts from no checkpoint."""
+    if config.ratings == "weight":
+        check_weights(data)
+    return MF(len(data.trained_ids), len(data.item_ids), config), {}
 
 
 def empty(state: dict[str, Any], config: MFConfig) -> MF:

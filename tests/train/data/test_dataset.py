@@ -9,7 +9,7 @@ import torch
 
 from infer.errors import InputError
 from infer.system.fingerprints import sha256
-from infer.tables.columns import DATASET_KEY
+from infer.tables.columns import DATASET_KEY, PROTOCOL_KEY
 from train.data.dataset import MOST_LEVELS, _levels, load
 from train.models.mf import rating_batches
 
@@ -64,9 +64,38 @@ def test_a_table_that_cannot_be_trained_on_is_refused_with_the_reason(tmp_path: 
         load(tmp_path)
     with pytest.raises(InputError, match="has no column split: write it with"):
         load(written(tmp_path, without=["split"]))
-    for split in ("train", "validation"):
-        with pytest.raises(InputError, match="has no items to train on, or none to validate on"):
-            load(written(tmp_path, [row for row in ROWS if row[-1] != split]))
+    with pytest.raises(InputError, match="has no items to train on: write it again"):
+        load(written(tmp_path, [row for row in ROWS if row[-1] != "train"]))
+
+
+def test_a_table_without_validation_items_measures_nobody(tmp_path: Path) -> None:
+    data = load(written(tmp_path, [row for row in ROWS if row[-1] != "validation"]))
+    assert not data.targets.any() and len(data.measured_rows(10, 0)) == 0
+    assert all(len(column) == 0 for column in data.validation_ratings)
+
+
+def test_a_table_that_says_that_nothing_is_held_out_is_trained_on_whole(tmp_path: Path) -> None:
+    path = written(tmp_path, without=["split"]) / "interactions.parquet"
+    pl.read_parquet(path).write_parquet(path, metadata={PROTOCOL_KEY: "nothing held out"})
+    data = load(tmp_path)
+    assert data.counts.tolist() == [0, 3, 1, 2, 2, 1] and not data.targets.any()
+    assert len(data.ratings[0]) == 9 and data.name == "interactions.parquet"
+
+
+def test_who_is_held_out_whole_is_read_in_validation_and_seen_by_training_never(tmp_path: Path) -> None:
+    rows = [row for row in ROWS if row[0] != "b"]
+    rows += [("b", 10, 1, 9.0, "history"), ("b", 40, 2, 3.5, "history"), ("b", 50, 3, 8.0, "validation")]
+    data = load(written(tmp_path, rows))
+    assert data.counts.tolist() == [0, 1, 0, 2, 0, 0] and data.rating_levels == [2.0, 4.0]
+    assert data.histories.lengths.tolist() == [2, 0, 1] and data.known.lengths.tolist() == [2, 2, 1]
+    assert sorted(data.ratings[2].tolist()) == [2, 2, 4]
+    b = torch.tensor([1])
+    assert data.windows(b, 3).tolist() == [[0, 1, 4]] and set(data.seen(b)[0].tolist()) == {0, 1, 4}
+    assert data.level_windows(b, 3).tolist() == [[0, 2, 2]], "9 and 3.5 are nearest to 4"
+    assert data.targets.tolist() == [2, 5, 1]
+    assert data.trained.tolist() == [1, 0, 2] and data.trained_ids == ["a", "c"]
+    whole = load(written(tmp_path))
+    assert whole.context is None and whole.trained.tolist() == [1, 2, 3] and whole.trained_ids == ["a", "b", "c"]
 
 
 def test_up_to_twenty_distinct_ratings_are_levels_and_more_are_cut_at_quantiles() -> None:

@@ -8,7 +8,7 @@ import pytest
 from infer.errors import InputError
 from infer.tables.columns import DATASET_KEY, PROTOCOL_KEY, TIDY_KEY
 from train.data import __main__ as data
-from train.data import movielens, prepare, splits
+from train.data import moments, movielens, prepare, splits
 from train.data.prepare import DataConfig, load
 
 
@@ -60,8 +60,8 @@ def test_the_options_of_the_split_reach_it() -> None:
         found = prepare.hold_out(table, DataConfig(ties="random", tie_seed=seed))
         assert found.interactions.equals(splits.leave_one_out(shuffled).interactions)
         timed = prepare.hold_out(table, DataConfig(split="time", validation_share=0.3, test_share=0.2))
-        assert timed.interactions.equals(splits.by_time(table, 0.3, 0.2).interactions)
-        assert timed.protocol == splits.by_time(table, 0.3, 0.2).protocol + ", ties in time ordered by item id"
+        assert timed.interactions.equals(moments.by_time(table, 0.3, 0.2).interactions)
+        assert timed.protocol == moments.by_time(table, 0.3, 0.2).protocol + ", ties in time ordered by item id"
     defaults = DataConfig()
     assert (defaults.validation_share, defaults.test_share, defaults.split, defaults.ties) == (
         0.1, 0.1, "leave-one-out", "item",
@@ -77,11 +77,99 @@ def test_the_same_data_give_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "interactions.parquet").read_bytes() == first
 
 
-def test_a_table_in_which_nothing_can_be_held_out_is_refused(tmp_path: Path) -> None:
+def test_a_table_in_which_nothing_can_be_held_out_is_trained_on_whole_and_that_is_said(tmp_path: Path, capsys) -> None:
     source = tmp_path / "r.csv"
     source.write_text("user,item,timestamp\n1,2,3\n1,3,4\n")
-    with pytest.raises(InputError, match="nothing can be held out"):
-        written(tmp_path, f"--dataset={source}")
+    found = written(tmp_path, f"--dataset={source}")
+    assert found.columns == ["user", "item", "timestamp"] and found.height == 2
+    printed = capsys.readouterr().out
+    assert "r.csv: WARNING: no user has three interactions, so leave-one-out holds nothing out" in printed
+    assert "nothing is held out: everything is trained on, and nothing can be measured" in printed
+
+
+ROWS = "user,item,timestamp,rating,split\n" + "".join(
+    f"{user},{item},{86_400 * item},{item % 4 - 1},{split}\n"
+    for user in (1, 2)
+    for item, split in enumerate(("train", "train", "validation", "test"), 1)
+)
+
+
+def test_every_split_is_asked_for_by_its_options(tmp_path: Path, capsys) -> None:
+    source = tmp_path / "r.csv"
+    source.write_text(ROWS)
+    expected = {
+        (): ["train", "train", "validation", "test"] * 2,
+        ("--split=own",): ["train", "train", "validation", "test"] * 2,
+        ("--split=time", "--validation-share=0", "--test-share=0.5"): ["train", "train", "test"] * 2,
+        ("--split=period", "--test-period=1d"): ["train", "train", "train", "test"] * 2,
+        ("--split=period", "--test-period=24h", "--validation-period=2d"): [
+            *["train", "validation", "test-history", "test"] * 2
+        ],
+    }
+    for words, splits_found in expected.items():
+        assert written(tmp_path, f"--dataset={source}", *words)["split"].to_list() == splits_found, words
+    whole = written(tmp_path, f"--dataset={source}", "--split=none")
+    assert whole.columns == ["user", "item", "timestamp", "rating"] and whole.height == 8
+    metadata = pl.read_parquet_metadata(tmp_path / "out" / "interactions.parquet")
+    assert metadata[PROTOCOL_KEY] == "nothing held out, ties in time ordered by item id"
+    capsys.readouterr()
+    users = ["--split=users", "--validation-share=0", "--test-share=0.5"]
+    ways = [written(tmp_path, f"--dataset={source}", *users, f"--split-seed={seed}")["split"] for seed in range(8)]
+    one, other = ["history"] * 3 + ["test"], ["train"] * 4
+    assert {tuple(way) for way in ways} == {(*one, *other), (*other, *one)}
+    printed = capsys.readouterr().out
+    assert "1 users are measured, 1 are not among those held out to test on" in printed
+    assert "nothing is held out for validation: every epoch is trained" in printed
+
+
+def test_what_is_not_asked_for_is_said(tmp_path: Path, capsys) -> None:
+    source = tmp_path / "r.csv"
+    source.write_text(ROWS)
+    liked = (
+        "r.csv: ratings from -1 to 2: every row counts as liked, whatever its rating; "
+        "--least-rating leaves lower ones out\n"
+    )
+    unused = "r.csv: the column 'split' is not used; --split=own uses it\n"
+    for words, split_said, rating_said in (([], True, True), (["--split=own", "--least-rating=-1"], False, False)):
+        written(tmp_path, f"--dataset={source}", *words)
+        printed = capsys.readouterr().out
+        assert (unused in printed, liked in printed) == (split_said, rating_said)
+    source.write_text("user,item,timestamp\n1,2,0\n1,3,0\n1,4,0\n")
+    said = "r.csv: without an order the last item of a user is that with the highest id; --ties=random draws one\n"
+    for words, expected in (([], False), (["--order=none"], True), (["--order=none", "--ties=random"], False)):
+        written(tmp_path, f"--dataset={source}", *words)
+        printed = capsys.readouterr().out
+        assert (said in printed) == expected and "ratings" not in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--test-period=1d"], "--test-period is for --split=period; found --split=leave-one-out"),
+        (["--split=time", "--validation-period=1d"], "--validation-period is for --split=period; found --split=time"),
+        (["--split-column=fold"], "--split-column is for --split=own; found --split=leave-one-out"),
+        (["--split=period", "--order=rows"], "--split=period needs times, which --order=rows does without"),
+        (["--split=time", "--order=none"], "--split=time needs times, which --order=none does without"),
+        (["--split=period", "--test-period=week"], "--test-period is a number of hours"),
+        (["--split=period", "--test-period=1d", "--validation-period=x"], "--validation-period is a number of hours"),
+        (["--split=period"], "--split period holds nothing out without a period"),
+    ],
+)
+def test_options_of_another_split_are_refused_and_earlier_files_stay(
+    words: list[str], message: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "r.csv"
+    source.write_text(ROWS)
+    before = written(tmp_path, f"--dataset={source}")
+    with pytest.raises(InputError, match=message):
+        written(tmp_path, f"--dataset={source}", *words)
+    assert pl.read_parquet(tmp_path / "out" / "interactions.parquet").equals(before)
+
+
+def test_a_column_that_says_what_is_held_out_is_read_only_if_that_is_asked_for() -> None:
+    assert DataConfig().table_options.split is None
+    assert DataConfig(split="own").table_options.split == "split"
+    assert DataConfig(split="own", split_column="fold").table_options.split == "fold"
 
 
 def test_a_name_that_is_neither_a_set_nor_a_file_is_refused() -> None:

@@ -1,19 +1,16 @@
-"""What is held out: last items by hand, a moment in time that nothing crosses, and ties."""
+"""What is held out by hand: last items, whole users, what the table itself says, and ties."""
 
 from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from infer.errors import InputError
 from infer.histories.histories import before
 from infer.tables.columns import PROTOCOL_KEY
-from infer.tables.tidy import tidy
 from tests.helpers.checkerboard import checkerboard
 from train.data import __main__ as data
-from train.data.splits import by_time, leave_one_out, shuffle_ties
+from train.data.splits import by_users, leave_one_out, own, shuffle_ties
 
 
 def table(*rows: tuple) -> pl.DataFrame:
@@ -29,53 +26,113 @@ def test_the_last_item_is_test_the_one_before_validation_and_short_histories_tra
     ]
 
 
-def test_a_time_split_by_hand() -> None:
-    # Ten interactions: the moments are the times of the seventh and the ninth, 7 and 9.
-    rows = [("a", 1, 1), ("a", 2, 7), ("a", 3, 8), ("a", 4, 9), ("a", 5, 10)]
-    rows += [("b", 1, 2), ("b", 2, 9.5), ("c", 1, 7.5), ("c", 2, 11), ("d", 1, 6)]
-    found = by_time(table(*rows), 0.3, 0.4)
-    # Sorted times: 1 2 6 7 7.5 8 9 9.5 10 11; shares .7 and .4 leave 3 and 6 before.
-    assert found.interactions.rows() == [
-        ("a", 1, 1.0, "train"),
-        ("a", 2, 7.0, "validation"),
-        ("a", 3, 8.0, "test-history"),
-        ("a", 4, 9.0, "test"),
-        ("b", 1, 2.0, "train"),
-        ("b", 2, 9.5, "test"),
-        ("c", 1, 7.5, "test-history"),  # nothing before the first moment, so not measured there
-        ("c", 2, 11.0, "test"),
-        ("d", 1, 6.0, "train"),
+def test_where_nobody_has_three_rows_nothing_is_held_out_and_that_is_said() -> None:
+    rows = [("a", 1, 1), ("a", 2, 2), ("b", 1, 1)]
+    found = leave_one_out(table(*rows))
+    assert found.interactions.equals(table(*rows)) and found.protocol == "nothing held out"
+    assert found.said == [
+        "WARNING: no user has three interactions, so leave-one-out holds nothing out; --split=none asks for that"
     ]
-    assert found.protocol.startswith("global time split at 1970-01-01 00:00:07 UTC and 1970-01-01 00:00:09 UTC")
+    assert leave_one_out(table(*rows, ("a", 3, 3))).said == []
 
 
-TIMES = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 30), st.integers(0, 40)), min_size=5, max_size=60)
+# Ten users with two to four rows, and two with one.
+USERS = [(f"u{n}", item, item) for n in range(10) for item in range(1, 3 + n % 3)] + [("x", 1, 1), ("y", 2, 2)]
 
 
-@settings(max_examples=100, deadline=None)
-@given(rows=TIMES, shares=st.tuples(st.floats(0.05, 0.45), st.floats(0.05, 0.45)))
-def test_no_history_and_no_training_row_comes_from_the_future(rows: list, shares: tuple) -> None:
-    interactions = tidy(table(*rows), "t").interactions
-    try:
-        found = by_time(interactions, *shares).interactions
-    except InputError as refused:
-        assert "time split leaves no" in str(refused)
-        return
-    assert tidy(found, "t").interactions.equals(found), "the scorer accepts what the split wrote"
-    for split in ("validation", "test"):
-        history, targets = before(found, split)
-        assert history["timestamp"].max() <= targets["timestamp"].min()
-        assert set(targets["user"]) <= set(history["user"]) and targets["user"].is_unique().all()
-    first = before(found, "validation")[1]["timestamp"].min()
-    assert found.filter(pl.col("split") == "train")["timestamp"].max() < first
+def test_users_are_held_out_whole_and_their_last_item_is_measured() -> None:
+    # Three and two of the ten who have two rows; those with one cannot be measured and are trained on.
+    found = by_users(table(*USERS), 0.3, 0.2, seed=0)
+    assert "3 validation and 2 test users held out whole, drawn at random (seed 0)" in found.protocol
+    ways = dict(found.interactions.group_by("user").agg("split").iter_rows())
+    sizes = {user: len(ways[user]) for user in ways}
+    for name, number in (("validation", 3), ("test", 2)):
+        held = [user for user, split in ways.items() if name in split]
+        assert len(held) == number
+        assert all(ways[user] == ["history"] * (sizes[user] - 1) + [name] for user in held)
+    rest = [split for split in ways.values() if "history" not in split]
+    assert len(rest) == 7 and all(set(split) == {"train"} for split in rest)
+    assert ways["x"] == ways["y"] == ["train"]
+    assert found.interactions.drop("split").equals(table(*USERS)), "every row is kept"
 
 
-@pytest.mark.parametrize(("shares", "message"), [((0.5, 0.5), "leave something"), ((0.0, 0.1), "above 0")])
-def test_shares_that_leave_nothing_are_refused(shares: tuple, message: str) -> None:
+def test_a_held_out_users_history_is_read_before_either_item_and_trained_on_never() -> None:
+    found = by_users(table(*USERS), 0.3, 0.2, seed=0).interactions
+    for name, others in (("validation", {"train", "history"}), ("test", {"train", "history", "validation"})):
+        history, targets = before(found, name)
+        assert set(history["split"]) == others and set(targets["split"]) == {name}
+        assert set(targets["user"]) <= set(history["user"])
+
+
+def test_the_seed_draws_the_users_and_a_share_of_zero_draws_none() -> None:
+    drawn = [by_users(table(*USERS), 0.3, 0.2, seed).interactions for seed in (0, 0, 1)]
+    assert drawn[0].equals(drawn[1]) and not drawn[0].equals(drawn[2])
+    assert set(by_users(table(*USERS), 0.0, 0.2, 0).interactions["split"]) == {"train", "history", "test"}
+    assert set(by_users(table(*USERS), 0.2, 0.0, 0).interactions["split"]) == {"train", "history", "validation"}
+
+
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        ((0.0, 0.0), "hold nothing out: --split=none"),
+        ((0.5, 0.5), "together they are below 1"),
+        ((-0.1, 0.5), "together they are below 1"),
+        ((0.0, 0.04), "--test-share 0.04 of the 10 users with two interactions is nobody: raise it, or give 0"),
+        ((0.04, 0.0), "--validation-share 0.04 of the 10 users"),
+    ],
+)
+def test_shares_of_users_that_cannot_work_are_refused(shares: tuple, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        by_time(table(("a", 1, 1), ("a", 2, 2), ("a", 3, 3)), *shares)
-    with pytest.raises(InputError, match="leaves no train items"):
-        by_time(table(("a", 1, 1), ("a", 2, 1), ("a", 3, 1)), 0.1, 0.1)
+        by_users(table(*USERS), *shares, 0)
+    with pytest.raises(InputError, match="hold out every user, so there is nothing to train on"):
+        by_users(table(("a", 1, 1), ("a", 2, 2), ("b", 1, 1), ("b", 2, 2)), 0.49, 0.5, 0)
+
+
+def stated(*rows: tuple) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=["user", "item", "timestamp", "split"], orient="row")
+
+
+def test_of_the_tables_own_split_the_earliest_row_of_each_part_is_measured() -> None:
+    rows = [("a", 1, 1, "train"), ("a", 2, 2, "valid"), ("a", 3, 3, "dev"), ("a", 4, 4, "test"), ("a", 5, 5, "test")]
+    rows += [("b", 1, 1, "test"), ("b", 2, 2, "train"), ("c", 1, 1, "train"), ("c", 2, 2, "val")]
+    found = own(stated(*rows), "fold")
+    assert found.interactions.rows() == [
+        ("a", 1, 1, "train"),
+        ("a", 2, 2, "validation"),
+        ("a", 3, 3, "test-history"),
+        ("a", 4, 4, "test"),
+        ("b", 1, 1, "test"),
+        ("b", 2, 2, "train"),
+        ("c", 1, 1, "train"),
+        ("c", 2, 2, "validation"),
+    ]
+    assert found.protocol == "as the table's own column 'fold' says, the earliest row of each user"
+    assert found.said == [
+        "1 further validation rows of a user are history for the test item only",
+        "1 further test rows of a user are left out: the earliest is measured",
+    ]
+    again = own(found.interactions, "split")
+    assert again.interactions.equals(found.interactions) and again.said == []
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (" test", "column 'fold' says ' test' of user a and item 2; --split=own reads train, validation, test, "),
+        ("A", "says 'A' of user a"),
+        (None, "says nothing of user a and item 2"),
+    ],
+)
+def test_what_the_tables_own_split_may_not_say_is_refused_by_name(value: str | None, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        own(stated(("a", 1, 1, "train"), ("a", 2, 2, value)), "fold")
+
+
+def test_a_column_that_is_not_there_or_leaves_nothing_to_train_on_is_refused() -> None:
+    with pytest.raises(InputError, match="no column 'fold', which --split=own reads; name it with --split-column"):
+        own(table(("a", 1, 1)), "fold")
+    with pytest.raises(InputError, match="column 'fold' leaves no train items, so there is nothing to train on"):
+        own(stated(("a", 1, 1, "test"), ("b", 2, 2, "valid")), "fold")
 
 
 def test_ties_are_shuffled_within_their_second_only() -> None:

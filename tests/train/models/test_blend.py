@@ -2,6 +2,7 @@
 members that do not fit."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -274,3 +275,11 @@ def test_a_member_of_another_table_is_refused(folder: Path, tmp_path: Path) -> N
     table.write_parquet(tmp_path / "f" / "interactions.parquet")
     with pytest.raises(InputError, match="was trained on another table"):
         blend(tmp_path / "f")
+
+
+def test_without_validation_items_members_cannot_be_weighed(small: Data) -> None:
+    nobody = replace(small, targets=np.zeros_like(small.targets))
+    with pytest.raises(
+        InputError, match="holds nothing out for validation, by which best weighs its members: train and"
+    ):
+        tables(True).solve(nobody)

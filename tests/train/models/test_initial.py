@@ -15,7 +15,7 @@ from train.models import chain, hybrid, initial
 from train.models.bert import MiniBERT4Rec
 from train.models.chain import TRANSITIONS, chain_factors, start_chain
 from train.models.hybrid import item_vectors
-from train.models.initial import LAG_DECAY, ials, ppmi, rated, transitions
+from train.models.initial import LAG_DECAY, confidences, ials, ppmi, rated, transitions
 from train.models.linear import markov
 from train.presets import configuration
 
@@ -271,3 +271,54 @@ def test_a_chains_scale_is_found_on_a_seeded_sample_of_users_with_a_history(monk
         assert np.mean([spread[user] for user in drawn]) == pytest.approx(0.7, rel=1e-4)
         means.append(np.mean(spread))
     assert means[0] != pytest.approx(means[1], rel=1e-3), "another seed draws other users"
+
+
+def with_ratings(given: Data, ratings: list[float]) -> Data:
+    """The same with a rating of each item of each history."""
+    users = np.repeat(np.arange(len(given.histories)), given.histories.lengths) + 1
+    items = given.histories.items.astype(np.int64)
+    return replace(given, ratings=(torch.from_numpy(users), torch.from_numpy(items), torch.tensor(ratings)))
+
+
+def test_the_confidence_of_a_rating_is_one_and_alpha_times_its_share_of_the_mean() -> None:
+    # The mean is 2: 1 + 4 * 1 / 2, 1 + 4 * 3 / 2, 1 + 4 * 2 / 2; an item that comes again adds both its ratings.
+    given = with_ratings(data([[1, 3], [2]], 3), [1.0, 3.0, 2.0])
+    assert confidences(given, 4.0).toarray().tolist() == [[3, 0, 7], [0, 5, 0]]
+    again = with_ratings(data([[1, 1], [2]], 3), [1.0, 3.0, 2.0])
+    assert confidences(again, 4.0).toarray().tolist() == [[9, 0, 0], [0, 5, 0]]
+
+
+def test_equal_ratings_weigh_as_the_same_confidence_without_them(groups: Data, monkeypatch) -> None:
+    given = with_ratings(groups, [3.0] * len(groups.histories.items))
+    for content, other in ((0.0, 0.0), (1.0, 0.8)):
+        # What is no rating weighs 4 * 1 beside 1 + 4, as 5 * 0.8 beside 5.
+        monkeypatch.setattr(
+            initial, "features", lambda folder, ids: initial.sp.csr_matrix(np.eye(12, dtype=np.float32))
+        )
+        weighted = ials(given, 3, 4, 4.0, 0.1, 0, content, weighted=True)
+        plain = ials(given, 3, 4, 5.0, 0.1, 0, other)
+        for one, same in zip(weighted, plain, strict=True):
+            np.testing.assert_allclose(one, same, atol=1e-4)
+    higher = replace(given, ratings=(*given.ratings[:2], given.ratings[1].float()))
+    assert np.abs(ials(higher, 3, 4, 4.0, 0.1, 0, weighted=True)[1] - weighted[1]).max() > 0.01
+
+
+def test_a_hybrid_starts_from_weighted_vectors_if_ratings_weigh(groups: Data) -> None:
+    given = with_ratings(groups, [float(n % 5 + 1) for n in range(len(groups.histories.items))])
+    vectors = {
+        ratings: item_vectors(given, configuration("hybrid", dim=4, content=0.0, ratings=ratings))[0]
+        for ratings in ("off", "embedding", "weight")
+    }
+    assert torch.equal(vectors["off"], vectors["embedding"]) and not torch.allclose(vectors["off"], vectors["weight"])
+
+
+def test_a_chains_scale_comes_from_what_is_trained_on(groups: Data) -> None:
+    config = configuration("hybrid", dim=4, heads=2, chain=3)
+    other = replace(groups.histories, items=groups.histories.items[::-1].copy())
+    scales = []
+    for given in (groups, replace(groups, context=other)):
+        torch.manual_seed(0)
+        model = MiniBERT4Rec(12, config)
+        start_chain(model, chain_factors(given, config), given)
+        scales.append(model.sources.weight)
+    assert torch.equal(*scales)

@@ -15,7 +15,7 @@ from infer.errors import InputError
 from infer.histories.histories import Histories
 from train.data.dataset import Data
 from train.models.initial import ials
-from train.models.mf import MF, RatingBatch
+from train.models.mf import MF, RatingBatch, build
 from train.presets import configuration
 
 U = [[0.68, 0.12], [0.75, 0.20], [0.30, 0.55]]
@@ -169,3 +169,21 @@ def test_the_implicit_objective_is_implicit_als_with_the_configured_options() ->
     np.testing.assert_allclose(model.users.weight.detach().numpy(), users, atol=1e-5)
     np.testing.assert_allclose(model.items.weight.detach().numpy(), items, atol=1e-5)
     assert np.abs(items[1:]).max() > 0.1, "there is something to compare"
+
+
+def test_whom_training_does_not_see_has_no_vector() -> None:
+    # User 2 is held out whole: users 1 and 3 have the vectors 1 and 2.
+    known = Histories(pl.Series([1, 2, 3]), np.array([1, 2, 3, 1], np.int32), np.array([0, 1, 3, 4]))
+    histories = Histories(pl.Series([1, 2, 3]), np.array([1, 1], np.int32), np.array([0, 1, 1, 2]))
+    ratings = (torch.tensor([1, 3]), torch.tensor([1, 1]), torch.tensor([4.0, 5.0]))
+    given = replace(data(ratings), histories=histories, context=known)
+    model, _ = build(given, configuration("mf", dim=2))
+    assert model.users.weight.shape == (3, 2)
+    assert model.inputs(given, torch.arange(3))[0].tolist() == [1, 0, 2]
+    model.solve(given)
+    factors = ials(given, 2, model.config.epochs, model.config.confidence, model.config.regularization, 0)[0]
+    np.testing.assert_array_equal(model.users.weight.detach().numpy(), factors[[0, 1, 3]])
+    assert not model(torch.tensor([0])).any()
+    learnt, _ = build(given, configuration("mf", "paper", dim=2))
+    (batch,) = learnt.training_batches(given, torch.Generator().manual_seed(0))
+    assert sorted(zip(batch.user.tolist(), batch.rating.tolist(), strict=True)) == [(1, 4.0), (2, 5.0)]
