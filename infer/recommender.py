@@ -31,6 +31,7 @@ from infer.scoring.job import Job, kind_of, rows_job
 from infer.scoring.lists import model_lists
 from infer.scoring.task import Task
 from infer.scoring.whole import evaluated, lists_by_part, open_table
+from infer.system.addresses import place
 from infer.system.progress import no_progress
 from infer.tables.columns import ITEM, RANK, SCORE, TEST, USER, VALIDATION
 from infer.tables.options import TableOptions
@@ -169,6 +170,6 @@ class Recommender:
             raise InputError(f"expected a data frame, or the path of a table; found a {type(table).__name__}")
         names: dict[str, Any] = dict(options)
         in_order = bool(names.pop("in_order", False))
-        columns, given = TableOptions(**names), Path(table) if isinstance(table, str) else table
+        columns, given = TableOptions(**names), place(table) if isinstance(table, str) else table
         with in_words_of_python(), no_progress(), open_table(self.model, given, columns, split, in_order) as opened:
             yield opened

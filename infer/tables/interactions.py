@@ -1,4 +1,4 @@
-"""Read a table of interactions, whatever its format: a file, or a folder of Parquet files.
+"""Read a table of interactions, wherever it lies: in a file, a folder, the cloud or a database.
 
 In: a path, and the names of its columns. Out: tidy interactions (user, item, timestamp and, where present, rating and
 split), ordered by (user, timestamp, item), without repeated pairs.
@@ -12,10 +12,9 @@ from pathlib import Path
 
 import polars as pl
 
-from infer.formats.folders import files_of
-from infer.formats.opening import Opened, open_table
+from infer.formats.opening import Opened
+from infer.formats.places import located, open_files
 from infer.formats.reading import collect, collect_names
-from infer.system.inputs import check_input
 from infer.tables.columns import ITEM, RATING, SPLIT, TIMESTAMP, USER, find
 from infer.tables.concatenated import concatenated
 from infer.tables.options import TableOptions
@@ -41,13 +40,14 @@ def read_interactions(path: Path, options: TableOptions = TableOptions(), option
 
     Raises InputError naming the file and the row.
     """
+    path = located(path, options.layout)
     scanned = scan_interactions(path, options, optional)
     return tidy(collect(scanned.rows, path), str(path), drop=options.drop_bad_rows)
 
 
 def names_in(path: Path, options: TableOptions = TableOptions()) -> list[str]:
     """The shared names of the columns that a table has."""
-    check_input(path)
+    path = located(path, options.layout)
     return collect_names(scan_interactions(path, options).rows, path)
 
 
@@ -60,14 +60,15 @@ def scan_interactions(
     """The columns that matter, lazily, under the shared names and in the types of the file.
 
     optional: as of `choose_columns`.  folder: as of `infer.formats.opening.open_table`.
-    A folder is all Parquet files in it, in the order of their names.
+    A folder is all files in it, in the order of their names.
     """
-    if path.is_dir():
-        files = [(file, open_table(file, options.layout)) for file in files_of(path)]
-        return Scanned(
-            concatenated([(file, choose_columns(opened, file, options, optional).rows) for file, opened in files])
-        )
-    return choose_columns(open_table(path, options.layout, folder), path, options, optional)
+    files = open_files(path, options.layout, folder)
+    scanned = [(file, choose_columns(opened, file, options, optional)) for file, opened in files]
+    if len(scanned) == 1:
+        return scanned[0][1]
+    untyped = frozenset[str]().union(*(one.untyped for _, one in scanned))
+    said = list(dict.fromkeys(line for _, one in scanned for line in one.said))
+    return Scanned(concatenated([(file, one.rows) for file, one in scanned]), untyped, said)
 
 
 def choose_columns(opened: Opened, path: Path, options: TableOptions, optional: Sequence[str] = OPTIONAL) -> Scanned:

@@ -1,6 +1,6 @@
 """Read a table of items: their titles and genres.
 
-In: a file. Out: (item, title, genres), one row an item.
+In: a file, a folder or a cloud address. Out: (item, title, genres), one row an item.
 
     read_items(Path("movies.csv"))
 """
@@ -11,7 +11,7 @@ import polars as pl
 
 from infer.errors import InputError
 from infer.formats.layout import shown
-from infer.formats.opening import read_table
+from infer.formats.places import read_place
 from infer.tables.columns import GENRES, ITEM, TITLE, find
 from infer.tables.options import TableOptions
 from infer.tables.tidy import are_canonical, id_column
@@ -19,7 +19,7 @@ from infer.tables.tidy import are_canonical, id_column
 
 def read_items(path: Path, options: TableOptions = TableOptions()) -> pl.DataFrame:
     """Read item titles and genres: (item, title, genres), absent columns filled with null."""
-    table = read_table(path)
+    table = read_place(path)
     names = find(table.columns, path, options, needed=(ITEM,), optional=(TITLE, GENRES))
     if len(names) == 1:
         raise InputError(f"{path} has neither titles nor genres; its columns: {shown(table.columns)}")
