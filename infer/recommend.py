@@ -14,6 +14,7 @@ import polars as pl
 
 from infer.cli import option, parse, printable, run
 from infer.errors import InputError
+from infer.formats.places import located
 from infer.formats.probe import probe
 from infer.scoring.lists import model_lists
 from infer.scoring.options import ScoringConfig
@@ -28,7 +29,9 @@ class RecommendConfig(ScoringConfig):
 
     user: str = option(MISSING, "the user's id")
     k: int = option(5, "items to show", minimum=1)
-    items: Path | None = option(None, "table of titles and genres (default: the one beside the model)")
+    items: Path | None = option(
+        None, "table of titles and genres: a file, folder or address (default: the one beside the model)", address=True
+    )
     whole_history: bool = option(False, "recommend from the whole history, hold nothing out")
 
 
@@ -59,6 +62,7 @@ def _titles(task: Task, stated: Path | None, ids: pl.DataType) -> pl.DataFrame:
     if stated is None and not path.is_file():
         print(f"no titles: {path} is not there; name a table with --items")
         return pl.DataFrame(schema={ITEM: ids, TITLE: pl.String, GENRES: pl.String})
+    path = located(path)
     probe(path)
     titles = read_items(path) if stated else pl.read_parquet(path, glob=False)
     if titles.columns != [ITEM, TITLE, GENRES]:

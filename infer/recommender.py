@@ -40,6 +40,7 @@ from infer.scoring.job import Job, kind_of, rows_job
 from infer.scoring.lists import model_lists
 from infer.scoring.task import Task
 from infer.scoring.whole import evaluated, lists_by_part, open_table
+from infer.system.addresses import place
 from infer.system.progress import no_progress
 from infer.tables.columns import ITEM, RANK, SCORE, TEST, USER, VALIDATION
 from infer.tables.rules import KEEP
@@ -167,7 +168,7 @@ class Recommender:
             raise InputError(f"split is {TEST}, {VALIDATION} or None; found {split!r}")
         if is_history(table):
             raise InputError(f"expected a data frame, or the path of a table; found a {type(table).__name__}")
-        given = Path(table) if isinstance(table, str) else table
+        given = place(table) if isinstance(table, str) else table
         with (
             in_words_of_python(),
             no_progress(),

@@ -14,6 +14,7 @@ from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_sch
 
 from infer.cli.fields import Option
 from infer.errors import InputError
+from infer.system.addresses import Address, is_address, public
 
 LIMIT = 2**63  # of a 64-bit integer
 
@@ -27,6 +28,10 @@ def convert(known: Option, text: str) -> Any:
     if kind in (str, Path):
         if not text:
             raise InputError(f"{name} is empty")
+        if kind is Path and is_address(text):
+            if not known.address:
+                raise InputError(f"{name} takes a path; found the address {public(text)}")
+            return Address(text)
         return kind(text)
     try:
         return SchemaValidator(_schema(kind, known.minimum)).validate_python(text)

@@ -14,12 +14,12 @@ from typing import Any
 from infer.errors import InputError
 
 
-def option(default: Any, help: str, minimum: float | None = None) -> Any:
+def option(default: Any, help: str, minimum: float | None = None, address: bool = False) -> Any:
     """A dataclass field with its help text and, for numbers, its smallest value.
 
-    default: MISSING (from dataclasses) makes the option required.
+    default: MISSING (from dataclasses) makes the option required.  address: whether a path may be an address.
     """
-    return field(default=default, metadata={"help": help, "minimum": minimum})
+    return field(default=default, metadata={"help": help, "minimum": minimum, "address": address})
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Option:
     default: Any
     help: str
     minimum: float | None
+    address: bool = False
 
     @property
     def name(self) -> str:
@@ -61,7 +62,8 @@ def options(*configs: type) -> Options:
         hints = typing.get_type_hints(config)
         for f in fields(config):
             help, minimum = f.metadata.get("help", ""), f.metadata.get("minimum")
-            by_name[f.name] = Option(f.name, _kind(hints[f.name]), f.default, help, minimum)
+            address = f.metadata.get("address", False)
+            by_name[f.name] = Option(f.name, _kind(hints[f.name]), f.default, help, minimum, address)
     return by_name
 
 

@@ -22,6 +22,7 @@ from infer.system.inputs import check_input
 __all__ = ["UNPACKED", "Opened", "first_rows", "is_parquet", "kind_of", "open_table", "read_table", "suffix_of"]
 
 MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow"}
+PARQUET = (".parquet", ".pq")
 KINDS = {".parquet": "parquet", ".pq": "parquet", ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow",
          ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}  # fmt: skip
 SHOWN = {"parquet": "Parquet", "arrow": "Arrow", "jsonl": "JSON lines", "csv": "separated text"}

@@ -39,7 +39,7 @@ def probe(path: Path) -> None:
     files = folders.files_of(path) if path.is_dir() else [path]
     package = str(Path(__file__).resolve().parents[2])
     variables = os.environ | {"PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, "-m", "infer.formats.probe", *map(str, files)]
+    command = [sys.executable, "-m", "infer.formats.probe", *map(os.fspath, files)]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, errors="replace")
     if done.returncode < 0:
         raise InputError(f"{path} cannot be read: it is damaged (its reader was ended by signal {-done.returncode})")

@@ -14,13 +14,13 @@ import polars as pl
 from infer.errors import InputError
 from infer.formats.folders import files_of
 from infer.formats.opening import is_parquet
+from infer.formats.places import located
 from infer.formats.probe import probe
 from infer.formats.reading import collect
 from infer.histories.vocabulary import as_type, vocabulary
 from infer.model.session import Model
 from infer.model.signature import USER_INPUT
 from infer.system.fingerprints import fingerprint, sha256
-from infer.system.inputs import check_input
 from infer.tables.columns import ITEM, PROTOCOL_KEY, RATING, SPLIT, TEST, USER
 from infer.tables.frames import FRAME
 from infer.tables.ids import IdTypes, Known, fits
@@ -111,7 +111,7 @@ def open_job(
     table = table or model.path.parent / metadata.interactions
     if not given and not table.is_file():
         raise InputError(f"{table}, which {model.path.name} was trained on, is not there; give --interactions FILE")
-    check_input(table)
+    table = located(table, options.layout)
     files = files_in(table)
     taken, checksum = fingerprint(table, files), check(table, metadata.dataset_checksum)
     options, said = _ruled(model, table, options)

@@ -20,7 +20,9 @@ class ScoringConfig(TableConfig):
     """What batch scoring and single recommendations have in common."""
 
     model: Path = option(MISSING, "model file; looked for as given, then in artifacts/")
-    interactions: Path | None = option(None, "table to score (default: the one the model was trained on)")
+    interactions: Path | None = option(
+        None, "table to score: a file, folder or address (default: the one the model was trained on)", address=True
+    )
     split: Literal["validation", "test"] = option(TEST, "which held-out item the metrics are of")
     device: Literal["cpu", "cuda"] = option("cpu", "device to run on; fails if it is unavailable")
     threads: int = option(0, "threads of ONNX Runtime; 0 means one for each core", minimum=0)

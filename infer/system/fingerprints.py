@@ -19,10 +19,15 @@ def fingerprint(path: Path, files: Sequence[Path] | None = None) -> tuple[int, .
 def sha256(path: Path, files: Sequence[Path] | None = None) -> str:
     """Hexadecimal SHA-256 of a file's bytes, as `sha256sum` prints it.
 
-    files: of a folder, those that are read: of their names and SHA-256s, in this order.
+    files: of a folder, those that are read: of their names in it and their SHA-256s, in this order.
     """
     if files is not None:
-        lines = [f"{sha256(member)}  {member.name}\n" for member in files]
+        lines = [f"{sha256(member)}  {_name(member, path)}\n" for member in files]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _name(member: Path, folder: Path) -> str:
+    """Of a file in a folder or below it; files elsewhere, as of a lake's table that was moved, by their full names."""
+    return member.relative_to(folder).as_posix() if member.is_relative_to(folder) else member.as_posix()

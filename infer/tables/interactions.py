@@ -1,4 +1,4 @@
-"""Read a table of interactions, whatever its format: a file, or a folder of Parquet files.
+"""Read a table of interactions, wherever it lies: in a file, a folder, the cloud or a database.
 
 In: a path, and how it is to be read. Out: tidy interactions (user, item, timestamp and, where present, rating and
 split), ordered by (user, timestamp, item), without repeated pairs.
@@ -13,11 +13,10 @@ from pathlib import Path
 import polars as pl
 
 from infer.errors import InputError
-from infer.formats.folders import files_of
 from infer.formats.layout import shown
-from infer.formats.opening import Opened, first_rows, open_table
+from infer.formats.opening import Opened, first_rows
+from infer.formats.places import is_plain_file, located, open_files
 from infer.formats.reading import collect, collect_names
-from infer.system.inputs import check_input
 from infer.tables import columns
 from infer.tables.columns import ITEM, RATING, ROW, SPLIT, TIMESTAMP, USER, find
 from infer.tables.concatenated import concatenated
@@ -60,6 +59,7 @@ def read_interactions(
 
     Raises InputError naming the file and the row.
     """
+    path = located(path, options.layout)
     scanned = scan_interactions(path, options, optional)
     tidied = tidy(collect(scanned.rows, path), str(path), options, scanned.untyped, known)
     tidied.notes.said[:0] = [*scanned.said, *scanned.left_out(options.where, path)]
@@ -68,18 +68,17 @@ def read_interactions(
 
 def names_in(path: Path, options: TableOptions = TableOptions()) -> list[str]:
     """The shared names of the columns that a table has, from the first lines of a file alone."""
-    check_input(path)
-    if path.is_dir():
+    path = located(path, options.layout)
+    if not is_plain_file(path):
         return collect_names(scan_interactions(path, options).rows, path)
     return collect_names(choose_columns(first_rows(path, options.layout), path, options).rows, path)
 
 
 def has_time(path: Path, options: TableOptions) -> bool:
     """Whether a table has a column of times, stated or with a usual name."""
-    check_input(path)
-    file = files_of(path)[0] if path.is_dir() else path
-    names = first_rows(file, options.layout).names
-    return options.timestamp is not None or columns.guessed(names, TIMESTAMP) is not None
+    plain = is_plain_file(path)
+    opened = first_rows(path, options.layout) if plain else open_files(path, options.layout)[0][1]
+    return options.timestamp is not None or columns.guessed(opened.names, TIMESTAMP) is not None
 
 
 def scan_interactions(
@@ -91,14 +90,17 @@ def scan_interactions(
     """The columns that matter, lazily, under the shared names and in the types of the file.
 
     optional: as of `choose_columns`.  folder: as of `infer.formats.opening.open_table`.
-    A folder is all Parquet files in it, in the order of their names.
+    A folder is all files in it, in the order of their names.
     """
-    if not path.is_dir():
-        return choose_columns(open_table(path, options.layout, folder), path, options, optional)
-    parts = [(file, _chosen(open_table(file, options.layout), file, options, optional)) for file in files_of(path)]
+    files = open_files(path, options.layout, folder)
+    if len(files) == 1:
+        return choose_columns(files[0][1], path, options, optional)
+    parts = [(file, _chosen(opened, file, options, optional)) for file, opened in files]
     before = [part.every.select(pl.first().is_null().alias(ROW)) for _, part in parts if part.every is not None]
+    untyped = frozenset[str]().union(*(part.untyped for _, part in parts))
+    said = list(dict.fromkeys(line for _, part in parts for line in part.said))
     rows = _ordered(concatenated([(file, part.rows) for file, part in parts]), options)
-    return Scanned(rows, every=pl.concat(before) if before else None)
+    return Scanned(rows, untyped, said, pl.concat(before) if before else None)
 
 
 def choose_columns(opened: Opened, path: Path, options: TableOptions, optional: Sequence[str] = OPTIONAL) -> Scanned:

@@ -1,7 +1,7 @@
 """Read a table of items: their titles, genres and what else it says of them.
 
-In: a file. Out: (item, title, genres) and further columns (`infer.tables.attributes`), one row an item; and what was
-taken and left out, a sentence each.
+In: a file, a folder or a cloud address. Out: (item, title, genres) and further columns (`infer.tables.attributes`),
+one row an item; and what was taken and left out, a sentence each.
 
     find_items(Path("products.csv")).table
 """
@@ -13,7 +13,7 @@ import polars as pl
 
 from infer.errors import InputError
 from infer.formats.layout import shown
-from infer.formats.opening import open_table
+from infer.formats.places import located, open_place
 from infer.formats.reading import collect
 from infer.tables.attributes import NONE, attributes
 from infer.tables.columns import GENRES, ITEM, TITLE, find
@@ -46,7 +46,8 @@ def find_items(path: Path, options: TableOptions = TableOptions(), features: str
     features: further columns, as `infer.tables.attributes.attributes` takes them; None: all that can be used.
     Raises InputError naming the file if it cannot be read, or says nothing of its items.
     """
-    opened = open_table(path, options.layout)
+    path = located(path, options.layout)
+    opened = open_place(path, options.layout)
     if len(set(opened.names)) < len(opened.names):
         raise InputError(f"{path} names a column twice: {shown(opened.names)}")
     table = collect(opened.rows, path)

