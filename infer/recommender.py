@@ -145,9 +145,13 @@ class Recommender:
         return {item: index for index, item in enumerate(items, PAD + 1)}
 
     def _recommend_to_one(self, ids: pl.Series, k: int) -> pl.DataFrame:
-        known, name = self._job.items.schema[ITEM], self.model.path.name
-        if len(ids) and ids.dtype != known:
-            raise InputError(f"the history has {kind_of(ids.dtype)} as item ids; {name} knows {kind_of(known)}")
+        known, name, given = self._job.items.schema[ITEM], self.model.path.name, ids
+        if ids.dtype != known:  # numbers are compared as texts, as those of tables are
+            ids = ids.cast(pl.String) if known == pl.String else ids.cast(known, strict=False).drop_nulls()
+            if len(given) and not any(item in self._index for item in ids):
+                raise InputError(
+                    f"the history has {kind_of(given.dtype)} as item ids; {name} knows {kind_of(known)}, none of these"
+                )
         if USER_INPUT in self.model.inputs:
             raise InputError(f"{name} reads who a user is, which a list of items does not say; give a table of users")
         keeps = self.metadata.rules.get("repeats") == KEEP

@@ -21,10 +21,10 @@ from infer.histories.vocabulary import as_type, vocabulary
 from infer.model.session import Model
 from infer.model.signature import USER_INPUT
 from infer.system.fingerprints import fingerprint, sha256
-from infer.tables.columns import ITEM, PROTOCOL_KEY, RATING, SPLIT, TEST, USER
+from infer.tables.columns import ITEM, PROTOCOL_KEY, RATING, SPLIT, TEST, TIMESTAMP, USER, guessed
 from infer.tables.frames import FRAME
 from infer.tables.ids import IdTypes, Known, fits
-from infer.tables.interactions import has_time, names_in
+from infer.tables.interactions import column_names, names_in
 from infer.tables.options import TableOptions
 from infer.tables.rules import rules_in, told, with_rules
 from infer.tables.source import Source
@@ -114,7 +114,7 @@ def open_job(
     table = located(table, options.layout)
     files = files_in(table)
     taken, checksum = fingerprint(table, files), check(table, metadata.dataset_checksum)
-    options, said = _ruled(model, table, options)
+    options, said = _ruled(model, table, options, checksum == metadata.dataset_checksum)
     names = names_in(table, options)
     if checksum != metadata.dataset_checksum and not given:
         raise InputError(
@@ -205,13 +205,21 @@ def ruled(
     return found, (said,) if said else ()
 
 
-def _ruled(model: Model, table: Path, options: TableOptions) -> tuple[TableOptions, tuple[str, ...]]:
-    """`ruled`, for a table on disk: one of ours says itself what is held out, and may need no time."""
+def _ruled(model: Model, table: Path, options: TableOptions, own: bool) -> tuple[TableOptions, tuple[str, ...]]:
+    """`ruled`, for a table on disk: one of ours says itself what is held out; without windows none needs times.
+
+    own: whether the model was trained on it.
+    """
     about = _about(table)
-    found, said = ruled(model, options, rules_in(about))
-    if PROTOCOL_KEY in about and found.split is None and SPLIT in pl.read_parquet_schema(table):
+    found, said = ruled(model, options, model.metadata.rules if own else rules_in(about))
+    if (own or PROTOCOL_KEY in about) and found.split is None and SPLIT in column_names(table, found):
         found = replace(found, split=SPLIT)
-    if not model.metadata.window and found.order == "time" and not has_time(table, found):
+    if (
+        not model.metadata.window
+        and found.order == "time"
+        and guessed(column_names(table, found), TIMESTAMP) is None
+        and found.timestamp is None
+    ):
         found = replace(found, order="none")
     return found, said
 

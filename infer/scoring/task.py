@@ -51,7 +51,10 @@ class Task:
     def held_out(self) -> pl.DataFrame:
         """The targets; raises InputError if the table carries no split."""
         if self.targets is None:
-            raise InputError(f"{self.table} carries no held-out items: prepare it with `python -m train.data`")
+            raise InputError(
+                f"{self.table} carries no held-out items: prepare it with `python -m train.data`, or name the "
+                "column that says which they are with --split-column"
+            )
         return self.targets
 
     @property

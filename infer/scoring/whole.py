@@ -61,7 +61,10 @@ def evaluated(job: Job, source: Source, k: int, batch_size: int, seed: int) -> p
     Raises InputError if the table has no held-out items.
     """
     if job.split is None:
-        raise InputError(f"{job.table} carries no held-out items: prepare it with `python -m train.data`")
+        raise InputError(
+            f"{job.table} carries no held-out items: prepare it with `python -m train.data`, or name the "
+            "column that says which they are with --split-column"
+        )
     numbers = [told for _, told in _scored(job, source, k, batch_size, popularity_of(job, source), seed)]
     tables = metrics_of(job.model.path.stem, numbers, job.items.height, k)
     return pl.concat(table.select(pl.lit(name).alias("model"), pl.all()) for name, table in tables.items())

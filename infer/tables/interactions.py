@@ -74,11 +74,11 @@ def names_in(path: Path, options: TableOptions = TableOptions()) -> list[str]:
     return collect_names(choose_columns(first_rows(path, options.layout), path, options).rows, path)
 
 
-def has_time(path: Path, options: TableOptions) -> bool:
-    """Whether a table has a column of times, stated or with a usual name."""
-    plain = is_plain_file(path)
-    opened = first_rows(path, options.layout) if plain else open_files(path, options.layout)[0][1]
-    return options.timestamp is not None or columns.guessed(opened.names, TIMESTAMP) is not None
+def column_names(path: Path, options: TableOptions) -> list[str]:
+    """A table's own names of columns, from the first lines of a file alone."""
+    if is_plain_file(path):
+        return first_rows(path, options.layout).names
+    return open_files(path, options.layout)[0][1].names
 
 
 def scan_interactions(
@@ -117,7 +117,7 @@ def choose_columns(opened: Opened, path: Path, options: TableOptions, optional: 
 def _chosen(opened: Opened, path: Path, options: TableOptions, optional: Sequence[str]) -> Scanned:
     """`choose_columns`, but for an order that is no column's."""
     if options.order != "time" and options.timestamp is not None:
-        raise InputError(f"--order={options.order} reads no times; found --timestamp-column={options.timestamp}")
+        raise InputError(f"--order={options.order} reads no times: leave out --timestamp-column")
     timed = (TIMESTAMP,) if options.order == "time" else ()
     rated = () if options.event is not None else (RATING,)
     names = find(opened.names, path, options, needed=(USER, ITEM, *timed), optional=rated)

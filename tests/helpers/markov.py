@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import polars as pl
 from onnx import TensorProto, helper, numpy_helper
 
 from export.topk import append_top_k
-from infer.model.metadata import Metadata
+from infer.model.metadata import Metadata, id_type
 from infer.model.modelfile import with_checksum
 from infer.system.files import write_bytes
 from infer.system.fingerprints import sha256
@@ -27,12 +28,18 @@ NEXT = np.array(
 
 
 def write_model(
-    path: Path, item_ids: list, scores: np.ndarray, table: Path, user_ids: list | None = None, operator: str = ""
+    path: Path,
+    item_ids: list,
+    scores: np.ndarray,
+    table: Path,
+    user_ids: list | None = None,
+    operator: str = "",
+    rules: dict | None = None,
 ) -> Path:
     """A file that scores items by the row of `scores` for the newest item (or for the user).
 
     scores: (rows, items + 1); row = index of the newest item, or of the user if user_ids are given.  operator: that
-    every score goes through (Log makes broken ones of negative numbers).
+    every score goes through (Log makes broken ones of negative numbers).  rules: that it was trained with.
     """
     name, shape = ("user", ["batch"]) if user_ids else ("window", ["batch", 3])
     nodes = [] if user_ids else [helper.make_node("Gather", [name, "newest"], ["last"], axis=1)]
@@ -50,6 +57,9 @@ def write_model(
         kind="markov",
         item_ids=item_ids,
         user_ids=user_ids or [],
+        item_type=id_type(item_ids),
+        user_type=id_type(user_ids or _users(table)),
+        rules=rules or {},
         window=0 if user_ids else 3,
         rating_levels=[],
         padding="left, index 0",
@@ -69,3 +79,9 @@ def write_model(
     onnx.checker.check_model(proto)
     write_bytes(path, with_checksum(proto.SerializeToString()))
     return path
+
+
+def _users(table: Path) -> list:
+    """The users of the training table, in its own type."""
+    frame = pl.read_parquet(table, glob=False) if table.suffix == ".parquet" else pl.read_csv(table, glob=False)
+    return frame["user"].to_list() if "user" in frame.columns else [0]

@@ -183,10 +183,11 @@ def test_a_changed_table_is_refused_unless_it_is_named(files) -> None:
     assert prepare(ScoringConfig(model=model, interactions=table).job()).histories.users.to_list() == ["u1", "u2"]
 
 
-def test_ids_of_another_type_are_refused(files, tmp_path: Path) -> None:
-    table = tmp_path / "numbers.csv"
-    table.write_text("user,item,timestamp\n1,2,3\n")
-    with pytest.raises(InputError, match=r"whole numbers as item ids; markov\.onnx knows texts"):
+def test_ids_of_another_type_are_refused_if_the_model_knows_none_of_them(files, tmp_path: Path) -> None:
+    table = tmp_path / "numbers.parquet"
+    pl.DataFrame({"user": [1], "item": [2], "timestamp": [3]}).write_parquet(table)
+    said = r"whole numbers as item ids, as '2'; markov\.onnx knows texts, as 'a', and none of the table's"
+    with pytest.raises(InputError, match=said):
         prepare(ScoringConfig(model=files[0], interactions=table).job())
 
 
@@ -275,11 +276,14 @@ def test_every_column_has_its_own_name_and_a_table_of_somebody_is_read_elsewhere
     assert probed == [table] and job.options == TableOptions("a", "b", "c", "d")
 
 
-def test_users_with_numbers_as_ids_are_strangers_to_a_model_of_texts(files, tmp_path: Path) -> None:
-    model = write_model(tmp_path / "mf.onnx", ITEMS, NEXT[:3], files[1], user_ids=["1", "2"])
-    table = tmp_path / "new.csv"
-    table.write_text("user,item,timestamp\n1,a,2\n2,d,1\n")
-    assert prepare(ScoringConfig(model=model, interactions=table).job()).cold == 2
+def test_users_with_numbers_as_ids_are_known_to_a_model_of_texts(files, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "mf.onnx", ITEMS, NEXT[:3], files[1], user_ids=["1", "02"])
+    new = pl.DataFrame({"user": [1, 2], "item": ["a", "d"], "timestamp": [2, 1]})
+    new.write_csv(tmp_path / "new.csv")
+    new.write_parquet(tmp_path / "new.parquet")
+    for table in ("new.csv", "new.parquet"):
+        task = prepare(ScoringConfig(model=model, interactions=tmp_path / table).job())
+        assert task.user_index.tolist() == [1, 0] and task.cold == 1
 
 
 def test_chosen_users_keep_their_own_vectors_and_targets(files, tmp_path: Path) -> None:
@@ -345,7 +349,7 @@ def test_what_is_left_out_and_what_is_measured_is_said(files, tmp_path: Path, ca
     rows = [*ROWS, ("u4", "zz", 1, "train"), ("u1", "a", 0, "train")]
     pl.DataFrame(rows, schema=SCHEMA, orient="row").write_parquet(table)
     words = [f"--model={files[0]}", f"--interactions={table}", f"--output={tmp_path / 'n.topk.parquet'}", "--k=1"]
-    batch.main(words)
+    batch.main([*words, "--split-column=split"])
     printed = capsys.readouterr().out
     for line in (
         f"{table}: dropped 1 repeated (user, item) rows, of which the latest is kept (--repeats=keep keeps all)",
@@ -392,11 +396,11 @@ def test_what_is_left_out_is_said_of_whole_histories_and_repeated_rows_of_an_ord
 def test_a_table_without_held_out_items_of_the_split_is_refused(files, tmp_path: Path, capsys) -> None:
     table = tmp_path / "new.parquet"
     pl.DataFrame([row for row in ROWS if row[3] != "test"], schema=SCHEMA, orient="row").write_parquet(table)
-    words = [f"--model={files[0]}", f"--interactions={table}", "--k=1"]
+    words = [f"--model={files[0]}", f"--interactions={table}", "--split-column=split", "--k=1"]
     with pytest.raises(InputError, match=r"has no test items to measure; use --no-metrics"):
         batch.main(words)
     with pytest.raises(InputError, match=r"has no test items to measure; use --no-metrics"):
-        prepare(ScoringConfig(model=files[0], interactions=table).job())
+        prepare(ScoringConfig(model=files[0], interactions=table, split_column="split").job())
     batch.main([*words, "--split=validation"])
     assert "held-out validation items of 2 users, 95% intervals" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"expected a name that ends in \.parquet"):

@@ -27,9 +27,10 @@ NOTHING = 1e-6
 
 def rated(data: Data) -> sp.csr_matrix:
     """(users, items) float32, 1 where a training history holds the item; item n is column n - 1."""
-    rows = np.repeat(np.arange(len(data.histories)), data.histories.lengths)
+    histories = data.histories.distinct
+    rows = np.repeat(np.arange(len(histories)), histories.lengths)
     shape = (len(data.user_ids), len(data.item_ids))
-    return sp.csr_matrix((np.ones(len(rows), np.float32), (rows, data.histories.items - 1)), shape=shape)
+    return sp.csr_matrix((np.ones(len(rows), np.float32), (rows, histories.items - 1)), shape=shape)
 
 
 def confidences(data: Data, confidence: float) -> sp.csr_matrix:
