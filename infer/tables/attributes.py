@@ -114,7 +114,8 @@ def _kind(values: pl.Series, untyped: bool) -> str | None:
     parts = _categories(values).explode().drop_nulls()
     if 2 * parts.n_unique() <= len(parts):
         return CATEGORIES
-    return WORDS if (values.str.count_matches(r"\w+").mean() or 0) >= 2 else CATEGORIES
+    words = values.str.count_matches(r"\w+")
+    return WORDS if words.sum() >= 2 * words.count() else CATEGORIES
 
 
 def _categories(values: pl.Series) -> pl.Series:

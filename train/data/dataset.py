@@ -20,6 +20,7 @@ from infer.histories.windows import level_windows, seen, windows
 from infer.system.fingerprints import sha256
 from infer.tables.columns import DATASET_KEY, INTERACTIONS_FILE, ITEM, RATING, SPLIT, TRAIN, USER, VALIDATION
 from infer.tables.interactions import read_interactions
+from train.data import catalogue
 
 # More distinct ratings than this are a continuous scale, which `rating_levels` cuts at quantiles.
 MOST_LEVELS = 20
@@ -85,7 +86,8 @@ def load(artifacts: Path) -> Data:
     table = read_interactions(path).interactions
     if SPLIT not in table.columns:
         raise InputError(f"{path} has no column split: write it with `python -m train.data`")
-    item_ids, user_ids = (table[name].unique().sort().to_list() for name in (ITEM, USER))
+    item_ids = catalogue.item_ids(artifacts, table, pl.read_parquet_metadata(path))
+    user_ids = table[USER].unique().sort().to_list()
     items, users = vocabulary(item_ids, ITEM), vocabulary(user_ids, USER)
     indexed = table.join(items.rename({"index": "i"}), on=ITEM, maintain_order="left").join(
         users.rename({"index": "u"}), on=USER, maintain_order="left"

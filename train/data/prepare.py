@@ -16,10 +16,10 @@ from infer.cli import option
 from infer.errors import InputError
 from infer.formats.probe import probe
 from infer.system.files import replacing
+from infer.system.fingerprints import sha256
 from infer.system.ownership import MARK, claim
 from infer.tables.columns import (
     DATASET_KEY,
-    GENRES,
     INTERACTIONS_FILE,
     ITEM,
     ITEMS_FILE,
@@ -27,22 +27,21 @@ from infer.tables.columns import (
     SPLIT,
     TEST,
     TIDY_KEY,
-    TITLE,
     TRAIN,
     USER,
 )
 from infer.tables.config import TableConfig
 from infer.tables.interactions import read_interactions
-from infer.tables.items import read_items
-from infer.tables.options import TableOptions
+from infer.tables.items import Items
 from infer.tables.tidy import Tidy
 from train.data import movielens, sources, splits
+from train.data.catalogue import CATALOGUE_KEY, EVENTS, ITEMS, ItemsConfig, check_items, given_items, newcomers
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig(TableConfig):
+class DataConfig(ItemsConfig, TableConfig):
     """Options of `python -m train.data`."""
 
     dataset: str | None = option(
@@ -53,9 +52,6 @@ class DataConfig(TableConfig):
     data_dir: Path | None = option(None, f"folder that holds the named set (or ${sources.DATA_DIR_VARIABLE})")
     cache_dir: Path | None = option(None, "where downloads are kept (default: the user's cache folder)")
     mirror: str | None = option(None, "URL of a folder with the archives, instead of GroupLens")
-    items: Path | None = option(None, "table of titles and genres for a data set given as a file")
-    title_column: str | None = option(None, "name of the title column")
-    genres_column: str | None = option(None, "name of the genres column")
     split: Literal["leave-one-out", "time"] = option(
         "leave-one-out", "hold out everyone's last items, or split by time"
     )
@@ -65,26 +61,26 @@ class DataConfig(TableConfig):
     tie_seed: int = option(0, "seed of --ties=random", minimum=0)
     artifacts: Path = option(Path("artifacts"), "folder to write to")
 
-    @property
-    def table_options(self) -> TableOptions:
-        """How both tables are read."""
-        return replace(super().table_options, title=self.title_column, genres=self.genres_column)
 
-
-def load(config: DataConfig) -> tuple[str, Tidy, pl.DataFrame]:
+def load(config: DataConfig) -> tuple[str, Tidy, Items]:
     """Find and read a data set: its name, its tidy interactions, its items.
 
     Raises InputError if it is neither a known name nor a file, cannot be reached, or is damaged.
     Only the default falls back to another data set, and says so; a set asked for by name never does
     (ml-100k falls back to its own copy in the wheel).
     """
+    check_items(config)
     name = config.dataset or sources.DEFAULT
     if name not in sources.SOURCES:
         path = Path(name)
         if not path.exists():
             raise InputError(f"--dataset {name} is neither a file nor one of {', '.join(sources.SOURCES)}")
         probe(path)
-        return path.name, read_interactions(path, config.table_options), _given_items(config)
+        tidied = read_interactions(path, config.table_options)
+        interactions, items = given_items(config, config.table_options, tidied.interactions)
+        return path.name, replace(tidied, interactions=interactions), items
+    if config.items is not None:
+        raise InputError(f"--items is of a data set given as a file; {name} has its own table of items")
     try:
         files = sources.locate(name, config.data_dir, config.cache_dir, config.mirror)
     except sources.Unreachable as error:
@@ -92,7 +88,7 @@ def load(config: DataConfig) -> tuple[str, Tidy, pl.DataFrame]:
             raise
         log.warning(f"WARNING: {error}. Using MovieLens 100K from the {sources.RECBOLE} wheel INSTEAD.")
         files = sources.from_package_index(config.cache_dir)
-    return files.name, movielens.ratings(files), movielens.items(files)
+    return files.name, movielens.ratings(files), Items(movielens.items(files))
 
 
 def hold_out(interactions: pl.DataFrame, config: DataConfig) -> splits.Split:
@@ -108,13 +104,6 @@ def hold_out(interactions: pl.DataFrame, config: DataConfig) -> splits.Split:
     return splits.Split(split.interactions, f"{split.protocol}, {ties}")
 
 
-def _given_items(config: DataConfig) -> pl.DataFrame:
-    if config.items is not None:
-        probe(config.items)
-        return read_items(config.items, config.table_options)
-    return pl.DataFrame(schema={ITEM: pl.Int64, TITLE: pl.String, GENRES: pl.String})
-
-
 def prepare(config: DataConfig) -> Path:
     """Read a data set, hold items out, write interactions and items; returns where the interactions lie.
 
@@ -125,6 +114,8 @@ def prepare(config: DataConfig) -> Path:
     claim([target, items_target], inputs=[None if given in sources.SOURCES else Path(given), config.items])
     log.info(f"reading {given} ...")
     name, tidied, items = load(config)
+    catalogue = config.catalogue or (EVENTS if name in sources.SOURCES else ITEMS)
+    new = newcomers(tidied.interactions, items.table)
     made = hold_out(tidied.interactions.drop(SPLIT, strict=False), config)
     table = made.interactions
     held = table.filter(pl.col(SPLIT) == TEST)
@@ -138,12 +129,21 @@ def prepare(config: DataConfig) -> Path:
     only_held = table.group_by(ITEM).agg((pl.col(SPLIT) != TRAIN).all().alias("held"))["held"].sum()
     users = table[USER].n_unique()
     with replacing(target, owned=True) as temporary, replacing(items_target, owned=True) as temporary_items:
-        table.write_parquet(temporary, metadata={DATASET_KEY: name, PROTOCOL_KEY: made.protocol, TIDY_KEY: "1"})
-        items.write_parquet(temporary_items, metadata=MARK)
+        items.table.write_parquet(temporary_items, metadata=MARK)
+        metadata = {DATASET_KEY: name, PROTOCOL_KEY: made.protocol, TIDY_KEY: "1"}
+        if catalogue == ITEMS and len(new):
+            metadata[CATALOGUE_KEY] = sha256(temporary_items)
+        table.write_parquet(temporary, metadata=metadata)
     if str(tidied.notes):
         log.info(f"{name}: {tidied.notes}")
-    catalogue = table[ITEM].n_unique()
-    log.info(f"{name}: {table.height:,} interactions of {users:,} users with {catalogue:,} items -> {target}")
+    for sentence in items.said:
+        log.info(sentence)
+    rated = table[ITEM].n_unique()
+    log.info(f"{name}: {table.height:,} interactions of {users:,} users with {rated:,} items -> {target}")
+    if len(new) and catalogue == ITEMS:
+        log.info(f"{len(new):,} items that no event names are candidates, too; --catalogue=events leaves them out")
+    elif len(new):
+        log.info(f"{len(new):,} items that no event names are no candidates; --catalogue=items makes them so")
     log.info(
         f"{held.height:,} users are measured, "
         f"{users - held.height:,} have {few}; {only_held:,} items occur only as held-out items"

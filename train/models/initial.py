@@ -36,7 +36,7 @@ def ials(
 ) -> list[np.ndarray]:
     """Factors of implicit feedback: users (users + 1, dim) and items (items + 1, dim).
 
-    content: weight of the items' features (genres, year, title words), which are extra rows of the user-item
+    content: weight of the items' features (`train.data.content`), which are extra rows of the user-item
     matrix, so that rarely rated items have vectors too; 0 leaves them out.
     """
     from implicit.als import AlternatingLeastSquares
