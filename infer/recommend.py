@@ -20,7 +20,7 @@ from infer.scoring.lists import model_lists
 from infer.scoring.options import ScoringConfig
 from infer.scoring.task import Task, prepare, select_users
 from infer.tables.columns import GENRES, ITEM, RANK, SCORE, TITLE, USER
-from infer.tables.items import read_items
+from infer.tables.items import find_items
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,9 @@ class RecommendConfig(ScoringConfig):
     user: str = option(MISSING, "the user's id")
     k: int = option(5, "items to show", minimum=1)
     items: Path | None = option(
-        None, "table of titles and genres: a file, folder or address (default: the one beside the model)", address=True
+        None,
+        "table of titles and categories: a file, folder or address (default: the one beside the model)",
+        address=True,
     )
     whole_history: bool = option(False, "recommend from the whole history, hold nothing out")
 
@@ -57,19 +59,25 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _titles(task: Task, stated: Path | None, ids: pl.DataType) -> pl.DataFrame:
-    """(item, title, genres) from the stated table or the one beside the model, if there is one."""
+    """(item, title, genres) from the stated table or the one beside the model, if there is one; an item without
+    genres is shown with its first column of categories."""
     path = stated or task.model.path.parent / task.model.metadata.items
     if stated is None and not path.is_file():
         print(f"no titles: {path} is not there; name a table with --items")
         return pl.DataFrame(schema={ITEM: ids, TITLE: pl.String, GENRES: pl.String})
     path = located(path)
     probe(path)
-    titles = read_items(path) if stated else pl.read_parquet(path, glob=False)
-    if titles.columns != [ITEM, TITLE, GENRES]:
+    table = find_items(path).table if stated else pl.read_parquet(path, glob=False)
+    if table.columns[:3] != [ITEM, TITLE, GENRES]:
         raise InputError(f"{path} is not the table of items that `python -m train.data` wrote: name one with --items")
-    if titles.schema[ITEM] != ids and not titles.is_empty():
-        raise InputError(f"{path} has {titles.schema[ITEM]} as item ids; the interactions have {ids}")
-    return titles.cast({ITEM: ids})
+    if table.schema[ITEM] != ids and ids != pl.String and not table.is_empty():
+        raise InputError(f"{path} has {table.schema[ITEM]} as item ids; the interactions have {ids}")
+    known = task.model.metadata.item_ids
+    if stated and not set(known).intersection(table[ITEM].cast(ids)):
+        raise InputError(f"{path} knows no item of the model: it has {table[ITEM][0]!r}, the model {known[0]!r}")
+    lists = [pl.col(name).list.join("|") for name, dtype in table.schema.items() if isinstance(dtype, pl.List)]
+    genres = pl.coalesce(GENRES, *lists).cast(pl.String) if lists else pl.col(GENRES)
+    return table.select(pl.col(ITEM).cast(ids), TITLE, genres.alias(GENRES))
 
 
 def _named(row: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ In: the study's options, and a prepared data folder. Out: trials (`bench.study.t
 
 import logging
 import os
+import shutil
 import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -22,8 +23,8 @@ from infer.cli import option
 from infer.errors import InputError
 from infer.formats.opening import read_table
 from infer.system.files import replacing
-from infer.system.ownership import MARK
 from infer.tables.columns import DATASET_KEY, INTERACTIONS_FILE, ITEMS_FILE, PROTOCOL_KEY, SPLIT, TEST, USER
+from train.data.catalogue import CATALOGUE_KEY
 from train.data.prepare import DataConfig, hold_out
 
 log = logging.getLogger(__name__)
@@ -101,11 +102,12 @@ def prepare(config: StudyConfig, wanted: list[Trial]) -> None:
         if data != LEAVE_ONE_OUT:
             source = config.output / "data" / data
             made = hold_out(pl.read_parquet(path).drop(SPLIT), DataConfig(**VARIATIONS[data]))
-            name = pl.read_parquet_metadata(path).get(DATASET_KEY, path.name)
+            kept = {k: v for k, v in pl.read_parquet_metadata(path).items() if k in (DATASET_KEY, CATALOGUE_KEY)}
+            metadata = {DATASET_KEY: path.name} | kept | {PROTOCOL_KEY: made.protocol}
             with replacing(source / INTERACTIONS_FILE, owned=True) as temporary:
-                made.interactions.write_parquet(temporary, metadata={DATASET_KEY: name, PROTOCOL_KEY: made.protocol})
+                made.interactions.write_parquet(temporary, metadata=metadata)
             with replacing(source / ITEMS_FILE, owned=True) as temporary:
-                pl.read_parquet(config.artifacts / ITEMS_FILE).write_parquet(temporary, metadata=MARK)
+                shutil.copyfile(config.artifacts / ITEMS_FILE, temporary)
         for folder in dict.fromkeys(trial.folder for trial in wanted if trial.data == data):
             prepare_folder(folder, source)
 

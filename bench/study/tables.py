@@ -147,7 +147,7 @@ def _top(trials: list[Trial], user: str) -> pl.DataFrame:
         assert task.targets is not None, "the study's data are split"
         lists = model_lists(task, 5, batch_size=1).select(RANK, ITEM)
         table = pl.concat([lists, task.targets.select(pl.lit(0, dtype=pl.Int32).alias(RANK), ITEM)])
-        films = pl.read_parquet(trial.folder / ITEMS_FILE).with_columns(pl.col(ITEM).cast(pl.String))
+        films = pl.read_parquet(trial.folder / ITEMS_FILE).select(pl.col(ITEM).cast(pl.String), TITLE, GENRES)
         table = table.with_columns(pl.col(ITEM).cast(pl.String)).join(films, on=ITEM, how="left", maintain_order="left")
         names = {"experiment": trial.experiment.name, "title": trial.experiment.title, "user": user}
         film = pl.coalesce(pl.col(TITLE), pl.col(ITEM)).alias("film")

@@ -104,12 +104,12 @@ def _text(table: pl.DataFrame, name: str, source: str) -> pl.Series:
     if name not in table.columns:
         return pl.Series(name, [None] * table.height, dtype=pl.String)
     values = table[name]
-    try:
-        if isinstance(values.dtype, pl.List):
-            return values.cast(pl.List(pl.String)).list.join("|")
-        values = values.cast(pl.String, strict=False)
-    except pl.exceptions.PolarsError:
-        raise InputError(f"{source} column {name} holds {values.dtype}; expected texts") from None
+    each = values.dtype.inner if isinstance(values.dtype, pl.List) else values.dtype
+    if each.is_nested() or each in (pl.Binary, pl.Object):
+        raise InputError(f"{source} column {name} holds {values.dtype}; expected texts")
+    if isinstance(values.dtype, pl.List):
+        return values.cast(pl.List(pl.String)).list.join("|")
+    values = values.cast(pl.String, strict=False)
     if name == GENRES and not values.str.contains("|", literal=True).any():
         return values.str.replace_all(";", "|", literal=True)
     return values

@@ -66,7 +66,7 @@ def test_titles_may_be_named_or_absent(model: Path, capsys, tmp_path: Path) -> N
     (tmp_path / "other.csv").write_text("item,title\nd,Dee\n")
     assert said(capsys, model, "--user=u", "--k=1", f"--items={tmp_path / 'other.csv'}")[1] == "  1. Dee  4.0000"
     (tmp_path / "other.csv").write_text("item,title\n4,Dee\n")
-    with pytest.raises(InputError, match=r"other\.csv has Int64 as item ids; the interactions have String"):
+    with pytest.raises(InputError, match=r"other\.csv knows no item of the model: it has 4, the model 'a'"):
         recommend.main([f"--model={model}", "--user=u", f"--items={tmp_path / 'other.csv'}"])
     (tmp_path / "items.parquet").unlink()
     shown = said(capsys, model, "--user=u", "--k=1")
@@ -81,3 +81,15 @@ def test_nobody_several_and_strangers_are_refused(model: Path) -> None:
     ):
         with pytest.raises(InputError, match=message):
             recommend.main([f"--model={model}", f"--user={user}"])
+
+
+def test_further_columns_do_no_harm_and_categories_stand_in_for_genres(model: Path, capsys, tmp_path: Path) -> None:
+    items = {"item": ["c", "d"], "title": ["See", "Dee"], "genres": ["War", None], "price": [1.5, 2.5]}
+    lists = pl.Series("kind", [["X"], ["Y", "Z"]], dtype=pl.List(pl.String))
+    pl.DataFrame(items).with_columns(lists).write_parquet(tmp_path / "items.parquet")
+    assert said(capsys, model, "--user=u")[1:3] == ["  1. Dee [Y|Z]  4.0000", "  2. See [War]  3.0000"]
+    (tmp_path / "other.csv").write_text("item,title,brand,price\nd,Dee,Acme,3\ne,Eh,Bolt,4\nc,See,Bolt,4\n")
+    assert said(capsys, model, "--user=u", "--k=1", f"--items={tmp_path / 'other.csv'}")[1] == "  1. Dee [Acme]  4.0000"
+    pl.DataFrame({"item": ["c"], "price": [1]}).write_parquet(tmp_path / "items.parquet")
+    with pytest.raises(InputError, match="is not the table of items"):
+        said(capsys, model, "--user=u")

@@ -36,6 +36,7 @@ from infer.tables.columns import (
 from infer.tables.interactions import read_interactions
 from infer.tables.options import TableOptions
 from infer.tables.rules import KEEP, repeats_of, rules_in
+from train.data import catalogue
 
 # More distinct ratings than this are a continuous scale, which `rating_levels` cuts at quantiles.
 MOST_LEVELS = 20
@@ -127,7 +128,8 @@ def load(artifacts: Path) -> Data:
     table = read_interactions(path, options).interactions
     if SPLIT not in table.columns:  # `train.data` held nothing out
         table = table.with_columns(pl.lit(TRAIN).alias(SPLIT))
-    item_ids, user_ids = (table[name].unique().sort().to_list() for name in (ITEM, USER))
+    item_ids = catalogue.item_ids(artifacts, table, about)
+    user_ids = table[USER].unique().sort().to_list()
     items, users = vocabulary(item_ids, ITEM), vocabulary(user_ids, USER)
     indexed = table.join(items.rename({"index": "i"}), on=ITEM, maintain_order="left").join(
         users.rename({"index": "u"}), on=USER, maintain_order="left"

@@ -19,10 +19,10 @@ from infer.formats.places import located
 from infer.formats.probe import probe
 from infer.system.addresses import Address, place
 from infer.system.files import replacing
+from infer.system.fingerprints import sha256
 from infer.system.ownership import MARK, claim
 from infer.tables.columns import (
     DATASET_KEY,
-    GENRES,
     INTERACTIONS_FILE,
     ITEM,
     ITEMS_FILE,
@@ -30,22 +30,21 @@ from infer.tables.columns import (
     RATING,
     RULES_KEY,
     TIDY_KEY,
-    TITLE,
     USER,
 )
 from infer.tables.interactions import read_interactions
-from infer.tables.items import read_items
-from infer.tables.options import TableOptions
+from infer.tables.items import Items
 from infer.tables.rules import rules_of
 from infer.tables.tidy import Tidy
 from train.data import movielens, sources
+from train.data.catalogue import CATALOGUE_KEY, EVENTS, ITEMS, ItemsConfig, check_items, given_items, newcomers
 from train.data.holding import SplitConfig, hold_out, measured
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig(SplitConfig):
+class DataConfig(ItemsConfig, SplitConfig):
     """Options of `python -m train.data`."""
 
     dataset: str | None = option(
@@ -56,24 +55,17 @@ class DataConfig(SplitConfig):
     data_dir: Path | None = option(None, f"folder that holds the named set (or ${sources.DATA_DIR_VARIABLE})")
     cache_dir: Path | None = option(None, "where downloads are kept (default: the user's cache folder)")
     mirror: str | None = option(None, "URL of a folder with the archives, instead of GroupLens")
-    items: Path | None = option(None, "table of titles and genres for a data set that is no named one", address=True)
-    title_column: str | None = option(None, "name of the title column")
-    genres_column: str | None = option(None, "name of the genres column")
     artifacts: Path = option(Path("artifacts"), "folder to write to")
 
-    @property
-    def table_options(self) -> TableOptions:
-        """How both tables are read."""
-        return replace(super().table_options, title=self.title_column, genres=self.genres_column)
 
-
-def load(config: DataConfig) -> tuple[str, Tidy, pl.DataFrame]:
+def load(config: DataConfig) -> tuple[str, Tidy, Items]:
     """Find and read a data set: its name, its tidy interactions, its items.
 
     Raises InputError if it is neither a known name nor a file, cannot be reached, or is damaged.
     Only the default falls back to another data set, and says so; a set asked for by name never does
     (ml-100k falls back to its own copy in the wheel).
     """
+    check_items(config)
     name = config.dataset or sources.DEFAULT
     if name not in sources.SOURCES:
         path = place(name)
@@ -81,7 +73,11 @@ def load(config: DataConfig) -> tuple[str, Tidy, pl.DataFrame]:
             raise InputError(f"--dataset {name} is neither a file nor one of {', '.join(sources.SOURCES)}")
         path = located(path, config.table_options.layout)
         probe(path)
-        return path.name, read_interactions(path, config.table_options), _given_items(config)
+        tidied = read_interactions(path, config.table_options)
+        interactions, items = given_items(config, config.table_options, tidied.interactions)
+        return path.name, replace(tidied, interactions=interactions), items
+    if config.items is not None:
+        raise InputError(f"--items is of a data set given as a file; {name} has its own table of items")
     try:
         files = sources.locate(name, config.data_dir, config.cache_dir, config.mirror)
     except sources.Unreachable as error:
@@ -89,15 +85,7 @@ def load(config: DataConfig) -> tuple[str, Tidy, pl.DataFrame]:
             raise
         log.warning(f"WARNING: {error}. Using MovieLens 100K from the {sources.RECBOLE} wheel INSTEAD.")
         files = sources.from_package_index(config.cache_dir)
-    return files.name, movielens.ratings(files), movielens.items(files)
-
-
-def _given_items(config: DataConfig) -> pl.DataFrame:
-    if config.items is not None:
-        path = located(config.items)
-        probe(path)
-        return read_items(path, config.table_options)
-    return pl.DataFrame(schema={ITEM: pl.Int64, TITLE: pl.String, GENRES: pl.String})
+    return files.name, movielens.ratings(files), Items(movielens.items(files))
 
 
 def prepare(config: DataConfig) -> Path:
@@ -112,19 +100,29 @@ def prepare(config: DataConfig) -> Path:
     claim([target, items_target], inputs=[given if isinstance(given, Path) else None, config.items])
     log.info(f"reading {given} ...")
     name, tidied, items = load(config)
+    catalogue = config.catalogue or (EVENTS if name in sources.SOURCES else ITEMS)
+    new = newcomers(tidied.interactions, items.table)
     made = hold_out(tidied.interactions, config)
     table = made.interactions
     rules = json.dumps(rules_of(config.table_options))
     about = {DATASET_KEY: name, PROTOCOL_KEY: made.protocol, TIDY_KEY: "1", RULES_KEY: rules}
     with replacing(target, owned=True) as temporary, replacing(items_target, owned=True) as temporary_items:
+        items.table.write_parquet(temporary_items, metadata=MARK)
+        if catalogue == ITEMS and len(new):
+            about[CATALOGUE_KEY] = sha256(temporary_items)
         table.write_parquet(temporary, metadata=about)
-        items.write_parquet(temporary_items, metadata=MARK)
     if str(tidied.notes):
         log.info(f"{name}: {tidied.notes}")
     for sentence in [*_unasked(tidied.interactions, config), *made.said]:
         log.info(f"{name}: {sentence}")
-    users, catalogue = table[USER].n_unique(), table[ITEM].n_unique()
-    log.info(f"{name}: {table.height:,} interactions of {users:,} users with {catalogue:,} items -> {target}")
+    for sentence in items.said:
+        log.info(sentence)
+    users, rated = table[USER].n_unique(), table[ITEM].n_unique()
+    log.info(f"{name}: {table.height:,} interactions of {users:,} users with {rated:,} items -> {target}")
+    if len(new) and catalogue == ITEMS:
+        log.info(f"{len(new):,} items that no event names are candidates, too; --catalogue=events leaves them out")
+    elif len(new):
+        log.info(f"{len(new):,} items that no event names are no candidates; --catalogue=items makes them so")
     for sentence in measured(table, config):
         log.info(sentence)
     log.info(f"held out: {made.protocol}")

@@ -55,7 +55,7 @@ def ials(
     """Factors of implicit feedback: users (users + 1, dim) and items (items + 1, dim).
 
     confidence: what a rated item weighs, beside 1 of all others.  weighted: by its rating, as `confidences` says.
-    content: weight of the items' features (genres, year, title words), which are extra rows of the user-item
+    content: weight of the items' features (`train.data.content`), which are extra rows of the user-item
     matrix, so that rarely rated items have vectors too; 0 leaves them out.
     """
     from implicit.als import AlternatingLeastSquares

@@ -8,7 +8,7 @@ strongest neighbours and their weights. A user's item of age a counts decay^a ti
     knn      cosine of the users who rated both, by the library implicit
     markov   how often an item follows another within a few steps
     ease     Steck 2019, on co-occurrence that fades with the distance between two items
-    content  cosine of genres, year and title words, for items that few have rated
+    content  cosine of genres, year, title words and further columns, for items that few have rated
 """
 
 from typing import Any
@@ -121,7 +121,7 @@ def ease(data: Data, config: LinearConfig) -> np.ndarray | sp.csr_matrix:
     """(items, items) weights -P_ij / P_jj with P = (G + C + lambda I)^-1 (Steck 2019, equation 8).
 
     G_ij sums locality^distance over all places where i and j stand in one history, which with
-    locality 1 is Steck's co-occurrence; C is the same of the features (genres, year, title words), so
+    locality 1 is Steck's co-occurrence; C is the same of the features (`train.data.content`), so
     that rarely rated items have weights. Raises InputError if the catalogue is too large to invert.
     """
     kept = np.flatnonzero(data.counts[1:] >= config.least_count)
@@ -156,7 +156,7 @@ def by_content(data: Data, config: LinearConfig) -> sp.csr_matrix:
     """(items, items) cosine of features, towards items that at most config.rare users have rated."""
     known = content.load(data.folder, data.item_ids)
     if not known.shape[0]:
-        raise InputError("content needs titles or genres: prepare the data with --items")
+        raise InputError("content needs items with titles, genres or other columns: prepare the data with --items")
     similarity = content.similarity(known)
     similarity.setdiag(0)
     return (similarity @ sp.diags((data.counts[1:] <= config.rare).astype(np.float32))).tocsr()

@@ -207,7 +207,7 @@ def test_every_layout_of_movielens_is_read(name: str, tmp_path: Path) -> None:
     found_name, found, items = load(DataConfig(dataset=name, data_dir=tmp_path))
     assert found_name == name
     assert found.interactions.select("user", "item", "timestamp").rows() == [(1, 7, 10), (1, 8, 11)]
-    assert items.rows() == [(7, "Misérables, Les (1995)", "Drama|War"), (8, "Two: Part 2", "Drama")]
+    assert items.table.rows() == [(7, "Misérables, Les (1995)", "Drama|War"), (8, "Two: Part 2", "Drama")]
 
 
 def test_titles_and_genres_of_ones_own(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_titles_and_genres_of_ones_own(tmp_path: Path) -> None:
     config = DataConfig(
         dataset=str(tmp_path / "r.csv"), items=tmp_path / "i.csv", item_column=None, title_column="label"
     )
-    with pytest.raises(InputError, match="no item column"):
+    with pytest.raises(InputError, match=r"has no item column; .*; name it with --items-item-column"):
         load(config)
     (tmp_path / "i.csv").write_text("item,label,genres\nx,A thing,Tool\n")
-    assert load(config)[2].rows() == [("x", "A thing", "Tool")]
+    assert load(config)[2].table.rows() == [("x", "A thing", "Tool")]

@@ -214,7 +214,7 @@ def test_only_the_default_falls_back_and_says_so_in_one_line(pip, mirror, tmp_pa
     name, found, items = load(DataConfig(**options))
     assert name == "ml-100k (RecBole 1.2.1)" and found.interactions.height == 3
     assert found.interactions.rows() == [(1, 10, 100, 4.0), (1, 11, 101, 3.0), (1, 12, 102, 5.0)]
-    assert items.rows() == [(10, "One (1999)", "Drama|War"), (11, "Two", "War")]
+    assert items.table.rows() == [(10, "One (1999)", "Drama|War"), (11, "Two", "War")]
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("WARNING")]
     assert len(warnings) == 1 and "ml-latest-small" in warnings[0] and "MovieLens 100K" in warnings[0]
     assert load(DataConfig(dataset="ml-100k", **options))[0] == "ml-100k (RecBole 1.2.1)"
