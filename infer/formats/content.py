@@ -109,9 +109,9 @@ def content_of(look: Look, folder: Path | None, marked: bool = True) -> Content:
 
 def _no_text(look: Look, encoding: str, error: Undecodable) -> InputError:
     name = UTF8 if encoding == MARKED else encoding
-    word = error.word.decode("ascii", "backslashreplace")
+    word = repr(error.word)[1:]  # without its b
     return InputError(
-        f"{look.path} cannot be read: line {error.line} (byte {error.place}) holds '{word}', which is no {name}; "
+        f"{look.path} cannot be read: line {error.line} (byte {error.place}) holds {word}, which is no {name}; "
         "say how it is written with --encoding (such as latin-1)"
     )
 

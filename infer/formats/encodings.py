@@ -40,7 +40,7 @@ class Undecodable(Exception):
 def checked_name(name: str) -> str:
     """An encoding's name as Python has it; raises InputError if there is none of this name."""
     try:
-        b"".decode(name)
+        "a".encode(name)
         codecs.getincrementaldecoder(name)
         found = codecs.lookup(name).name
     except (LookupError, ValueError):
@@ -76,7 +76,7 @@ def recoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
         except UnicodeDecodeError as error:
             data = error.object
             before, after = data[: error.start], data[error.start :]
-            word = WORD[0].search(before)[0][-40:] + WORD[1].match(after[:40])[0]  # type: ignore[index]
+            word = WORD[0].search(before)[0][-40:] + WORD[1].match(after[:40])[0] or after[:1]  # type: ignore[index]
             line += before.decode(encoding, "ignore").count("\n")
             start = place + len(piece) - len(data) + error.start
             raise Undecodable(start + 1, line, word, ascii_alone and before.isascii()) from None
