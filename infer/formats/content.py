@@ -109,11 +109,22 @@ def content_of(look: Look, folder: Path | None, marked: bool = True) -> Content:
 
 def _no_text(look: Look, encoding: str, error: Undecodable) -> InputError:
     name = UTF8 if encoding == MARKED else encoding
-    word = error.word.decode("ascii", "backslashreplace")
+    word, line = repr(error.word)[1:], _line_of(look, encoding)  # the word without its b
     return InputError(
-        f"{look.path} cannot be read: line {error.line} (byte {error.place}) holds '{word}', which is no {name}; "
+        f"{look.path} cannot be read: line {line} (byte {error.place}) holds {word}, which is no {name}; "
         "say how it is written with --encoding (such as latin-1)"
     )
+
+
+def _line_of(look: Look, encoding: str) -> int:
+    """The number of the line with what cannot be decoded: counted only now, since counting takes time."""
+    line = 1
+    try:
+        for piece in recoded(chunks(look.path, look.packing), encoding):
+            line += piece.count(b"\n")
+    except Undecodable as error:
+        line += error.lines
+    return line
 
 
 def _converted(look: Look, encoding: str, folder: Path | None, marked: bool) -> Content:

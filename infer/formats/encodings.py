@@ -29,18 +29,21 @@ WORD = re.compile(rb"[^\s,;|:\"']*\Z"), re.compile(rb"[^\s,;|:\"']*")
 
 
 class Undecodable(Exception):
-    """A byte that is no text. place, line: where, from 1.  word: the bytes around it.  after_ascii: whether there is
-    nothing but ASCII before it."""
+    """A byte that is no text.
 
-    def __init__(self, place: int, line: int, word: bytes, after_ascii: bool) -> None:
+    place: where, from 1.  lines: how many end before it, but after what was yielded.  word: the bytes around it.
+    after_ascii: whether there is nothing but ASCII before it.
+    """
+
+    def __init__(self, place: int, lines: int, word: bytes, after_ascii: bool) -> None:
         super().__init__(place)
-        self.place, self.line, self.word, self.after_ascii = place, line, word, after_ascii
+        self.place, self.lines, self.word, self.after_ascii = place, lines, word, after_ascii
 
 
 def checked_name(name: str) -> str:
     """An encoding's name as Python has it; raises InputError if there is none of this name."""
     try:
-        b"".decode(name)
+        "a".encode(name)
         codecs.getincrementaldecoder(name)
         found = codecs.lookup(name).name
     except (LookupError, ValueError):
@@ -65,10 +68,10 @@ def encoding_of(start: bytes) -> str:
 def recoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     """The same text in UTF-8, without a mark; raises Undecodable."""
     decoder = codecs.getincrementaldecoder(encoding)()
-    place, line, ascii_alone, pending = 0, 1, True, False
+    place, ascii_alone, pending = 0, True, False
     for last, piece in _with_last(pieces):
         if encoding in (UTF8, MARKED) and place and not pending and piece.isascii():
-            place, line = place + len(piece), line + piece.count(b"\n")
+            place += len(piece)
             yield piece
             continue
         try:
@@ -76,13 +79,13 @@ def recoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
         except UnicodeDecodeError as error:
             data = error.object
             before, after = data[: error.start], data[error.start :]
-            word = WORD[0].search(before)[0][-40:] + WORD[1].match(after[:40])[0]  # type: ignore[index]
-            line += before.decode(encoding, "ignore").count("\n")
+            word = WORD[0].search(before)[0][-40:] + WORD[1].match(after[:40])[0] or after[:1]  # type: ignore[index]
+            lines = before.decode(encoding, "ignore").count("\n")
             start = place + len(piece) - len(data) + error.start
-            raise Undecodable(start + 1, line, word, ascii_alone and before.isascii()) from None
+            raise Undecodable(start + 1, lines, word, ascii_alone and before.isascii()) from None
         ascii_alone = ascii_alone and piece.isascii()
         pending = bool(decoder.getstate()[0])
-        place, line = place + len(piece), line + text.count("\n")
+        place += len(piece)
         yield text.encode()
 
 

@@ -54,6 +54,8 @@ def sniffed(look: Look, layout: Layout) -> Written:
     skipped = next((n for n, line in enumerate(lines) if line), None)
     if skipped is None:
         raise InputError(f"{look.path} cannot be read: it has no header line")
+    if not look.whole and "\n" not in look.start:
+        raise InputError(f"{look.path} cannot be read: its first line alone is {len(look.start):,} characters long")
     if "\n" not in look.start and "\r" in look.start.rstrip("\r\n"):
         raise InputError(f"{look.path} cannot be read: its lines end with carriage returns alone; write it anew")
     names = None if layout.header is None else _stated_names(layout.header, look.path)
@@ -103,9 +105,7 @@ def _stated_names(header: str, path: Path) -> list[str]:
 def _stated_separator(separator: str) -> str:
     separator = NAMED.get(separator, separator)
     if not separator or set(separator) & set('"\r\n'):
-        raise InputError(
-            "--separator takes one or more characters, none of them a quote or the end of a line, or `tab`"
-        )
+        raise InputError("--separator takes `tab`, or one or more characters, none of them a quote or a line end")
     return separator
 
 
