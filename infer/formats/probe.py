@@ -27,11 +27,11 @@ ROWS = 4_000_000  # read at once
 
 
 def probe(path: Path) -> None:
-    """Raise InputError if a Parquet file, or one in a folder, cannot be read to its end; other files pass."""
+    """Raise InputError if a Parquet file, or one of a folder's table, cannot be read to its end; other files pass."""
     check_input(path)
     if not path.is_dir() and not opening.is_parquet(path):
         return
-    files = folders.files_of(path) if path.is_dir() else [path]
+    files = [file for file in folders.files_of(path) if opening.is_parquet(file)] if path.is_dir() else [path]
     package = str(Path(__file__).resolve().parents[2])
     variables = os.environ | {"PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, "-m", "infer.formats.probe", *map(os.fspath, files)]
