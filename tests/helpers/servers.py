@@ -44,11 +44,18 @@ class Store:
         table.write_parquet(buffer, **options)
         self.put(key, buffer.getvalue())
 
-    def ask_for_keys(self) -> None:
-        """Refuse whoever has no key of a user, from now on."""
-        header = {"Content-Type": "text/plain"}
-        asked = urllib.request.Request(f"{self.url}/moto-api/reset-auth", data=b"0", headers=header)
-        urllib.request.urlopen(asked).read()
+    @contextmanager
+    def asking_for_keys(self) -> Iterator[None]:
+        """Refuse whoever has no key of a user."""
+        self._let_in(0)
+        try:
+            yield
+        finally:
+            self._let_in(10**9)
+
+    def _let_in(self, requests: int) -> None:
+        header, place = {"Content-Type": "text/plain"}, f"{self.url}/moto-api/reset-auth"
+        urllib.request.urlopen(urllib.request.Request(place, data=str(requests).encode(), headers=header)).read()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 import infer
+from infer import batch
 from infer.errors import InputError
 from infer.formats.layout import Layout
 from infer.formats.places import located, open_files, read_place
@@ -120,12 +121,8 @@ def test_an_absent_key_is_one_line(store: Store) -> None:
     assert "unknown type '': say what it is with --format" in refused(address("t"))
 
 
-def test_wrong_credentials_are_one_line() -> None:
-    with s3() as other, pytest.MonkeyPatch.context() as patch:
-        other.put("t.csv", CSV)
-        other.ask_for_keys()
-        for name, value in other.environment.items():
-            patch.setenv(name, value)
+def test_wrong_credentials_are_one_line(store: Store) -> None:
+    with store.asking_for_keys():
         assert "access is denied: check the credentials" in refused(address("t.csv"))
 
 
@@ -159,15 +156,12 @@ def test_no_output_holds_a_password(
     table = table.with_columns(split=pl.when(last).then(pl.lit("test")).otherwise("split"))
     store.put_parquet("held.parquet", table)
     given = f"s3://key:{SECRET}@{BUCKET}/held.parquet"
-    copied = Address(given, located(address("held.parquet")).copy)
-    assert str(copied) == f"s3://{BUCKET}/held.parquet" and SECRET not in repr(copied)
     held = located(address("held.parquet"))
     monkeypatch.setattr("infer.scoring.job.located", lambda *_: Address(given, held.copy))
     nights.score(tmp_path, f"--interactions={given}")
     said = capsys.readouterr()
     assert SECRET not in said.out + said.err
-    written = {name: content for name, content in nights.tree(tmp_path).items() if not name.endswith("interactions.parquet")}
-    assert not [name for name, content in written.items() if SECRET.encode() in content]
+    assert not [name for name, content in nights.tree(tmp_path).items() if SECRET.encode() in content]
     metrics = json.loads((tmp_path / "m.metrics.json").read_text())
     assert metrics["interactions"] == metrics["options"]["interactions"] == f"s3://{BUCKET}/held.parquet"
 
@@ -189,6 +183,7 @@ def test_the_same_rows_give_the_same_copy(store: Store) -> None:
         ("postgresql://me:s@c/r@host:5/db?password=x", "postgresql://host:5/db?..."),
         ("https://me:pw@host/t.csv?sig=abc", "https://host/t.csv?..."),
         ("s3://key:pw@bucket/a@b.csv", "s3://bucket/a@b.csv"),
+        ("s3://key:p/w@bucket/a@b.csv", "s3://bucket/a@b.csv"),
         ("S3://bucket/a@b.csv", "s3://bucket/a@b.csv"),
         ("abfss://box@account.dfs.core.windows.net/t.csv", "abfss://box@account.dfs.core.windows.net/t.csv"),
         ("s3://bucket/day=?/*.csv", "s3://bucket/day=?/*.csv"),
@@ -198,10 +193,8 @@ def test_what_is_shown_of_an_address(given: str, shown: str) -> None:
     assert public(given) == str(place(given)) == f"{place(given)}" == shown
 
 
-def test_an_address_is_taken_for_tables_alone(tmp_path: Path, refused: None = None) -> None:
-    from infer.batch import main
-
+def test_an_address_is_taken_for_tables_alone(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^--output takes a path; found the address s3://bucket/x$"):
-        main([f"--model={tmp_path}/m.onnx", "--output=s3://key:pw@bucket/x"])
+        batch.main([f"--model={tmp_path}/m.onnx", "--output=s3://key:pw@bucket/x"])
     with pytest.raises(InputError, match=r"^--model takes a path; found the address s3://bucket/m\.onnx$"):
-        main(["--model=s3://bucket/m.onnx"])
+        batch.main(["--model=s3://bucket/m.onnx"])
