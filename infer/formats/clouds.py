@@ -27,7 +27,7 @@ from infer.system.addresses import STORES, Address, scheme_of, secrets
 SCHEMES = (*STORES, "http", "https")
 PATH = "__path__"
 ROWS = 262_144  # of a group: the same rows give the same bytes, however they arrived
-RETRIES = {"max_retries": 2, "retry_timeout_ms": 15_000}
+RETRIES: dict[str, Any] = {"max_retries": 2, "retry_timeout_ms": 15_000}
 CARRIED = ("dataset", "protocol", "tidy", "rules")
 FORMATS = (
     dict.fromkeys(PARQUET, "parquet")
@@ -96,14 +96,15 @@ def scan(address: Address, kind: str, layout: Layout, path: str | None) -> pl.La
     """The rows, lazily; path: the name of a column for the file of each row, None: no such column."""
     text = address.text
     options: dict[str, Any] = {"storage_options": dict(RETRIES), "include_file_paths": path}
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
     if kind == DELTA:
         import deltalake  # noqa: F401
 
-        return pl.scan_delta(text, storage_options=dict(RETRIES))
+        plain = {"aws_allow_http": "true"} if endpoint.startswith("http://") else {}  # its own reader asks for this
+        return pl.scan_delta(text, storage_options=RETRIES | plain)
     if kind == ICEBERG:
         import pyiceberg  # noqa: F401
 
-        endpoint = os.environ.get("AWS_ENDPOINT_URL")
         return pl.scan_iceberg(text, storage_options={"s3.endpoint": endpoint} if endpoint else None)
     if kind == "parquet":
         return pl.scan_parquet(text, hive_partitioning=False, glob=path is not None, **options)

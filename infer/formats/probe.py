@@ -36,7 +36,7 @@ def probe(path: Path) -> None:
     kind = "parquet" if path.is_dir() else opening.kind_of(path)
     if kind == "csv":
         return
-    files = folders.files_of(path) if path.is_dir() else [path]
+    files = [file for file in folders.files_of(path) if opening.is_parquet(file)] if path.is_dir() else [path]
     package = str(Path(__file__).resolve().parents[2])
     variables = os.environ | {"PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, "-m", "infer.formats.probe", *map(os.fspath, files)]

@@ -31,25 +31,33 @@ def scheme_of(text: str) -> str:
 
 def public(text: str) -> str:
     """An address without user, password and whatever follows a `?`, which may be a key."""
-    scheme, rest = scheme_of(text), text.partition("://")[2]
-    if scheme not in STORES or ":" in rest.partition("@")[0].partition("/")[0]:
-        rest = rest.rpartition("@")[2]
+    scheme, (_, rest) = scheme_of(text), _split(text)
     rest, mark, _ = rest.partition("?") if "*" not in rest else (rest, "", "")
     return f"{scheme}://{rest}" + ("?..." if mark else "")
 
 
 def secrets(text: str) -> set[str]:
     """Pieces of an address that must not be shown, as they are written and as they are meant."""
-    rest = text.partition("://")[2]
+    user, rest = _split(text)
     query = rest.partition("?")[2]
     pairs = (pair.partition("=") for pair in query.split("&"))
     pieces = {value for name, _, value in pairs if SECRET.search(name)}
-    user, at, _ = rest.rpartition("@")
-    if at and ":" in user:
-        pieces |= {user, user.partition(":")[2]}
+    pieces |= {user, user.partition(":")[2]} if ":" in user else set()
     with contextlib.suppress(ValueError):  # no port, as of a password with a colon
         pieces |= {urlsplit(text).password or ""}
     return {form for piece in pieces for form in (piece, unquote(piece)) if form}
+
+
+def _split(text: str) -> tuple[str, str]:
+    """User and password, and what follows them; either may hold what should be written otherwise (`/`, `@`)."""
+    rest = text.partition("://")[2]
+    if scheme_of(text) not in STORES:
+        user, _, rest = rest.rpartition("@")
+    elif "@" in rest and ":" in rest.partition("@")[0].partition("/")[0]:
+        user, _, rest = rest.partition("@")
+    else:
+        user = ""
+    return user, rest
 
 
 class Address(type(Path())):  # type: ignore[misc]

@@ -3,6 +3,8 @@
 In: the files of a release. Out: tidy ratings; titles and genres.
 """
 
+from dataclasses import replace
+
 import polars as pl
 
 from infer.formats.layout import Layout
@@ -20,12 +22,14 @@ ML_100K_GENRES = [
 ]  # fmt: skip
 
 
-def ratings(found: sources.Found) -> Tidy:
-    """MovieLens ratings in any release's layout."""
+def ratings(found: sources.Found, options: TableOptions = TableOptions()) -> Tidy:
+    """MovieLens ratings in any release's layout; of the options those count that say which rows do."""
+    options = replace(options, user=None, item=None, timestamp=None, rating=None, split=None, layout=Layout())
     if suffix_of(found.ratings) == ".inter":
-        columns = TableOptions("user_id:token", "item_id:token", "timestamp:float", "rating:float")
-        return read_interactions(found.ratings, columns)
-    return read_interactions(found.ratings)
+        options = replace(
+            options, user="user_id:token", item="item_id:token", timestamp="timestamp:float", rating="rating:float"
+        )
+    return read_interactions(found.ratings, options)
 
 
 def items(found: sources.Found) -> pl.DataFrame:

@@ -85,7 +85,7 @@ def load(config: DataConfig) -> tuple[str, Tidy, Items]:
             raise
         log.warning(f"WARNING: {error}. Using MovieLens 100K from the {sources.RECBOLE} wheel INSTEAD.")
         files = sources.from_package_index(config.cache_dir)
-    return files.name, movielens.ratings(files), Items(movielens.items(files))
+    return files.name, movielens.ratings(files, config.table_options), Items(movielens.items(files))
 
 
 def prepare(config: DataConfig) -> Path:

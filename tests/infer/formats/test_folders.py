@@ -10,7 +10,8 @@ import pytest
 from infer.errors import InputError
 from infer.formats.folders import files_of
 from infer.system.fingerprints import fingerprint, sha256
-from infer.tables.interactions import names_in, read_interactions
+from infer.tables.interactions import names_in, read_interactions, scan_interactions
+from tests.helpers import nights
 
 ONE = pl.DataFrame({"user": [1], "item": [2], "timestamp": [3]})
 TWO = pl.DataFrame({"user": [2], "item": [2], "timestamp": [4]})
@@ -33,11 +34,80 @@ def test_every_parquet_file_is_read_and_marks_of_writers_are_not(folder: Path) -
     assert read_interactions(folder).interactions.rows() == [(1, 2, 3), (2, 2, 4)]
 
 
-@pytest.mark.parametrize("name", ["_temporary", "_delta_log", "date=2024-01-01", "c.parquet", ".hoodie"])
-def test_a_folder_within_is_refused_by_its_name(name: str, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("_temporary", ": a writer has not finished"),
+        (".hive-staging_7", ": a writer has not finished"),
+        ("_spark_metadata", ": its log says which files count"),
+        (".hoodie", ": a Hudi table, which is not read"),
+        ("c.parquet", ", which would not be read; expected Parquet files alone"),
+        ("old ", ", which would not be read"),
+    ],
+)
+def test_a_folder_within_is_refused_by_its_name(name: str, why: str, folder: Path) -> None:
     (folder / name).mkdir()
-    with pytest.raises(InputError, match=f"holds the folder {name}, which would not be read; expected Parquet files"):
+    quoted = f"'{name}'" if name != name.strip() else name
+    with pytest.raises(InputError, match=f"holds the folder {quoted}{why}"):
         read_interactions(folder)
+
+
+def test_files_beside_partitions_are_refused(folder: Path) -> None:
+    (folder / "day=1").mkdir()
+    assert len(files_of(folder)) == 2  # without rows, it says nothing
+    ONE.write_parquet(folder / "day=1" / "a.parquet")
+    with pytest.raises(InputError, match=r"day=1/a\.parquet lies under the keys day, a\.PARQUET under no key"):
+        read_interactions(folder)
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "part-0.csv").write_text("user,item,timestamp\n1,2,3\n")
+    (folder / "part-1.csv").write_text("item,user,timestamp,more\n2,2,4,x\n")
+    (folder / "part-2.csv").write_bytes(b"")
+    (folder / "_SUCCESS").touch()
+    return folder
+
+
+def test_text_files_of_a_folder_are_one_table(texts: Path) -> None:
+    scanned = scan_interactions(texts)
+    assert scanned.untyped == {"user", "item", "timestamp"}
+    assert scanned.said == ["1 empty files of the folder hold no rows"]
+    assert read_interactions(texts).interactions.rows() == [(1, 2, 3), (2, 2, 4)]
+    (texts / "part-3.csv.gz").write_bytes(gzip.compress(b"user,item,timestamp\n3,2,5\n"))
+    assert read_interactions(texts).interactions.rows() == [(1, 2, 3), (2, 2, 4), (3, 2, 5)]
+    assert [file.name for file in files_of(texts)] == ["part-0.csv", "part-1.csv", "part-2.csv", "part-3.csv.gz"]
+
+
+def test_text_files_of_two_kinds_are_refused(texts: Path) -> None:
+    (texts / "part-3.tsv").write_text("user\titem\ttimestamp\n")
+    with pytest.raises(InputError, match=r"holds the file part-3\.tsv, which would not be read; .* text files of one"):
+        read_interactions(texts)
+    (texts / "part-3.tsv").unlink()
+    (texts / "day=1").mkdir()
+    (texts / "day=1" / "a.csv").write_text("user,item,timestamp\n")
+    with pytest.raises(InputError, match=r"expected the same keys"):
+        read_interactions(texts)
+
+
+def test_text_files_without_a_row_are_refused(texts: Path) -> None:
+    for number in (0, 1):
+        (texts / f"part-{number}.csv").write_bytes(b"")
+    with pytest.raises(InputError, match="holds empty files alone"):
+        read_interactions(texts)
+
+
+def test_a_folder_of_texts_is_scored_as_a_file(texts: Path, tmp_path: Path) -> None:
+    nights.write_night(tmp_path)
+    nights.score(tmp_path, "--production")
+    expected = nights.lists(tmp_path)
+    table = pl.read_parquet(tmp_path / "interactions.parquet")
+    for number, half in enumerate((table.head(100), table.slice(100))):
+        half.write_csv(texts / f"part-{number}.csv")
+    nights.score(tmp_path, "--production", f"--interactions={texts}")
+    assert nights.lists(tmp_path).equals(expected)
 
 
 def test_other_files_are_refused_by_their_name(folder: Path) -> None:
