@@ -7,29 +7,25 @@ users or of some.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from infer.errors import InputError
 from infer.formats.folders import files_of
-from infer.formats.opening import is_parquet
 from infer.formats.places import located
 from infer.formats.probe import probe
 from infer.formats.reading import collect
 from infer.histories.vocabulary import as_type, vocabulary
 from infer.model.session import Model
-from infer.model.signature import USER_INPUT
+from infer.scoring.conforming import about, known_of, options_for
 from infer.system.fingerprints import fingerprint, sha256
-from infer.tables.columns import ITEM, PROTOCOL_KEY, RATING, SPLIT, TEST, TIMESTAMP, USER, guessed
+from infer.tables.columns import ITEM, PROTOCOL_KEY, RATING, SPLIT, TEST, USER
 from infer.tables.frames import FRAME
 from infer.tables.ids import IdTypes, Known, fits
-from infer.tables.interactions import column_names, names_in
+from infer.tables.interactions import names_in
 from infer.tables.options import TableOptions
-from infer.tables.rules import rules_in, told, with_rules
 from infer.tables.source import Source
 
-ID_TYPES = {"Int64": pl.Int64(), "String": pl.String()}
 UNSTATED = "as the table's column split says"
 
 
@@ -114,7 +110,7 @@ def open_job(
     table = located(table, options.layout)
     files = files_in(table)
     taken, checksum = fingerprint(table, files), check(table, metadata.dataset_checksum)
-    options, said = _ruled(model, table, options, checksum == metadata.dataset_checksum)
+    options, said = options_for(model, table, options, checksum == metadata.dataset_checksum)
     names = names_in(table, options)
     if checksum != metadata.dataset_checksum and not given:
         raise InputError(
@@ -124,19 +120,13 @@ def open_job(
     if split is not None and SPLIT not in names:
         split = None
     items, users = vocabulary(metadata.item_ids, ITEM), vocabulary(metadata.user_ids, USER)
-    protocol = _about(table).get(PROTOCOL_KEY, UNSTATED)
+    protocol = about(table).get(PROTOCOL_KEY, UNSTATED)
     return Job(model, table, options, checksum, split, protocol, items, users, taken, said=said)
 
 
 def optional_columns(model: Model, split: str | None) -> tuple[str, ...]:
     """Ratings if the model takes them, the split if histories end before held-out items."""
     return (*([RATING] if model.metadata.rating_levels else []), *([SPLIT] if split is not None else []))
-
-
-def known_of(model: Model) -> Known:
-    """The types of the ids that a model knows."""
-    user, item = (ID_TYPES[kind] for kind in (model.metadata.user_type, model.metadata.item_type))
-    return Known(user, item, USER_INPUT in model.inputs)
 
 
 def of_types(job: Job, types: IdTypes, items: Callable[[], pl.Series]) -> Job:
@@ -191,42 +181,6 @@ def rows_job(
 def files_in(table: Path) -> list[Path] | None:
     """The files of a folder that are read; None for a file."""
     return files_of(table) if table.is_dir() else None
-
-
-def ruled(
-    model: Model, options: TableOptions, made: dict[str, Any] | None = None
-) -> tuple[TableOptions, tuple[str, ...]]:
-    """The options with the rules that the model was trained with, and what is said of that.
-
-    made: the rules by which the table was made, if it is one of ours.
-    """
-    found = with_rules(options, model.metadata.rules, made)
-    said = "" if made is not None else told(found, options, model.path.name)
-    return found, (said,) if said else ()
-
-
-def _ruled(model: Model, table: Path, options: TableOptions, own: bool) -> tuple[TableOptions, tuple[str, ...]]:
-    """`ruled`, for a table on disk: one of ours says itself what is held out; without windows none needs times.
-
-    own: whether the model was trained on it.
-    """
-    about = _about(table)
-    found, said = ruled(model, options, model.metadata.rules if own else rules_in(about))
-    if (own or PROTOCOL_KEY in about) and found.split is None and SPLIT in column_names(table, found):
-        found = replace(found, split=SPLIT)
-    if (
-        not model.metadata.window
-        and found.order == "time"
-        and guessed(column_names(table, found), TIMESTAMP) is None
-        and found.timestamp is None
-    ):
-        found = replace(found, order="none")
-    return found, said
-
-
-def _about(table: Path) -> dict[str, str]:
-    """What `python -m train.data` wrote into the file; other tables say nothing of themselves."""
-    return {} if table.is_dir() or not is_parquet(table) else pl.read_parquet_metadata(table)
 
 
 def kind_of(dtype: pl.DataType) -> str:

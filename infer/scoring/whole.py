@@ -16,7 +16,8 @@ import polars as pl
 
 from infer.errors import InputError
 from infer.model.session import Model
-from infer.scoring.job import Job, check_held_out, known_of, open_job, optional_columns, rows_job, ruled, typed
+from infer.scoring.conforming import known_of, ruled
+from infer.scoring.job import Job, check_held_out, open_job, optional_columns, rows_job, typed
 from infer.scoring.parts import score_part
 from infer.scoring.popularity import Popularity, popularity_of
 from infer.scoring.totals import metrics_of
