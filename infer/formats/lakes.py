@@ -8,6 +8,7 @@ Which files count stands in the table's log: others lie beside them, of earlier 
 places of its files, so such a table is read where it was written.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,6 +115,8 @@ def _delta(path: Path) -> Any:
 
 def _iceberg(metadata: Path) -> Any:
     import pyarrow  # noqa: F401  # without it, pyiceberg fails later and says less
+
+    os.environ.setdefault("POLARS_ICEBERG_PLANNER", "pyiceberg")  # or Polars warns that another would be faster
     from pyiceberg.table import StaticTable
 
     return StaticTable.from_metadata(str(metadata.resolve()))
