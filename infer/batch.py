@@ -39,8 +39,8 @@ from infer.scoring.plan import Settings
 from infer.scoring.run import score_table
 from infer.scoring.shared import check_once
 from infer.scoring.totals import Totals
+from infer.sources.source import PART_USERS
 from infer.system.stages import Stages
-from infer.tables.source import PART_USERS
 
 
 @dataclass(frozen=True, kw_only=True)

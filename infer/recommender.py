@@ -40,11 +40,11 @@ from infer.scoring.job import Job, kind_of, rows_job
 from infer.scoring.lists import model_lists
 from infer.scoring.task import Task
 from infer.scoring.whole import evaluated, lists_by_part, open_table
+from infer.sources.source import Source, select_users
 from infer.system.addresses import place
 from infer.system.progress import no_progress
 from infer.tables.columns import ITEM, RANK, SCORE, TEST, USER, VALIDATION
 from infer.tables.rules import KEEP
-from infer.tables.source import Source, select_users
 
 
 def load(path: str | Path, *, device: str = "cpu", threads: int = 0) -> "Recommender":

@@ -10,7 +10,19 @@ from tests.helpers.checkerboard import ROOT
 
 PACKAGES = ("infer", "train", "export", "bench")  # each may import those before it
 # Rooms of infer, each of which may import those before it.
-ROOMS = ("errors", "system", "cli", "formats", "tables", "histories", "model", "metrics", "publishing", "scoring")
+ROOMS = (
+    "errors",
+    "system",
+    "cli",
+    "formats",
+    "tables",
+    "sources",
+    "histories",
+    "model",
+    "metrics",
+    "publishing",
+    "scoring",
+)
 TORCH = {"torch", "onnxscript", "train", "export", "bench", "tests"}
 # bench/results holds saved runs, no code.
 WITHOUT_TESTS = {"bench/results"}

@@ -28,8 +28,8 @@ from infer.errors import InputError
 from infer.publishing.publication import LISTS, MANIFEST, METRICS, USERS, Publication, read_json
 from infer.publishing.publications import HELD, WORK, Publications
 from infer.publishing.recovery import STORE, busy, discard, lock, recover
+from infer.sources.cutting import Part
 from infer.system.files import replacing, write_text
-from infer.tables.cutting import Part
 
 PLAN_KEY, NUMBERS_KEY = "plan", "numbers"
 

@@ -18,13 +18,13 @@ from infer.formats.reading import collect
 from infer.histories.vocabulary import as_type, vocabulary
 from infer.model.session import Model
 from infer.scoring.conforming import about, known_of, options_for
+from infer.sources.source import Source
 from infer.system.fingerprints import fingerprint, sha256
 from infer.tables.columns import ITEM, PROTOCOL_KEY, RATING, SPLIT, TEST, USER
 from infer.tables.frames import FRAME
 from infer.tables.ids import IdTypes, Known, fits
 from infer.tables.interactions import names_in
 from infer.tables.options import TableOptions
-from infer.tables.source import Source
 
 UNSTATED = "as the table's column split says"
 

@@ -19,11 +19,11 @@ from infer.scoring.lists import model_lists
 from infer.scoring.popularity import Popularity
 from infer.scoring.task import Task, cut
 from infer.scoring.totals import MODEL, measures, totals
+from infer.sources.cutting import Part
+from infer.sources.source import Source
 from infer.system.stages import Stages
 from infer.tables.columns import RANK, SCORE, USER
-from infer.tables.cutting import Part
 from infer.tables.notes import Notes
-from infer.tables.source import Source
 
 
 def score_part(

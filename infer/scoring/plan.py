@@ -16,7 +16,7 @@ from infer.errors import InputError
 from infer.publishing.gate import Limits
 from infer.publishing.publication import Publication
 from infer.scoring.job import Job
-from infer.tables.source import PART_USERS
+from infer.sources.source import PART_USERS
 
 PLAN_FORMAT = 2
 

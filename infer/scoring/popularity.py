@@ -16,12 +16,12 @@ from infer.formats.reading import collect
 from infer.histories.histories import before
 from infer.histories.vocabulary import index_of
 from infer.scoring.job import Job
+from infer.sources.cutting import Part
+from infer.sources.source import Source
 from infer.system.files import replacing
 from infer.system.progress import progress
 from infer.tables.columns import ITEM, SPLIT, USER
-from infer.tables.cutting import Part
 from infer.tables.rules import KEEP
-from infer.tables.source import Source
 
 USERS_KEY = "users"  # in the file's metadata
 

@@ -25,15 +25,15 @@ from infer.scoring.plan import Settings, check_replaced, plan_of
 from infer.scoring.popularity import Popularity, popularity_of
 from infer.scoring.report import LIBRARIES, report
 from infer.scoring.totals import metrics_of, totals_of
+from infer.sources.cutting import Part
+from infer.sources.source import Source, open_source, select_users
+from infer.sources.users import chosen_ids
 from infer.system.memory import peak_memory
 from infer.system.progress import progress
 from infer.system.stages import Stages
 from infer.system.versions import versions
 from infer.tables.columns import USER
-from infer.tables.cutting import Part
 from infer.tables.notes import Notes
-from infer.tables.source import Source, open_source, select_users
-from infer.tables.users import chosen_ids
 
 
 def score_table(job: Job, folder: Path, settings: Settings, stages: Stages | None = None) -> Outcome:

@@ -16,11 +16,11 @@ from infer.histories.histories import Histories, before, build_histories
 from infer.histories.vocabulary import PAD, index_of
 from infer.model.session import Model
 from infer.scoring.job import Job, check_held_out, of_types
+from infer.sources.users import rows_of
 from infer.tables.columns import ITEM, USER
 from infer.tables.interactions import read_interactions
 from infer.tables.notes import Notes
 from infer.tables.rules import KEEP
-from infer.tables.users import rows_of
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def prepare(job: Job) -> Task:
 
 
 def select_users(task: Task, wanted: str | Sequence[str], name: str = "--users") -> Task:
-    """Keep the users in `wanted` (`infer.tables.users.rows_of`).
+    """Keep the users in `wanted` (`infer.sources.users.rows_of`).
 
     Raises InputError, which names the option `name`, if the table lacks one of them.
     """

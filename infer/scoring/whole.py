@@ -21,12 +21,12 @@ from infer.scoring.job import Job, check_held_out, open_job, optional_columns, r
 from infer.scoring.parts import score_part
 from infer.scoring.popularity import Popularity, popularity_of
 from infer.scoring.totals import metrics_of
+from infer.sources.source import Source, from_frame, open_source
 from infer.system.progress import progress
 from infer.system.stages import Stages
 from infer.tables.columns import SPLIT
 from infer.tables.frames import tidy_frame
 from infer.tables.options import TableOptions
-from infer.tables.source import Source, from_frame, open_source
 
 log = logging.getLogger(__name__)
 

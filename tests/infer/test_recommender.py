@@ -255,8 +255,8 @@ def test_a_text_file_of_several_parts_is_scored_as_the_batch_command_does(
     batch.main([*words, "--part-users=7"])
     expected = pl.read_parquet(tmp_path / "l.parquet")
     before = set(tmp_path.parent.iterdir())
-    for module in ("infer.tables.source.open_source", "infer.tables.source.from_frame"):
-        function = getattr(sys.modules["infer.tables.source"], module.rsplit(".", 1)[-1])
+    for module in ("infer.sources.source.open_source", "infer.sources.source.from_frame"):
+        function = getattr(sys.modules["infer.sources.source"], module.rsplit(".", 1)[-1])
         monkeypatch.setattr(function, "__defaults__", (7, *function.__defaults__[1:]))
     model = infer.load(path, threads=1)
     assert model.score(ratings_csv).equals(expected)

@@ -73,7 +73,7 @@ SORTING = """
 import sys
 from pathlib import Path
 from infer.system.memory import peak_memory
-from infer.tables import source, sorting
+from infer.sources import source, sorting
 from infer.tables.options import TableOptions
 sorting.ROWS = sorting.SORTED_ROWS = int(sys.argv[3])
 before = peak_memory()

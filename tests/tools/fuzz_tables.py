@@ -26,9 +26,9 @@ import polars as pl
 import zstandard
 
 from infer.errors import InputError
+from infer.sources.source import open_source
 from infer.tables.interactions import read_interactions
 from infer.tables.options import TableOptions
-from infer.tables.source import open_source
 
 FORMATS = (
     "csv", "tsv", "dat", "utf16", "jsonl", "parquet", "arrow", "csv.gz", "csv.bz2", "csv.xz", "csv.zst", "csv.zip",

@@ -16,9 +16,9 @@ from infer.errors import InputError
 from infer.formats import packed
 from infer.formats.layout import Layout
 from infer.formats.opening import first_rows, open_table, read_table
+from infer.sources.source import open_source
 from infer.tables.interactions import names_in, read_interactions
 from infer.tables.options import TableOptions
-from infer.tables.source import open_source
 
 HEADER = b"user,item,timestamp\n"
 BOMB = HEADER + b"1,1,1\n" * 1_000_000

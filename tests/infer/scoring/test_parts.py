@@ -16,8 +16,8 @@ from infer.publishing.output import Output, digest_of
 from infer.scoring import run
 from infer.scoring.parts import score_part
 from infer.scoring.plan import plan_of
+from infer.sources.users import chosen_ids
 from infer.tables.columns import TIDY_KEY
-from infer.tables.users import chosen_ids
 from tests.helpers.checkerboard import ROOT
 from tests.helpers.markov import write_model
 from tests.helpers.nights import ITEMS, USERS, lists, parts, score, store, tree, work, write_night

@@ -12,9 +12,9 @@ from bench.synthetic import SyntheticConfig, generate
 from infer import batch
 from infer.errors import InputError
 from infer.scoring import job, run
+from infer.sources.source import Source
 from infer.system.fingerprints import sha256
 from infer.tables.columns import TIDY_KEY
-from infer.tables.source import Source
 from tests.helpers.markov import write_model
 
 ITEMS = list(range(1, 41))

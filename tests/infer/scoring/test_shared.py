@@ -13,7 +13,7 @@ from infer.publishing.publications import Publications
 from infer.scoring import run as run_module
 from infer.scoring import shared
 from infer.scoring.shared import check_once
-from infer.tables import source
+from infer.sources import source
 from tests.helpers.nights import lists, parts, score, work, write_night
 
 DAY = 86_400

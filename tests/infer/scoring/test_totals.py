@@ -16,9 +16,9 @@ from infer.scoring import parts, popularity
 from infer.scoring.job import open_job
 from infer.scoring.popularity import Popularity, popularity_of
 from infer.scoring.whole import open_table
+from infer.sources.source import Source, open_source
 from infer.tables.columns import TIDY_KEY
 from infer.tables.options import TableOptions
-from infer.tables.source import Source, open_source
 from tests.helpers.markov import ITEMS, NEXT, write_model
 
 # u1 reads a (then b held out), u2 reads c a (then d), u3 has nothing but a held-out item, u4 reads e and zz.

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from infer.errors import InputError
 from infer.formats import packed
-from infer.tables import cutting, sorting
+from infer.sources import cutting, sorting
+from infer.sources.source import open_source
 from infer.tables.interactions import read_interactions
 from infer.tables.options import TableOptions
-from infer.tables.source import open_source
 
 GOOD = [("u1", "a", "100"), ("u1", "b", "101"), ("u2", "a", "99")]
 KEPT = [("u1", "a", 100), ("u1", "b", 101), ("u2", "a", 99)]

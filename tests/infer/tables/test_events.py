@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from infer.errors import InputError
+from infer.sources.source import open_source
 from infer.tables.interactions import read_interactions
 from infer.tables.options import TableOptions
-from infer.tables.source import open_source
 
 EVENTS = """user,item,timestamp,event type,price,rating
 1,10,5,view,3,1

@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 
 from infer.errors import InputError
+from infer.sources.source import open_source
 from infer.tables.ids import Known
 from infer.tables.interactions import read_interactions
 from infer.tables.options import TableOptions
-from infer.tables.source import open_source
 from infer.tables.tidy import Tidy, tidy
 
 TEXTS, NUMBERS = pl.String(), pl.Int64()

@@ -12,7 +12,7 @@ from infer.formats import packed, probe
 from infer.formats.layout import Layout
 from infer.formats.opening import read_table
 from infer.scoring import lists
-from infer.tables import cutting, sorting, source
+from infer.sources import cutting, sorting, source
 from infer.tables.interactions import read_interactions
 from infer.tables.items import read_items
 from infer.tables.options import TableOptions

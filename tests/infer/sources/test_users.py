@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from infer.errors import InputError
-from infer.tables.users import chosen_ids, rows_of
+from infer.sources.users import chosen_ids, rows_of
 
 TABLE = pl.DataFrame({"user": ["3", " 4", "5", "Doe, John"]})
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infer.errors import InputError
-from infer.tables import cutting, sorting
+from infer.sources import cutting, sorting
+from infer.sources.source import from_frame, open_source, select_users
 from infer.tables.columns import TIDY_KEY
 from infer.tables.interactions import read_interactions
 from infer.tables.options import TableOptions
-from infer.tables.source import from_frame, open_source, select_users
 from infer.tables.tidy import tidy
 
 ROWS = [

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from infer.sources.sorting import blocks
 from infer.tables.columns import USER
-from infer.tables.sorting import blocks
 
 PART_ROWS = 4_000_000
 

@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 
 from infer.errors import InputError
-from infer.tables import cutting, prepared, sorting, source
+from infer.sources import cutting, prepared, sorting, source
+from infer.sources.cutting import Part, cut
+from infer.sources.source import Source, open_source
 from infer.tables.columns import RATING, SPLIT, TIDY_KEY
-from infer.tables.cutting import Part, cut
 from infer.tables.interactions import read_interactions
 from infer.tables.options import TableOptions
-from infer.tables.source import Source, open_source
 
 NAMES = ["user", "item", "timestamp"]
 # In runs of three rows; user 2 has rows in each of them.

@@ -14,8 +14,8 @@ from typing import Any
 import polars as pl
 
 from infer.formats.opening import UNPACKED
+from infer.sources.cutting import Part, part_after
 from infer.system.files import write_text
-from infer.tables.cutting import Part, part_after
 from infer.tables.ids import IdTypes
 from infer.tables.notes import Notes
 from infer.tables.timestamps import Notation
@@ -31,7 +31,7 @@ TYPES: dict[str, pl.DataType] = {str(kind()): kind() for kind in (pl.String, *IN
 class Prepared:
     """files: names of those in the folder that hold the rows; None if they are read where they lie.  notation: how
     times are written.  sorted: whether ids have the types already in which they are read.  types, ordered, parts,
-    notes: as of `infer.tables.source.Source`."""
+    notes: as of `infer.sources.source.Source`."""
 
     files: list[str] | None
     types: IdTypes

@@ -7,7 +7,7 @@ the same tidy rows that `infer.tables.interactions.read_interactions` gives of t
     for part in source.parts: source.read(part)
 
 Parquet that is ordered by user is read where it lies. Anything else is first checked, row by row,
-and sorted into files in `folder`, a bounded number of rows at a time (`infer.tables.sorting`).
+and sorted into files in `folder`, a bounded number of rows at a time (`infer.sources.sorting`).
 What was found out is kept there too: a later call only opens.
 """
 
@@ -21,20 +21,20 @@ import polars as pl
 from infer.errors import InputError
 from infer.formats.opening import UNPACKED, is_parquet
 from infer.formats.reading import collect, reading
+from infer.sources.cutting import Part, cut
+from infer.sources.prepared import ABOUT, TEXT, Prepared, read_prepared, write_prepared
+from infer.sources.sorting import check, sorted_by_user
+from infer.sources.users import rows_of
 from infer.system.files import replacing, write_text
 from infer.system.inputs import check_input
 from infer.tables.columns import ITEM, RATING, TIDY_KEY, TIMESTAMP, USER
-from infer.tables.cutting import Part, cut
 from infer.tables.ids import IDS, IdTypes, Known, id_types
 from infer.tables.interactions import OPTIONAL, Scanned, scan_interactions
 from infer.tables.notes import Notes
 from infer.tables.options import TableOptions
-from infer.tables.prepared import ABOUT, TEXT, Prepared, read_prepared, write_prepared
 from infer.tables.rules import repeats_of
-from infer.tables.sorting import check, sorted_by_user
 from infer.tables.tidy import Rules, Tidy, checked, in_order
 from infer.tables.timestamps import Notation
-from infer.tables.users import rows_of
 
 PART_USERS = 8_192
 
@@ -146,7 +146,7 @@ def _unordered(path: Path) -> InputError:
 
 
 def select_users(source: Source, wanted: str | Sequence[str], part_users: int = PART_USERS) -> Source:
-    """The source of some users alone (`infer.tables.users.rows_of`), in memory.
+    """The source of some users alone (`infer.sources.users.rows_of`), in memory.
 
     Raises InputError if the table lacks one of them.
     """

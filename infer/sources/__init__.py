@@ -1,0 +1,1 @@
+"""Tables of any length, part by part, in the order of their users."""
