@@ -35,6 +35,7 @@ def write_model(
     user_ids: list | None = None,
     operator: str = "",
     rules: dict | None = None,
+    user_type: str | None = None,
 ) -> Path:
     """A file that scores items by the row of `scores` for the newest item (or for the user).
 
@@ -58,7 +59,7 @@ def write_model(
         item_ids=item_ids,
         user_ids=user_ids or [],
         item_type=id_type(item_ids),
-        user_type=id_type(user_ids or _users(table)),
+        user_type=user_type or id_type(user_ids or _users(table)),
         rules=rules or {},
         window=0 if user_ids else 3,
         rating_levels=[],
