@@ -19,10 +19,12 @@ from collections import Counter
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import RLock
 
 import numpy as np
 import polars as pl
 import zstandard
+from tqdm import tqdm
 
 from infer.errors import InputError
 from infer.tables.interactions import read_interactions
@@ -183,6 +185,7 @@ class Apart:
 
 def serve(pipe: Connection) -> None:
     """Answer what comes through a pipe."""
+    tqdm.set_lock(RLock())  # its own, of the system, is left behind where the process is ended
     while True:
         try:
             found = answer(*pipe.recv())
