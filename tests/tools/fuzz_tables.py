@@ -16,14 +16,15 @@ import sys
 import tempfile
 import zipfile
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import RLock
 
 import numpy as np
 import polars as pl
 import zstandard
+from tqdm import tqdm
 
 from infer.errors import InputError
 from infer.sources.source import open_source
@@ -36,6 +37,7 @@ FORMATS = (
 )  # fmt: skip
 # Of which the reader, Polars 2.1, believes sizes that stand in a damaged file, and ends the process where it cannot.
 ABORTS = ("parquet", "arrow")
+CONTEXT = get_context("spawn")
 # How text is packed and unpacked, by the last suffix.
 PACKINGS = {
     "gz": (gzip.compress, gzip.decompress),
@@ -162,16 +164,36 @@ class Apart:
         self.start()
 
     def start(self) -> None:
-        self.process = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        self.pipe, other = CONTEXT.Pipe()
+        self.process = CONTEXT.Process(target=serve, args=(other,), daemon=True)
+        self.process.start()
+        other.close()
 
     def __call__(self, path: Path, folder: Path) -> str:
         try:
-            return self.process.submit(answer, path, folder).result()
-        except BrokenProcessPool:
+            self.pipe.send((path, folder))
+            found = self.pipe.recv()
+        except (EOFError, ConnectionError):
             self.start()
             for left in folder.glob("work-*"):
                 shutil.rmtree(left)
             return "ended"
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+
+def serve(pipe: Connection) -> None:
+    """Answer what comes through a pipe."""
+    tqdm.set_lock(RLock())  # its own, of the system, is left behind where the process is ended
+    while True:
+        try:
+            found = answer(*pipe.recv())
+        except EOFError:
+            return
+        except BaseException as error:
+            found = error
+        pipe.send(found)
 
 
 def answers(ending: str, times: int, seed: int) -> Counter:
