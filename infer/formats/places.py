@@ -58,6 +58,13 @@ def located(path: Path, layout: Layout = Layout()) -> Path:
     return _text_copy(path, layout) if path.is_dir() and _is_text(path) else path
 
 
+def located_items(path: Path) -> Path:
+    """As `located`, of a table of items, for which there is no query; raises InputError if it is a database."""
+    if databases.is_database(path):
+        raise InputError(f"--items is a file, a folder or an address in the cloud; found {path}, a database")
+    return located(path)
+
+
 def open_files(path: Path, layout: Layout = Layout(), folder: Path | None = None) -> list[tuple[Path, Opened]]:
     """The rows of a table, lazily, by file; of a lake's table, a database or the cloud as of one file.
 

@@ -14,9 +14,9 @@ import polars as pl
 
 from infer.cli import option
 from infer.errors import InputError
-from infer.formats.places import located
+from infer.formats.places import located, located_items
 from infer.formats.probe import probe
-from infer.system.addresses import Address, place
+from infer.system.addresses import Address, path_name, place
 from infer.system.files import replacing
 from infer.system.ownership import MARK, claim
 from infer.tables.columns import (
@@ -85,9 +85,9 @@ def load(config: DataConfig) -> tuple[str, Tidy, pl.DataFrame]:
         path = place(name)
         if not isinstance(path, Address) and not path.exists():
             raise InputError(f"--dataset {name} is neither a file nor one of {', '.join(sources.SOURCES)}")
-        path = located(path, config.table_options.layout)
+        name, path = path_name(path), located(path, config.table_options.layout)
         probe(path)
-        return path.name, read_interactions(path, config.table_options), _given_items(config)
+        return name, read_interactions(path, config.table_options), _given_items(config)
     try:
         files = sources.locate(name, config.data_dir, config.cache_dir, config.mirror)
     except sources.Unreachable as error:
@@ -113,7 +113,7 @@ def hold_out(interactions: pl.DataFrame, config: DataConfig) -> splits.Split:
 
 def _given_items(config: DataConfig) -> pl.DataFrame:
     if config.items is not None:
-        path = located(config.items)
+        path = located_items(config.items)
         probe(path)
         return read_items(path, config.table_options)
     return pl.DataFrame(schema={ITEM: pl.Int64, TITLE: pl.String, GENRES: pl.String})
