@@ -12,6 +12,7 @@ import pytest
 import infer
 from infer import batch
 from infer.errors import InputError
+from infer.formats.faults import told
 from infer.formats.layout import Layout
 from infer.formats.places import located, open_files, read_place
 from infer.system.addresses import Address, place, public
@@ -59,11 +60,11 @@ def address(key: str) -> Address:
 
 def refused(path: Path, layout: Layout = Layout()) -> str:
     start = time.monotonic()
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as error:
         read_place(path, layout)
     assert time.monotonic() - start < 60
-    assert str(told.value).startswith(str(path)) and SECRET not in str(told.value)
-    return str(told.value).removeprefix(str(path))
+    assert str(error.value).startswith(str(path)) and SECRET not in str(error.value)
+    return str(error.value).removeprefix(str(path))
 
 
 def test_a_parquet_file_keeps_its_types_and_a_text_has_none(store: Store) -> None:
@@ -198,3 +199,10 @@ def test_an_address_is_taken_for_tables_alone(tmp_path: Path) -> None:
         batch.main([f"--model={tmp_path}/m.onnx", "--output=s3://key:pw@bucket/x"])
     with pytest.raises(InputError, match=r"^--model takes a path; found the address s3://bucket/m\.onnx$"):
         batch.main(["--model=s3://bucket/m.onnx"])
+
+
+def test_what_else_polars_says_is_told_without_addresses() -> None:
+    given = Address("https://host/t.csv?sig=hush")
+    line = told(given, OSError("GET https://host/t.csv?sig=hush failed\nand more"))
+    assert line.startswith("https://host/t.csv?... cannot be read: GET the address failed; say what it is")
+    assert told(given, OSError("the token hush is odd")).startswith("https://host/t.csv?... cannot be read: OSError;")
