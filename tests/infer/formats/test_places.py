@@ -21,7 +21,7 @@ from infer.tables.interactions import names_in, read_interactions, scan_interact
 from infer.tables.items import read_items
 from infer.tables.options import TableOptions
 from tests.helpers import nights
-from tests.helpers.servers import BUCKET, KEYS, Store, s3
+from tests.helpers.servers import BUCKET, KEYS, Store, s3, web
 
 TABLE = pl.DataFrame({"user": [1, 2], "item": ["a", "007"], "timestamp": [5, 6]})
 CSV = TABLE.write_csv().encode()
@@ -206,3 +206,11 @@ def test_what_else_polars_says_is_told_without_addresses() -> None:
     line = told(given, OSError("GET https://host/t.csv?sig=hush failed\nand more"))
     assert line.startswith("https://host/t.csv?... cannot be read: GET the address failed; say what it is")
     assert told(given, OSError("the token hush is odd")).startswith("https://host/t.csv?... cannot be read: OSError;")
+
+
+def test_files_of_a_web_server_are_read(tmp_path: Path) -> None:
+    TABLE.write_parquet(tmp_path / "t.parquet")
+    with web({"/t.csv": CSV, "/t.parquet": (tmp_path / "t.parquet").read_bytes()}) as url:
+        assert read_place(place(f"{url}/t.parquet")).equals(TABLE)
+        assert read_place(place(f"{url}/t.csv")).rows() == [("1", "a", "5"), ("2", "007", "6")]
+        assert refused(place(f"{url}/absent.csv?sig=hush")).startswith(" does not exist")
