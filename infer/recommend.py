@@ -14,7 +14,7 @@ import polars as pl
 
 from infer.cli import option, parse, printable, run
 from infer.errors import InputError
-from infer.formats.places import located
+from infer.formats.places import located_items
 from infer.formats.probe import probe
 from infer.scoring.lists import model_lists
 from infer.scoring.options import ScoringConfig
@@ -65,7 +65,7 @@ def _titles(task: Task, stated: Path | None, ids: pl.DataType) -> pl.DataFrame:
     if stated is None and not path.is_file():
         print(f"no titles: {path} is not there; name a table with --items")
         return pl.DataFrame(schema={ITEM: ids, TITLE: pl.String, GENRES: pl.String})
-    path = located(path)
+    path = located_items(path)
     probe(path)
     table = find_items(path).table if stated else pl.read_parquet(path, glob=False)
     if table.columns[:3] != [ITEM, TITLE, GENRES]:

@@ -15,14 +15,15 @@ from typing import Any
 
 import polars as pl
 
-from infer.errors import InputError, first_line
+from infer.errors import InputError
+from infer.formats.faults import ABSENT, DENIED, UNREACHABLE, means, told
 from infer.formats.folders import ARROW, LINES, TEXT
 from infer.formats.hive import check_partitions, values_of
 from infer.formats.lakes import DELTA, ICEBERG, LOG, METADATA, SUFFIX, needs
 from infer.formats.layout import Layout, shown
 from infer.formats.opening import PARQUET
 from infer.formats.sniffing import SEPARATORS
-from infer.system.addresses import STORES, Address, scheme_of, secrets
+from infer.system.addresses import STORES, Address
 
 SCHEMES = (*STORES, "http", "https")
 PATH = "__path__"
@@ -36,10 +37,6 @@ FORMATS = (
     | dict.fromkeys(ARROW, "arrow")
 )
 PACKED = (".gz", ".zst")
-# What Polars' errors hold, and what it means.
-ABSENT = ("expanded paths were empty", "404 not found", "not found:", "nosuchkey", "nosuchbucket")
-DENIED = ("403", "401", "accessdenied", "invalidaccesskey", "signaturedoesnotmatch", "unauthorized", "credential")
-UNREACHABLE = ("error sending request", "connect", "dns error", "timed out", "timeout")
 # Signs in a folder that its files alone are not the table.
 SIGNS = {
     f"{METADATA}/*{SUFFIX}": f"an Iceberg table: give the address of its latest {SUFFIX} file",
@@ -164,9 +161,9 @@ def _exists(pattern: str) -> bool:
         rows = pl.scan_csv(pattern, has_header=False, separator="\x01", quote_char=None, storage_options=dict(RETRIES))
         rows.collect_schema()
     except Exception as error:
-        if _means(error, ABSENT):
+        if means(error, ABSENT):
             return False
-        if _means(error, (*DENIED, *UNREACHABLE)):
+        if means(error, (*DENIED, *UNREACHABLE)):
             raise
     return True
 
@@ -186,22 +183,3 @@ def _partitions(address: Address, base: str, target: Path, untyped: list[str], n
     if twice is not None:
         raise InputError(f"{address} has a column {shown([twice])}, which folders' names also give: rename one of them")
     return {"paths": {path: values_of(place) for path, place in relative.items()}, "untyped": [*untyped, *keys]}
-
-
-def _means(error: Exception, signs: tuple[str, ...]) -> bool:
-    said = str(error).lower()
-    return any(sign in said for sign in signs)
-
-
-def told(address: Address, error: Exception) -> str:
-    """What went wrong, in a line without keys."""
-    if isinstance(error, FileNotFoundError) or _means(error, ABSENT):
-        return f"{address} does not exist, or holds no such files; a folder's address ends in /"
-    if _means(error, DENIED):
-        return f"{address}: access is denied: check the credentials in the environment, as AWS_ACCESS_KEY_ID"
-    if _means(error, UNREACHABLE):
-        return f"{address} cannot be reached: check the host, as AWS_ENDPOINT_URL, and the network"
-    said = first_line(error)
-    if any(piece in said for piece in secrets(address.text)) or scheme_of(address.text) in said:
-        said = type(error).__name__
-    return f"{address} cannot be read: {said:.300}; say what it is with --format"

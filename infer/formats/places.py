@@ -29,7 +29,7 @@ from infer.formats import clouds, databases, folders, lakes
 from infer.formats.hive import values_of, with_values
 from infer.formats.layout import Layout
 from infer.formats.opening import Opened, is_parquet, open_table
-from infer.formats.reading import reading
+from infer.formats.reading import collect, reading
 from infer.system.addresses import Address, scheme_of
 from infer.system.inputs import check_input
 
@@ -56,6 +56,13 @@ def located(path: Path, layout: Layout = Layout()) -> Path:
     if databases.is_database(path):
         return _fetched(Address(f"sqlite:///{path}", shown=str(path)), layout)
     return _text_copy(path, layout) if path.is_dir() and _is_text(path) else path
+
+
+def located_items(path: Path) -> Path:
+    """As `located`, of a table of items, for which there is no query; raises InputError if it is a database."""
+    if databases.is_database(path):
+        raise InputError(f"--items is a file, a folder or an address in the cloud; found {path}, a database")
+    return located(path)
 
 
 def open_files(path: Path, layout: Layout = Layout(), folder: Path | None = None) -> list[tuple[Path, Opened]]:
@@ -89,6 +96,12 @@ def open_place(path: Path, layout: Layout = Layout()) -> Opened:
         names = rows.collect_schema().names()
     said = list(dict.fromkeys(line for opened in files for line in opened.said))
     return Opened(rows, names, frozenset[str]().union(*(opened.untyped for opened in files)), said)
+
+
+def read_place(path: Path, layout: Layout = Layout()) -> pl.DataFrame:
+    """The rows of `open_place`, in memory."""
+    path = located(path, layout)
+    return collect(open_place(path, layout).rows, path)
 
 
 def is_plain_file(path: Path) -> bool:

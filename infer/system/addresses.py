@@ -102,6 +102,11 @@ class Address(type(Path())):  # type: ignore[misc]
         return Path(*segments)
 
 
+def path_name(path: Path) -> str:
+    """The last name of a path or address."""
+    return str(path).partition("?")[0].rstrip("/").rpartition("/")[2] if isinstance(path, Address) else path.name
+
+
 def place(text: str) -> Path:
     """A path, or an `Address` if it is written as one."""
     return Address(text) if is_address(text) else Path(text)

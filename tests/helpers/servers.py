@@ -8,12 +8,14 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 import pytest
@@ -133,3 +135,47 @@ def _wait(running: subprocess.Popen, answers: Callable[[], None]) -> None:
             with pytest.raises(subprocess.TimeoutExpired):
                 running.wait(0.1)
     raise AssertionError("PostgreSQL's server does not answer")
+
+
+class _Pages(BaseHTTPRequestHandler):
+    """Files by name, and ranges of their bytes."""
+
+    content: ClassVar[dict[str, bytes]] = {}
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self.wfile.write(self._answer())
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+    def _answer(self) -> bytes:
+        whole = self.content.get(self.path.partition("?")[0])
+        asked = self.headers.get("Range")
+        if whole is None:
+            self.send_error(404)
+            return b""
+        first, _, last = (asked or "bytes=0-").removeprefix("bytes=").partition("-")
+        start = int(first) if first else max(0, len(whole) - int(last))
+        stop = min(int(last) + 1 if first and last else len(whole), len(whole))
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Length", str(stop - start))
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(whole)}")
+        self.end_headers()
+        return whole[start:stop]
+
+
+@contextmanager
+def web(content: dict[str, bytes]) -> Iterator[str]:
+    """A web server with files by their names (`/t.csv`), in a thread; gives its address."""
+    handler = type("Pages", (_Pages,), {"content": content})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()

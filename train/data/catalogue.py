@@ -18,7 +18,7 @@ import polars as pl
 from infer.cli import option
 from infer.errors import InputError
 from infer.formats.layout import Layout
-from infer.formats.places import located
+from infer.formats.places import located_items
 from infer.formats.probe import probe
 from infer.system.fingerprints import sha256
 from infer.tables.columns import GENRES, ITEM, ITEMS_FILE, TITLE
@@ -70,7 +70,7 @@ def given_items(config: ItemsConfig, events: TableOptions, interactions: pl.Data
     if config.items is None:
         nothing = interactions.select(ITEM, *(pl.lit(None, pl.String).alias(name) for name in (TITLE, GENRES)))
         return interactions, Items(nothing.clear())
-    path = located(config.items)
+    path = located_items(config.items)
     probe(path)
     options = TableOptions(
         item=config.items_item_column or events.item,

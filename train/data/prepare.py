@@ -17,7 +17,7 @@ from infer.cli import option
 from infer.errors import InputError
 from infer.formats.places import located
 from infer.formats.probe import probe
-from infer.system.addresses import Address, place
+from infer.system.addresses import Address, path_name, place
 from infer.system.files import replacing
 from infer.system.fingerprints import sha256
 from infer.system.ownership import MARK, claim
@@ -71,11 +71,11 @@ def load(config: DataConfig) -> tuple[str, Tidy, Items]:
         path = place(name)
         if not isinstance(path, Address) and not path.exists():
             raise InputError(f"--dataset {name} is neither a file nor one of {', '.join(sources.SOURCES)}")
-        path = located(path, config.table_options.layout)
+        name, path = path_name(path), located(path, config.table_options.layout)
         probe(path)
         tidied = read_interactions(path, config.table_options)
         interactions, items = given_items(config, config.table_options, tidied.interactions)
-        return path.name, replace(tidied, interactions=interactions), items
+        return name, replace(tidied, interactions=interactions), items
     if config.items is not None:
         raise InputError(f"--items is of a data set given as a file; {name} has its own table of items")
     try:

@@ -12,6 +12,7 @@ import pytest
 import infer
 from infer import batch
 from infer.errors import InputError
+from infer.formats.faults import told
 from infer.formats.layout import Layout
 from infer.formats.places import located, open_files, read_place
 from infer.system.addresses import Address, place, public
@@ -20,7 +21,7 @@ from infer.tables.interactions import names_in, read_interactions, scan_interact
 from infer.tables.items import read_items
 from infer.tables.options import TableOptions
 from tests.helpers import nights
-from tests.helpers.servers import BUCKET, KEYS, Store, s3
+from tests.helpers.servers import BUCKET, KEYS, Store, s3, web
 
 TABLE = pl.DataFrame({"user": [1, 2], "item": ["a", "007"], "timestamp": [5, 6]})
 CSV = TABLE.write_csv().encode()
@@ -59,11 +60,11 @@ def address(key: str) -> Address:
 
 def refused(path: Path, layout: Layout = Layout()) -> str:
     start = time.monotonic()
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as error:
         read_place(path, layout)
     assert time.monotonic() - start < 60
-    assert str(told.value).startswith(str(path)) and SECRET not in str(told.value)
-    return str(told.value).removeprefix(str(path))
+    assert str(error.value).startswith(str(path)) and SECRET not in str(error.value)
+    return str(error.value).removeprefix(str(path))
 
 
 def test_a_parquet_file_keeps_its_types_and_a_text_has_none(store: Store) -> None:
@@ -198,3 +199,18 @@ def test_an_address_is_taken_for_tables_alone(tmp_path: Path) -> None:
         batch.main([f"--model={tmp_path}/m.onnx", "--output=s3://key:pw@bucket/x"])
     with pytest.raises(InputError, match=r"^--model takes a path; found the address s3://bucket/m\.onnx$"):
         batch.main(["--model=s3://bucket/m.onnx"])
+
+
+def test_what_else_polars_says_is_told_without_addresses() -> None:
+    given = Address("https://host/t.csv?sig=hush")
+    line = told(given, OSError("GET https://host/t.csv?sig=hush failed\nand more"))
+    assert line.startswith("https://host/t.csv?... cannot be read: GET the address failed; say what it is")
+    assert told(given, OSError("the token hush is odd")).startswith("https://host/t.csv?... cannot be read: OSError;")
+
+
+def test_files_of_a_web_server_are_read(tmp_path: Path) -> None:
+    TABLE.write_parquet(tmp_path / "t.parquet")
+    with web({"/t.csv": CSV, "/t.parquet": (tmp_path / "t.parquet").read_bytes()}) as url:
+        assert read_place(place(f"{url}/t.parquet")).equals(TABLE)
+        assert read_place(place(f"{url}/t.csv")).rows() == [("1", "a", "5"), ("2", "007", "6")]
+        assert refused(place(f"{url}/absent.csv?sig=hush")).startswith(" does not exist")

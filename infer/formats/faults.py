@@ -1,0 +1,37 @@
+"""What Polars says of an address that cannot be read, as one line without keys.
+
+In: an address and an error. Out: a line that names the address and what to check.
+
+    told(Address("s3://bucket/t.csv"), error)
+"""
+
+import re
+
+from infer.errors import first_line
+from infer.system.addresses import Address, secrets
+
+# What Polars' errors hold, and what it means.
+ABSENT = ("expanded paths were empty", "404 not found", "not found:", "nosuchkey", "nosuchbucket")
+DENIED = ("403", "401", "accessdenied", "invalidaccesskey", "signaturedoesnotmatch", "unauthorized", "credential")
+UNREACHABLE = ("error sending request", "connect", "dns error", "timed out", "timeout")
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+
+
+def means(error: Exception, signs: tuple[str, ...]) -> bool:
+    """Whether an error says one of these things."""
+    said = str(error).lower()
+    return any(sign in said for sign in signs)
+
+
+def told(address: Address, error: Exception) -> str:
+    """What went wrong."""
+    if isinstance(error, FileNotFoundError) or means(error, ABSENT):
+        return f"{address} does not exist, or holds no such files; a folder's address ends in /"
+    if means(error, DENIED):
+        return f"{address}: access is denied: check the credentials in the environment, as AWS_ACCESS_KEY_ID"
+    if means(error, UNREACHABLE):
+        return f"{address} cannot be reached: check the host, as AWS_ENDPOINT_URL, and the network"
+    said = URL.sub("the address", first_line(error))
+    if any(piece in said for piece in secrets(address.text)):
+        said = type(error).__name__
+    return f"{address} cannot be read: {said:.300}; say what it is with --format, or download it first"
