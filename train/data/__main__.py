@@ -2,14 +2,14 @@
 
 In: a MovieLens name, or any CSV, TSV, `::`-separated or Parquet file. Out, in artifacts/:
 interactions.parquet (user, item, timestamp, rating, split), ordered by (user, timestamp, item), and
-items.parquet (item, title, genres).
+items.parquet (item, title, genres, and further columns of --items).
 
     python -m train.data --dataset=ml-latest-small
 
 Rules: `infer.formats.opening` says what happens to repeated pairs, ties in time and ids; `train.data.splits` what is
 held out, by default a user's last interaction as the test item and the one before it as the
 validation item. The catalogue is every item of the table: one that occurs only as a held-out item
-is a candidate that training never sees.
+is a candidate that training never sees, and so is one that only --items names (`train.data.catalogue`).
 """
 
 from collections.abc import Sequence

@@ -37,6 +37,8 @@ def test_a_table_without_anything_to_tell_is_refused_with_what_it_has(tmp_path: 
     )
     with pytest.raises(InputError, match=message):
         find_items(path)
+    path.write_text("item,genres,code\n1,,x1\n2,War,x2\n")
+    assert find_items(path).table["genres"].to_list() == [None, "War"]
     assert find_items(path, features="code").table["code"].to_list() == [["x1"], ["x2"]]
 
 

@@ -38,6 +38,9 @@ def test_items_without_events_are_candidates_if_something_is_known_of_them(writt
     assert "i.csv: categories from 'brand'" in printed
     found = content.load(folder, [9, 10, 15, 20, 30]).toarray().tolist()
     assert found == [[0, 1, 1, 0, 0], [0, 0, 0, 1, 1]], "brand:X and brand:Y"
+    pl.read_parquet(folder / "items.parquet").head(2).write_parquet(folder / "items.parquet")
+    with pytest.raises(InputError, match=r"items\.parquet is not the table of items that the interactions were"):
+        dataset.load(folder)
     (folder / "items.parquet").unlink()
     with pytest.raises(InputError, match=r"items\.parquet is not the table of items that the interactions were"):
         dataset.load(folder)
@@ -82,6 +85,15 @@ def test_the_table_of_items_has_options_of_its_own(written, tmp_path: Path) -> N
     words = ["--item-column=sku", "--items-item-column=id", "--items-separator=;", "--items-header=id,brand"]
     folder, _ = written("10;X\n20;X\n9;Y\n", *words, events=events)
     assert pl.read_parquet(folder / "items.parquet").columns == ["item", "title", "genres", "brand"]
+    (tmp_path / "i.csv").write_bytes("item;name;brand\n10;Zoë;X\n;Lea;Y\n20;NA;X\n9;Kim;Y\n".encode("latin-1"))
+    found = load(
+        DataConfig(
+            dataset=str(tmp_path / "e.csv"), items=tmp_path / "i.csv", item_column="sku", items_item_column="item",
+            items_separator=";", items_encoding="latin-1", drop_bad_rows=True, item_features="none",
+        )
+    )[2]  # fmt: skip
+    assert found.table["title"].to_list() == ["Kim", "Zoë", "NA"]
+    assert found.said[1] == "i.csv: dropped 1 rows with no item"
     written("sku,brand\n10,X\n20,X\n9,Y\n", "--item-column=sku", events=events)
     with pytest.raises(InputError, match=r"name it with --items-item-column"):
         written("id,brand\n10,X\n20,Y\n")

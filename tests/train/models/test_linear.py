@@ -239,5 +239,5 @@ def test_what_a_model_reads_are_each_users_latest_items_and_it_has_no_loss() -> 
 
 
 def test_content_without_titles_is_refused() -> None:
-    with pytest.raises(InputError, match="content needs titles or genres"):
+    with pytest.raises(InputError, match="content needs items with titles, genres or other columns"):
         filled("content")
