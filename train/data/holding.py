@@ -78,6 +78,8 @@ def hold_out(interactions: pl.DataFrame, config: SplitConfig) -> splits.Split:
         interactions = splits.shuffle_ties(interactions, config.tie_seed)
         ties = f"ties in time ordered at random (seed {config.tie_seed})"
     split = _split(interactions, config)
+    if SPLIT not in split.interactions.columns:
+        return split
     return replace(split, protocol=f"{split.protocol}, {ties}")
 
 
