@@ -110,7 +110,7 @@ def measured(table: pl.DataFrame, config: SplitConfig) -> Iterator[str]:
     only_held = table.group_by(ITEM).agg((pl.col(SPLIT) != TRAIN).all().alias("held"))["held"].sum()
     yield (
         f"{tested:,} users are measured, {users - tested:,} {UNMEASURED[config.split]}; "
-        f"{only_held:,} items occur only as held-out items"
+        f"{only_held:,} items occur only {'with held-out users' if config.split == 'users' else 'as held-out items'}"
     )
     if not tested:
         yield "nothing is held out to test on: scoring measures with --split=validation, or not with --no-metrics"

@@ -118,7 +118,9 @@ def test_every_split_is_asked_for_by_its_options(tmp_path: Path, capsys) -> None
     one, other = ["history"] * 3 + ["test"], ["train"] * 4
     assert {tuple(way) for way in ways} == {(*one, *other), (*other, *one)}
     printed = capsys.readouterr().out
-    assert "1 users are measured, 1 are not among those held out to test on" in printed
+    assert (
+        "1 users are measured, 1 are not among those held out to test on; 0 items occur only with held-out" in printed
+    )
     assert "nothing is held out for validation: every epoch is trained" in printed
 
 
