@@ -94,8 +94,12 @@ def told(schema: pl.Schema, types: IdTypes, rules: Rules) -> list[str]:
 
 def rules_of(first: pl.DataFrame, source: str, options: TableOptions) -> Rules:
     """The rules of a table; first: its first rows."""
-    timed = TIMESTAMP in first.columns and options.order == "time"
-    return Rules(source, options, notation_of(first[TIMESTAMP], options.timestamp_format) if timed else Notation())
+    if options.order != "time":
+        return Rules(source, options)
+    try:
+        return Rules(source, options, notation_of(first[TIMESTAMP], options.timestamp_format))
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
 
 
 def in_order(table: pl.DataFrame, rules: Rules, notes: Notes) -> pl.DataFrame:
@@ -200,7 +204,7 @@ def _complaint(table: pl.DataFrame, name: str, row: int, first_row: int, rules: 
         return f"{place} has the event {text}, for which --event-weights has no weight"
     if name == SPLIT:
         return f"{place} has the split {text}; expected train, validation or test"
-    expected = "seconds or a date" if name == TIMESTAMP else "a number"
+    expected = rules.notation.expected if name == TIMESTAMP else "a number"
     return f"{place} has the {name} {text}; expected {expected}"
 
 

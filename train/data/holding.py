@@ -78,6 +78,8 @@ def hold_out(interactions: pl.DataFrame, config: SplitConfig) -> splits.Split:
         interactions = splits.shuffle_ties(interactions, config.tie_seed)
         ties = f"ties in time ordered at random (seed {config.tie_seed})"
     split = _split(interactions, config)
+    if SPLIT not in split.interactions.columns:
+        return split
     return replace(split, protocol=f"{split.protocol}, {ties}")
 
 
@@ -108,7 +110,7 @@ def measured(table: pl.DataFrame, config: SplitConfig) -> Iterator[str]:
     only_held = table.group_by(ITEM).agg((pl.col(SPLIT) != TRAIN).all().alias("held"))["held"].sum()
     yield (
         f"{tested:,} users are measured, {users - tested:,} {UNMEASURED[config.split]}; "
-        f"{only_held:,} items occur only as held-out items"
+        f"{only_held:,} items occur only {'with held-out users' if config.split == 'users' else 'as held-out items'}"
     )
     if not tested:
         yield "nothing is held out to test on: scoring measures with --split=validation, or not with --no-metrics"

@@ -90,7 +90,10 @@ def _at(interactions: pl.DataFrame, first: float, second: float, validates: bool
             raise InputError(f"the time split leaves no {name} items: try other {options}, or --split=leave-one-out")
     moments = [*([first] if validates else []), *([second] if math.isfinite(second) else [])]
     stated = " and ".join(_date(moment) for moment in moments)
-    return Split(kept, f"global time split at {stated}, the first item of each user after it")
+    protocol = f"global time split at {stated}, the first item of each user after it"
+    left_out = len(table) - len(kept)
+    reason = "they follow a test item, or are of users who begin after the last moment"
+    return Split(kept, protocol, [f"{left_out:,} rows are left out: {reason}"] if left_out else [])
 
 
 def _date(moment: float) -> str:

@@ -23,7 +23,7 @@ from infer.errors import InputError
 from infer.tables.columns import HISTORY, ITEM, SPLIT, TEST, TEST_HISTORY, TIMESTAMP, TRAIN, USER, VALIDATION
 
 BY_ITEM = "ties in time ordered by item id"
-NOTHING = "nothing held out"
+NOTHING = "nothing"
 
 # What a table's own column may say, and what it means.
 OWN = {name: name for name in (TRAIN, VALIDATION, TEST, TEST_HISTORY, HISTORY)}

@@ -33,6 +33,9 @@ def test_a_time_split_by_hand() -> None:
         ("d", 1, 6.0, "train"),
     ]
     assert found.protocol.startswith("global time split at 1970-01-01 00:00:07 UTC and 1970-01-01 00:00:09 UTC")
+    assert found.said == [
+        "1 rows are left out: they follow a test item, or are of users who begin after the last moment"
+    ]
 
 
 TIMES = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 30), st.integers(0, 40)), min_size=5, max_size=60)
@@ -66,7 +69,7 @@ def test_a_share_of_zero_makes_no_such_part() -> None:
     assert validated.interactions["split"].to_list() == [
         *["train"] * 8, "validation", "test-history", "train", "validation"
     ]  # fmt: skip
-    assert validated.protocol == tested.protocol
+    assert validated.protocol == tested.protocol and validated.said == []
 
 
 DAY = 86_400

@@ -111,14 +111,16 @@ def test_every_split_is_asked_for_by_its_options(tmp_path: Path, capsys) -> None
     whole = written(tmp_path, f"--dataset={source}", "--split=none")
     assert whole.columns == ["user", "item", "timestamp", "rating"] and whole.height == 8
     metadata = pl.read_parquet_metadata(tmp_path / "out" / "interactions.parquet")
-    assert metadata[PROTOCOL_KEY] == "nothing held out, ties in time ordered by item id"
+    assert metadata[PROTOCOL_KEY] == "nothing"
     capsys.readouterr()
     users = ["--split=users", "--validation-share=0", "--test-share=0.5"]
     ways = [written(tmp_path, f"--dataset={source}", *users, f"--split-seed={seed}")["split"] for seed in range(8)]
     one, other = ["history"] * 3 + ["test"], ["train"] * 4
     assert {tuple(way) for way in ways} == {(*one, *other), (*other, *one)}
     printed = capsys.readouterr().out
-    assert "1 users are measured, 1 are not among those held out to test on" in printed
+    assert (
+        "1 users are measured, 1 are not among those held out to test on; 0 items occur only with held-out" in printed
+    )
     assert "nothing is held out for validation: every epoch is trained" in printed
 
 

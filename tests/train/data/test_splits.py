@@ -29,7 +29,7 @@ def test_the_last_item_is_test_the_one_before_validation_and_short_histories_tra
 def test_where_nobody_has_three_rows_nothing_is_held_out_and_that_is_said() -> None:
     rows = [("a", 1, 1), ("a", 2, 2), ("b", 1, 1)]
     found = leave_one_out(table(*rows))
-    assert found.interactions.equals(table(*rows)) and found.protocol == "nothing held out"
+    assert found.interactions.equals(table(*rows)) and found.protocol == "nothing"
     assert found.said == [
         "WARNING: no user has three interactions, so leave-one-out holds nothing out; --split=none asks for that"
     ]
