@@ -55,7 +55,7 @@ def test_a_subset_of_digits_is_read_as_the_model_was_trained_and_its_rules_are_s
     digits = events().filter(pl.col("sku").str.contains(r"^\d+$"))
     digits.write_csv(tmp_path / "tonight.csv")
     words = [f"--model={folder / 'hybrid.onnx'}", f"--interactions={tmp_path / 'tonight.csv'}", *COLUMNS]
-    done = run("infer.batch", *words, f"--output={tmp_path / 'lists.parquet'}", "--k=5")
+    done = run("infer.batch", *words, f"--output={tmp_path / 'lists.parquet'}", "--k=32")
     assert done.returncode == 0, done.stderr
     assert "read as hybrid.onnx was trained: --where=event_type in ('cart', 'purchase'), --repeats=keep" in done.stdout
     lists = pl.read_parquet(tmp_path / "lists.parquet")

@@ -50,9 +50,9 @@ def evaluate_model(
     ranks = evaluate(task, negatives)
     if given is None:
         with replacing(negatives_file, owned=True) as temporary:
-            negatives_table(task, negatives).write_parquet(temporary, metadata=MARK)
+            task.job.types.to_own(negatives_table(task, negatives)).write_parquet(temporary, metadata=MARK)
     with replacing(ranks_file, owned=True) as temporary:
-        ranks.write_parquet(temporary, metadata=MARK)
+        task.job.types.to_own(ranks).write_parquet(temporary, metadata=MARK)
     # The report comes last: with its checksums a reader can tell files of two evaluations.
     sums = {"negatives_checksum": sha256(negatives_file), "ranks_checksum": sha256(ranks_file)}
     sizes = {name: items.shape[1] for name, items in negatives.items()}

@@ -8,7 +8,6 @@ import polars as pl
 from infer.errors import InputError
 from infer.formats.opening import is_parquet, read_table
 from infer.formats.probe import probe
-from infer.histories.vocabulary import vocabulary
 from infer.metrics.sampled import PROTOCOLS, sample_negatives
 from infer.scoring.task import Task, target_rows
 from infer.tables.columns import ITEM, USER
@@ -28,10 +27,12 @@ def read_negatives(path: Path, task: Task) -> dict[str, np.ndarray]:
     if not is_parquet(path) or table.columns != ["protocol", USER, ITEM]:
         raise InputError(f"{path} holds no negatives: expected a MODEL.negatives.parquet")
     rows, targets = target_rows(task)
-    items = vocabulary(task.model.metadata.item_ids, ITEM)
+    items = task.job.items
     order = task.held_out.select(USER).with_row_index("row")
-    if table.schema[USER] != order.schema[USER] or table.schema[ITEM] != items.schema[ITEM]:
+    kinds = {USER: order, ITEM: items}
+    if any(table.schema[name] not in (task.job.types.own[name], ids[name].dtype) for name, ids in kinds.items()):
         raise InputError(f"{path} has other ids than {task.table}: they belong to another table")
+    table = task.job.types.back(table)
     table = table.join(order, on=USER, how="left").join(items, on=ITEM, how="left", maintain_order="left")
     negatives = {}
     for protocol in PROTOCOLS:
@@ -64,7 +65,7 @@ def _check_unseen(task: Task, path: Path, rows: np.ndarray, targets: np.ndarray,
 
 def negatives_table(task: Task, negatives: dict[str, np.ndarray]) -> pl.DataFrame:
     """(protocol, user, item): a row a negative, as they are written."""
-    ids = vocabulary(task.model.metadata.item_ids, ITEM)[ITEM]
+    ids = task.job.items[ITEM]
     users = task.held_out[USER]
     parts = [
         pl.DataFrame(

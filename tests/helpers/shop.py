@@ -34,7 +34,7 @@ def products(number: int = 30, unsold: int = 2) -> pl.DataFrame:
 
 def bought(customer: int, step: int, number: int) -> int:
     """Which product a customer buys at a step, of an even number of them: of the customer's own kind."""
-    return (2 * (customer * 3 + step) + customer % 2) % number
+    return (2 * (customer // 2 + step) + customer % 2) % number
 
 
 def events(customers: int = 40, number: int = 30) -> pl.DataFrame:

@@ -160,8 +160,8 @@ def test_what_counts_histories_counts_each_once(repeats: str, tmp_path: Path) ->
     pl.DataFrame(rows | {"fold": ["train"] * 6 + ["train"]}).write_parquet(table)
     output = tmp_path / "l.parquet"
     path = model(tmp_path, NUMBERS)
-    words = [f"--model={path}", f"--interactions={table}", f"--output={output}", f"--repeats={repeats}", "--k=3"]
-    batch.main(words)
+    words = [f"--model={path}", f"--interactions={table}", f"--output={output}", "--k=3", "--accept"]
+    batch.main([*words, f"--repeats={repeats}"])
     figures = json.loads((tmp_path / "l.json").read_text())["figures"]
     # 7 has seen 3 1 and gets 2 4, the popular order of the rest; 8 has 1 2: after 2 come 3, 4, as by popularity.
     # 9 has 4: 1, 2, 3 by the model, too.

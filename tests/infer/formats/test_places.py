@@ -159,7 +159,7 @@ def test_no_output_holds_a_password(
     given = f"s3://key:{SECRET}@{BUCKET}/held.parquet"
     held = located(address("held.parquet"))
     monkeypatch.setattr("infer.scoring.job.located", lambda *_: Address(given, held.copy))
-    nights.score(tmp_path, f"--interactions={given}")
+    nights.score(tmp_path, f"--interactions={given}", "--split-column=split")
     said = capsys.readouterr()
     assert SECRET not in said.out + said.err
     assert not [name for name, content in nights.tree(tmp_path).items() if SECRET.encode() in content]

@@ -65,10 +65,10 @@ def test_ids_are_numbers_only_if_both_tables_say_so(written) -> None:
     table = pl.read_parquet(folder / "interactions.parquet")
     assert table["item"].to_list() == ["10", "20", "30", "10", "20", "9"]
     assert "i.csv: not all item ids are whole numbers, so all are read as texts" in printed
-    # The order of rows in one second follows the texts then.
+    # The order of rows in one second is that of numbers still.
     (folder.parent / "e.csv").write_text("user,item,timestamp\n1,9,1\n1,10,1\n")
     config = DataConfig(dataset=str(folder.parent / "e.csv"), items=folder.parent / "i.csv")
-    assert load(config)[1].interactions["item"].to_list() == ["10", "9"]
+    assert load(config)[1].interactions["item"].to_list() == ["9", "10"]
 
 
 def test_a_table_that_knows_no_item_of_the_events_is_refused(written) -> None:
@@ -112,7 +112,7 @@ def test_films_without_ratings_are_no_candidates_of_the_named_data_sets(tmp_path
     data.main(words)
     assert dataset.load(tmp_path / "out").item_ids == [7, 8, 9]
     assert set(pl.read_parquet_metadata(tmp_path / "out" / "interactions.parquet")) - {"ARROW:schema"} == {
-        "dataset", "protocol", "tidy",
+        "dataset", "protocol", "rules", "tidy",
     }  # fmt: skip
     data.main([*words, "--catalogue=items"])
     assert dataset.load(tmp_path / "out").item_ids == [6, 7, 8, 9]

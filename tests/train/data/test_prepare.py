@@ -131,7 +131,7 @@ def test_what_is_not_asked_for_is_said(tmp_path: Path, capsys) -> None:
         "r.csv: ratings from -1 to 2: every row counts as liked, whatever its rating; "
         "--least-rating leaves lower ones out\n"
     )
-    unused = "r.csv: the column 'split' is not used; --split=own uses it\n"
+    unused = "r.csv: the column 'split' is not used; --split-column=split (train.data: --split=own) uses it\n"
     for words, split_said, rating_said in (([], True, True), (["--split=own", "--least-rating=-1"], False, False)):
         written(tmp_path, f"--dataset={source}", *words)
         printed = capsys.readouterr().out
@@ -214,7 +214,7 @@ def test_every_layout_of_movielens_is_read(name: str, tmp_path: Path) -> None:
 
 def test_titles_and_genres_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("user,item,timestamp\na,x,1\n")
-    (tmp_path / "i.csv").write_text("sku,label,kind\nx,A thing,Tool\n")
+    (tmp_path / "i.csv").write_text("code,label,kind\nx,A thing,Tool\n")
     config = DataConfig(
         dataset=str(tmp_path / "r.csv"), items=tmp_path / "i.csv", item_column=None, title_column="label"
     )
