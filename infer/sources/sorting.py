@@ -61,7 +61,7 @@ def check(scanned: Scanned, path: Path, options: TableOptions, known: Known) -> 
         raise InputError(f"{path} has no row that can be used: {notes}")
     schema = scanned.rows.collect_schema()
     types = id_types(schema, written, scanned.untyped, known)
-    notes.said += told(schema, types, rules)
+    notes.said += told(schema, types, rules, written)
     return rules, types, notes
 
 

@@ -12,8 +12,9 @@ In: a column of ids as its file has it. Out: the type in which it is read, and t
 - Where a model knows texts and a table has numbers, or the other way round, both are compared as texts.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -23,6 +24,7 @@ from infer.tables.columns import ITEM, USER
 
 IDS = (USER, ITEM)
 WITH_ZEROS = r"^(0|-?[1-9]\d*)\.0+$"
+NULLS = ["NA", "N/A", "NULL", "null", "None", "NaN", "nan", "\\N", "-", "?", "(null)", "undefined"]
 EXACT = 2**53  # whole numbers up to here are fractions of their own
 
 
@@ -142,12 +144,20 @@ class Written:
 
     plain: bool = True
     whole: bool = True
+    nulls: Counter[str] = field(default_factory=Counter)
 
     def add(self, ids: pl.Series) -> None:
         """Look at further ids, texts without a null."""
         plain = are_canonical(ids)
         self.plain = self.plain and plain
         self.whole = self.whole and (plain or are_whole(ids))
+        if not plain:
+            self.nulls.update(ids.filter(ids.is_in(NULLS)).to_list())
+
+    def told(self, name: str) -> list[str]:
+        """What is said of ids that may stand for no value."""
+        rows = [f"{name} '{text}' is an id as any other in {n:,} rows" for text, n in sorted(self.nulls.items())]
+        return [f"{', '.join(rows)} (--nulls={','.join(sorted(self.nulls))} if it means no value)"] if rows else []
 
     @property
     def dtype(self) -> pl.DataType:

@@ -81,15 +81,16 @@ def tidy(
     for name, found in written.items():
         found.add(used[name])
     types = id_types(table.schema, written, untyped, known)
-    notes.said += told(table.schema, types, rules)
+    notes.said += told(table.schema, types, rules, written)
     return Tidy(in_order(used.with_columns(types.to_read()), rules, notes), notes, types)
 
 
-def told(schema: pl.Schema, types: IdTypes, rules: Rules) -> list[str]:
+def told(schema: pl.Schema, types: IdTypes, rules: Rules, written: Mapping[str, Written]) -> list[str]:
     """What is said of how a table's ids and times are read, where they are not read as they stand."""
     zeros = [f"{name} ids written as 1.0 are read as whole numbers" for name in types.zeros]
     typed = [told_of(name, schema[name]) for name in IDS]
-    return [sentence for sentence in (*zeros, *typed, rules.notation.said) if sentence]
+    nulls = [sentence for name, found in written.items() for sentence in found.told(name)]
+    return [sentence for sentence in (*zeros, *typed, *nulls, rules.notation.said) if sentence]
 
 
 def rules_of(first: pl.DataFrame, source: str, options: TableOptions) -> Rules:

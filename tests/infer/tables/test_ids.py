@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from infer.errors import InputError
+from infer.formats.layout import Layout
 from infer.sources.source import open_source
 from infer.tables.ids import Known
 from infer.tables.interactions import read_interactions
@@ -69,6 +70,18 @@ def test_typed_columns_keep_their_type(ids: pl.Series, read: list, own, said: st
 def test_texts_without_a_type_are_numbers_if_all_are_written_so(ids, read, said, tmp_path: Path) -> None:
     found = both(stored(pl.Series(ids), tmp_path / "t.csv"))
     assert found.interactions["user"].to_list() == read and str(found.notes) == said
+
+
+def test_ids_that_may_mean_no_value_are_said(tmp_path: Path) -> None:
+    path = stored(pl.Series(["NA", "7", "NA", "null", "Nan"]), tmp_path / "t.csv")
+    assert str(both(path).notes) == (
+        "user 'NA' is an id as any other in 2 rows, user 'null' is an id as any other in 1 rows "
+        "(--nulls=NA,null if it means no value)"
+    )
+    none = TableOptions(layout=Layout(nulls="NA,null"), drop_bad_rows=True)
+    found = both(path, options=none)
+    assert found.interactions["user"].to_list() == ["7", "Nan"]
+    assert str(found.notes) == "dropped 3 rows with no user"
 
 
 def test_fractions_are_refused_with_the_first_of_them() -> None:
