@@ -56,7 +56,10 @@ class Notes:
             parts.append(f"left out {self.low:,} rows rated below {self.least:g} (--least-rating)")
         parts += [f"{n:,} timestamps in {unit} made seconds" for unit, n in sorted(self.units.items())]
         if self.further:
-            parts.append(f"{self.further:,} further held-out rows are not measured: of each user the first one is")
+            parts.append(
+                f"{self.further:,} further held-out rows of a user are not measured: those of validation are history "
+                "for the test item, those of test are left out"
+            )
         if self.repeated:
             parts.append(
                 f"dropped {self.repeated:,} repeated (user, item) rows, of which the latest is kept "

@@ -20,14 +20,10 @@ import numpy as np
 import polars as pl
 
 from infer.errors import InputError
-from infer.tables.columns import HISTORY, ITEM, SPLIT, TEST, TEST_HISTORY, TIMESTAMP, TRAIN, USER, VALIDATION
+from infer.tables.columns import HISTORY, SPLIT, TEST, TIMESTAMP, TRAIN, USER, VALIDATION
 
 BY_ITEM = "ties in time ordered by item id"
 NOTHING = "nothing"
-
-# What a table's own column may say, and what it means.
-OWN = {name: name for name in (TRAIN, VALIDATION, TEST, TEST_HISTORY, HISTORY)}
-OWN |= dict.fromkeys(("valid", "val", "dev"), VALIDATION)
 
 
 @dataclass(frozen=True)
@@ -100,38 +96,14 @@ def by_users(interactions: pl.DataFrame, validation_share: float, test_share: fl
 
 
 def own(interactions: pl.DataFrame, column: str) -> Split:
-    """As the table's own column says, which is here under the name `split`; `column` is its own name.
+    """As the table's own column says, which the reader has brought into our words (`infer.tables.split`).
 
-    Of each user the earliest row of validation and of test is measured; further rows of validation are history for
-    the test item only, and further rows of test are left out.
-    Raises InputError if there is no such column, it says something else, or nothing is left to train on.
+    column: its own name. Raises InputError if there is no such column, or nothing is left to train on.
     """
     if SPLIT not in interactions.columns:
         raise InputError(f"there is no column '{column}', which --split=own reads; name it with --split-column")
-    stated = pl.col(SPLIT).cast(pl.String)
-    strange = interactions.filter(stated.is_null() | ~stated.is_in(list(OWN)))
-    if not strange.is_empty():
-        value = strange[SPLIT].cast(pl.String)[0]
-        found = "nothing" if value is None else f"'{value}'"
-        raise InputError(
-            f"column '{column}' says {found} of user {strange[USER][0]} and item {strange[ITEM][0]}; "
-            f"--split=own reads {', '.join(OWN)}"
-        )
-    parts = interactions.with_columns(stated.replace_strict(OWN).alias(SPLIT))
-    further = pl.int_range(pl.len()).over(USER, SPLIT) > 0
-    parts = parts.with_columns(further.alias("further"))
-    left_out = pl.col("further") & (pl.col(SPLIT) == TEST)
-    moved = pl.col("further") & (pl.col(SPLIT) == VALIDATION)
-    counts = parts.select(left_out=left_out.sum(), moved=moved.sum()).row(0, named=True)
-    said = []
-    if counts["moved"]:
-        said.append(f"{counts['moved']:,} further validation rows of a user are history for the test item only")
-    if counts["left_out"]:
-        said.append(f"{counts['left_out']:,} further test rows of a user are left out: the earliest is measured")
-    split = pl.when(moved).then(pl.lit(TEST_HISTORY)).otherwise(pl.col(SPLIT))
-    table = parts.filter(~left_out).with_columns(split.alias(SPLIT)).drop("further")
-    _check_trains(table, f"column '{column}' leaves no {TRAIN} items")
-    return Split(table, f"as the table's own column '{column}' says, the earliest row of each user", said)
+    _check_trains(interactions, f"column '{column}' leaves no {TRAIN} items")
+    return Split(interactions, f"as the table's own column '{column}' says, the earliest row of each user")
 
 
 def check_shares(validation_share: float, test_share: float, split: str) -> None:

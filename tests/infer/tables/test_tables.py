@@ -269,7 +269,10 @@ def test_of_a_users_held_out_rows_the_first_of_each_part_is_measured() -> None:
         ("c", "test-history"),
         ("d", "train"),
     ]
-    assert str(found.notes) == "2 further held-out rows are not measured: of each user the first one is"
+    assert str(found.notes) == (
+        "2 further held-out rows of a user are not measured: those of validation are history for the test item, "
+        "those of test are left out"
+    )
 
 
 def test_other_words_for_validation_are_understood() -> None:

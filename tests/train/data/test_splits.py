@@ -8,6 +8,7 @@ import pytest
 from infer.errors import InputError
 from infer.histories.histories import before
 from infer.tables.columns import PROTOCOL_KEY
+from infer.tables.tidy import tidy
 from tests.helpers.checkerboard import checkerboard
 from train.data import __main__ as data
 from train.data.splits import by_users, leave_one_out, own, shuffle_ties
@@ -95,7 +96,9 @@ def stated(*rows: tuple) -> pl.DataFrame:
 def test_of_the_tables_own_split_the_earliest_row_of_each_part_is_measured() -> None:
     rows = [("a", 1, 1, "train"), ("a", 2, 2, "valid"), ("a", 3, 3, "dev"), ("a", 4, 4, "test"), ("a", 5, 5, "test")]
     rows += [("b", 1, 1, "test"), ("b", 2, 2, "train"), ("c", 1, 1, "train"), ("c", 2, 2, "val")]
-    found = own(stated(*rows), "fold")
+    tidied = tidy(stated(*rows), "t")
+    assert "2 further held-out rows of a user are not measured" in str(tidied.notes)
+    found = own(tidied.interactions, "fold")
     assert found.interactions.rows() == [
         ("a", 1, 1, "train"),
         ("a", 2, 2, "validation"),
@@ -107,32 +110,15 @@ def test_of_the_tables_own_split_the_earliest_row_of_each_part_is_measured() -> 
         ("c", 2, 2, "validation"),
     ]
     assert found.protocol == "as the table's own column 'fold' says, the earliest row of each user"
-    assert found.said == [
-        "1 further validation rows of a user are history for the test item only",
-        "1 further test rows of a user are left out: the earliest is measured",
-    ]
-    again = own(found.interactions, "split")
-    assert again.interactions.equals(found.interactions) and again.said == []
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        (" test", "column 'fold' says ' test' of user a and item 2; --split=own reads train, validation, test, "),
-        ("A", "says 'A' of user a"),
-        (None, "says nothing of user a and item 2"),
-    ],
-)
-def test_what_the_tables_own_split_may_not_say_is_refused_by_name(value: str | None, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        own(stated(("a", 1, 1, "train"), ("a", 2, 2, value)), "fold")
+    again = tidy(found.interactions, "t")
+    assert again.interactions.equals(found.interactions) and not str(again.notes)
 
 
 def test_a_column_that_is_not_there_or_leaves_nothing_to_train_on_is_refused() -> None:
     with pytest.raises(InputError, match="no column 'fold', which --split=own reads; name it with --split-column"):
         own(table(("a", 1, 1)), "fold")
     with pytest.raises(InputError, match="column 'fold' leaves no train items, so there is nothing to train on"):
-        own(stated(("a", 1, 1, "test"), ("b", 2, 2, "valid")), "fold")
+        own(stated(("a", 1, 1, "test"), ("b", 2, 2, "validation")), "fold")
 
 
 def test_ties_are_shuffled_within_their_second_only() -> None:
