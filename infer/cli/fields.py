@@ -27,6 +27,7 @@ class Option:
     """One option of a command.
 
     field: its name in the dataclass.  kind: its type, without `| None`.  default: MISSING if it is required.
+    group: a heading for it and others, which stand behind those without one: `GROUP` of the class that declares it.
     """
 
     field: str
@@ -35,6 +36,7 @@ class Option:
     help: str
     minimum: float | None
     address: bool = False
+    group: str = ""
 
     @property
     def name(self) -> str:
@@ -63,8 +65,9 @@ def options(*configs: type) -> Options:
         for f in fields(config):
             help, minimum = f.metadata.get("help", ""), f.metadata.get("minimum")
             address = f.metadata.get("address", False)
-            by_name[f.name] = Option(f.name, _kind(hints[f.name]), f.default, help, minimum, address)
-    return by_name
+            group = vars(_declares(config, f.name)).get("GROUP", "")
+            by_name[f.name] = Option(f.name, _kind(hints[f.name]), f.default, help, minimum, address, group)
+    return dict(sorted(by_name.items(), key=lambda pair: pair[1].group != ""))
 
 
 def listed(known: Options) -> str:
@@ -83,6 +86,11 @@ def nearest(typed: str, names: list[str], dashes: str = "") -> str:
     """`; did you mean NAME?`, or nothing if no name is near."""
     matches = get_close_matches(typed, names, n=1)
     return f"; did you mean {dashes}{matches[0]}?" if matches else ""
+
+
+def _declares(config: type, name: str) -> type:
+    """The class of a dataclass and its bases that declares a field, or last changes it."""
+    return next(kind for kind in config.__mro__ if name in vars(kind).get("__annotations__", {}))
 
 
 def _kind(hint: Any) -> Any:

@@ -18,14 +18,15 @@ INDENT = 6  # of the lines after an option's first
 
 
 def described(usage: str, known: Options, base: Any = None) -> str:
-    """A docstring, then a paragraph for each option, those first that are required.
+    """A docstring, then a paragraph for each option, those first that are required; groups stand at the end.
 
     base: an instance whose values are the defaults, where it has the field.
     """
-    lines = [
-        _line(o, getattr(base, o.field, o.default)) for o in sorted(known.values(), key=lambda o: not o.is_required)
-    ]
-    return "\n".join([filled(usage), "", "options:", *lines])
+    lines = [filled(usage)]
+    for group in dict.fromkeys(["", *(o.group for o in known.values())]):
+        own = sorted((o for o in known.values() if o.group == group), key=lambda o: not o.is_required)
+        lines += ["", f"{group or 'options'}:", *(_line(o, getattr(base, o.field, o.default)) for o in own)]
+    return "\n".join(lines)
 
 
 def catalogue(usage: str, lines: Mapping[str, str]) -> str:

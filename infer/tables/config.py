@@ -6,7 +6,7 @@ In: a command's options class, which inherits these. Out: a `TableOptions`.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from infer.cli import option
 from infer.formats.layout import Layout
@@ -16,6 +16,8 @@ from infer.tables.options import TableOptions
 @dataclass(frozen=True, kw_only=True)
 class TableConfig:
     """How a table of interactions is read."""
+
+    GROUP: ClassVar[str] = "how the table of interactions is read"
 
     user_column: str | None = option(None, "name of the user column")
     item_column: str | None = option(None, "name of the item column")

@@ -3,6 +3,7 @@
 In: a Markdown file. Out: its commands and Python examples, in order; and the data they speak of, in small.
 """
 
+import gzip
 import re
 import shlex
 from dataclasses import dataclass
@@ -82,6 +83,26 @@ def write_tables(folder: Path) -> None:
             moments.dt.strftime("%Y-%m-%dT%H:%M:%SZ").alias("time"),
             pl.col("rating").cast(pl.Int64).alias("stars"),
         ).write_csv(folder / f"{name}.csv")
+    write_events(folder)
+
+
+def write_events(folder: Path) -> None:
+    """events.csv.gz and products.csv of a shop, and orders.csv with European days, as in Cookbook and Tables."""
+    table = checkerboard(**SIZES, seed=2)
+    products = [f"product {n}" for n in range(len(FILMS))]
+    sku = pl.col("item").replace_strict(dict(zip(range(1001, 1001 + len(FILMS)), products, strict=True)))
+    moments = pl.from_epoch(pl.col("timestamp") + 1_700_000_000, time_unit="s")
+    events = pl.when(pl.col("rating") > 3).then(pl.lit("purchase")).otherwise(pl.lit("view"))
+    events = pl.when(pl.col("item") % 2 == 0).then(pl.lit("cart")).otherwise(events)
+    who = pl.col("user").alias("customer")
+    shop = table.select(who, sku.alias("sku"), moments.alias("time"), events.alias("event_type"))
+    (folder / "events.csv.gz").write_bytes(gzip.compress(shop.write_csv().encode()))
+    days = pl.col("time").dt.strftime("%d/%m/%Y %H:%M")
+    shop.select("customer", "sku", days).write_csv(folder / "orders.csv")
+    pl.DataFrame({"sku": products}).with_columns(
+        pl.Series("category", [f"shelf {n % 4}" for n in range(len(products))]),
+        pl.Series("price", [5 + n for n in range(len(products))]),
+    ).write_csv(folder / "products.csv")
 
 
 def links(document: str) -> list[tuple[str, str]]:

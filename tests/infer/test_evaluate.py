@@ -175,7 +175,13 @@ def test_an_output_that_cannot_be_written_costs_no_file(by_hand: Path) -> None:
     table = pl.read_parquet(by_hand.with_name("interactions.parquet"))
     doubled = by_hand.with_name("doubled.parquet")
     pl.concat([table, table.head(1)]).write_parquet(doubled)
-    words = ["infer.evaluate", f"--model={by_hand}", f"--interactions={doubled}", "--negatives=1"]
+    words = [
+        "infer.evaluate",
+        f"--model={by_hand}",
+        f"--interactions={doubled}",
+        "--negatives=1",
+        "--split-column=split",
+    ]
     with Path("/dev/full").open("w") as full:
         pipes = {"stdout": full, "stderr": subprocess.PIPE, "text": True, "timeout": HANGS}
         variables = os.environ | {"PYTHONUNBUFFERED": "1"}
@@ -311,7 +317,7 @@ def test_a_user_the_model_does_not_know_is_a_miss(folder: Path, run, tmp_path: P
     pl.concat([table, stranger]).write_parquet(tmp_path / "t.parquet")
     shutil.copy(folder / "mf.onnx", tmp_path)
     words = (f"--model={tmp_path / 'mf.onnx'}", f"--interactions={tmp_path / 't.parquet'}", "--negatives=3")
-    assert run("infer.evaluate", *words).returncode == 0
+    assert run("infer.evaluate", *words, "--split-column=split").returncode == 0
     ranks = pl.read_parquet(tmp_path / "mf.ranks.parquet").filter(pl.col("user") == 7)
     assert ranks.select("rank", "rank_uniform", "rank_popularity").row(0) == (None, None, None)
     assert np.isfinite(ranks["target_count"][0])

@@ -174,7 +174,12 @@ def test_only_changed_passes_over_users_of_whom_there_is_nothing_but_the_held_ou
     rows = [(1, 3, 1, "train"), (2, 4, 1, "test"), (3, 5, 1, "train"), (3, 6, 2, "test")]
     table = pl.DataFrame(rows, schema=["user", "item", "timestamp", "split"], orient="row")
     table.write_parquet(folder / "split.parquet", metadata={TIDY_KEY: "1"})
-    words = [f"--model={folder / 'm.onnx'}", f"--interactions={folder / 'split.parquet'}", "--part-users=1"]
+    words = [
+        f"--model={folder / 'm.onnx'}",
+        f"--interactions={folder / 'split.parquet'}",
+        "--part-users=1",
+        "--split-column=split",
+    ]
     batch.main(words)
     expected = lists(folder)
     batch.main([*words, "--only-changed"])

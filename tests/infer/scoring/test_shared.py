@@ -108,8 +108,8 @@ def test_a_model_without_ratings_does_not_read_them(folder: Path) -> None:
     )
     table.write_parquet(folder / "t.parquet")
     words = [f"--interactions={folder / 't.parquet'}", f"--output={folder / 'other.topk.parquet'}"]
-    with pytest.raises(InputError, match="has the split 'a'"):
-        score(folder, *words)
+    with pytest.raises(InputError, match="row 1 has the split 'a'"):
+        score(folder, *words, "--split-column=split")
     score(folder, *words, "--production")
     score(folder)
     assert lists(folder, "other").equals(lists(folder))

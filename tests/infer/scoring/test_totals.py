@@ -45,7 +45,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 def counted(job, table: Path, folder: Path, part_users: int) -> Popularity:
     folder.mkdir()
-    return popularity_of(job, open_source(table, TableOptions(), folder, part_users))
+    return popularity_of(job, open_source(table, TableOptions(split="split"), folder, part_users))
 
 
 @pytest.mark.parametrize("part_users", [1, 2, 1000])
@@ -62,7 +62,7 @@ def test_popularity_is_of_histories_and_of_pairs(files, part_users: int, tmp_pat
     rows = [*ROWS[:1], ("u1", "b", 0, "train"), *ROWS[1:], ("u4", "e", 5, "train")]
     other = tmp_path / "other.parquet"
     pl.DataFrame(rows, schema=["user", "item", "timestamp", "split"], orient="row").write_parquet(other)
-    job = open_job(open_model(files[0]), other)
+    job = open_job(open_model(files[0]), other, TableOptions(split="split"))
     found = counted(job, other, tmp_path / "untidy", part_users)
     assert found.counts.tolist() == [2, 0, 1, 0, 1] and found.users == 3
 
