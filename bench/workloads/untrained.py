@@ -44,6 +44,7 @@ def write_untrained(kind: str, config: TrainConfig, table: Path, folder: Path) -
     state = {
         "item_ids": item_ids,
         "user_ids": user_ids,
+        "rules": {},
         "rating_levels": [],
         "best": {},
         "provenance": {
