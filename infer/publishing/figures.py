@@ -91,6 +91,8 @@ def parts_between(parts: list[dict[str, Any]], first: Any, last: Any) -> Iterato
 
 def _overlap(lists: pl.DataFrame, earlier: pl.DataFrame) -> tuple[int, float]:
     """How many users are in both, and the sum over them of the share of items in common."""
+    if all(table.schema[USER].is_integer() for table in (lists, earlier)):
+        lists, earlier = lists.cast({USER: pl.Int64}), earlier.cast({USER: pl.Int64})
     if earlier.is_empty() or earlier.schema[USER] != lists.schema[USER]:
         return 0, 0.0
     if earlier.schema[ITEM] != lists.schema[ITEM]:

@@ -56,7 +56,8 @@ class Earlier:
                 f"{_kind(type(first))}: score everyone again without --only-changed or --merge"
             )
         files = [self.publication.users(part) for part in parts_between(self.parts, first, last)]
-        known = pl.concat([users.clear(), *(pl.read_parquet(path, glob=False) for path in files)])
+        ids = users.schema[USER]  # whole numbers of another width are the same
+        known = pl.concat([users.clear(), *(pl.read_parquet(path, glob=False).cast({USER: ids}) for path in files)])
         joined = users.join(known, on=USER, how="left", maintain_order="left", suffix="_earlier")
         earlier = joined[f"{HISTORY}_earlier"]
         if self.chosen is None:
@@ -67,7 +68,7 @@ class Earlier:
         return kept.to_numpy(), self._lists(users, kept), joined.select(USER, of_lists.alias(HISTORY))
 
     def _lists(self, users: pl.DataFrame, kept: pl.Series) -> pl.DataFrame:
-        lists = earlier_lists(self.publication, users[USER][0], users[USER][-1])
+        lists = earlier_lists(self.publication, users[USER][0], users[USER][-1]).cast({USER: users.schema[USER]})
         return lists.filter(pl.col(USER).is_in(users[USER].filter(kept).implode()))
 
 

@@ -166,3 +166,17 @@ def test_what_counts_histories_counts_each_once(repeats: str, tmp_path: Path) ->
     # 7 has seen 3 1 and gets 2 4, the popular order of the rest; 8 has 1 2: after 2 come 3, 4, as by popularity.
     # 9 has 4: 1, 2, 3 by the model, too.
     assert figures["popular"] == pytest.approx(1.0)
+
+
+def test_numbers_of_another_width_are_the_same_users(tmp_path: Path, capsys) -> None:
+    path, table, output = model(tmp_path, NUMBERS), tmp_path / "tonight.parquet", tmp_path / "lists.parquet"
+    words = [f"--model={path}", f"--interactions={table}", f"--output={output}", "--k=2", "--part-users=1"]
+    for kind in (pl.Int64, pl.Int16, pl.UInt32):
+        pl.DataFrame(ROWS).cast({"user": kind, "item": kind}).write_parquet(table)
+        batch.main([*words, *(["--only-changed"] if kind == pl.UInt32 else [])])
+        lists = pl.read_parquet(output)
+        assert lists.schema["user"] == lists.schema["item"] == kind
+        assert items_of(lists.cast(pl.Int64)) == BEST
+    said = capsys.readouterr().out
+    assert said.count("2 users again, 0 new, 0 gone, lists overlap 100.0%, 0 items new, 0 gone") == 2
+    assert "0 users scored anew" in said
