@@ -24,7 +24,7 @@ def figures_of(
     parts: what the manifest says of each.  items: in the catalogue.
     Returns users (in the table, or chosen), listed (users with a list), rows, left_out (share of users),
     interactions, unknown (those with items that the model does not know), coverage (share of the catalogue in any
-    list), popular (share of lists equal to the popular one), score_min, score_max.
+    list), popular (share of lists equal to the popular one), score_min, score_max, ids (of users: what they are).
     """
     totals = {name: sum(part[name] for part in parts) for name in TOTALS}
     listed, users = totals["listed"], totals["users"]
@@ -37,6 +37,7 @@ def figures_of(
         "popular": totals["popular"] / max(1, listed),
         "score_min": min(lowest, default=None),
         "score_max": max(highest, default=None),
+        "ids": next((_kind(part["first"]) for part in parts if part["first"] is not None), None),
     }
 
 
@@ -79,6 +80,10 @@ def earlier_lists(earlier: Publication, first: Any, last: Any) -> pl.DataFrame:
         pl.read_parquet(path, glob=False).filter(pl.col(USER).is_between(pl.lit(first), pl.lit(last))) for path in files
     ]
     return pl.concat(parts) if parts else pl.DataFrame(schema={USER: pl.Int64, RANK: pl.Int32, ITEM: pl.Int64})
+
+
+def _kind(user: int | str) -> str:
+    return "texts" if isinstance(user, str) else "whole numbers"
 
 
 def parts_between(parts: list[dict[str, Any]], first: Any, last: Any) -> Iterator[dict[str, Any]]:

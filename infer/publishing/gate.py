@@ -70,9 +70,11 @@ def _breaches(figures: dict[str, Any], earlier: dict[str, Any] | None, limits: L
         )
     again = figures["users_again"] / earlier["listed"]
     if again < limits.users:
+        kinds = earlier.get("ids"), figures.get("ids")
+        why = f"; user ids were {kinds[0]} and are {kinds[1]}" if None not in kinds and kinds[0] != kinds[1] else ""
         yield (
             f"{figures['users_again']:,} of the {earlier['listed']:,} users of the earlier lists have a list again "
-            f"({_percent(again)}), limit --min-users={limits.users:g}"
+            f"({_percent(again)}), limit --min-users={limits.users:g}{why}"
         )
     lengths = [found["rows"] / max(1, found["listed"]) for found in (figures, earlier)]
     filled = (lengths[0] / figures["k"]) / (lengths[1] / earlier["k"])

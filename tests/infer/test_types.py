@@ -180,3 +180,16 @@ def test_numbers_of_another_width_are_the_same_users(tmp_path: Path, capsys) -> 
     said = capsys.readouterr().out
     assert said.count("2 users again, 0 new, 0 gone, lists overlap 100.0%, 0 items new, 0 gone") == 2
     assert "0 users scored anew" in said
+
+
+def test_lists_whose_users_become_texts_are_held_with_the_reason(tmp_path: Path) -> None:
+    path, table, output = model(tmp_path, NUMBERS), tmp_path / "tonight.parquet", tmp_path / "lists.parquet"
+    words = [f"--model={path}", f"--interactions={table}", f"--output={output}", "--k=2"]
+    pl.DataFrame(ROWS).write_parquet(table)
+    batch.main(words)
+    pl.DataFrame(ROWS).cast({"user": pl.String}).write_parquet(table)
+    with pytest.raises(infer.InputError, match=r"limit --min-users=0\.8; user ids were whole numbers and are texts"):
+        batch.main(words)
+    assert pl.read_parquet(output).schema["user"] == pl.Int64
+    batch.main([*words, "--accept"])
+    assert pl.read_parquet(output).schema["user"] == pl.String
