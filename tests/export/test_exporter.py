@@ -63,9 +63,12 @@ def test_the_file_says_where_it_comes_from(kind: str, artifacts: Path) -> None:
 
 def test_metadata_survives_the_round_trip(artifacts: Path) -> None:
     metadata = open_model(artifacts / "bert.onnx").metadata
-    texts = Metadata(**{**vars(metadata), "item_ids": ["a", "é|\"'", "007"]})
+    texts = Metadata(**{**vars(metadata), "item_ids": ["a", "é|\"'", "007"], "item_type": "String"})
     for one in (metadata, texts):
         assert Metadata.from_properties(one.to_properties(), "test") == one
+    broken = Metadata(**{**vars(metadata), "item_type": "String"})
+    with pytest.raises(InputError, match=r"damaged metadata \(item_type\)"):
+        Metadata.from_properties(broken.to_properties(), "test")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -230,6 +233,7 @@ def test_what_a_file_says_of_itself_is_what_the_checkpoint_says() -> None:
         "item_ids": ["a", "b"],
         "user_ids": ["u"],
         "rating_levels": [1.0, 2.5],
+        "rules": {"repeats": "keep"},
         "best": {
             "epoch": 3,
             "train_loss": 0.9,
@@ -244,6 +248,9 @@ def test_what_a_file_says_of_itself_is_what_the_checkpoint_says() -> None:
         "kind": "bert",
         "item_ids": ["a", "b"],
         "user_ids": [],
+        "item_type": "String",
+        "user_type": "String",
+        "rules": {"repeats": "keep"},
         "window": 5,
         "rating_levels": [1.0, 2.5],
         "padding": "left, index 0",

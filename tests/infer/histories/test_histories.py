@@ -176,3 +176,16 @@ def test_histories_end_before_the_item_of_the_stated_split_and_hold_what_followe
     for split, history, held in (("validation", "a", "b"), ("test", "abc", "d")):
         earlier, targets = before(table, split)
         assert ("".join(earlier["item"]), "".join(targets["item"])) == (history, held)
+
+
+def test_of_what_comes_again_the_last_place_counts() -> None:
+    users = pl.Series("user", ["a", "b", "c"])
+    items = np.array([3, 1, 3, 2, 1, 2, 2, 5], dtype=np.int32)
+    repeated = Histories(users, items, np.array([0, 5, 7, 8]), repeats=True)
+    for found in (repeated.distinct, repeated.take(np.array([0, 1, 2])).distinct):
+        assert found.items.tolist() == [3, 2, 1, 2, 5] and found.offsets.tolist() == [0, 3, 4, 5]
+    assert repeated.rows(1, 3).distinct.items.tolist() == [2, 5]
+    assert seen(repeated, multiple=4).tolist() == [[0, 3, 2, 1], [0, 0, 0, 2], [0, 0, 0, 5]]
+    assert windows(repeated, 3).tolist() == [[3, 2, 1], [0, 2, 2], [0, 0, 5]]
+    once = Histories(users, items, np.array([0, 5, 7, 8]))
+    assert once.distinct is once
