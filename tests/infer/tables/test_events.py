@@ -168,3 +168,16 @@ def test_columns_are_found_by_common_names_however_they_are_written(tmp_path: Pa
         "columns taken: user 'Customer_ID', item 'Product-Id', timestamp 'Event Time', rating 'Stars' "
         "(--{user,item,timestamp,rating}-column name others)"
     )
+
+
+def test_a_column_that_is_compared_as_numbers_is_read_as_it_stands(tmp_path: Path) -> None:
+    path = table(tmp_path, content="user,item,timestamp\n1,012,1\n1,7,2\n1,5,3\n")
+    assert both(path, where="item > 5")[0] == [(1, "012", 1), (1, "7", 2)]
+
+
+def test_a_table_of_which_no_row_counts_is_refused_in_parts_too(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    with pytest.raises(InputError, match="no row that can be used: left out 6 rows rated below 6"):
+        open_source(
+            table(tmp_path, content=EVENTS.replace("3,\n", "3,1\n")), TableOptions(least_rating=6), tmp_path / "work"
+        )
