@@ -114,7 +114,8 @@ def _is_text(folder: Path) -> bool:
 
 
 def _fetched(address: Address, layout: Layout) -> Address:
-    copy = _new_copy(address)
+    held = _held(address)
+    copy = Path(os.fspath(held))
     words = {"text": address.text, "shown": str(address), "layout": asdict(layout), "target": str(copy)}
     package = str(Path(__file__).resolve().parents[2])
     variables = os.environ | {"PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
@@ -123,17 +124,16 @@ def _fetched(address: Address, layout: Layout) -> Address:
         input=json.dumps(words), env=variables, capture_output=True, text=True, errors="replace",
     )  # fmt: skip
     if done.returncode:
-        shutil.rmtree(copy.parent)
         lines = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error: ")]
         ended = f"{address} cannot be read: its reader was ended with status {done.returncode}"
         raise InputError(lines[-1] if lines else ended)
-    return _held(address, copy)
+    return held
 
 
 def _text_copy(folder: Path, layout: Layout) -> Address:
     """Text files of a folder, each with its header, in one Parquet file: so any slice can be read at once."""
-    address = Address(f"file://{folder}", shown=str(folder))
-    copy = _new_copy(address)
+    held = _held(Address(f"file://{folder}", shown=str(folder)))
+    copy = Path(os.fspath(held))
     parts, untyped, empty = [], set[str](), 0
     for number, file in enumerate(folders.members(folder)):
         if file.stat().st_size == 0:
@@ -156,7 +156,7 @@ def _text_copy(folder: Path, layout: Layout) -> Address:
         part.unlink()
     said = [f"{empty} empty files of the folder hold no rows"] if empty else []
     copy.with_suffix(KNOWN).write_text(json.dumps({"untyped": sorted(untyped), "said": said}))
-    return _held(address, copy)
+    return held
 
 
 def _new_copy(address: Address) -> Path:
@@ -166,7 +166,9 @@ def _new_copy(address: Address) -> Path:
     return Path(tempfile.mkdtemp(prefix="recommender-")) / f"{plain}.parquet"
 
 
-def _held(address: Address, copy: Path) -> Address:
+def _held(address: Address) -> Address:
+    """The address with a place for its copy, whose folder goes with it, whatever becomes of the copying."""
+    copy = _new_copy(address)
     held = Address(address.text, copy, str(address))
     weakref.finalize(held, shutil.rmtree, copy.parent, ignore_errors=True)
     return held

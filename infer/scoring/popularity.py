@@ -78,9 +78,8 @@ def popularity_order(counts: np.ndarray) -> np.ndarray:
 
 def _pairs(job: Job, source: Source, part: Part) -> pl.DataFrame:
     """A part's rows, each pair once unless repeats are kept; of columns no more than that takes."""
-    if not source.ordered and (
-        job.split is not None or job.options.repeats == KEEP
-    ):  # of a repeated pair, time says which row counts
+    # Of a repeated pair time says which row counts; of repeats that are kept, which is held out.
+    if not source.ordered and (job.split is not None or job.options.repeats == KEEP):
         return source.read(part)
     columns = [USER, ITEM, *([SPLIT] if job.split is not None else [])]
     rows = collect(source.rows.select(columns).slice(part.offset, part.rows), source.path)

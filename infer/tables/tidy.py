@@ -27,6 +27,7 @@ from infer.tables.events import weights_of
 from infer.tables.ids import IDS, IdTypes, Known, Written, id_column, id_types, told_of
 from infer.tables.notes import Notes
 from infer.tables.options import TableOptions
+from infer.tables.rules import KEEP
 from infer.tables.split import first_held_out, split_column
 from infer.tables.timestamps import Notation, notation_of, unix_seconds
 
@@ -109,7 +110,7 @@ def in_order(table: pl.DataFrame, rules: Rules, notes: Notes) -> pl.DataFrame:
     Counts the repeated in `notes`.
     """
     kept = table
-    if rules.options.repeats != "keep":
+    if rules.options.repeats != KEEP:
         order = [pl.col(c) for c in (USER, ITEM, TIMESTAMP, RATING) if c in table.columns]
         kept = table.sort(order, maintain_order=True).unique([USER, ITEM], keep="last", maintain_order=True)
         notes.repeated = table.height - kept.height
