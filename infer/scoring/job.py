@@ -167,6 +167,14 @@ def check_held_out(job: Job, rows: pl.LazyFrame) -> None:
             raise InputError(f"{job.table} has no {job.split} items to measure; use --no-metrics")
 
 
+def nothing_held_out(table: Path) -> InputError:
+    """What to raise for a table that is to be measured, and does not say on what."""
+    return InputError(
+        f"{table} carries no held-out items: prepare it with `python -m train.data`, or name the column that says "
+        "which they are with --split-column"
+    )
+
+
 def rows_job(
     model: Model, split: str | None = None, options: TableOptions = TableOptions(), said: tuple[str, ...] = ()
 ) -> Job:

@@ -15,7 +15,7 @@ from infer.errors import InputError
 from infer.histories.histories import Histories, before, build_histories
 from infer.histories.vocabulary import PAD, index_of
 from infer.model.session import Model
-from infer.scoring.job import Job, check_held_out, of_types
+from infer.scoring.job import Job, check_held_out, nothing_held_out, of_types
 from infer.sources.users import rows_of
 from infer.tables.columns import ITEM, USER
 from infer.tables.interactions import read_interactions
@@ -51,10 +51,7 @@ class Task:
     def held_out(self) -> pl.DataFrame:
         """The targets; raises InputError if the table carries no split."""
         if self.targets is None:
-            raise InputError(
-                f"{self.table} carries no held-out items: prepare it with `python -m train.data`, or name the "
-                "column that says which they are with --split-column"
-            )
+            raise nothing_held_out(self.table)
         return self.targets
 
     @property

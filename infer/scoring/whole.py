@@ -14,10 +14,9 @@ from typing import Any
 
 import polars as pl
 
-from infer.errors import InputError
 from infer.model.session import Model
 from infer.scoring.conforming import known_of, ruled
-from infer.scoring.job import Job, check_held_out, open_job, optional_columns, rows_job, typed
+from infer.scoring.job import Job, check_held_out, nothing_held_out, open_job, optional_columns, rows_job, typed
 from infer.scoring.parts import score_part
 from infer.scoring.popularity import Popularity, popularity_of
 from infer.scoring.totals import metrics_of
@@ -62,10 +61,7 @@ def evaluated(job: Job, source: Source, k: int, batch_size: int, seed: int) -> p
     Raises InputError if the table has no held-out items.
     """
     if job.split is None:
-        raise InputError(
-            f"{job.table} carries no held-out items: prepare it with `python -m train.data`, or name the "
-            "column that says which they are with --split-column"
-        )
+        raise nothing_held_out(job.table)
     numbers = [told for _, told in _scored(job, source, k, batch_size, popularity_of(job, source), seed)]
     tables = metrics_of(job.model.path.stem, numbers, job.items.height, k)
     return pl.concat(table.select(pl.lit(name).alias("model"), pl.all()) for name, table in tables.items())

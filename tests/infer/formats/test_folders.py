@@ -149,3 +149,16 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     for read in (names_in, read_interactions):
         with pytest.raises(InputError, match=r"p\.csv is a pipe or device; expected a file"):
             read(tmp_path / "p.csv")
+
+
+def test_a_copy_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch) -> None:
+    rooms = tmp_path / "rooms"
+    rooms.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(rooms))
+    folder = tmp_path / "t"
+    folder.mkdir()
+    (folder / "a.csv").write_text("user,item,timestamp\n1,2,3\n")
+    (folder / "b.csv").write_bytes(b"user,item,timestamp\n1,\x81\xc3\xa9,3\n\xc3\xa9,\xff,3\n")
+    with pytest.raises(InputError, match=r"b\.csv cannot be read"):
+        read_interactions(folder)
+    assert not list(rooms.iterdir())
