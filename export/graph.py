@@ -14,8 +14,9 @@ import warnings
 import onnx
 import torch
 
+from export.head import ALL_SCORES
 from export.precision import in_precision
-from export.topk import ALL_SCORES, BLOCK, append_top_k
+from export.topk import BLOCK, append_top_k
 from infer.model.signature import USER_INPUT
 from train.models.base import ScoringModel
 

@@ -61,7 +61,7 @@ def _int8(proto: onnx.ModelProto, weights: np.ndarray) -> onnx.ModelProto:
     # nodes are those that ONNX Runtime fuses into one product; fixed scales would not be.
     whole = np.concatenate([whole, np.zeros((2, weights.shape[1]))])
     constants = {
-        "int8_weights": whole.astype(np.int8),
+        "int8_rows": np.ascontiguousarray(whole.T.astype(np.int8)),  # (columns, dim), as they are taken for some items
         "weight_scale": scale.astype(np.float32),
         "weight_zero": np.zeros(weights.shape[1], dtype=np.int8),
         "range": np.array([[1, -(STEPS + 1) / STEPS]], dtype=np.float32),  # 255 steps, one of which is 0
@@ -100,10 +100,11 @@ def _int8(proto: onnx.ModelProto, weights: np.ndarray) -> onnx.ModelProto:
             helper.make_node("Expand", ["range", "range_shape"], ["ranges"]),
             helper.make_node("Concat", ["unit_state", "ranges"], ["ranged_state"], axis=1),
             helper.make_node("DynamicQuantizeLinear", ["ranged_state"], ["int8_state", "state_scale", "state_zero"]),
-            helper.make_node("Mul", ["state_scale", "weight_scale"], ["scales"]),
+            helper.make_node("Transpose", ["int8_rows"], ["int8_weights"], perm=[1, 0]),
             helper.make_node(
                 "MatMulInteger", ["int8_state", "int8_weights", "state_zero", "weight_zero"], ["int_scores"]
             ),
+            helper.make_node("Mul", ["state_scale", "weight_scale"], ["scales"]),
             helper.make_node("Cast", ["int_scores"], ["float_scores"], to=TensorProto.FLOAT),
             helper.make_node("Mul", ["float_scores", "scales"], [scores]),
         ]

@@ -1,103 +1,205 @@
-"""Seen items dropped and the top k taken, inside the graph.
+"""Which items may be recommended, boosts, and the k best, inside the graph.
 
-In: a graph that gives every item's score. Out: the same graph, which gives the k best.
+In: a graph that gives every item's score. Out: the same graph, which gives the k best of the items that are allowed:
+all, those in `candidates`, or of each user those in `own_candidates` too; never those in `seen`. Of some candidates
+only the scores are computed.
 """
 
-import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import GraphProto, TensorProto, helper
 
+from export.head import ALL_SCORES, Head, take_head
+from export.nodes import Nodes
 from export.precision import ROW_SCALE
 from infer.histories.vocabulary import PAD
-from infer.model.signature import DROPPED, ITEMS_OUTPUT, K_INPUT, SCORES_OUTPUT, SEEN_INPUT
+from infer.model.signature import (
+    BOOSTED_INPUT,
+    BOOSTS_INPUT,
+    CANDIDATES_INPUT,
+    DROPPED,
+    ITEMS_OUTPUT,
+    K_INPUT,
+    OWN_INPUT,
+    SCORES_OUTPUT,
+    SEEN_INPUT,
+)
 
 # Items whose largest score is found first: the top k lie in the k blocks with the largest, and a
 # maximum over all scores takes a third of the time of a top k over them.
 BLOCK = 128
-ALL_SCORES = "all_scores"  # the input: (users, items + 1)
+# Columns at least that candidates fill: of fewer, a product of matrices sums in another order when threads share it.
+LEAST = 1024
+
+INPUTS = {
+    SEEN_INPUT: (TensorProto.INT64, ["batch", "seen_width"]),
+    K_INPUT: (TensorProto.INT64, [1]),
+    CANDIDATES_INPUT: (TensorProto.INT64, ["candidate_count"]),
+    OWN_INPUT: (TensorProto.INT64, ["batch", "own_width"]),
+    BOOSTED_INPUT: (TensorProto.INT64, ["boost_count"]),
+    BOOSTS_INPUT: (TensorProto.FLOAT, ["boost_count", 2]),
+}
 
 
-def append_top_k(graph: onnx.GraphProto, items: int, block: int = 0) -> None:
-    """all_scores (batch, columns), seen, k -> items, scores.
+def append_top_k(graph: GraphProto, items: int, block: int = 0) -> None:
+    """all_scores (batch, columns) and `INPUTS` -> items, scores.
 
     block: columns of a block, whose multiple the columns then are; 0: they are items + 1.
-    Columns of padding join `seen`, so that one scatter drops the seen items and padding itself,
-    whatever the width of `seen`.
     """
-    columns = -(-(items + 1) // block) * block if block else items + 1
-    constants: dict[str, np.ndarray] = {
-        "dropped_value": np.array([DROPPED], dtype=np.float32),
-        "padding_index": np.array([[PAD, *range(items + 1, columns)]], dtype=np.int64),
-        "padding_width": np.array([columns - items], dtype=np.int64),
-        "catalogue": np.array([items + 1], dtype=np.int64),
-    }
-    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
-    graph.node.extend(
-        [
-            helper.make_node("Shape", [SEEN_INPUT], ["batch_size"], start=0, end=1),
-            helper.make_node("Concat", ["batch_size", "padding_width"], ["padding_shape"], axis=0),
-            helper.make_node("Expand", ["padding_index", "padding_shape"], ["padding"]),
-            helper.make_node("Concat", [SEEN_INPUT, "padding"], ["drop"], axis=1),
-            helper.make_node("Shape", ["drop"], ["drop_shape"]),
-            helper.make_node("Expand", ["dropped_value", "drop_shape"], ["dropped"]),
-            helper.make_node("ScatterElements", [ALL_SCORES, "drop", "dropped"], ["unseen_scores"], axis=1),
-            helper.make_node("Min", [K_INPUT, "catalogue"], ["bounded_k"]),
-        ]
-    )
+    head = take_head(graph)
     scaled = any(ROW_SCALE in node.output for node in graph.node)
-    values = "unscaled_scores" if scaled else SCORES_OUTPUT
-    if block:
-        _append_blocks(graph, columns // block, block, values)
-    else:
-        graph.node.append(helper.make_node("TopK", ["unseen_scores", "bounded_k"], [values, ITEMS_OUTPUT], axis=1))
-    if scaled:
-        graph.node.extend(
-            [
-                helper.make_node("Greater", [values, "dropped_value"], ["is_listed"]),
-                helper.make_node("Mul", [values, ROW_SCALE], ["scaled_scores"]),
-                helper.make_node("Where", ["is_listed", "scaled_scores", values], [SCORES_OUTPUT]),
-            ]
-        )
-    graph.input.extend(
-        [
-            helper.make_tensor_value_info(SEEN_INPUT, TensorProto.INT64, ["batch", "seen_width"]),
-            helper.make_tensor_value_info(K_INPUT, TensorProto.INT64, [1]),
-        ]
+    nodes = Nodes("chosen", graph.initializer)
+    k = nodes("Min", K_INPUT, nodes.constant([items + 1]))
+    some = nodes("Add", nodes.size(CANDIDATES_INPUT, 0), nodes.size(OWN_INPUT, 1))
+    restricted = nodes("Greater", some, nodes.constant([0]))
+    outputs = [ITEMS_OUTPUT, SCORES_OUTPUT]
+    nodes(
+        "If",
+        restricted,
+        outputs=outputs,
+        then_branch=_restricted(graph, head, items, k, scaled),
+        else_branch=_unrestricted(graph, head, items, block, k, scaled),
     )
+    graph.node.extend(nodes.nodes)
+    graph.input.extend(helper.make_tensor_value_info(name, *kind) for name, kind in INPUTS.items())
     del graph.output[:]
-    graph.output.extend(
-        [
-            helper.make_tensor_value_info(ITEMS_OUTPUT, TensorProto.INT64, ["batch", "top_k"]),
-            helper.make_tensor_value_info(SCORES_OUTPUT, TensorProto.FLOAT, ["batch", "top_k"]),
-        ]
-    )
+    graph.output.extend(_lists(*outputs))
 
 
-def _append_blocks(graph: onnx.GraphProto, blocks: int, block: int, values: str) -> None:
-    """The top k among the items of the k best blocks, in ascending order of items, so that equal
-    scores come out as without blocks."""
-    constants = {
-        "by_block": np.array([0, blocks, block], dtype=np.int64),
-        "last_axis": np.array([2], dtype=np.int64),
-        "blocks": np.array([blocks], dtype=np.int64),
-        "block_size": np.array(block, dtype=np.int64),
-        "within_block": np.arange(block, dtype=np.int64),
-        "flat": np.array([0, -1], dtype=np.int64),
-    }
-    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
-    graph.node.extend(
-        [
-            helper.make_node("Reshape", ["unseen_scores", "by_block"], ["block_scores"]),
-            helper.make_node("ReduceMax", ["block_scores", "last_axis"], ["block_best"], keepdims=0),
-            helper.make_node("Min", ["bounded_k", "blocks"], ["best_count"]),
-            helper.make_node("TopK", ["block_best", "best_count"], ["best_values", "best_blocks"], axis=1),
-            helper.make_node("TopK", ["best_blocks", "best_count"], ["ordered_blocks", "order"], axis=1, largest=0),
-            helper.make_node("Mul", ["ordered_blocks", "block_size"], ["block_starts"]),
-            helper.make_node("Unsqueeze", ["block_starts", "last_axis"], ["block_columns"]),
-            helper.make_node("Add", ["block_columns", "within_block"], ["candidate_blocks"]),
-            helper.make_node("Reshape", ["candidate_blocks", "flat"], ["candidates"]),
-            helper.make_node("GatherElements", ["unseen_scores", "candidates"], ["candidate_scores"], axis=1),
-            helper.make_node("TopK", ["candidate_scores", "bounded_k"], [values, "places"], axis=1),
-            helper.make_node("GatherElements", ["candidates", "places"], [ITEMS_OUTPUT], axis=1),
-        ]
+def _lists(items: str, scores: str) -> list:
+    return [
+        helper.make_tensor_value_info(items, TensorProto.INT64, ["batch", "top_k"]),
+        helper.make_tensor_value_info(scores, TensorProto.FLOAT, ["batch", "top_k"]),
+    ]
+
+
+def _unrestricted(graph: GraphProto, head: Head, items: int, block: int, k: str, scaled: bool) -> GraphProto:
+    """The k best of all items."""
+    nodes = Nodes("all", graph.initializer)
+    columns = -(-(items + 1) // block) * block if block else items + 1
+    scores = _boosted(nodes, head.write(nodes), BOOSTED_INPUT, scaled)
+    padding = nodes.constant([[PAD, *range(items + 1, columns)]])
+    scores = _dropped(nodes, scores, SEEN_INPUT, padding)
+    found = _best_of_blocks(nodes, scores, k) if block else _best(nodes, scores, k)
+    return nodes.branch("all_items", _lists(*_unscaled(nodes, *found, scaled)))
+
+
+def _restricted(graph: GraphProto, head: Head, items: int, k: str, scaled: bool) -> GraphProto:
+    """The k best of the candidates, whose columns stand in their order, before them one of padding and after them so
+    many that blocks are full. Whatever is no item, or comes twice, takes a column that is dropped."""
+    nodes = Nodes("some", graph.initializer)
+    one, zero = nodes.constant([1]), nodes.constant([0])
+    # Each user's own candidates are the candidates where there are no others.
+    count = nodes.size(CANDIDATES_INPUT, 0)
+    flat = nodes("Reshape", OWN_INPUT, nodes.constant([-1]))
+    others = nodes("Mul", nodes.size(flat, 0), nodes("Sub", one, nodes("Min", count, one)))
+    given = nodes("Concat", CANDIDATES_INPUT, nodes("Slice", flat, zero, others), axis=0)
+    given = _known(nodes, given, items)
+    count = nodes("Add", nodes.size(given, 0), one)
+    needed = nodes("Max", nodes("Add", count, one), k, nodes.constant([LEAST]))
+    size = nodes.constant([BLOCK])
+    rounded = nodes("Div", nodes("Add", needed, nodes.constant([BLOCK - 1])), size)
+    columns = nodes("Mul", rounded, size)
+    filling = nodes("ConstantOfShape", nodes("Sub", columns, count))
+    filling = nodes("Cast", filling, to=TensorProto.INT64)
+    item_of = nodes("Concat", zero, given, filling, axis=0)  # (columns,)
+    scalar = nodes.constant([])  # a shape
+    places = nodes("Range", nodes.constant(0), nodes("Reshape", columns, scalar), nodes.constant(1))
+    nowhere = nodes("Cast", nodes("ConstantOfShape", nodes.constant([items + 1])), to=TensorProto.INT64)
+    column_of = nodes("ScatterElements", nowhere, item_of, places)  # (items + 1,), 0 for what is no candidate
+    own_column = nodes("Equal", nodes("Gather", column_of, item_of), places)
+    taken = nodes("And", own_column, nodes("Greater", item_of, zero))
+    dead = nodes("NonZero", nodes("Not", taken))  # (1, n)
+    # Items that are not among the candidates must not share the column of padding that Gather would give them.
+    boosted = nodes("Gather", column_of, _known(nodes, BOOSTED_INPUT, items))
+    shape = ("batch", "columns")
+    scores = nodes.shaped(head.write(nodes, item_of), *shape)
+    scores = nodes.shaped(_boosted(nodes, scores, boosted, scaled), *shape)
+    scores = nodes.shaped(_dropped(nodes, scores, nodes("Gather", column_of, SEEN_INPUT), dead), *shape)
+    own = nodes("Greater", nodes.size(OWN_INPUT, 1), zero)
+    best = Nodes("best", graph.initializer)
+    column, values = _best_of_blocks(best, scores, k)
+    best_branch = best.branch("best_of_all", _lists(column, values))
+    best = Nodes("own", graph.initializer)
+    column, values = _best_of_own(best, scores, column_of, items, k)
+    own_branch = best.branch("best_of_own", _lists(column, values))
+    column, values = "some_columns", "some_values"
+    nodes("If", own, outputs=[column, values], then_branch=own_branch, else_branch=best_branch)
+    found = nodes("Gather", item_of, column), values
+    return nodes.branch("some_items", _lists(*_unscaled(nodes, *found, scaled)))
+
+
+def _known(nodes: Nodes, given: str, items: int) -> str:
+    """The same indexes, with padding instead of what is no item's."""
+    above = nodes("GreaterOrEqual", given, nodes.constant([1]))
+    known = nodes("And", above, nodes("LessOrEqual", given, nodes.constant([items])))
+    return nodes("Mul", given, nodes("Cast", known, to=TensorProto.INT64))
+
+
+def _boosted(nodes: Nodes, scores: str, columns: str, scaled: bool) -> str:
+    """Scores (users, columns) with those of some columns (n,) times a factor, plus a number: `BOOSTS_INPUT` (n, 2).
+
+    Scores below 0 are divided by the factor, so that more than 1 always lifts.
+    """
+    shape = nodes("Concat", nodes.size(scores, 0), nodes.size(columns, 0), axis=0)
+    factor, added = (
+        nodes("Gather", BOOSTS_INPUT, nodes.constant(column), axis=1) for column in (0, 1)
     )
+    values = nodes("Gather", scores, columns, axis=1)
+    below = nodes("Less", values, nodes.constant([0], "float32"))
+    values = nodes("Where", below, nodes("Div", values, factor), nodes("Mul", values, factor))
+    values = nodes("Add", values, nodes("Div", added, ROW_SCALE) if scaled else added)
+    return nodes("ScatterElements", scores, nodes("Expand", columns, shape), values, axis=1)
+
+
+def _dropped(nodes: Nodes, scores: str, seen: str, dead: str) -> str:
+    """Scores without those of each user's `seen` (users, n) and of all users' `dead` (1, n) columns.
+
+    One scatter drops both, whatever their number.
+    """
+    shape = nodes("Concat", nodes.size(scores, 0), nodes.size(dead, 1), axis=0)
+    drop = nodes("Concat", seen, nodes("Expand", dead, shape), axis=1)
+    dropped = nodes("Expand", nodes.constant([DROPPED], "float32"), nodes("Shape", drop))
+    return nodes("ScatterElements", scores, drop, dropped, axis=1)
+
+
+def _best(nodes: Nodes, scores: str, k: str) -> tuple[str, str]:
+    """Columns and values (users, k), best first."""
+    values, columns = f"{nodes.prefix}_best_values", f"{nodes.prefix}_best_columns"
+    nodes("TopK", scores, k, outputs=[values, columns], axis=1)
+    return columns, values
+
+
+def _best_of_blocks(nodes: Nodes, scores: str, k: str) -> tuple[str, str]:
+    """The same among the columns of the k best blocks, in ascending order, so that equal scores come out as without
+    blocks."""
+    size = nodes.constant([BLOCK])
+    blocks = nodes("Div", nodes.size(scores, 1), size)
+    shape = nodes("Concat", nodes.size(scores, 0), blocks, size, axis=0)
+    block_best = nodes("ReduceMax", nodes("Reshape", scores, shape), nodes.constant([2]), keepdims=0)
+    count = nodes("Min", k, blocks)
+    best, ordered = f"{nodes.prefix}_blocks", f"{nodes.prefix}_ordered"
+    nodes("TopK", block_best, count, outputs=[f"{best}_values", best], axis=1)
+    nodes("TopK", best, count, outputs=[ordered, f"{ordered}_places"], axis=1, largest=0)
+    starts = nodes("Unsqueeze", nodes("Mul", ordered, size), nodes.constant([2]))
+    candidates = nodes("Add", starts, nodes.constant(range(BLOCK)))
+    width = nodes("Mul", count, size)
+    candidates = nodes("Reshape", candidates, nodes("Concat", nodes.size(scores, 0), width, axis=0))
+    places, values = _best(nodes, nodes("GatherElements", scores, candidates, axis=1), k)
+    return nodes("GatherElements", candidates, places, axis=1), values
+
+
+def _best_of_own(nodes: Nodes, scores: str, column_of: str, items: int, k: str) -> tuple[str, str]:
+    """The same among each user's own candidates, filled up to k with padding."""
+    own = nodes("Gather", column_of, _known(nodes, OWN_INPUT, items))
+    missing = nodes("Max", nodes("Sub", k, nodes.size(own, 1)), nodes.constant([0]))
+    shape = nodes("Concat", nodes.size(own, 0), missing, axis=0)
+    own = nodes("Concat", own, nodes("Expand", nodes.constant([[0]]), shape), axis=1)
+    places, values = _best(nodes, nodes("GatherElements", scores, own, axis=1), k)
+    return nodes("GatherElements", own, places, axis=1), values
+
+
+def _unscaled(nodes: Nodes, items: str, values: str, scaled: bool) -> tuple[str, str]:
+    """Scores in the model's unit, where the graph divides them by `ROW_SCALE`."""
+    if scaled:
+        listed = nodes("Greater", values, nodes.constant([DROPPED], "float32"))
+        values = nodes("Where", listed, nodes("Mul", values, ROW_SCALE), values)
+    return items, values

@@ -3,7 +3,8 @@
 In: an open session, or what it gave. Out: nothing, or InputError. The only definition: `export` writes graphs
 with these names, `infer.model.session` feeds those that a file declares.
 
-    user (batch,), or window and levels (batch, length); seen (batch, width), k (1,)    all int64
+    user (batch,), or window and levels (batch, length); seen (batch, width), k (1,), candidates (n,),
+    own_candidates (batch, m), boosted (b,)    all int64;  boosts (b, 2) float32
     -> items (batch, k) int64, scores (batch, k) float32
 """
 
@@ -23,8 +24,12 @@ DROPPED = -3.0e38
 
 
 USER_INPUT, WINDOW_INPUT, LEVELS_INPUT, SEEN_INPUT, K_INPUT = "user", "window", "levels", "seen", "k"
+CANDIDATES_INPUT, OWN_INPUT, BOOSTED_INPUT, BOOSTS_INPUT = "candidates", "own_candidates", "boosted", "boosts"
 ITEMS_OUTPUT, SCORES_OUTPUT = "items", "scores"
-RANKS = {USER_INPUT: 1, WINDOW_INPUT: 2, LEVELS_INPUT: 2, SEEN_INPUT: 2, K_INPUT: 1}
+# Of every graph, beside what its model reads.
+COMMON = {SEEN_INPUT: 2, K_INPUT: 1, CANDIDATES_INPUT: 1, OWN_INPUT: 2, BOOSTED_INPUT: 1, BOOSTS_INPUT: 2}
+RANKS = {USER_INPUT: 1, WINDOW_INPUT: 2, LEVELS_INPUT: 2, **COMMON}
+FLOATS = {BOOSTS_INPUT}
 OUTPUTS = {ITEMS_OUTPUT: "tensor(int64)", SCORES_OUTPUT: "tensor(float)"}
 LONGEST_WINDOW = 2**16
 
@@ -33,13 +38,14 @@ def check_signature(path: Path, session: ort.InferenceSession, metadata: Metadat
     """Raises InputError unless the scorer can feed the graph, and the metadata say what it needs for that."""
     inputs = {i.name: i for i in session.get_inputs()}
     outputs = {o.name: o.type for o in session.get_outputs()}
-    if set(inputs) - set(RANKS) or not {SEEN_INPUT, K_INPUT} <= set(inputs) or set(outputs) != set(OUTPUTS):
+    if set(inputs) - set(RANKS) or not set(COMMON) <= set(inputs) or set(outputs) != set(OUTPUTS):
         raise InputError(
             f"{path} takes {_shown(inputs)} and gives {_shown(outputs)}; "
             f"expected inputs among {', '.join(sorted(RANKS))} and outputs items, scores"
         )
     for name, given in inputs.items():
-        if given.type != "tensor(int64)" or len(given.shape) != RANKS[name]:
+        kind = "tensor(float)" if name in FLOATS else "tensor(int64)"
+        if given.type != kind or len(given.shape) != RANKS[name]:
             raise InputError(f"{path} takes {name} as {given.type} {given.shape[:8]}: export it again")
     if outputs != OUTPUTS:
         raise InputError(f"{path} gives {outputs}; expected {OUTPUTS}")
