@@ -16,6 +16,7 @@ from onnx import numpy_helper
 from bench.workloads.cases import K
 from export.graph import ALL_SCORES, export_graph
 from infer.histories.vocabulary import PAD
+from infer.model.choice import Choice
 from infer.model.signature import DROPPED
 from train.config import MFConfig
 from train.models.mf import MF
@@ -33,7 +34,7 @@ def graph(request: pytest.FixtureRequest) -> tuple[onnx.ModelProto, int]:
 
 def k_at_run_time(proto: onnx.ModelProto, user: np.ndarray, seen: np.ndarray) -> Lists:
     session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
-    feeds = {"user": user, "seen": seen, "k": np.array([K])}
+    feeds = {"user": user, **Choice(seen).inputs, "k": np.array([K])}
     return lambda: session.run(["items", "scores"], feeds)
 
 
@@ -43,7 +44,7 @@ def k_at_export(proto: onnx.ModelProto, user: np.ndarray, seen: np.ndarray) -> L
     fixed.graph.input.remove(next(i for i in fixed.graph.input if i.name == "k"))
     fixed.graph.initializer.append(numpy_helper.from_array(np.array([K]), "k"))
     session = ort.InferenceSession(fixed.SerializeToString(), providers=["CPUExecutionProvider"])
-    return lambda: session.run(["items", "scores"], {"user": user, "seen": seen})
+    return lambda: session.run(["items", "scores"], {"user": user, **Choice(seen).inputs})
 
 
 def outside_in_numpy(proto: onnx.ModelProto, user: np.ndarray, seen: np.ndarray) -> Lists:

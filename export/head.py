@@ -60,6 +60,7 @@ def take_head(graph: GraphProto) -> Head:
     if not tail or tail[0].op_type not in PRODUCTS:
         return Head()
     product = tail[0]
+    del graph.node[len(graph.node) - len(tail) :]
     makers = {output: node for node in graph.node for output in node.output}
     weights = {tensor.name: len(tensor.dims) for tensor in graph.initializer}
     made = {output for node in tail for output in node.output}
@@ -70,8 +71,6 @@ def take_head(graph: GraphProto) -> Head:
                 columns[name] = (_rows(graph, makers, name), True)
             elif name in weights and name not in made and weights[name] == 1:
                 columns[name] = (name, False)
-    start = len(graph.node) - len(tail)
-    del graph.node[start:]
     if product.op_type == "MatMul":
         _rename(graph, tail, columns, product)
     return Head(tuple(tail), columns)
@@ -86,9 +85,7 @@ def _rows(graph: GraphProto, makers: dict[str, NodeProto], name: str) -> str:
     return f"{name}_rows"
 
 
-def _rename(
-    graph: GraphProto, tail: list[NodeProto], columns: dict[str, tuple[str, bool]], product: NodeProto
-) -> None:
+def _rename(graph: GraphProto, tail: list[NodeProto], columns: dict[str, tuple[str, bool]], product: NodeProto) -> None:
     """Give both sides of the product the names that readers of vectors look for."""
     twin, transposed = columns[product.input[1]]
     names = {product.input[0]: USER_VECTORS, twin: ITEM_VECTORS}

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-
 CONSTANT = "constant_"
 
 
@@ -44,7 +43,7 @@ class Nodes:
         return self("Shape", tensor, start=axis, end=axis + 1)
 
     def shaped(self, tensor: str, *shape: int | str) -> str:
-        """The same tensor of floats, whose shape is stated: what overwrites a tensor of the same shape needs no copy."""
+        """The same tensor of floats with a stated shape: what overwrites a tensor of the same shape needs no copy."""
         self.shapes.append(helper.make_tensor_value_info(tensor, TensorProto.FLOAT, shape))
         return tensor
 

@@ -5,6 +5,8 @@ Checked on odd batch sizes with empty, short and full histories: names, shapes, 
 equal to the whole catalogue), and the top-k up to ties.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -12,13 +14,13 @@ import torch
 
 from infer.errors import InputError
 from infer.histories.vocabulary import PAD
+from infer.model.choice import Choice
 from infer.model.signature import (
     DROPPED,
     ITEMS_OUTPUT,
     K_INPUT,
     LEVELS_INPUT,
     SCORES_OUTPUT,
-    SEEN_INPUT,
     USER_INPUT,
     WINDOW_INPUT,
 )
@@ -53,24 +55,55 @@ def check_parity(
             expected = model(*map(torch.from_numpy, inputs.values())).numpy().astype(np.float64)
         np.put_along_axis(expected, drop, DROPPED, axis=1)
         expected[:, PAD] = DROPPED
-        feeds = {**inputs, SEEN_INPUT: drop}
+        feeds = {**inputs, **Choice(drop).inputs}
         largest = max(largest, _compare_all(session, feeds, expected, tolerance))
         _compare_top(session, feeds, expected, min(K, items + 1), tolerance)
+        for choice, ruled in _ruled(rng, drop, expected, items):
+            largest = max(largest, _compare_all(session, {**inputs, **choice.inputs}, ruled, tolerance, some=True))
     stated = {"tolerance": TOLERANCE} if exact else {}
     return {"largest_score_difference": largest, **stated, "users": sum(BATCHES)}
 
 
-def _compare_all(session: ort.InferenceSession, feeds: dict, expected: np.ndarray, tolerance: float) -> float:
-    """Every score, through a list as long as the catalogue."""
+def _ruled(
+    rng: np.random.Generator, drop: np.ndarray, expected: np.ndarray, items: int
+) -> Iterator[tuple[Choice, np.ndarray]]:
+    """Some candidates, for everyone, of each user, and with a boost; and the scores that are expected then."""
+    rows, every = np.arange(len(drop))[:, None], np.arange(1, items + 1)
+    some = np.sort(rng.choice(every, -(-items // 2), replace=False))
+    left = np.isin(np.arange(items + 1), some)
+    yield Choice(drop, some), np.where(left, expected, DROPPED)
+    own = np.sort(rng.choice(every, (len(drop), min(items, 3)), shuffle=False), axis=1) if items > 0 else drop[:, :0]
+    own[:, 1:] = np.where(own[:, 1:] == own[:, :-1], PAD, own[:, 1:])
+    mine = np.zeros(expected.shape, dtype=bool)
+    mine[rows, own] = True
+    mine[:, PAD] = False
+    yield Choice(drop, own=own), np.where(mine, expected, DROPPED)
+    boosts = np.array([[2, 1]], dtype=np.float32)
+    lifted = np.where(expected < 0, expected / 2, expected * 2) + 1
+    boosted = np.where((np.arange(items + 1) == some[0]) & (expected > DROPPED), lifted, expected)
+    yield Choice(drop, boosted=some[:1], boosts=boosts), boosted
+
+
+def _compare_all(
+    session: ort.InferenceSession, feeds: dict, expected: np.ndarray, tolerance: float, some: bool = False
+) -> float:
+    """Every score, through a list as long as the catalogue; some: whether a rule leaves some items only."""
     width = expected.shape[1]
     found_items, scores = session.run([ITEMS_OUTPUT, SCORES_OUTPUT], {**feeds, K_INPUT: np.array([width + 5])})
     if found_items.shape != expected.shape or scores.shape != expected.shape:
         raise InputError(f"the exported graph gives {found_items.shape} for k above {width}; expected {expected.shape}")
-    if not np.array_equal(np.sort(found_items, axis=1), np.broadcast_to(np.arange(width), expected.shape)):
+    listed = scores > DROPPED
+    named = np.where(listed, found_items, PAD) if some else found_items
+    wanted = (
+        np.where(expected > DROPPED, np.arange(width), PAD)
+        if some
+        else np.broadcast_to(np.arange(width), expected.shape)
+    )
+    if not np.array_equal(np.sort(named, axis=1), np.sort(wanted, axis=1)):
         raise InputError("the exported graph repeats or omits items; the file was not written")
     difference = np.abs(scores - np.take_along_axis(expected, found_items, axis=1))
     dropped = np.take_along_axis(expected, found_items, axis=1) <= DROPPED
-    if not np.array_equal(dropped, scores <= DROPPED):
+    if not np.array_equal(dropped, ~listed):
         raise InputError("the exported graph drops other items than those seen; the file was not written")
     largest = float(difference[~dropped].max(initial=0.0))
     if not largest <= tolerance:
@@ -102,7 +135,7 @@ def _compare_short(
     with torch.no_grad():
         expected = model(*map(torch.from_numpy, whole.values())).numpy().astype(np.float64)
     expected[:, PAD] = DROPPED
-    return _compare_all(session, {**short, SEEN_INPUT: np.full((batch, 1), PAD)}, expected, tolerance)
+    return _compare_all(session, {**short, **Choice(np.full((batch, 1), PAD)).inputs}, expected, tolerance)
 
 
 def random_inputs(

@@ -7,7 +7,7 @@ only the scores are computed.
 
 from onnx import GraphProto, TensorProto, helper
 
-from export.head import ALL_SCORES, Head, take_head
+from export.head import Head, take_head
 from export.nodes import Nodes
 from export.precision import ROW_SCALE
 from infer.histories.vocabulary import PAD
@@ -29,7 +29,7 @@ BLOCK = 128
 # Columns at least that candidates fill: of fewer, a product of matrices sums in another order when threads share it.
 LEAST = 1024
 
-INPUTS = {
+INPUTS: dict[str, tuple[int, list[int | str]]] = {
     SEEN_INPUT: (TensorProto.INT64, ["batch", "seen_width"]),
     K_INPUT: (TensorProto.INT64, [1]),
     CANDIDATES_INPUT: (TensorProto.INT64, ["candidate_count"]),
@@ -140,9 +140,7 @@ def _boosted(nodes: Nodes, scores: str, columns: str, scaled: bool) -> str:
     Scores below 0 are divided by the factor, so that more than 1 always lifts.
     """
     shape = nodes("Concat", nodes.size(scores, 0), nodes.size(columns, 0), axis=0)
-    factor, added = (
-        nodes("Gather", BOOSTS_INPUT, nodes.constant(column), axis=1) for column in (0, 1)
-    )
+    factor, added = (nodes("Gather", BOOSTS_INPUT, nodes.constant(column), axis=1) for column in (0, 1))
     values = nodes("Gather", scores, columns, axis=1)
     below = nodes("Less", values, nodes.constant([0], "float32"))
     values = nodes("Where", below, nodes("Div", values, factor), nodes("Mul", values, factor))

@@ -29,11 +29,6 @@ class RecommendConfig(ScoringConfig):
 
     user: str = option(MISSING, "the user's id")
     k: int = option(5, "items to show", minimum=1)
-    items: Path | None = option(
-        None,
-        "table of titles and categories: a file, folder or address (default: the one beside the model)",
-        address=True,
-    )
     whole_history: bool = option(False, "recommend from the whole history, hold nothing out")
 
 

@@ -19,6 +19,7 @@ ROOMS = (
     "sources",
     "histories",
     "model",
+    "candidates",
     "metrics",
     "publishing",
     "scoring",

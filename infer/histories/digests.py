@@ -29,6 +29,11 @@ def digests(histories: Histories) -> np.ndarray:
     return numbers
 
 
+def combined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(users,) uint64 of two digests of each user, whose order counts."""
+    return _mix(one * np.uint64(0x9E3779B97F4A7C15) + other)
+
+
 def _mix(values: np.ndarray) -> np.ndarray:
     """SplitMix64's finaliser (Steele et al. 2014), in place: neighbouring numbers become unrelated ones."""
     shifted = np.empty_like(values)

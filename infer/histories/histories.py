@@ -55,6 +55,31 @@ class Histories:
         users = self.users.gather(rows)
         return Histories(users, self.items[position], offsets, levels=levels, repeats=self.repeats)
 
+    @classmethod
+    def empty(cls, users: pl.Series) -> "Histories":
+        """Histories of these users without an item."""
+        return cls(users, np.zeros(0, dtype=np.int32), np.zeros(len(users) + 1, dtype=np.int64))
+
+    def where(self, kept: np.ndarray) -> "Histories":
+        """The same users with some of their items; kept: (interactions,) bool."""
+        begin, end = self.offsets[0], self.offsets[-1]
+        sums = np.concatenate([[0], np.cumsum(kept[begin:end])])
+        offsets = sums[self.offsets - begin]
+        return Histories(self.users, self.items[begin:end][kept[begin:end]], offsets, repeats=self.repeats)
+
+    def within(self, other: "Histories") -> "Histories":
+        """The same users with those of their items that they have in `other`, too, which has the same users."""
+        size = max(int(h.items.max(initial=0)) for h in (self, other)) + 1
+        mine, theirs = (np.repeat(np.arange(len(h)) * size, h.lengths) + h.flat for h in (self, other))
+        kept = np.zeros(len(self.items), dtype=bool)
+        kept[self.offsets[0] : self.offsets[-1]] = np.isin(mine, theirs)
+        return self.where(kept)
+
+    @property
+    def flat(self) -> np.ndarray:
+        """(interactions,) the items of these users alone."""
+        return self.items[self.offsets[0] : self.offsets[-1]]
+
     @property
     def distinct(self) -> "Histories":
         """The same users with each item once, where it stands last; without levels."""
@@ -67,6 +92,15 @@ class Histories:
         kept = np.sort(order[last])
         sizes = np.bincount(row[kept], minlength=len(self))
         return Histories(self.users, items[kept], np.concatenate([[0], np.cumsum(sizes)]))
+
+
+def merged(one: Histories, other: Histories) -> Histories:
+    """The items of either of the same users, each once, in ascending order; without levels."""
+    row = np.concatenate([np.repeat(np.arange(len(h)), h.lengths) for h in (one, other)])
+    items = np.concatenate([one.flat, other.flat])
+    order = np.lexsort((items, row))
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(one)))])
+    return Histories(one.users, items[order], offsets, repeats=True).distinct
 
 
 def build_histories(

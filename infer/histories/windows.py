@@ -32,11 +32,15 @@ def slices(values: np.ndarray, starts: np.ndarray, stops: np.ndarray, length: in
     return np.where(inside, values[np.where(inside, position, 0)], PAD).astype(np.int64)
 
 
-def seen(histories: Histories, multiple: int = 64) -> np.ndarray:
-    """(users, width) int64: all items of each user, each once, padded with PAD to a multiple of `multiple`.
+def listed(histories: Histories, multiple: int = 64) -> np.ndarray:
+    """(users, width) int64: all items of each user, padded with PAD to a multiple of `multiple`.
 
     Few distinct widths keep ONNX Runtime's memory arena from growing with every new shape.
     """
-    histories = histories.distinct
     longest = int(histories.lengths.max(initial=1))
     return windows(histories, -(-longest // multiple) * multiple)
+
+
+def seen(histories: Histories) -> np.ndarray:
+    """(users, width) int64: `listed`, each item once."""
+    return listed(histories.distinct)

@@ -16,7 +16,7 @@ from typing import Any
 
 from infer.errors import InputError
 
-FORMAT = "5"
+FORMAT = "6"
 PREFIX = "recommender."
 ID_TYPES: dict[str, type] = {"Int64": int, "String": str}
 KINDS = {kind.__name__: kind for kind in (str, int, dict)}

@@ -6,7 +6,8 @@ once: nothing that happens to the file afterwards matters.
     python -c "from pathlib import Path; from infer.model.modelfile import load; print(load(Path('hybrid.onnx'))[1])"
 
 Refused are: a file that does not end with the checksum of all that stands before it (`with_checksum`); weights in other
-files; operators of other domains than ONNX' own; graphs within graphs, which could loop for ever; tensors whose
+files; operators of other domains than ONNX' own; graphs within graphs, which could loop for ever, except for the
+branches of an `If`; tensors whose
 declared shape is not that of their values; values that are not finite numbers, or so large that scores
 would overflow; and products of whole numbers that come out differently on different CPUs. A checksum is no
 signature: it tells damage, not the author.
@@ -39,11 +40,13 @@ ATTRIBUTES = {
 }  # fmt: skip
 LARGEST_FILE = 2**31 - 1  # bytes of any protobuf message
 MOST_NODES = 10_000
+DEEPEST = 2  # branches: of candidates, and among these of each user's own
 # Products of two values below this, and sums of millions of them, are still finite in fp32.
 LARGEST_VALUE = 1e15
 # x86-64 CPUs without VNNI add two products of an unsigned and a signed byte in 16 bits, which saturate: with
 # 2 * 255 * 64 they never do.
 LARGEST_INT8 = 64
+MOST_STEPS = 2
 # Operators, and those that ONNX Runtime fuses into them, of whose weights this is not checked.
 OTHER_INTEGER_PRODUCTS = {"ConvInteger", "QLinearConv", "QLinearMatMul", "QuantizeLinear", "DequantizeLinear"}
 
@@ -95,32 +98,53 @@ def _check_checksum(path: Path, content: bytes) -> None:
 
 def _check_graph(path: Path, proto: onnx.ModelProto) -> None:
     """Nothing but ONNX' own operators and values that stand in the file."""
-    graph = proto.graph
-    domains = {entry.domain for entry in proto.opset_import} | {node.domain for node in graph.node}
+    graphs = list(_graphs(path, proto.graph))
+    nodes = [node for graph in graphs for node in graph.node]
+    domains = {entry.domain for entry in proto.opset_import} | {node.domain for node in nodes}
     strange = sorted(map(str, domains - set(DOMAINS)))
     if strange:
         raise InputError(f"{path} has operators of the domain '{strange[0][:80]}'; expected ONNX' own")
-    if len(graph.node) > MOST_NODES:
-        raise InputError(f"{path} has {len(graph.node)} nodes; expected at most {MOST_NODES}")
-    if proto.functions or proto.training_info or graph.sparse_initializer:
+    if len(nodes) > MOST_NODES:
+        raise InputError(f"{path} has {len(nodes)} nodes; expected at most {MOST_NODES}")
+    if proto.functions or proto.training_info or any(graph.sparse_initializer for graph in graphs):
         raise InputError(f"{path} has functions, training steps or sparse weights; expected a plain graph")
+    for graph in graphs:
+        for tensor in _tensors(graph):
+            _check_tensor(path, tensor)
+    _check_integer_products(path, nodes, [tensor for graph in graphs for tensor in graph.initializer])
+
+
+def _graphs(path: Path, graph: onnx.GraphProto, depth: int = 0) -> Iterator[onnx.GraphProto]:
+    """A graph and the branches within it."""
+    if depth > DEEPEST:
+        raise InputError(f"{path} has branches within branches within branches; expected a plain graph")
+    yield graph
     for node in graph.node:
-        if any(attribute.type not in ATTRIBUTES for attribute in node.attribute):
-            raise InputError(f"{path} has a {node.op_type[:80]} with a graph within; expected a plain graph")
-    for tensor in _tensors(graph):
-        _check_tensor(path, tensor)
-    _check_integer_products(path, graph)
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.GRAPH and node.op_type == "If":
+                yield from _graphs(path, attribute.g, depth + 1)
+            elif attribute.type not in ATTRIBUTES:
+                raise InputError(f"{path} has a {node.op_type[:80]} with a graph within; expected a plain graph")
 
 
-def _check_integer_products(path: Path, graph: onnx.GraphProto) -> None:
+def _check_integer_products(path: Path, nodes: list[onnx.NodeProto], tensors: list[TensorProto]) -> None:
     """Weights of products of whole numbers are so small that every CPU sums them exactly."""
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
+    weights, makers = (
+        {tensor.name: tensor for tensor in tensors},
+        {node.output[0]: node for node in nodes if node.output},
+    )
+    for node in nodes:
         if node.op_type in OTHER_INTEGER_PRODUCTS:
             raise InputError(f"{path} has a {node.op_type}, which CPUs compute differently; expected a MatMulInteger")
         if node.op_type != "MatMulInteger":
             continue
-        tensor = weights.get(node.input[1])
+        name = node.input[1]
+        for _ in range(MOST_STEPS):  # from some columns of the weights, or their rows, to all of them
+            maker = makers.get(name)
+            if maker is None or maker.op_type not in ("Gather", "Transpose"):
+                break
+            name = maker.input[0]
+        tensor = weights.get(name)
         values = None if tensor is None else numpy_helper.to_array(tensor)
         if values is None or values.dtype != np.int8 or (np.abs(values.astype(np.int16)) > LARGEST_INT8).any():
             raise InputError(

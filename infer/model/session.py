@@ -16,8 +16,9 @@ import onnxruntime as ort
 
 from infer.errors import InputError, first_line
 from infer.histories.histories import Histories
-from infer.histories.windows import level_windows, seen, windows
+from infer.histories.windows import level_windows, windows
 from infer.model import modelfile, ties
+from infer.model.choice import Choice, unseen
 from infer.model.metadata import Metadata
 from infer.model.signature import (
     ITEMS_OUTPUT,
@@ -27,6 +28,7 @@ from infer.model.signature import (
     SEEN_INPUT,
     USER_INPUT,
     WINDOW_INPUT,
+    by_row,
     check_lists,
     check_signature,
 )
@@ -84,25 +86,31 @@ class Model:
             personalisable &= user_index > 0
         return personalisable
 
-    def top(self, histories: Histories, user_index: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The best k unseen items of each user: (users, k) item indexes and (users, k) scores.
+    def top(
+        self, histories: Histories, user_index: np.ndarray, k: int, choice: Choice | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The best k items of each user: (users, k) item indexes and (users, k) scores.
 
+        choice: which items may be recommended; None: all but those of the history.
         Best first, equal scores in ascending item index. Fewer than k columns if the catalogue is
         smaller; entries with a score of at most `signature.DROPPED` are no recommendation.
         """
-        return self.run(self.feeds(histories, user_index, k))
+        return self.run(self.feeds(histories, user_index, k, choice))
 
-    def feeds(self, histories: Histories, user_index: np.ndarray, k: int) -> dict[str, np.ndarray]:
-        """What the file's inputs take for these users, by name."""
+    def feeds(
+        self, histories: Histories, user_index: np.ndarray, k: int, choice: Choice | None = None
+    ) -> dict[str, np.ndarray]:
+        """What the file's inputs take for these users, by name; arguments as of `top`."""
         length = int(self.window_lengths(histories.lengths).max(initial=1))
+        chosen = unseen(histories) if choice is None else choice
         available: dict[str, Callable[[], np.ndarray]] = {
             USER_INPUT: lambda: user_index.astype(np.int64),
             WINDOW_INPUT: lambda: windows(histories, length),
             LEVELS_INPUT: lambda: level_windows(histories, length),
-            SEEN_INPUT: lambda: seen(histories),
             K_INPUT: lambda: np.array([k], dtype=np.int64),
         }
-        return {name: available[name]() for name in self.inputs}
+        rules = chosen.inputs
+        return {name: rules[name] if name in rules else available[name]() for name in self.inputs}
 
     def run(self, feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Items and scores as `top` gives them, from the inputs of `feeds`.
@@ -112,7 +120,7 @@ class Model:
         rows, k = len(feeds[SEEN_INPUT]), int(feeds[K_INPUT][0])
         if rows == 1:
             # A single row takes another way through matrix products, and its scores end in other digits.
-            feeds = {name: v if name == K_INPUT else np.repeat(v, 2, axis=0) for name, v in feeds.items()}
+            feeds = {name: np.repeat(v, 2, axis=0) if by_row(name) else v for name, v in feeds.items()}
         if self.device == "cpu":
             items, scores = ties.in_order(*self._ask(feeds))
         else:

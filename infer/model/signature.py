@@ -73,5 +73,10 @@ def check_lists(path: Path, items: np.ndarray, scores: np.ndarray, rows: int, k:
         raise InputError(f"{path} lists an item twice for one user")
 
 
+def by_row(name: str) -> bool:
+    """Whether an input has a row for each user."""
+    return name in (USER_INPUT, WINDOW_INPUT, LEVELS_INPUT, SEEN_INPUT, OWN_INPUT)
+
+
 def _shown(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))[:200]

@@ -74,7 +74,7 @@ class Earlier:
 
 def _determining(plan: dict[str, Any]) -> dict[str, Any]:
     """What of a plan a user's list follows from, beside the history."""
-    return {"model": plan["model"], "options": [plan["options"][name] for name in ("k", "split")]}
+    return {"model": plan["model"], "options": [plan["options"].get(name) for name in ("k", "split", "rules")]}
 
 
 def _kind(python_type: type) -> str:

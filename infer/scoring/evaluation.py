@@ -108,7 +108,7 @@ def _all_scores(task: Task, rows: np.ndarray, personalisable: np.ndarray) -> np.
     """(users, items + 1) every score, seen items and padding at `DROPPED`."""
     model: Model = task.model
     histories = task.histories.take(rows)
-    items, scores = model.top(histories, task.user_index[rows], task.job.items.height + 1)
+    items, scores = model.top(histories, task.user_index[rows], task.job.items.height + 1, task.choice(rows))
     broken = ~np.isfinite(scores).all(1) & personalisable
     if broken.any():
         user = histories.users[int(np.argmax(broken))]

@@ -5,11 +5,13 @@ users or of some.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
+from infer.candidates.candidates import Candidates, resolve
+from infer.candidates.options import DROP, CandidateOptions
 from infer.errors import InputError
 from infer.formats.folders import files_of
 from infer.formats.places import located
@@ -20,7 +22,7 @@ from infer.model.session import Model
 from infer.scoring.conforming import about, known_of, options_for
 from infer.sources.source import Source
 from infer.system.fingerprints import fingerprint, sha256
-from infer.tables.columns import ITEM, PROTOCOL_KEY, RATING, SPLIT, TEST, USER
+from infer.tables.columns import ITEM, PROTOCOL_KEY, RATING, SPLIT, TEST, TIMESTAMP, USER
 from infer.tables.frames import FRAME
 from infer.tables.ids import IdTypes, Known, fits
 from infer.tables.interactions import names_in
@@ -40,6 +42,7 @@ class Job:
     item histories end before; None if whole histories are used.  protocol: how the table says its
     items were held out.  items, users: ids and indexes that the model knows; no users if it needs none.
     types: of the table's ids, once they are known.  said: what was decided before the table was read.
+    candidates: which items may be recommended.  newest: the time of the table's latest event, where that matters.
     """
 
     model: Model
@@ -53,6 +56,8 @@ class Job:
     fingerprint: tuple[int, ...]
     types: IdTypes = BOTH_NUMBERS
     said: tuple[str, ...] = ()
+    candidates: Candidates = field(default_factory=lambda: Candidates(0))
+    newest: float = 0.0
 
     @property
     def known(self) -> Known:
@@ -95,11 +100,12 @@ def open_job(
     options: TableOptions = TableOptions(),
     split: str | None = TEST,
     check: Callable[[Path, str], str] = checked_sha256,
+    rules: CandidateOptions = CandidateOptions(),
 ) -> Job:
     """Find the table that a model is to score, by default the one it was trained on.
 
     split: which held-out items histories end before, if the table has a column `split`; None: whole histories.
-    check: what takes the table's checksum, as `checked_sha256` does.
+    check: what takes the table's checksum, as `checked_sha256` does.  rules: which items may be recommended.
     Raises InputError if a file cannot be used, or if the table that the model names is no longer the
     one it was trained on.
     """
@@ -121,7 +127,24 @@ def open_job(
         split = None
     items, users = vocabulary(metadata.item_ids, ITEM), vocabulary(metadata.user_ids, USER)
     protocol = about(table).get(PROTOCOL_KEY, UNSTATED)
-    return Job(model, table, options, checksum, split, protocol, items, users, taken, said=said)
+    candidates = candidates_of(model, items, rules, options)
+    said = (*said, *candidates.said)
+    return Job(model, table, options, checksum, split, protocol, items, users, taken, said=said, candidates=candidates)
+
+
+def candidates_of(
+    model: Model, items: pl.DataFrame, rules: CandidateOptions, options: TableOptions = TableOptions()
+) -> Candidates:
+    """The rules in the model's indexes.
+
+    items: (item, index) that it knows.  options: how the table is read.
+    Raises InputError if a rule cannot be used.
+    """
+    if rules.seen_within is not None and options.order != "time":
+        raise InputError(f"--seen-within needs times; the table is read with --order={options.order}")
+    beside = model.path.parent / model.metadata.items
+    seen = model.metadata.rules.get("seen") or DROP
+    return resolve(rules, items, beside if beside.is_file() else None, model.path.name, seen)
 
 
 def optional_columns(model: Model, split: str | None) -> tuple[str, ...]:
@@ -159,6 +182,13 @@ def typed(job: Job, source: Source) -> Job:
     return of_types(job, source.types, lambda: collect(source.rows.select(pl.col(ITEM).unique()), source.path)[ITEM])
 
 
+def with_newest(job: Job, source: Source) -> Job:
+    """The job with the time of its table's latest event, if what was seen counts for a time only."""
+    if not job.candidates.within:
+        return job
+    return replace(job, newest=max(float(source.read(part)[TIMESTAMP].max() or 0) for part in source.parts))  # type: ignore[arg-type]
+
+
 def check_held_out(job: Job, rows: pl.LazyFrame) -> None:
     """Raises InputError if the job measures held-out items, and its rows have none."""
     if job.split is not None:
@@ -176,14 +206,20 @@ def nothing_held_out(table: Path) -> InputError:
 
 
 def rows_job(
-    model: Model, split: str | None = None, options: TableOptions = TableOptions(), said: tuple[str, ...] = ()
+    model: Model,
+    split: str | None = None,
+    options: TableOptions = TableOptions(),
+    said: tuple[str, ...] = (),
+    rules: CandidateOptions = CandidateOptions(),
 ) -> Job:
     """The job of rows in memory, which are of no file.
 
-    split: which held-out items histories end before; None: whole histories.
+    split: which held-out items histories end before; None: whole histories.  rules: which items may be recommended.
     """
     items, users = vocabulary(model.metadata.item_ids, ITEM), vocabulary(model.metadata.user_ids, USER)
-    return Job(model, FRAME, options, "", split, UNSTATED, items, users, (), said=said)
+    candidates = candidates_of(model, items, rules, options)
+    said = (*said, *candidates.said)
+    return Job(model, FRAME, options, "", split, UNSTATED, items, users, (), said=said, candidates=candidates)
 
 
 def files_in(table: Path) -> list[Path] | None:

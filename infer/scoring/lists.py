@@ -36,10 +36,12 @@ def model_lists(
     asked = np.flatnonzero(personalisable)
     if bar is not None:
         bar.update(len(personalisable) - len(asked))
-    for batch in batches(task.model, task.histories.lengths[asked], batch_size):
+    if task.own is not None:
+        asked = asked[task.own.lengths[asked] > 0]
+    for batch in batches(task.model, task.histories.lengths[asked], batch_size, task.widths[asked]):
         rows = asked[batch]
         with stages("windows"):
-            feeds = task.model.feeds(task.histories.take(rows), task.user_index[rows], k)
+            feeds = task.model.feeds(task.histories.take(rows), task.user_index[rows], k, task.choice(rows))
         with stages("model"):
             items, scores = task.model.run(feeds)
         broken = ~np.isfinite(scores)
@@ -58,12 +60,15 @@ def model_lists(
     return table.with_columns(pl.Series(SCORE, np.concatenate(found_scores)[order]))
 
 
-def batches(model: Model, lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+def batches(
+    model: Model, lengths: np.ndarray, batch_size: int, widths: np.ndarray | None = None
+) -> Iterator[np.ndarray]:
     """Rows of users to score together: windows of one length, histories of similar length.
 
-    lengths: (users,) of the histories.  A batch is cut short of `batch_size` where its scores or its
-    seen items would exceed `LARGEST_SCORES` or `LARGEST_SEEN`.
+    lengths: (users,) of the histories.  widths: (users,) how many items are dropped for each; None: `lengths`.  A batch
+    is cut short of `batch_size` where its scores or its dropped items would exceed `LARGEST_SCORES` or `LARGEST_SEEN`.
     """
+    widths = lengths if widths is None else widths
     windows = model.window_lengths(lengths)
     order = np.lexsort((lengths, windows))
     most = max(1, min(batch_size, LARGEST_SCORES // (len(model.metadata.item_ids) + 1)))
@@ -71,7 +76,7 @@ def batches(model: Model, lengths: np.ndarray, batch_size: int) -> Iterator[np.n
     while start < len(order):
         stop = min(start + most, len(order))
         stop = int(np.searchsorted(windows[order[start:stop]], windows[order[start]], side="right")) + start
-        while stop - start > 1 and (stop - start) * lengths[order[stop - 1]] > LARGEST_SEEN:
+        while stop - start > 1 and (stop - start) * widths[order[start:stop]].max() > LARGEST_SEEN:
             stop = start + (stop - start) // 2
         yield order[start:stop]
         start = stop

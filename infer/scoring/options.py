@@ -8,6 +8,7 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Literal
 
+from infer.candidates.options import CandidateConfig
 from infer.cli import option
 from infer.model.session import open_model
 from infer.scoring.job import Job, checked_sha256, open_job
@@ -16,7 +17,7 @@ from infer.tables.config import TableConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoringConfig(TableConfig):
+class ScoringConfig(CandidateConfig, TableConfig):
     """What batch scoring and single recommendations have in common."""
 
     model: Path = option(MISSING, "model file; looked for as given, then in artifacts/")
@@ -30,4 +31,5 @@ class ScoringConfig(TableConfig):
     def job(self, measure: bool = True, check: Callable[[Path, str], str] = checked_sha256) -> Job:
         """The open model and table; measure: whether to hold items out if the table does; check: see `open_job`."""
         model = open_model(self.model, self.device, self.threads)
-        return open_job(model, self.interactions, self.table_options, self.split if measure else None, check)
+        split = self.split if measure else None
+        return open_job(model, self.interactions, self.table_options, split, check, self.candidate_options)

@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 from tqdm import tqdm
 
-from infer.histories.digests import digests
 from infer.publishing.incremental import HISTORY, Earlier
 from infer.scoring.baselines import equal_popular, popular_lists, random_lists
 from infer.scoring.job import Job
@@ -53,7 +52,7 @@ def score_part(
         rows = source.read(part, found)
     with stages("windows"):
         task = cut(job, rows, in_order=True)
-        users = pl.DataFrame([task.histories.users, pl.Series(HISTORY, digests(task.histories))])
+        users = pl.DataFrame([task.histories.users, pl.Series(HISTORY, task.digests)])
     bar.update(part.users - len(task.histories))
     lists, users, scored = _lists(task, job.types.to_own(users), k, batch_size, stages, bar, earlier)
     ids = users[USER]

@@ -18,7 +18,7 @@ from infer.publishing.publication import Publication
 from infer.scoring.job import Job
 from infer.sources.source import PART_USERS
 
-PLAN_FORMAT = 2
+PLAN_FORMAT = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +72,8 @@ def plan_of(job: Job, settings: Settings, ids: Sequence[str] | None, current: Pu
             "k": settings.k,
             "split": job.split,
             "part_users": settings.part_users,
+            "rules": job.candidates.determining,
+            "pairs": job.candidates.by_user,
             "seed": None if job.split is None else settings.seed,
             "keeps": "only-changed" if settings.only_changed else "merge" if settings.merge else None,
         },

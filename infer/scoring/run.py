@@ -18,7 +18,7 @@ from infer.publishing.output import Output, part_of
 from infer.publishing.publications import Publications
 from infer.publishing.recovery import STORE, abandon
 from infer.scoring.decision import decide, done_by_another
-from infer.scoring.job import Job, check_held_out, typed
+from infer.scoring.job import Job, check_held_out, typed, with_newest
 from infer.scoring.outcome import Outcome
 from infer.scoring.parts import score_part
 from infer.scoring.plan import Settings, check_replaced, plan_of
@@ -99,6 +99,7 @@ def _open(
             )
             job = typed(job, whole)
             check_held_out(job, whole.rows)
+            job = with_newest(job, whole)
         with stages("count"):
             kept = output.source / "popularity.parquet"
             popularity = Popularity.load(kept)

@@ -6,18 +6,22 @@ None if it does not.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from infer.candidates.options import DROP, ONLY
 from infer.errors import InputError
-from infer.histories.histories import Histories, before, build_histories
+from infer.histories.digests import combined, digests
+from infer.histories.histories import Histories, before, build_histories, merged
 from infer.histories.vocabulary import PAD, index_of
+from infer.model.choice import Choice, chosen
 from infer.model.session import Model
 from infer.scoring.job import Job, check_held_out, nothing_held_out, of_types
 from infer.sources.users import rows_of
-from infer.tables.columns import ITEM, USER
+from infer.tables.columns import ITEM, TIMESTAMP, USER
 from infer.tables.interactions import read_interactions
 from infer.tables.notes import Notes
 from infer.tables.rules import KEEP
@@ -28,7 +32,8 @@ class Task:
     """Histories that one model is to score, of all users or of some.
 
     targets: (user, item) held-out items, None without a split.  user_index: (users,) the model's
-    own index of each user, PAD if it has none.  notes: what was found in the rows of the table.
+    own index of each user, PAD if it has none.  notes: what was found in the rows of the table.  recent: of the
+    histories what counts as seen; None: all.
     """
 
     job: Job
@@ -36,6 +41,7 @@ class Task:
     user_index: np.ndarray
     targets: pl.DataFrame | None
     notes: Notes = field(default_factory=Notes)
+    recent: Histories | None = None
 
     @property
     def model(self) -> Model:
@@ -64,6 +70,50 @@ class Task:
         """(users,) bool: whom the model can personalise."""
         return self.model.personalisable(self.histories, self.user_index)
 
+    @cached_property
+    def blocked(self) -> Histories:
+        """Items that each user does not get: seen ones, if these are dropped, and those that a rule excludes."""
+        rules, seen = self.job.candidates, self.histories.distinct if self.recent is None else self.recent
+        blocked = seen if rules.seen == DROP else None
+        if rules.blocked is not None:
+            excluded = rules.blocked.take(self.histories.users)
+            blocked = excluded if blocked is None else merged(blocked, excluded)
+        return Histories.empty(self.histories.users) if blocked is None else blocked
+
+    @cached_property
+    def own(self) -> Histories | None:
+        """The only items that each user gets; None if there is no such rule."""
+        rules, users = self.job.candidates, self.histories.users
+        own = None
+        if rules.seen == ONLY:
+            own = self.histories.distinct if self.recent is None else self.recent
+        if rules.only is not None:
+            named = rules.only.take(users)
+            own = named if own is None else own.within(named)
+        return own if own is None else own.where(rules.mask[own.items])
+
+    @property
+    def digests(self) -> np.ndarray:
+        """(users,) uint64: equal for users whose histories, and what rules say of them, are equal."""
+        found = digests(self.histories)
+        rules = self.job.candidates
+        if rules.blocked is not None or self.recent is not None:
+            found = combined(found, digests(self.blocked))
+        if (self.own is not None and rules.only is not None) or self.recent is not None:
+            found = combined(found, digests(self.blocked if self.own is None else self.own))
+        return found
+
+    @property
+    def widths(self) -> np.ndarray:
+        """(users,) how many items are dropped for each user, at most."""
+        return self.blocked.lengths + len(self.job.candidates.dropped)
+
+    def choice(self, rows: np.ndarray) -> Choice:
+        """Which items the users in these rows may get."""
+        rules = self.job.candidates
+        own = None if self.own is None else self.own.take(rows)
+        return chosen(self.blocked.take(rows), rules.dropped, rules.scored, own, rules.boosts)
+
     @property
     def cold(self) -> int:
         """How many of the users the model cannot personalise."""
@@ -75,7 +125,8 @@ class Task:
         targets = self.targets
         if targets is not None:
             targets = targets.filter(pl.col(USER).is_in(histories.users.implode()))
-        return replace(self, histories=histories, user_index=self.user_index[rows], targets=targets)
+        recent = None if self.recent is None else self.recent.take(rows)
+        return replace(self, histories=histories, user_index=self.user_index[rows], targets=targets, recent=recent)
 
 
 def cut(job: Job, interactions: pl.DataFrame, in_order: bool = False) -> Task:
@@ -86,7 +137,19 @@ def cut(job: Job, interactions: pl.DataFrame, in_order: bool = False) -> Task:
     levels = job.model.metadata.rating_levels
     repeats = job.options.repeats == KEEP
     histories = build_histories(interactions, job.items, rating_levels=levels, in_order=in_order, repeats=repeats)
-    return Task(job, histories, _user_index(job.users, histories.users), targets)
+    recent = _recent(job, interactions, targets, histories.users) if job.candidates.within else None
+    return Task(job, histories, _user_index(job.users, histories.users), targets, recent=recent)
+
+
+def _recent(job: Job, rows: pl.DataFrame, targets: pl.DataFrame | None, users: pl.Series) -> Histories:
+    """What each user has seen within the time that counts: before the held-out item, or before the table's end."""
+    moment = pl.lit(float(job.newest))
+    if targets is not None:
+        held = targets.group_by(USER).agg(pl.col(TIMESTAMP).min().cast(pl.Float64).alias("moment"))
+        rows = rows.join(held, on=USER, how="left", maintain_order="left")
+        moment = pl.col("moment").fill_null(moment)
+    rows = rows.filter(pl.col(TIMESTAMP) >= moment - job.candidates.within)
+    return build_histories(rows, job.items, users=users, in_order=True, repeats=True).distinct
 
 
 def prepare(job: Job) -> Task:
@@ -97,6 +160,8 @@ def prepare(job: Job) -> Task:
     tidied = read_interactions(job.table, job.options, job.optional, job.known)
     job = of_types(job, tidied.types, lambda: tidied.interactions[ITEM].unique())
     check_held_out(job, tidied.interactions.lazy())
+    if job.candidates.within:
+        job = replace(job, newest=float(tidied.interactions[TIMESTAMP].max()))  # type: ignore[arg-type]
     tidied.notes.said[:0] = job.said
     return replace(cut(job, tidied.interactions, in_order=True), notes=tidied.notes)
 

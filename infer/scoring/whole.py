@@ -14,9 +14,19 @@ from typing import Any
 
 import polars as pl
 
+from infer.candidates.options import CandidateOptions
 from infer.model.session import Model
 from infer.scoring.conforming import known_of, ruled
-from infer.scoring.job import Job, check_held_out, nothing_held_out, open_job, optional_columns, rows_job, typed
+from infer.scoring.job import (
+    Job,
+    check_held_out,
+    nothing_held_out,
+    open_job,
+    optional_columns,
+    rows_job,
+    typed,
+    with_newest,
+)
 from infer.scoring.parts import score_part
 from infer.scoring.popularity import Popularity, popularity_of
 from infer.scoring.totals import metrics_of
@@ -31,22 +41,24 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def open_table(model: Model, table: Any, options: TableOptions, split: str | None) -> Iterator[tuple[Job, Source]]:
+def open_table(
+    model: Model, table: Any, options: TableOptions, split: str | None, rules: CandidateOptions = CandidateOptions()
+) -> Iterator[tuple[Job, Source]]:
     """A job and its source, for as long as the block lasts.
 
     table: a path, a data frame, or None for the table that the model was trained on.  split: which held-out items
-    histories end before, if the table says; None: whole histories.
+    histories end before, if the table says; None: whole histories.  rules: which items may be recommended.
     Raises InputError as the batch scorer does.
     """
     if table is None or isinstance(table, Path):
-        job = open_job(model, table, options, split)
+        job = open_job(model, table, options, split, rules=rules)
         with tempfile.TemporaryDirectory() as folder:
             source = open_source(job.table, job.options, Path(folder), optional=job.optional, known=job.known)
             yield _checked(job, source)
         return
     options, said = ruled(model, options)
     tidied = tidy_frame(table, options, optional_columns(model, split), known_of(model))
-    job = rows_job(model, split if SPLIT in tidied.interactions.columns else None, options, said)
+    job = rows_job(model, split if SPLIT in tidied.interactions.columns else None, options, said, rules)
     yield _checked(job, from_frame(job.table, tidied, options))
 
 
@@ -81,6 +93,7 @@ def _scored(
 def _checked(job: Job, source: Source) -> tuple[Job, Source]:
     job = typed(job, source)
     check_held_out(job, source.rows)
+    job = with_newest(job, source)
     source.notes.said[:0] = job.said
     if str(source.notes):
         log.info("%s: %s", job.table, source.notes)

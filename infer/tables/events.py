@@ -13,24 +13,29 @@ from infer.errors import InputError, first_line
 from infer.formats.layout import shown
 
 SAMPLE = 10_000  # rows
-EXAMPLE = "--where=\"event = 'purchase'\""
+EXAMPLE = "\"event = 'purchase'\""
 
 
-def chosen(rows: pl.LazyFrame, where: str, names: list[str], untyped: frozenset[str], source: str) -> pl.LazyFrame:
+def chosen(
+    rows: pl.LazyFrame, where: str, names: list[str], untyped: frozenset[str], source: str, option: str = "--where"
+) -> pl.LazyFrame:
     """The rows for which `where` is true, as SQL has it: not those for which it is null.
 
     names: of the columns.  untyped: those that are texts only because their format has no types; they are numbers
-    if they hold nothing else in the first rows, as in `price > 20`, unless that cannot be compared.
+    if they hold nothing else in the first rows, as in `price > 20`, unless that cannot be compared.  option: named
+    in messages.
     Raises InputError, which names `source`, for what is no SQL, names no column, or is neither true nor false.
     """
     try:
         condition = pl.sql_expr(where)
         used = list(dict.fromkeys(condition.meta.root_names()))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError) as error:
-        raise InputError(f"--where '{where}' cannot be read ({first_line(error)}); write SQL, as {EXAMPLE}") from None
+        raise InputError(
+            f"{option} '{where}' cannot be read ({first_line(error)}); write SQL, as {option}={EXAMPLE}"
+        ) from None
     strange = next((name for name in used if name not in names), None)
     if strange is not None:
-        raise InputError(f"{source} has no column '{strange}', which --where names; its columns: {shown(names)}")
+        raise InputError(f"{source} has no column '{strange}', which {option} names; its columns: {shown(names)}")
     sample = rows.select(used).head(SAMPLE).collect() if used else pl.DataFrame({"": [0]})
     numbers = [name for name in used if name in untyped and _is_number(sample[name])]
     reasons = []
@@ -38,7 +43,7 @@ def chosen(rows: pl.LazyFrame, where: str, names: list[str], untyped: frozenset[
         reasons.append(_unfit(sample, condition, taken))
         if not reasons[-1]:
             return _filtered(rows, condition, taken)
-    raise InputError(f"--where '{where}' cannot be used on {source}: {reasons[0]}")
+    raise InputError(f"{option} '{where}' cannot be used on {source}: {reasons[0]}")
 
 
 def _unfit(sample: pl.DataFrame, condition: pl.Expr, numbers: list[str]) -> str:

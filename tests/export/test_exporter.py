@@ -21,6 +21,7 @@ from export.graph import ALL_SCORES, export_graph, strip
 from export.parity import TOLERANCE, check_parity
 from export.topk import BLOCK, append_top_k
 from infer.errors import InputError
+from infer.model.choice import Choice
 from infer.model.metadata import Metadata
 from infer.model.session import open_model
 from infer.model.signature import DROPPED
@@ -91,7 +92,7 @@ def test_the_graph_ranks_as_numpy_ranks_torch_scores(kind: str, batch: int, k: i
     seen = rng.integers(0, 25, (batch, 6))
     session = ort.InferenceSession(artifacts / f"{kind}.onnx")
     (name,) = model.input_names
-    items, scores = session.run(["items", "scores"], {name: own, "seen": seen, "k": np.array([k])})
+    items, scores = session.run(["items", "scores"], {name: own, **Choice(seen).inputs, "k": np.array([k])})
     with torch.no_grad():
         expected = model(torch.from_numpy(own)).numpy()
     np.put_along_axis(expected, seen, DROPPED, axis=1)
@@ -111,7 +112,7 @@ def test_a_chain_is_exported_with_the_encoder(precision: str) -> None:
         assert check_parity(model, proto, 20, 1)["largest_score_difference"] <= TOLERANCE
     session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
     window = torch.tensor([[0, 0, 3, 9, 4, 7], [1, 2, 3, 4, 5, 6]])
-    given = {"window": window.numpy(), "seen": np.zeros((2, 1), np.int64), "k": np.array([20])}
+    given = {"window": window.numpy(), **Choice(np.zeros((2, 1), np.int64)).inputs, "k": np.array([20])}
     items, scores = session.run(["items", "scores"], given)
     with torch.no_grad():
         expected = model(window).numpy()
@@ -153,7 +154,7 @@ def test_the_top_k_by_blocks_is_the_top_k_of_all_with_ties_in_ascending_order(it
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     onnx.checker.check_model(proto, full_check=True)
     session = ort.InferenceSession(proto.SerializeToString())
-    feeds = {ALL_SCORES: scores.reshape(2, columns), "seen": drop, "k": np.array([k])}
+    feeds = {ALL_SCORES: scores.reshape(2, columns), **Choice(drop).inputs, "k": np.array([k])}
     found, values = session.run(["items", "scores"], feeds)
     for row in range(2):
         unseen = [i for i in range(1, items + 1) if i not in drop[row]]
@@ -180,7 +181,7 @@ def test_a_catalogue_of_several_blocks_is_ranked_whole() -> None:
     np.put_along_axis(expected, seen, DROPPED, axis=1)
     expected[:, 0] = DROPPED
     for k in (1, 5, 200, 301, 500):
-        items, scores = session.run(["items", "scores"], {"user": user, "seen": seen, "k": np.array([k])})
+        items, scores = session.run(["items", "scores"], {"user": user, **Choice(seen).inputs, "k": np.array([k])})
         assert items.shape == scores.shape == (3, min(k, 301))
         np.testing.assert_allclose(scores, -np.sort(-expected, axis=1)[:, :k], atol=1e-6)
         np.testing.assert_allclose(np.take_along_axis(expected, items, axis=1), scores, atol=1e-6)
@@ -332,8 +333,9 @@ def test_weights_that_are_not_numbers_are_refused(folder: Path) -> None:
 def test_an_empty_window_has_finite_scores_and_does_not_disturb_others(artifacts: Path) -> None:
     session = ort.InferenceSession(artifacts / "bert.onnx")
     window = np.array([[0] * 8, [0, 0, 0, 0, 0, 3, 2, 1]])
-    feeds = {"seen": np.zeros((2, 1), np.int64), "k": np.array([24])}
-    _, both = session.run(["items", "scores"], {**feeds, "window": window})
-    _, alone = session.run(["items", "scores"], {**feeds, "window": window[1:], "seen": feeds["seen"][1:]})
+    feeds = {"k": np.array([24])}
+    nothing = np.zeros((2, 1), np.int64)
+    _, both = session.run(["items", "scores"], {**feeds, "window": window, **Choice(nothing).inputs})
+    _, alone = session.run(["items", "scores"], {**feeds, "window": window[1:], **Choice(nothing[1:]).inputs})
     assert np.isfinite(both).all()
     np.testing.assert_allclose(both[1], alone[0], atol=1e-5)

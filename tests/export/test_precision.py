@@ -17,6 +17,7 @@ from export.quality import check_quality
 from export.topk import append_top_k
 from infer import batch
 from infer.errors import InputError
+from infer.model.choice import Choice
 from infer.model.modelfile import LARGEST_INT8
 from infer.model.session import open_model
 from infer.model.signature import DROPPED
@@ -54,7 +55,7 @@ def session(weights: np.ndarray, precision: str) -> ort.InferenceSession:
 def top(
     run: ort.InferenceSession, state: np.ndarray, k: int, seen: tuple[int, ...] = (0,)
 ) -> tuple[np.ndarray, np.ndarray]:
-    feeds = {"state": state.astype(np.float32), "seen": np.tile(seen, (len(state), 1)), "k": np.array([k])}
+    feeds = {"state": state.astype(np.float32), **Choice(np.tile(seen, (len(state), 1))).inputs, "k": np.array([k])}
     return run.run(["items", "scores"], feeds)
 
 

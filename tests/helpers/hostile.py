@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from infer.errors import InputError
+from infer.model.choice import Choice
 from infer.model.modelfile import with_checksum
 from infer.model.session import Model, open_model
-from infer.model.signature import K_INPUT, LEVELS_INPUT, SEEN_INPUT, USER_INPUT, WINDOW_INPUT
+from infer.model.signature import K_INPUT, LEVELS_INPUT, USER_INPUT, WINDOW_INPUT
 
 K = 5
 BYTES = 3  # changed at once, at most
@@ -45,10 +46,10 @@ def lists(model: Model) -> tuple[np.ndarray, np.ndarray]:
         USER_INPUT: np.array([1, 1, 1]),
         WINDOW_INPUT: window,
         LEVELS_INPUT: window,
-        SEEN_INPUT: np.array([[1, 0], [1, 2], [1, 3]]),
+        **Choice(np.array([[1, 0], [1, 2], [1, 3]])).inputs,
         K_INPUT: np.array([K]),
     }
-    return model.run({name: given[name].astype(np.int64) for name in model.inputs})
+    return model.run({name: given[name] for name in model.inputs})
 
 
 def answers(path: Path, times: int, seed: int, seal: bool) -> Counter:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from infer import batch
 from infer.errors import InputError
 from infer.model import session
+from infer.model.choice import Choice
 from infer.model.session import open_model
 from infer.scoring.lists import batches, model_lists
 from infer.scoring.options import ScoringConfig
@@ -236,14 +237,15 @@ def test_a_single_user_is_scored_as_one_of_two(files, monkeypatch) -> None:
 
     monkeypatch.setattr(session.Model, "_ask", record)
     window, seen = np.array([[0, 0, 1]]), np.array([[0, 1]])
-    items, scores = model.run({"window": window, "seen": seen, "k": np.array([2])})
+    items, scores = model.run({"window": window, **Choice(seen).inputs, "k": np.array([2])})
     assert items.tolist() == [[2, 3]] and scores.tolist() == [[4, 3]]
-    assert fed == [{"window": [[0, 0, 1]] * 2, "seen": [[0, 1]] * 2, "k": [2]}]
+    rules = {"candidates": [], "own_candidates": [[], []], "boosted": [], "boosts": []}
+    assert fed == [{"window": [[0, 0, 1]] * 2, "seen": [[0, 1]] * 2, "k": [2], **rules}]
 
 
 def test_what_the_graph_gives_is_checked_and_ordered_on_every_device(files, monkeypatch) -> None:
     model, given = open_model(files[0]), {}
-    feeds = {"window": np.array([[0, 0, 1]] * 2), "seen": np.array([[0, 1]] * 2), "k": np.array([3])}
+    feeds = {"window": np.array([[0, 0, 1]] * 2), **Choice(np.array([[0, 1]] * 2)).inputs, "k": np.array([3])}
     monkeypatch.setattr(session.ort.IOBinding, "copy_outputs_to_cpu", lambda self: (given["items"], given["scores"]))
     given["items"], given["scores"] = np.array([[5, 3, 2]] * 2), np.array([[2, 2, 7]] * 2, dtype=np.float32)
     items, scores = model.run(feeds)

@@ -12,6 +12,7 @@ from infer.histories.histories import build_histories, rating_level
 from infer.histories.vocabulary import vocabulary
 from infer.histories.windows import level_windows, windows
 from infer.model.session import open_model
+from infer.model.signature import COMMON
 from infer.tables.columns import ITEM
 from train import checkpoint
 from train.data.dataset import load
@@ -54,7 +55,7 @@ def folder(artifacts: Path, run, tmp_path_factory) -> Path:
 def test_the_scorer_feeds_ratings_as_training_did(folder: Path) -> None:
     model = open_model(folder / "rated.onnx")
     data = load(folder)
-    assert set(model.inputs) == {"window", "levels", "seen", "k"}
+    assert set(model.inputs) == {"window", "levels", *COMMON}
     assert model.metadata.rating_levels == data.rating_levels == sorted(set(data.rating_levels))
     expected = restore(checkpoint.read(folder / "rated.pt", ""))
     rows = torch.arange(5)

@@ -16,6 +16,7 @@ from infer.errors import InputError
 from infer.tables.columns import ITEM, SPLIT, TEST, TRAIN, USER, VALIDATION
 from infer.tables.config import TableConfig
 from infer.tables.options import TableOptions
+from infer.tables.periods import seconds_of
 from train.data import moments, splits
 
 # What is true of the users who are not measured.
@@ -94,8 +95,8 @@ def _split(interactions: pl.DataFrame, config: SplitConfig) -> splits.Split:
     if config.split == "time":
         return moments.by_time(interactions, config.validation_share, config.test_share)
     if config.split == "period":
-        validation = moments.seconds_of(config.validation_period, "--validation-period")
-        return moments.by_period(interactions, validation, moments.seconds_of(config.test_period, "--test-period"))
+        validation = seconds_of(config.validation_period, "--validation-period")
+        return moments.by_period(interactions, validation, seconds_of(config.test_period, "--test-period"))
     return splits.leave_one_out(interactions)
 
 

@@ -13,6 +13,7 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 from infer.errors import InputError
 from infer.model import modelfile, session
+from infer.model.choice import Choice
 from infer.model.metadata import PREFIX, Metadata
 from infer.model.modelfile import LARGEST_VALUE, MOST_NODES, with_checksum
 from infer.model.session import open_model
@@ -219,7 +220,7 @@ def test_users_that_the_graph_has_no_vectors_for_end_in_one_line(artifacts: Path
     many = str(list(range(10_000)))
     model = open_model(changed(content, metadata("user_ids", many), tmp_path / "model.onnx"))
     with pytest.raises(InputError, match="fails on these users"):
-        model.run({"user": np.array([9_999]), "seen": np.array([[1]]), "k": np.array([5])})
+        model.run({"user": np.array([9_999]), **Choice(np.array([[1]])).inputs, "k": np.array([5])})
 
 
 def test_the_unchanged_model_under_a_new_checksum_is_scored(whole: bytes, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from export.exporter import export
 from infer import batch
 from infer.model import ties
+from infer.model.choice import Choice
 from infer.model.session import open_model
 from infer.model.signature import DROPPED
 from infer.scoring.lists import model_lists
@@ -148,5 +149,5 @@ def test_a_model_on_another_device_asks_until_its_ties_are_complete(folder: Path
 
     monkeypatch.setattr(type(model), "_ask", ask)
     object.__setattr__(model, "device", "cuda")
-    items, _ = model.run({"window": np.array([[1]]), "seen": np.array([[0]]), "k": np.array([3])})
+    items, _ = model.run({"window": np.array([[1]]), **Choice(np.array([[0]])).inputs, "k": np.array([3])})
     assert items.tolist() == [[1, 2, 3]] and asked == [4, 32]

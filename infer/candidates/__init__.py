@@ -1,0 +1,1 @@
+"""The shop's rules: which items may be recommended, and to whom."""

@@ -1,0 +1,103 @@
+"""Rows of a rule: items, or users and items, from a file, an address, a data frame or ids.
+
+In: what the user gave. Out: a frame with the shared columns of ids, as they are written, and what else is asked for.
+
+    python -m infer.batch --model hybrid.onnx --only-items stock.txt
+
+A file without a header is read as one id a line.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from infer.errors import InputError
+from infer.formats.layout import shown
+from infer.formats.opening import kind_of
+from infer.formats.places import located, open_place
+from infer.formats.probe import probe
+from infer.formats.reading import collect
+from infer.sources.users import chosen_ids
+from infer.tables.columns import ITEM, check_once, guessed
+from infer.tables.frames import to_polars
+from infer.tables.ids import id_column
+
+SEPARATORS = ",;|\t"
+
+
+def rows_of(given: Any, option: str, needed: Sequence[str], values: Mapping[str, Sequence[str]] = {}) -> pl.DataFrame:
+    """The columns of ids that are needed, Int64 or String, and numbers.
+
+    given: a path, a data frame, or ids of items.  option: whose value it is, for messages.  values: columns of numbers
+    by the names that they may have; those that are there are given.
+    Raises InputError if it cannot be read, lacks a column or an id, or holds no rows.
+    """
+    source = str(given) if isinstance(given, Path) else "what was given"
+    table = _table(given, option, needed)
+    names = {}
+    for target in needed:
+        name = target if target in table.columns else guessed(table.columns, target)
+        if name is None:
+            raise InputError(f"{option}: {source} has no {target} column; its columns: {shown(table.columns)}")
+        names[target] = name
+    for target, possible in values.items():
+        name = next((n for n in table.columns if n.strip().lower() in possible), None)
+        if name is not None:
+            names[target] = name
+    check_once(table.columns, list(names.values()), Path(source))
+    table = table.select(pl.col(name).alias(target) for target, name in names.items())
+    table = table.with_columns(id_column(table, name, source) for name in needed)
+    if table.is_empty():
+        raise InputError(f"{option}: {source} holds no rows")
+    for name in table.columns:
+        if name not in needed:
+            table = table.with_columns(_numbers(table[name], f"{option}: {source}"))
+        if table[name].null_count():
+            raise InputError(f"{option}: {source} row {table[name].is_null().arg_true()[0] + 1} has no {name}")
+    return table
+
+
+def _table(given: Any, option: str, needed: Sequence[str]) -> pl.DataFrame:
+    if isinstance(given, Mapping):
+        return pl.DataFrame({ITEM: list(given), "weight": list(given.values())}, strict=False)
+    if not isinstance(given, Path):
+        if isinstance(given, Sequence | np.ndarray | pl.Series) and not isinstance(given, str | bytes):
+            return _ids(list(given), option)
+        return to_polars(given)
+    path = located(given)
+    if list(needed) == [ITEM] and _is_plain(path):
+        return pl.DataFrame({ITEM: chosen_ids(str(path.absolute()), option)})
+    probe(path)
+    return collect(open_place(path).rows, path)
+
+
+def _ids(ids: list[Any], option: str) -> pl.DataFrame:
+    if len({isinstance(i, str) for i in ids}) > 1 or any(isinstance(i, bool | float) for i in ids):
+        raise InputError(f"{option}: expected ids, whole numbers or texts of one kind; found {ids[0]!r:.40} and others")
+    try:
+        return pl.DataFrame({ITEM: ids}, schema_overrides=None if ids else {ITEM: pl.Int64})
+    except (TypeError, OverflowError, pl.exceptions.PolarsError):
+        raise InputError(f"{option}: expected ids, whole numbers of 64 bits or texts; found {ids[0]!r:.40}") from None
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether it is a text file whose first line is an id and no header."""
+    if not path.is_file() or path.suffix in (".gz", ".zip", ".zst", ".bz2", ".xz"):
+        return False
+    with path.open("rb") as file:
+        start = file.read(4096)
+    if b"\0" in start or not start.strip() or kind_of(path) != "csv":
+        return False
+    first = start.decode("utf-8-sig", errors="replace").splitlines()[0].strip()
+    return not any(mark in first for mark in SEPARATORS) and guessed([first], ITEM) is None
+
+
+def _numbers(values: pl.Series, source: str) -> pl.Series:
+    numbers = values.cast(pl.Float64, strict=False)
+    broken = numbers.is_null() & values.is_not_null() | ~numbers.is_finite().fill_null(True)
+    if broken.any():
+        raise InputError(f"{source} has {values.filter(broken)[0]!r:.40} as {values.name}; expected a finite number")
+    return numbers

@@ -1,0 +1,63 @@
+"""Items chosen by SQL over the table of items.
+
+In: `category = 'toys' and price < 20`, a table of items and a vocabulary. Out: which items it is true of.
+
+    python -m infer.batch --model hybrid.onnx --items products.csv --items-where "price < 20"
+"""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from infer.errors import InputError
+from infer.formats.layout import shown
+from infer.formats.places import located, open_place
+from infer.formats.probe import probe
+from infer.formats.reading import collect
+from infer.histories.vocabulary import PAD, index_of
+from infer.tables.columns import ITEM, guessed
+from infer.tables.events import chosen
+from infer.tables.ids import id_column
+
+OPTION = "--items-where"
+
+
+def items_where(where: str, table: Path | None, vocabulary: pl.DataFrame, model: str, said: list[str]) -> np.ndarray:
+    """(items + 1,) bool: the items of the vocabulary of which `where` is true; items that the table lacks are not.
+
+    A column of lists that hold one value at most is used as that value.
+    Raises InputError if there is no table, or the condition cannot be used on it, or it knows no item of the model.
+    """
+    if table is None or not table.exists():
+        raise InputError(f"{OPTION} is asked of a table of items: name one with --items")
+    path = located(table)
+    probe(path)
+    opened = open_place(path)
+    name = ITEM if ITEM in opened.names else guessed(opened.names, ITEM)
+    if name is None:
+        raise InputError(f"{path} has no item column; its columns: {shown(opened.names)}")
+    rows = _single(opened.rows, path)
+    table_rows = collect(rows, path)
+    ids = id_column(table_rows.select(pl.col(name).alias(ITEM)), ITEM, str(path))
+    known = index_of(ids, vocabulary)
+    if not (known != PAD).any():
+        raise InputError(f"{path} knows no item of {model}: it has '{ids[0]}', the model '{vocabulary[ITEM][0]}'")
+    numbered = table_rows.lazy().with_columns(pl.Series("", known))
+    found = collect(chosen(numbered, where, opened.names, opened.untyped, str(path), OPTION).select(""), path)[""]
+    mask = np.zeros(vocabulary.height + 1, dtype=bool)
+    mask[found.to_numpy()] = True
+    mask[PAD] = False
+    missing = vocabulary.height - len(set(known.tolist()) - {PAD})
+    if missing:
+        said.append(f"{path} lacks {missing:,} of {vocabulary.height:,} items, which {OPTION} leaves out")
+    return mask
+
+
+def _single(rows: pl.LazyFrame, path: Path) -> pl.LazyFrame:
+    lists = [name for name, dtype in rows.collect_schema().items() if isinstance(dtype, pl.List)]
+    if not lists:
+        return rows
+    longest = collect(rows.select(pl.col(lists).list.len().max()), path).row(0)
+    single = [name for name, size in zip(lists, longest, strict=True) if size is not None and size <= 1]
+    return rows.with_columns(pl.col(name).list.first() for name in single)
