@@ -2,7 +2,8 @@
 
 In: a model in evaluation mode. Out: a ModelProto with the inputs
 
-    user (batch,), or window and levels (batch, length); seen (batch, width), k (1,)    all int64
+    user (batch,), or window and levels (batch, length)    int64
+    and those of `export.topk.INPUTS`: which items may be recommended, and k (1,)
 
 and the outputs items (batch, k) int64 and scores (batch, k) float32, best first. k is given at run
 time and is at most items + 1. Dropped entries have the score `schema.DROPPED`.
@@ -10,6 +11,7 @@ time and is at most items + 1. Dropped entries have the score `schema.DROPPED`.
 
 import logging
 import warnings
+from collections.abc import Iterator
 
 import onnx
 import torch
@@ -64,9 +66,18 @@ def export_graph(model: ScoringModel, items: int, precision: str = "fp32") -> on
     return proto
 
 
+def branches(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """A graph, and the branches of what is decided within it."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from branches(attribute.g)
+
+
 def strip(proto: onnx.ModelProto) -> None:
     """Remove what the exporter says of this machine (source paths, stack traces) from the file."""
-    graphs = [proto.graph, *proto.functions]
+    graphs = [*branches(proto.graph), *proto.functions]
     messages = [proto, *graphs, *proto.graph.input, *proto.graph.output, *proto.graph.initializer]
     for graph in graphs:
         messages += [*graph.node, *graph.value_info]

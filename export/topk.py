@@ -78,7 +78,7 @@ def _unrestricted(graph: GraphProto, head: Head, items: int, block: int, k: str,
     scores = _boosted(nodes, head.write(nodes), BOOSTED_INPUT, scaled)
     padding = nodes.constant([[PAD, *range(items + 1, columns)]])
     scores = _dropped(nodes, scores, SEEN_INPUT, padding)
-    found = _best_of_blocks(nodes, scores, k) if block else _best(nodes, scores, k)
+    found = _best_of_blocks(nodes, scores, k, block) if block else _best(nodes, scores, k)
     return nodes.branch("all_items", _lists(*_unscaled(nodes, *found, scaled)))
 
 
@@ -166,10 +166,10 @@ def _best(nodes: Nodes, scores: str, k: str) -> tuple[str, str]:
     return columns, values
 
 
-def _best_of_blocks(nodes: Nodes, scores: str, k: str) -> tuple[str, str]:
+def _best_of_blocks(nodes: Nodes, scores: str, k: str, block: int = BLOCK) -> tuple[str, str]:
     """The same among the columns of the k best blocks, in ascending order, so that equal scores come out as without
     blocks."""
-    size = nodes.constant([BLOCK])
+    size = nodes.constant([block])
     blocks = nodes("Div", nodes.size(scores, 1), size)
     shape = nodes("Concat", nodes.size(scores, 0), blocks, size, axis=0)
     block_best = nodes("ReduceMax", nodes("Reshape", scores, shape), nodes.constant([2]), keepdims=0)
@@ -178,7 +178,7 @@ def _best_of_blocks(nodes: Nodes, scores: str, k: str) -> tuple[str, str]:
     nodes("TopK", block_best, count, outputs=[f"{best}_values", best], axis=1)
     nodes("TopK", best, count, outputs=[ordered, f"{ordered}_places"], axis=1, largest=0)
     starts = nodes("Unsqueeze", nodes("Mul", ordered, size), nodes.constant([2]))
-    candidates = nodes("Add", starts, nodes.constant(range(BLOCK)))
+    candidates = nodes("Add", starts, nodes.constant(range(block)))
     width = nodes("Mul", count, size)
     candidates = nodes("Reshape", candidates, nodes("Concat", nodes.size(scores, 0), width, axis=0))
     places, values = _best(nodes, nodes("GatherElements", scores, candidates, axis=1), k)

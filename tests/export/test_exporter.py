@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export import __main__ as command
 from export import exporter
-from export.graph import ALL_SCORES, export_graph, strip
+from export.graph import ALL_SCORES, branches, export_graph, strip
 from export.parity import TOLERANCE, check_parity
 from export.topk import BLOCK, append_top_k
 from infer.errors import InputError
@@ -171,8 +171,8 @@ def test_a_catalogue_of_several_blocks_is_ranked_whole() -> None:
     level = logging.getLogger("torch.onnx").level
     proto = export_graph(model, 300)
     assert model.extra_columns == 0 and logging.getLogger("torch.onnx").level == level
-    assert any(node.op_type == "ReduceMax" for node in proto.graph.node), "by blocks"
-    assert not any(node.doc_string or node.metadata_props for node in proto.graph.node)
+    assert any(node.op_type == "ReduceMax" for graph in branches(proto.graph) for node in graph.node), "by blocks"
+    assert not any(n.doc_string or n.metadata_props for graph in branches(proto.graph) for n in graph.node)
     session = ort.InferenceSession(proto.SerializeToString())
     user, seen = np.array([2, 3, 0]), np.array([[1, 300], [128, 127], [0, 0]])
     with torch.no_grad():
@@ -305,8 +305,10 @@ def test_weights_up_to_the_largest_that_a_file_may_hold_are_let_through() -> Non
 def test_a_graph_that_recommends_seen_items_is_refused(artifacts: Path) -> None:
     _, model = trained(artifacts, "mf")
     proto = export_graph(model, 24)
-    for node in proto.graph.node:
-        node.input[:] = ["all_scores" if name == "unseen_scores" else name for name in node.input]
+    for graph in branches(proto.graph):
+        drops = [node for node in graph.node if node.op_type == "ScatterElements"][-1:]
+        for node in graph.node if drops else []:
+            node.input[:] = [drops[0].input[0] if name == drops[0].output[0] else name for name in node.input]
     with pytest.raises(InputError, match="drops other items than those seen"):
         check_parity(model, proto, 24, 40)
 

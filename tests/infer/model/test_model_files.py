@@ -103,10 +103,11 @@ def bomb(proto: onnx.ModelProto) -> None:
     last = next(node for node in proto.graph.node if "scores" in node.output)
     last.output[list(last.output).index("scores")] = "small"
     proto.graph.initializer.append(numpy_helper.from_array(np.array([2**42], dtype=np.int64), "many"))
+    proto.graph.initializer.append(numpy_helper.from_array(np.array([1], dtype=np.float32), "unit"))
     proto.graph.node.extend(
         [
             helper.make_node("Mul", ["k", "many"], ["huge"]),
-            helper.make_node("Expand", ["dropped_value", "huge"], ["memory"]),
+            helper.make_node("Expand", ["unit", "huge"], ["memory"]),
             helper.make_node("ReduceMax", ["memory"], ["largest"], keepdims=0),
             helper.make_node("Add", ["small", "largest"], ["scores"]),
         ]
@@ -130,7 +131,7 @@ def input_type(proto: onnx.ModelProto) -> None:
     next(i for i in proto.graph.input if i.name == "k").type.tensor_type.elem_type = TensorProto.FLOAT
 
 
-def whole_product(top: int, kind: type = np.int8, operator: str = "", computed: bool = False) -> Change:
+def whole_product(top: int, kind: type = np.int8, operator: str = "", computed: str = "") -> Change:
     """A product of whole numbers beside the scores, whose largest weight is `top`."""
 
     def change(proto: onnx.ModelProto) -> None:
@@ -138,7 +139,7 @@ def whole_product(top: int, kind: type = np.int8, operator: str = "", computed: 
         proto.graph.initializer.append(numpy_helper.from_array(stored, "bytes"))
         proto.graph.initializer.append(numpy_helper.from_array(np.ones((1, 2), np.uint8), "ones"))
         if computed:
-            proto.graph.node.append(helper.make_node("Transpose", ["bytes"], ["turned"]))
+            proto.graph.node.append(helper.make_node(computed, ["bytes"], ["turned"]))
         inputs = ["ones", "turned" if computed else "bytes"]
         proto.graph.node.append(helper.make_node(operator or "MatMulInteger", inputs, ["unread"]))
 
@@ -151,7 +152,8 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "weights of 8 bits": (whole_product(65), BEYOND),
     "weights of 8 bits, negative": (whole_product(-128), BEYOND),
     "unsigned weights": (whole_product(3, np.uint8), BEYOND),
-    "weights that are computed": (whole_product(3, computed=True), BEYOND),
+    "weights that are computed": (whole_product(3, computed="Abs"), BEYOND),
+    "weights of 8 bits, turned": (whole_product(65, computed="Transpose"), BEYOND),
     "another product of whole numbers": (
         whole_product(3, operator="ConvInteger"),
         "has a ConvInteger, which CPUs compute",
@@ -383,7 +385,7 @@ def texts(proto: onnx.ModelProto) -> None:
         (attribute(np.nan), "holds nan in 'constant'"),
         (attribute(1.0000001e15), "in 'constant'; expected finite numbers below 1e15"),
         (attribute(-1.0000001e15), "in 'constant'; expected finite numbers below 1e15"),
-        (more_nodes(10_001), "has 10001 nodes; expected at most 10000"),
+        (more_nodes(10_001), "nodes; expected at most 10000"),
         (training, "has functions, training steps or sparse weights"),
         (sparse, "has functions, training steps or sparse weights"),
         (texts, "has 'words' of type 8; expected numbers"),
