@@ -16,6 +16,8 @@ from infer.errors import InputError
 from infer.tables.columns import ITEM, SPLIT, TEST, TRAIN, USER, VALIDATION
 from infer.tables.config import TableConfig
 from infer.tables.options import TableOptions
+from infer.tables.periods import seconds_of
+from infer.tables.rules import DROP, KEEP
 from train.data import moments, splits
 
 # What is true of the users who are not measured.
@@ -49,6 +51,9 @@ class SplitConfig(TableConfig):
     validation_period: str | None = option(None, "--split=period: how long validation lasts, before the test: 1d")
     test_period: str | None = option(None, "--split=period: how long the test lasts, to the latest event: 7d, 12h, 2w")
     split_seed: int = option(0, "--split=users: seed by which users are drawn", minimum=0)
+    seen: Literal["drop", "keep"] = option(
+        DROP, "with --repeats=keep: whether lists may hold what a user has had; models are validated so"
+    )
     ties: Literal["item", "random"] = option("item", "order of a user's interactions in the same second")
     tie_seed: int = option(0, "seed of --ties=random", minimum=0)
 
@@ -67,6 +72,10 @@ class SplitConfig(TableConfig):
         ):
             if value is not None and self.split != belongs:
                 raise InputError(f"{name} is for --split={belongs}; found --split={self.split}")
+        if self.seen == KEEP and self.repeats != KEEP:
+            raise InputError(
+                "--seen=keep needs --repeats=keep: where a user has each item once, no held-out item was seen before"
+            )
         if self.order in {"period": ("rows", "none"), "time": ("none",)}.get(self.split, ()):
             raise InputError(f"--split={self.split} needs times, which --order={self.order} does without")
 
@@ -94,8 +103,8 @@ def _split(interactions: pl.DataFrame, config: SplitConfig) -> splits.Split:
     if config.split == "time":
         return moments.by_time(interactions, config.validation_share, config.test_share)
     if config.split == "period":
-        validation = moments.seconds_of(config.validation_period, "--validation-period")
-        return moments.by_period(interactions, validation, moments.seconds_of(config.test_period, "--test-period"))
+        validation = seconds_of(config.validation_period, "--validation-period")
+        return moments.by_period(interactions, validation, seconds_of(config.test_period, "--test-period"))
     return splits.leave_one_out(interactions)
 
 

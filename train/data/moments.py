@@ -8,7 +8,6 @@ moment is held out if something came before it, and what follows a test item is 
 """
 
 import math
-import re
 from datetime import UTC, datetime
 
 import polars as pl
@@ -16,8 +15,6 @@ import polars as pl
 from infer.errors import InputError
 from infer.tables.columns import SPLIT, TEST, TEST_HISTORY, TIMESTAMP, TRAIN, USER, VALIDATION
 from train.data.splits import Split, check_shares
-
-SECONDS = {"h": 3600, "d": 86_400, "w": 604_800}
 
 
 def by_time(interactions: pl.DataFrame, validation_share: float, test_share: float) -> Split:
@@ -52,16 +49,6 @@ def by_period(interactions: pl.DataFrame, validation_seconds: float, test_second
         for seconds in (validation_seconds + test_seconds, test_seconds)
     )
     return _at(interactions, first, second, bool(validation_seconds), "periods")
-
-
-def seconds_of(period: str | None, name: str) -> float:
-    """`12h`, `7d` or `2w` in seconds; 0 for none. Raises InputError, naming the option, for anything else."""
-    if period is None:
-        return 0.0
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([hdw])", period)
-    if not found:
-        raise InputError(f"{name} is a number of hours, days or weeks, as 12h, 7d or 2w; found '{period}'")
-    return float(found[1]) * SECONDS[found[2]]
 
 
 def _at(interactions: pl.DataFrame, first: float, second: float, validates: bool, options: str) -> Split:

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from infer.errors import InputError
 from infer.histories.histories import before
+from infer.tables.periods import seconds_of
 from infer.tables.tidy import tidy
-from train.data.moments import by_period, by_time, seconds_of
+from train.data.moments import by_period, by_time
 
 
 def table(*rows: tuple) -> pl.DataFrame:
