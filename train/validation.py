@@ -27,7 +27,8 @@ def validate(
 ) -> tuple[float | None, float | None, float | None]:
     """Validation loss, Hit@10 and NDCG@10 of these users: full ranking, seen items dropped (`Data.blocked`).
 
-    None without users. Users of whom the model knows nothing are misses, as the scorer counts them, and no part of the loss.
+    None without users. Users of whom the model knows nothing are misses, as the scorer counts them, and no part of
+    the loss.
     """
     if not len(rows):
         return None, None, None

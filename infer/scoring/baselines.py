@@ -21,7 +21,12 @@ LARGEST = 2**22
 
 def popular_lists(task: Task, popularity: Popularity, k: int) -> pl.DataFrame:
     """The k most popular unseen items of each user: (user, rank, item)."""
-    return _as_table(task, popular(task.histories.distinct, popularity.order, k))
+    return ordered_lists(task, popularity.order, k)
+
+
+def ordered_lists(task: Task, order: np.ndarray, k: int) -> pl.DataFrame:
+    """The first k items in an order of all that are not blocked for each user: (user, rank, item)."""
+    return as_table(task, popular(task.blocked, order, k))
 
 
 def random_lists(task: Task, k: int, seed: int, places: np.ndarray) -> pl.DataFrame:
@@ -29,7 +34,7 @@ def random_lists(task: Task, k: int, seed: int, places: np.ndarray) -> pl.DataFr
 
     places: (users,) each user's place in the whole table, so that parts of it get the same lists as the whole.
     """
-    return _as_table(task, random(task.histories.distinct, task.job.items.height, places, k, seed))
+    return as_table(task, random(task.blocked, task.job.items.height, places, k, seed))
 
 
 def equal_popular(histories: Histories, lists: pl.DataFrame, items: pl.DataFrame, order: np.ndarray, k: int) -> int:
@@ -130,6 +135,7 @@ def _similar(lengths: np.ndarray, items: int, k: int) -> Iterator[tuple[np.ndarr
         start = stop
 
 
-def _as_table(task: Task, indexes: np.ndarray) -> pl.DataFrame:
+def as_table(task: Task, indexes: np.ndarray) -> pl.DataFrame:
+    """(users, k) item indexes, PAD after the last of each user, as (user, rank, item)."""
     row, column = np.nonzero(indexes != PAD)
     return lists_of(task, row, indexes[row, column].astype(np.int32))

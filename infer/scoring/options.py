@@ -6,11 +6,13 @@ In: command line options. Out: an open `Job`.
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from infer.cli import option
 from infer.model.session import open_model
+from infer.scoring.fallback import FallbackOptions
 from infer.scoring.job import Job, checked_sha256, open_job
+from infer.scoring.recency import RECENT
 from infer.tables.columns import TEST
 from infer.tables.config import TableConfig
 
@@ -31,3 +33,25 @@ class ScoringConfig(TableConfig):
         """The open model and table; measure: whether to hold items out if the table does; check: see `open_job`."""
         model = open_model(self.model, self.device, self.threads)
         return open_job(model, self.interactions, self.table_options, self.split if measure else None, check)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FallbackConfig:
+    """What users get whom the model cannot personalise."""
+
+    GROUP: ClassVar[str] = "users whom the model cannot personalise"
+
+    fallback: Literal["none", "popular", "recent-popular", "category-popular"] = option(
+        "none", "their lists: none, or what is popular ever, of late, or in their category; marked in a column `source`"
+    )
+    recent: str = option(RECENT, "of late: so long before the newest event, as 12h, 30d or 2w; of the baseline, too")
+    items: Path | None = option(
+        None,
+        "table of titles and categories: a file, folder or address (default: the one beside the model)",
+        address=True,
+    )
+
+    @property
+    def fallback_options(self) -> FallbackOptions:
+        """The same as the library takes it."""
+        return FallbackOptions(self.fallback, self.recent, self.items)

@@ -14,6 +14,7 @@ import polars as pl
 from infer.errors import InputError
 from infer.histories.histories import Histories, before, build_histories
 from infer.histories.vocabulary import PAD, index_of
+from infer.metrics.repeats import marked
 from infer.model.session import Model
 from infer.scoring.job import Job, check_held_out, nothing_held_out, of_types
 from infer.sources.users import rows_of
@@ -60,6 +61,11 @@ class Task:
         return np.bincount(self.histories.distinct.items, minlength=self.job.items.height + 1)[1:]
 
     @property
+    def blocked(self) -> Histories:
+        """The items that are never recommended to each user, each once: those that they have had."""
+        return self.histories.distinct
+
+    @property
     def personalisable(self) -> np.ndarray:
         """(users,) bool: whom the model can personalise."""
         return self.model.personalisable(self.histories, self.user_index)
@@ -83,6 +89,8 @@ def cut(job: Job, interactions: pl.DataFrame, in_order: bool = False) -> Task:
     targets = None
     if job.split is not None:
         interactions, targets = before(interactions, job.split)
+        if job.options.repeats == KEEP:
+            targets = marked(targets, interactions)
     levels = job.model.metadata.rating_levels
     repeats = job.options.repeats == KEEP
     histories = build_histories(interactions, job.items, rating_levels=levels, in_order=in_order, repeats=repeats)

@@ -37,7 +37,7 @@ def repeats_of(about: Mapping[str, str]) -> str:
 
 def keeps_seen(rules: Mapping[str, Any]) -> bool:
     """Whether a model was trained to recommend also what a user has had: shops whose customers buy again."""
-    return rules.get(SEEN_KEY, DROP) == KEEP
+    return bool(rules.get(SEEN_KEY, DROP) == KEEP)
 
 
 def with_rules(options: TableOptions, rules: Mapping[str, Any], made: Mapping[str, Any] | None) -> TableOptions:
