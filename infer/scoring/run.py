@@ -44,7 +44,7 @@ def score_table(job: Job, folder: Path, settings: Settings, stages: Stages | Non
     """
     stages = stages or Stages()
     publications = Publications(folder)
-    publications.check([job.table])
+    publications.check([path for path in (job.table, settings.fallback.items) if path is not None])
     current = publications.current()
     if current is not None and current.damage is not None and not (settings.only_changed or settings.merge):
         current = None  # which holds the new lists, once they are there
