@@ -123,6 +123,9 @@ def test_seen_items_are_dropped_also_where_a_model_of_users_does_not_know_one(tm
     lists, _ = score(model, "--fallback=popular")
     assert of(lists, "popular") == {"u2": ["c"], "u3": ["b"]} and of(lists, "model") == {"u1": ["e", "d", "c"]}
     assert recommended(model, "u2", "--fallback=popular") == ["c"]
+    (tmp_path / "items.csv").write_text("item,genres\na,Toys\nb,Toys\nc,Toys\nd,Toys\n")
+    of_toys, _ = score(model, "--fallback=category-popular", f"--items={tmp_path / 'items.csv'}", name="toys")
+    assert of(of_toys, "category-popular") == {"u2": ["c"], "u3": ["b"]}
 
 
 def test_what_is_measured_counts_the_lists_as_they_are_given(model: Path) -> None:
