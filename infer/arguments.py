@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 import numpy as np
@@ -17,6 +18,8 @@ import polars as pl
 
 from infer.errors import InputError, system_says
 from infer.formats.layout import Layout
+from infer.scoring.fallback import KINDS, FallbackOptions
+from infer.system.addresses import place
 from infer.tables.columns import ITEM
 from infer.tables.options import TableOptions
 from infer.tables.rules import KEEP, LATEST
@@ -68,6 +71,17 @@ def table_options(given: TableArguments) -> TableOptions:
     layout = {f.name: names.pop(f.name) for f in fields(Layout) if f.name in names}
     split = names.pop("split_column", None)
     return TableOptions(**names | {"layout": Layout(**layout), "split": split})
+
+
+def fallback_options(kind: Any, recent: Any, items: Any) -> FallbackOptions:
+    """The same as the library takes it; raises InputError for a value that is none of those allowed."""
+    if kind not in KINDS:
+        raise InputError(f"fallback is one of {', '.join(KINDS)}; found {kind!r}")
+    if not isinstance(recent, str):
+        raise InputError(f"recent is a number of hours, days or weeks, as '12h', '7d' or '2w'; found {recent!r}")
+    if not isinstance(items, str | Path | None):
+        raise InputError(f"items is the path of a table of items; found a {type(items).__name__}")
+    return FallbackOptions(kind, recent, None if items is None else Path(place(str(items))))
 
 
 @contextmanager

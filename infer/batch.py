@@ -10,7 +10,7 @@ MODEL.topk.json, its manifest; and MODEL.metrics.json. The three change together
 If the table carries the leave-one-out split, each history ends just before the held-out item and
 the metrics are of that item: lists for measuring. With --production, and where there is no split, whole histories
 are used: lists to serve. Items of the history are never recommended. Users whom the model cannot personalise are
-left out, counted, and count as misses in the metrics.
+left out, counted, and count as misses in the metrics, unless --fallback gives them popular items.
 
 Before lists take the place of the earlier ones they are compared with them. If a figure is beyond its limit the
 earlier lists stay, tonight's are held beside them, and the exit status is 3. `python -m infer.compare` shows both,
@@ -23,6 +23,7 @@ complete, the earlier lists stay. Machines with a common folder share the work w
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from infer.cli import option, parse, run
 from infer.errors import InputError
@@ -33,7 +34,7 @@ from infer.publishing.gate import Limits
 from infer.publishing.publications import Publications
 from infer.publishing.recovery import abandon
 from infer.scoring.job import Job, checked_sha256
-from infer.scoring.options import ScoringConfig
+from infer.scoring.options import FallbackConfig, ScoringConfig
 from infer.scoring.outcome import Outcome
 from infer.scoring.plan import Settings
 from infer.scoring.run import score_table
@@ -44,7 +45,7 @@ from infer.system.stages import Stages
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchConfig(ScoringConfig):
+class BatchConfig(FallbackConfig, ScoringConfig):
     """Options of `python -m infer.batch`."""
 
     k: int = option(10, "items in each list", minimum=1)
@@ -64,7 +65,8 @@ class BatchConfig(ScoringConfig):
     max_left_out: float = option(0.5, "limit: share of users without a list", minimum=0)
     max_unknown: float = option(0.5, "limit: share of interactions with items that the model does not know", minimum=0)
     max_popular: float = option(0.9, "limit: share of lists that equal the popular one", minimum=0)
-    max_rise: float = option(0.2, "limit: rise of each of these three shares above the earlier ones", minimum=0)
+    max_fallback: float = option(0.5, "limit: share of users with a list that is the fallback's", minimum=0)
+    max_rise: float = option(0.2, "limit: rise of each of these four shares above the earlier ones", minimum=0)
     max_growth: float = option(2.0, "limit: users with a list, as a multiple of the earlier ones", minimum=0)
     min_users: float = option(0.8, "limit: share of the earlier lists' users who are listed again", minimum=0)
     min_rows: float = option(
@@ -98,6 +100,7 @@ class BatchConfig(ScoringConfig):
             left_out=self.max_left_out,
             unknown=self.max_unknown,
             popular=self.max_popular,
+            fallback=self.max_fallback,
             rise=self.max_rise,
             growth=self.max_growth,
             users=self.min_users,
@@ -122,6 +125,7 @@ class BatchConfig(ScoringConfig):
             limits=self.limits,
             accept=self.accept,
             keep=self.keep,
+            fallback=self.fallback_options,
             options=asdict(self),
         )
 
@@ -156,7 +160,7 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
     manifest = found.manifest
     if manifest["notes"]:
         yield f"{job.table}: {manifest['notes']}"
-    yield from _left_out(job, found.totals)
+    yield from _left_out(job, found.totals, manifest)
     totals, dataset, keeps = found.totals, job.model.metadata.dataset, config.only_changed or config.merge
     yield (
         f"{job.model.path.stem} on {dataset}: {manifest['figures']['listed']} users, {found.rows} recommendations "
@@ -173,6 +177,11 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
     if found.metrics is not None:
         metrics = Publications(found.folder).metrics
         yield f"held-out {config.split} items of {totals.measured} users, 95% intervals -> {metrics}"
+        if totals.repeat_targets:
+            yield (
+                f"{totals.repeat_targets} of the held-out items were in their user's history (rep), "
+                f"{totals.measured - totals.repeat_targets} are new to them"
+            )
         yield render(found.metrics)
     elif job.split is None:
         unmeasured = "--production" if config.production else "--no-metrics"
@@ -183,11 +192,12 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
     yield f"{totals.users / max(1e-9, stages.elapsed):.0f} users/s; {stages}"
 
 
-def _left_out(job: Job, totals: Totals) -> Iterator[str]:
-    name = job.model.path.name
+def _left_out(job: Job, totals: Totals, manifest: dict[str, Any]) -> Iterator[str]:
+    name, fallback = job.model.path.name, manifest["plan"]["options"]["fallback"]
     if totals.cold:
+        what = "left out:" if fallback is None else f"{fallback} items for"
         yield (
-            f"left out: {totals.cold} of {totals.users} users whom {name} does not know "
+            f"{what} {totals.cold} of {totals.users} users whom {name} does not know "
             "(not in its training data, or without a known item in their history)"
         )
     if totals.unknown:

@@ -21,8 +21,10 @@ from infer.errors import InputError
 from infer.metrics.rendering import render
 from infer.publishing.figures import compared
 from infer.publishing.publications import Publications
+from infer.scoring.totals import is_baseline
 
 SAME = ("interactions_checksum", "protocol", "k", "users_measured")
+OPTIONAL = ("repeat_targets",)  # which reports of earlier versions do not state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +57,8 @@ def read_reports(folder: Path) -> dict[str, dict[str, Any]]:
         raise InputError(f"{folder} holds no *.metrics.json: run `python -m infer.batch --model MODEL.onnx` first")
     first = next(iter(reports))
     for name, report in reports.items():
-        for key in SAME:
-            if report.get(key) != reports[first].get(key) or key not in report:
+        for key in (*SAME, *OPTIONAL):
+            if report.get(key) != reports[first].get(key) or (key not in report and key not in OPTIONAL):
                 raise InputError(f"{name} and {first} differ in {key}: score both on the same table again")
     return reports
 
@@ -91,6 +93,7 @@ def nights_of(publications: Publications, names: str | None) -> str:
         "unknown",
         "coverage",
         "popular",
+        "fallback",
         "score_min",
         "score_max",
     ):
@@ -129,10 +132,10 @@ def main(argv: Sequence[str]) -> None:
     reports = read_reports(config.artifacts)
     columns: dict[str, pl.DataFrame] = {}
     for name, report in reports.items():
-        # Random and popularity stand in every report; a later model's own column joins them.
+        # The baselines stand in every report; a later model's own column joins them.
         for column, metrics in report["metrics"].items():
             rows = [{"metric": metric, **values} for metric, values in metrics.items()]
-            columns[column if column in ("random", "popularity") else name] = pl.DataFrame(
+            columns[column if is_baseline(column) else name] = pl.DataFrame(
                 rows, schema={"metric": pl.String, "value": float, "low": float, "high": float}
             )
     any_report = next(iter(reports.values()))

@@ -2,12 +2,13 @@
 
 In: a model written by `python -m export` and a table with held-out items. Out, beside the model:
 MODEL.evaluation.json, MODEL.ranks.parquet (user, item, rank, rank_uniform, rank_popularity,
-target_count, history_length) and MODEL.negatives.parquet (protocol, user, item).
+target_count, history_length[, repeat]) and MODEL.negatives.parquet (protocol, user, item).
 
     python -m infer.evaluate --model hybrid.onnx
     python -m infer.evaluate --model bert.onnx --negatives-file artifacts/hybrid.negatives.parquet
 
-A user whom the model cannot personalise has no rank and counts as a miss.
+A user whom the model cannot personalise has no rank and counts as a miss; likewise one whose held-out item is dropped
+as seen. repeat, where repeats are kept: whether the user had the item before.
 """
 
 from collections.abc import Sequence

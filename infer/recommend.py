@@ -16,15 +16,17 @@ from infer.cli import option, parse, printable, run
 from infer.errors import InputError
 from infer.formats.places import located_items
 from infer.formats.probe import probe
+from infer.scoring.fallback import NONE
 from infer.scoring.lists import model_lists
-from infer.scoring.options import ScoringConfig
+from infer.scoring.options import FallbackConfig, ScoringConfig
+from infer.scoring.single import fallback_list, user_or_nobody
 from infer.scoring.task import Task, prepare, select_users
 from infer.tables.columns import GENRES, ITEM, RANK, SCORE, TITLE, USER
 from infer.tables.items import find_items
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecommendConfig(ScoringConfig):
+class RecommendConfig(FallbackConfig, ScoringConfig):
     """Options of `python -m infer.recommend`."""
 
     user: str = option(MISSING, "the user's id")
@@ -38,14 +40,20 @@ def main(argv: Sequence[str]) -> None:
     whole = prepare(config.job(measure=not config.whole_history))
     if str(whole.notes):
         print(f"{whole.table}: {whole.notes}")
-    task = select_users(whole, [config.user], "--user")
-    lists = model_lists(task, len(task.model.metadata.item_ids), batch_size=1)
+    asked = config.fallback_options
+    popular = asked.kind != NONE
+    task = user_or_nobody(whole, config.user) if popular else select_users(whole, [config.user], "--user")
+    k, made = len(task.model.metadata.item_ids), task.model.path.name
+    lists = model_lists(task, k, batch_size=1)
+    if popular and not task.personalisable.all():
+        lists, made = fallback_list(whole.job, task, asked, k), f"{asked.kind} items, as {made} does not know the user"
     if lists.is_empty():
         raise InputError(f"{task.model.path.name} cannot recommend to user {config.user}: it knows none of its items")
     titles = _titles(task, config.items, lists.schema[ITEM])
-    print(f"{task.model.path.name} ({task.model.metadata.dataset}) for user {config.user}:")
+    print(f"{made} ({task.model.metadata.dataset}) for user {config.user}:")
     for row in lists.head(config.k).join(titles, on=ITEM, how="left", maintain_order="left").iter_rows(named=True):
-        print(f"{row[RANK]:>3}. {_named(row)}  {row[SCORE]:.4f}")
+        score = "" if row[SCORE] is None else f"  {row[SCORE]:.4f}"
+        print(f"{row[RANK]:>3}. {_named(row)}{score}")
     if task.targets is not None and not task.targets.is_empty():
         held = task.targets.select(USER, ITEM).join(lists, on=[USER, ITEM], how="left")
         row = held.join(titles, on=ITEM, how="left").row(0, named=True)

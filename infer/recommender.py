@@ -23,6 +23,7 @@ import polars as pl
 
 from infer.arguments import (
     TableArguments,
+    fallback_options,
     ids_of,
     in_words_of_python,
     is_history,
@@ -36,8 +37,10 @@ from infer.histories.vocabulary import PAD
 from infer.model.metadata import Metadata
 from infer.model.session import PROVIDERS, Model, open_model
 from infer.model.signature import USER_INPUT
+from infer.scoring.fallback import NONE
 from infer.scoring.job import Job, kind_of, rows_job
 from infer.scoring.lists import model_lists
+from infer.scoring.recency import RECENT
 from infer.scoring.task import Task
 from infer.scoring.whole import evaluated, lists_by_part, open_table
 from infer.sources.source import Source, select_users
@@ -76,19 +79,29 @@ class Recommender:
         return self.model.metadata
 
     def recommend(
-        self, history: Any, k: int = 10, *, users: Any = None, **options: Unpack[TableArguments]
+        self,
+        history: Any,
+        k: int = 10,
+        *,
+        users: Any = None,
+        fallback: str = NONE,
+        recent: str = RECENT,
+        items: str | Path | None = None,
+        **options: Unpack[TableArguments],
     ) -> pl.DataFrame:
         """The best k items that are not in the history, best first.
 
         history: item ids of one person, oldest first (list, tuple, array or series) -> (rank, item, score); or a data
         frame or path of interactions -> (user, rank, item, score) from everybody's whole history.
-        users: of a table, only these: an id or several.
+        users: of a table, only these: an id or several.  fallback, recent, items: of tables, as of `score`.
         Raises InputError if nothing in a single history is known to the model; of tables, such users are left out.
         """
         if not is_history(history):
-            return self.score(history, k, split=None, users=users, **options)
-        if options or users is not None:
-            name = next(iter(options), "users")
+            return self.score(
+                history, k, split=None, users=users, fallback=fallback, recent=recent, items=items, **options
+            )
+        if options or users is not None or fallback != NONE:
+            name = next(iter(options), "users" if users is not None else "fallback")
             raise InputError(f"{name} is an option of tables; found it beside a list of item ids")
         with in_words_of_python(), no_progress():
             return self._recommend_to_one(ids_of(history), whole_number(k, "k", 1))
@@ -101,6 +114,9 @@ class Recommender:
         split: str | None = TEST,
         users: Any = None,
         batch_size: int = 256,
+        fallback: str = NONE,
+        recent: str = RECENT,
+        items: str | Path | None = None,
         **options: Unpack[TableArguments],
     ) -> pl.DataFrame:
         """(user, rank, item, score) for all users, or `users`: to the digit what `python -m infer.batch` writes.
@@ -108,11 +124,16 @@ class Recommender:
         table: a data frame or path; None is the table that the model was trained on.  split: where the table holds
         items out, histories end before those of "test" or "validation"; None: whole histories.  batch_size: users
         scored at once, at most.  Users whom the model cannot personalise are left out.
+
+        fallback: "popular", "recent-popular" or "category-popular" gives them such items of the table; a column
+        `source` then says which lists are the model's.  recent: how long before the newest event is of late, as "30d".
+        items: a table with the items' categories; None is the one beside the model.
         """
+        asked = fallback_options(fallback, recent, items)
         k, batch_size = whole_number(k, "k", 1), whole_number(batch_size, "batch_size", 1)
         with self._opened(table, split, options) as (job, source):
             chosen = source if users is None else select_users(source, texts_of(users))
-            return pl.concat(lists_by_part(job, chosen, k, batch_size))
+            return pl.concat(lists_by_part(job, chosen, k, batch_size, source, asked))
 
     def evaluate(
         self,
@@ -122,18 +143,21 @@ class Recommender:
         split: str = TEST,
         seed: int = 0,
         batch_size: int = 256,
+        recent: str = RECENT,
         **options: Unpack[TableArguments],
     ) -> pl.DataFrame:
         """(model, metric, value, low, high) of the held-out items, with 95% intervals, as `python -m infer.batch`
-        measures them: of "random" and "popularity", then of the model by its file's name.
+        measures them: of "random", "popularity" and what else is a baseline there, then of the model by its file's
+        name.
 
-        table: as for `score`, with a column `split`.  seed: of the random lists.
+        table: as for `score`, with a column `split`.  seed: of the random lists.  recent: as of `score`, of the
+        baseline "recent popularity".
         """
         k, batch_size = whole_number(k, "k", 1), whole_number(batch_size, "batch_size", 1)
         if split is None:
             raise InputError(f"split is {TEST} or {VALIDATION}; found None, which holds nothing out to measure")
         with self._opened(table, split, options) as (job, source):
-            return evaluated(job, source, k, batch_size, whole_number(seed, "seed", 0))
+            return evaluated(job, source, k, batch_size, whole_number(seed, "seed", 0), recent)
 
     @cached_property
     def _job(self) -> Job:

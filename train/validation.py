@@ -1,4 +1,4 @@
-"""Validation after an epoch: loss, Hit@10 and NDCG@10, full ranking, training items dropped.
+"""Validation after an epoch: loss, Hit@10 and NDCG@10, full ranking, training items dropped unless seen items are kept.
 
 In: a model, its data, and the rows of the users who are measured. Out: means over these users.
 
@@ -25,9 +25,10 @@ K = 10
 def validate(
     model: ScoringModel, data: Data, rows: Tensor, device: torch.device
 ) -> tuple[float | None, float | None, float | None]:
-    """Validation loss, Hit@10 and NDCG@10 of these users: full ranking, training items dropped; None without users.
+    """Validation loss, Hit@10 and NDCG@10 of these users: full ranking, seen items dropped (`Data.blocked`).
 
-    Users of whom the model knows nothing are misses, as the scorer counts them, and no part of the loss.
+    None without users. Users of whom the model knows nothing are misses, as the scorer counts them, and no part of
+    the loss.
     """
     if not len(rows):
         return None, None, None
@@ -47,14 +48,18 @@ def validate(
 
 
 def target_ranks(scores: Tensor, data: Data, rows: Tensor) -> Tensor:
-    """(users,) rank of each user's validation item among all unseen items, equal scores by index."""
-    scores = scores.scatter(1, data.seen(rows).to(scores.device), -torch.inf)
+    """(users,) rank of each user's validation item among all items that are not blocked, equal scores by index.
+
+    An item that is blocked itself is in no list: its rank is beyond all of them.
+    """
+    scores = scores.scatter(1, data.blocked(rows).to(scores.device), -torch.inf)
     scores[:, PAD] = -torch.inf
     target = data.target(rows).to(scores.device)[:, None]
     target_scores = scores.gather(1, target)
     lower_index = torch.arange(scores.shape[1], device=scores.device) < target
     ahead = (scores > target_scores) | ((scores == target_scores) & lower_index)
-    return (ahead.sum(1) + 1).cpu()
+    rank = (ahead.sum(1) + 1).where(target_scores[:, 0] > -torch.inf, scores.shape[1] + K)
+    return rank.cpu()
 
 
 def validation_rows(data: Data, config: TrainConfig) -> Tensor:

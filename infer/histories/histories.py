@@ -69,11 +69,19 @@ class Histories:
 
     def within(self, other: "Histories") -> "Histories":
         """The same users with those of their items that they have in `other`, too, which has the same users."""
+        return self.where(self._common(other))
+
+    def outside(self, other: "Histories") -> "Histories":
+        """The same users with those of their items that they do not have in `other`, which has the same users."""
+        return self.where(~self._common(other))
+
+    def _common(self, other: "Histories") -> np.ndarray:
+        """(interactions,) bool: which items of these users they have in `other`, too."""
         size = max(int(h.items.max(initial=0)) for h in (self, other)) + 1
         mine, theirs = (np.repeat(np.arange(len(h)) * size, h.lengths) + h.flat for h in (self, other))
-        kept = np.zeros(len(self.items), dtype=bool)
-        kept[self.offsets[0] : self.offsets[-1]] = np.isin(mine, theirs)
-        return self.where(kept)
+        common = np.zeros(len(self.items), dtype=bool)
+        common[self.offsets[0] : self.offsets[-1]] = np.isin(mine, theirs)
+        return common
 
     @property
     def flat(self) -> np.ndarray:

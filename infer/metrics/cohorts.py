@@ -1,11 +1,13 @@
 """Metrics by how well a held-out item or a user is known: the cold-start question.
 
-In: ranks (user, item, rank, target_count, history_length). Out: a row for each cohort and metric.
+In: ranks (user, item, rank, target_count, history_length[, repeat]). Out: a row for each cohort and metric; where
+histories keep repeats also of the items that their user had before, and of the new ones.
 """
 
 import polars as pl
 
 from infer.metrics.ranking import summarise
+from infer.metrics.repeats import REPEAT
 
 # Upper ends of the cohorts: how many histories hold the target, and how many items the user's has.
 EDGES = {"target_count": (0, 5, 20), "history_length": (5, 20, 70, 170)}
@@ -28,11 +30,12 @@ def cohort(column: str) -> pl.Expr:
 def cohort_metrics(ranks: pl.DataFrame) -> pl.DataFrame:
     """(by, cohort, users, metric, value, low, high) for every cohort that has users."""
     rows = []
-    for column in EDGES:
+    named = {column: cohort(column) for column in EDGES}
+    if REPEAT in ranks.columns:
+        named["held_out"] = pl.when(REPEAT).then(pl.lit("repeat")).otherwise(pl.lit("new"))
+    for column, expression in named.items():
         cohorts = (
-            ranks.with_columns(cohort(column).alias("cohort"))
-            .sort("cohort")
-            .partition_by("cohort", maintain_order=True)
+            ranks.with_columns(expression.alias("cohort")).sort("cohort").partition_by("cohort", maintain_order=True)
         )
         for members in cohorts:
             for name, k in METRICS:

@@ -13,7 +13,7 @@ import polars as pl
 from infer.publishing.publication import Publication
 from infer.tables.columns import ITEM, RANK, USER
 
-TOTALS = ("users", "listed", "rows", "interactions", "unknown", "popular")
+TOTALS = ("users", "listed", "fallback", "rows", "interactions", "unknown", "popular")
 
 
 def figures_of(
@@ -22,9 +22,10 @@ def figures_of(
     """What lists are like by themselves.
 
     parts: what the manifest says of each.  items: in the catalogue.
-    Returns users (in the table, or chosen), listed (users with a list), rows, left_out (share of users),
-    interactions, unknown (those with items that the model does not know), coverage (share of the catalogue in any
-    list), popular (share of lists equal to the popular one), score_min, score_max, ids (of users: what they are).
+    Returns users (in the table, or chosen), listed (users with a list), fallback (those whose list is not the model's),
+    rows, left_out (share of users), interactions, unknown (those with items that the model does not know), coverage
+    (share of the catalogue in any list), popular (share of the model's lists equal to the popular one), score_min,
+    score_max, ids (of users: what they are).
     """
     totals = {name: sum(part[name] for part in parts) for name in TOTALS}
     listed, users = totals["listed"], totals["users"]
@@ -34,7 +35,7 @@ def figures_of(
         "k": plan["options"]["k"],
         "left_out": (users - listed) / max(1, users),
         "coverage": len(_items(publication, parts, plan["options"]["k"])) / max(1, items),
-        "popular": totals["popular"] / max(1, listed),
+        "popular": totals["popular"] / max(1, listed - totals["fallback"]),
         "score_min": min(lowest, default=None),
         "score_max": max(highest, default=None),
         "ids": next((_kind(part["first"]) for part in parts if part["first"] is not None), None),

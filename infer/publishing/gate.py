@@ -15,16 +15,17 @@ class Limits:
     """Beyond these, lists are held. Shares from 0 to 1.
 
     left_out: of the users, those without a list, at most.  unknown: of their interactions, those with items that the
-    model does not know, at most.  popular: of the lists, those that equal the popular one, at most.  rise: by
-    how much each of these three may be above that of the earlier lists.  growth: users with a list, at most so many
-    times as many as earlier.  Of the earlier lists, at least: users: of their users, those who have a list again.
-    rows: of the rows that a list has, for the same k.  coverage: of the items in any list.  overlap: of a user's
-    items, those of the earlier list, on average.
+    model does not know, at most.  popular: of the model's lists, those that equal the popular one, at most.
+    fallback: of the users, those whose list the model did not make, at most.  rise: by how much each of these four may
+    be above that of the earlier lists.  growth: users with a list, at most so many times as many as earlier.  Of the
+    earlier lists, at least: users: of their users, those who have a list again.  rows: of the rows that a list has, for
+    the same k.  coverage: of the items in any list.  overlap: of a user's items, those of the earlier list, on average.
     """
 
     left_out: float = 0.5
     unknown: float = 0.5
     popular: float = 0.9
+    fallback: float = 0.5
     rise: float = 0.2
     growth: float = 2.0
     users: float = 0.8
@@ -53,14 +54,22 @@ def _breaches(figures: dict[str, Any], earlier: dict[str, Any] | None, limits: L
         )
     if figures["popular"] > limits.popular:
         yield f"{_percent(figures['popular'])} of the lists equal popularity, limit --max-popular={limits.popular:g}"
+    if _share("fallback", figures) > limits.fallback:
+        yield (
+            f"{_percent(_share('fallback', figures))} of the users get a fallback list in place of the model's, "
+            f"limit --max-fallback={limits.fallback:g}"
+        )
     if earlier is None or not earlier["rows"]:
         return
     for name, words in (
         ("left_out", "users without a list"),
         ("unknown", "unknown items"),
         ("popular", "popular lists"),
+        ("fallback", "fallback lists"),
     ):
         now, then = (_share(name, found) for found in (figures, earlier))
+        if name == "fallback" and now:  # who had none was left out before there was a fallback
+            now, then = now + figures["left_out"], then + earlier["left_out"]
         if now > then + limits.rise:
             rise = f"from {_percent(then)} to {_percent(now)}"
             yield f"the share of {words} rose {rise}, limit --max-rise={limits.rise:g}"
@@ -101,6 +110,8 @@ def told(figures: dict[str, Any]) -> str:
         f"{figures['listed']:,} of {figures['users']:,} users listed, {_percent(figures['left_out'])} left out; "
         f"lists cover {_percent(figures['coverage'])} of the items, {_percent(figures['popular'])} equal popularity"
     )
+    if figures.get("fallback"):
+        line += f"; {figures['fallback']:,} lists are the fallback's"
     if figures["score_min"] is not None:
         line += f"; scores {figures['score_min']:.4g} to {figures['score_max']:.4g}"
     if "earlier" in figures:
@@ -115,7 +126,8 @@ def told(figures: dict[str, Any]) -> str:
 
 def _share(name: str, figures: dict[str, Any]) -> float:
     """A figure as a share of what it is counted among."""
-    return float(figures[name] / max(1, figures["interactions"]) if name == "unknown" else figures[name])
+    among = {"unknown": "interactions", "fallback": "users"}.get(name)
+    return float(figures[name] if among is None else figures.get(name, 0) / max(1, figures[among]))
 
 
 def _percent(share: float) -> str:

@@ -16,6 +16,9 @@ from infer.publishing.publication import Publication
 from infer.tables.columns import USER
 
 HISTORY = "history"
+# Options that a user's list follows from. Of the fallback that is the kind alone: such lists are made anew, and under
+# --merge those of other users are meant to stay.
+DETERMINING = ("k", "split", "rules", "fallback")
 
 
 class Earlier:
@@ -74,7 +77,7 @@ class Earlier:
 
 def _determining(plan: dict[str, Any]) -> dict[str, Any]:
     """What of a plan a user's list follows from, beside the history."""
-    return {"model": plan["model"], "options": [plan["options"].get(name) for name in ("k", "split", "rules")]}
+    return {"model": plan["model"], "options": [plan["options"].get(name) for name in DETERMINING]}
 
 
 def _kind(python_type: type) -> str:

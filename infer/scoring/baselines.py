@@ -21,7 +21,21 @@ LARGEST = 2**22
 
 def popular_lists(task: Task, popularity: Popularity, k: int) -> pl.DataFrame:
     """The k most popular unseen items of each user: (user, rank, item)."""
-    return _as_table(task, popular(task.histories.distinct, popularity.order, k))
+    return ordered_lists(task, popularity.order, k)
+
+
+def ordered_lists(task: Task, order: np.ndarray, k: int) -> pl.DataFrame:
+    """The first k items in an order of all that each user may get: (user, rank, item)."""
+    return as_table(task, first(task, order, k))
+
+
+def first(task: Task, order: np.ndarray, k: int) -> np.ndarray:
+    """(users, k) the first item indexes in an order of all that each user may get, PAD where there are fewer."""
+    order = order[task.job.candidates.mask[order]]
+    if task.own is None:
+        return popular(task.blocked, order, k)
+    place = _places_in(order, task.job.items.height)
+    return _first_of_own(task.own.outside(task.blocked), lambda _, item: place[item], k)
 
 
 def random_lists(task: Task, k: int, seed: int, places: np.ndarray) -> pl.DataFrame:
@@ -29,7 +43,14 @@ def random_lists(task: Task, k: int, seed: int, places: np.ndarray) -> pl.DataFr
 
     places: (users,) each user's place in the whole table, so that parts of it get the same lists as the whole.
     """
-    return _as_table(task, random(task.histories.distinct, task.job.items.height, places, k, seed))
+    rules = task.job.candidates
+    shuffle = shuffled(rules.items, seed)
+    shuffle = shuffle[rules.mask[shuffle]]
+    if task.own is None:
+        return as_table(task, random(task.blocked, shuffle, places, k, seed))
+    place, start = _places_in(shuffle, rules.items), _starts(places, len(shuffle), seed)
+    own = task.own.outside(task.blocked)
+    return as_table(task, _first_of_own(own, lambda user, item: (place[item] - start[user]) % len(shuffle), k))
 
 
 def equal_popular(histories: Histories, lists: pl.DataFrame, items: pl.DataFrame, order: np.ndarray, k: int) -> int:
@@ -39,55 +60,80 @@ def equal_popular(histories: Histories, lists: pl.DataFrame, items: pl.DataFrame
     """
     if lists.is_empty():
         return 0
-    place = _places_in(order)[index_of(lists[ITEM], items)]
+    place = _places_in(order, items.height)[index_of(lists[ITEM], items)]
     begins = np.flatnonzero((lists[USER] != lists[USER].shift()).fill_null(True).to_numpy())
     lengths = np.diff(np.append(begins, len(place)))
     rises = np.append(True, place[1:] > place[:-1])
     rises[begins] = True
     users = np.flatnonzero(histories.users.is_in(lists[USER].gather(begins).implode()).to_numpy())
-    whole = lengths == np.minimum(k, len(order) - histories.lengths[users])
+    taken = histories.where(_places_in(order, items.height)[histories.items] < len(order))
+    whole = lengths == np.minimum(k, len(order) - taken.lengths[users])
     found = np.flatnonzero(np.logical_and.reduceat(rises, begins) & whole)
     # In order; and whatever is more popular than the last is in the list, too, or seen.
     last = place[begins[found] + lengths[found] - 1]
     seen = histories.take(users[found])
     row = np.repeat(np.arange(len(found)), seen.lengths)
-    before = np.bincount(row[_places_in(order)[seen.items] < last[row]], minlength=len(found))
+    before = np.bincount(row[_places_in(order, items.height)[seen.items] < last[row]], minlength=len(found))
     return int((last + 1 - lengths[found] == before).sum())
 
 
 def popular(histories: Histories, order: np.ndarray, k: int) -> np.ndarray:
     """(users, k) the k most popular unseen items of each user, PAD where there are fewer.
 
-    order: (items,) item indexes from most to least frequent.
+    order: (n,) item indexes from most to least frequent, of all items or some.
     """
-    place = _places_in(order)
+    place = _places_in(order, max(int(order.max(initial=0)), int(histories.items.max(initial=0))))
     return _first_unseen(histories, len(order), k, lambda _, item: place[item], lambda _, found: order[found])
 
 
-def random(histories: Histories, items: int, rows: np.ndarray, k: int, seed: int) -> np.ndarray:
+def shuffled(items: int, seed: int) -> np.ndarray:
+    """(items,) all item indexes in random order."""
+    return np.random.default_rng(seed).permutation(items) + 1
+
+
+def random(histories: Histories, shuffle: np.ndarray, rows: np.ndarray, k: int, seed: int) -> np.ndarray:
     """(users, k) random unseen items, PAD where there are fewer.
 
-    rows: (users,) each user's place in the whole table. Each user reads one seeded shuffle of the
-    catalogue from an own seeded start, so a list depends on the seed and on the row, not on the
-    batch it is computed in.
+    shuffle: (n,) item indexes in random order, of all items or some.  rows: (users,) each user's place in the whole
+    table. Each user reads the shuffle from an own seeded start, so a list depends on the seed and on the row, not on
+    the batch it is computed in.
     """
-    shuffle = np.random.default_rng(seed).permutation(items) + 1
-    place = _places_in(shuffle)
-    start = np.array([np.random.default_rng([seed, int(row)]).integers(items) for row in rows], dtype=np.int64)
+    items = len(shuffle)
+    place = _places_in(shuffle, max(int(shuffle.max(initial=0)), int(histories.items.max(initial=0))))
+    start = _starts(rows, items, seed)
     return _first_unseen(
         histories,
         items,
         k,
-        lambda user, item: (place[item] - start[user]) % items,
+        lambda user, item: np.where(place[item] < items, (place[item] - start[user]) % items, items),
         lambda user, found: shuffle[(found + start[user]) % items],
     )
 
 
-def _places_in(order: np.ndarray) -> np.ndarray:
-    """(items + 1,) where each item index stands in an order of all, from 0."""
-    place = np.zeros(len(order) + 1, dtype=np.int64)
+def _starts(rows: np.ndarray, items: int, seed: int) -> np.ndarray:
+    """(users,) where each user, by the place in the whole table, begins to read."""
+    return np.array([np.random.default_rng([seed, int(row)]).integers(items) for row in rows], dtype=np.int64)
+
+
+def _places_in(order: np.ndarray, items: int) -> np.ndarray:
+    """(items + 1,) where each item index stands in an order, from 0; its length for those that it lacks."""
+    place = np.full(items + 1, len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
     return place
+
+
+def _first_of_own(own: Histories, place: Callable[[np.ndarray, np.ndarray], np.ndarray], k: int) -> np.ndarray:
+    """(users, k) of each user's own items the first in the user's order, PAD where there are fewer.
+
+    place: as of `_first_unseen`.
+    """
+    row = np.repeat(np.arange(len(own)), own.lengths)
+    order = np.lexsort((place(row, own.flat), row))
+    rank = np.arange(len(row)) - np.repeat(np.cumsum(own.lengths) - own.lengths, own.lengths)
+    best = np.full((len(own), k), PAD)
+    near = rank < k
+    best[row[near], rank[near]] = own.flat[order][near]
+    return best
 
 
 def _first_unseen(
@@ -130,6 +176,7 @@ def _similar(lengths: np.ndarray, items: int, k: int) -> Iterator[tuple[np.ndarr
         start = stop
 
 
-def _as_table(task: Task, indexes: np.ndarray) -> pl.DataFrame:
+def as_table(task: Task, indexes: np.ndarray) -> pl.DataFrame:
+    """(users, k) item indexes, PAD after the last of each user, as (user, rank, item)."""
     row, column = np.nonzero(indexes != PAD)
     return lists_of(task, row, indexes[row, column].astype(np.int32))

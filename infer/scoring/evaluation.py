@@ -13,6 +13,7 @@ import polars as pl
 from infer.errors import InputError
 from infer.metrics.cohorts import cohort_metrics
 from infer.metrics.ranking import summarise
+from infer.metrics.repeats import REPEAT
 from infer.metrics.sampled import rank_among
 from infer.model.session import Model
 from infer.model.signature import DROPPED
@@ -62,26 +63,30 @@ def evaluate_model(
 
 
 def evaluate(task: Task, negatives: dict[str, np.ndarray]) -> pl.DataFrame:
-    """Ranks of the held-out items: (user, item, rank, rank_PROTOCOL..., target_count, history_length).
+    """Ranks of the held-out items: (user, item, rank, rank_PROTOCOL..., target_count, history_length[, repeat]).
 
+    An item that no list holds has no rank: its user is cold, or had it before and seen items are dropped.
     negatives: protocol -> (users, n) item indexes, in the order of `task.targets`.
     Raises InputError naming the user if a score is NaN or infinite.
     """
     rows, targets = target_rows(task)
     ranks = {name: np.zeros(len(rows), dtype=np.int64) for name in (RANK, *(f"{RANK}_{p}" for p in negatives))}
     personalisable = task.model.personalisable(task.histories, task.user_index)[rows]
+    listed = np.ones(len(rows), dtype=bool)
     size = max(1, BUDGET // (task.job.items.height + 1))
     for start in progress(range(0, len(rows), size), desc=task.model.path.name, unit=" batches"):
         batch = slice(start, start + size)
         scores = _all_scores(task, rows[batch], personalisable[batch])
+        listed[batch] = np.take_along_axis(scores, targets[batch][:, None], 1)[:, 0] > DROPPED
         ranks[RANK][batch] = rank_among(scores, targets[batch])
         for protocol, items in negatives.items():
             ranks[f"{RANK}_{protocol}"][batch] = rank_among(scores, targets[batch], items[batch])
-    ids = task.held_out.select(USER, ITEM)
+    ids, ranked = task.held_out.select(USER, ITEM), pl.Series(personalisable & listed)
     return ids.with_columns(
-        *(pl.when(pl.Series(personalisable)).then(pl.Series(values)).alias(name) for name, values in ranks.items()),
+        *(pl.when(ranked).then(pl.Series(values)).alias(name) for name, values in ranks.items()),
         pl.Series("target_count", task.counts[targets - 1]),
         pl.Series("history_length", task.histories.lengths[rows]),
+        *([task.held_out[REPEAT]] if REPEAT in task.held_out.columns else []),
     )
 
 

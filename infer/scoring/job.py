@@ -59,6 +59,10 @@ class Job:
     candidates: Candidates = field(default_factory=lambda: Candidates(0))
     newest: float = 0.0
 
+    def __post_init__(self) -> None:
+        if self.candidates.items != self.items.height:  # no rules
+            object.__setattr__(self, "candidates", Candidates(self.items.height))
+
     @property
     def known(self) -> Known:
         """The types of the ids that the model knows."""

@@ -6,12 +6,14 @@ In: command line options. Out: an open `Job`.
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from infer.candidates.options import CandidateConfig
 from infer.cli import option
 from infer.model.session import open_model
+from infer.scoring.fallback import FallbackOptions
 from infer.scoring.job import Job, checked_sha256, open_job
+from infer.scoring.recency import RECENT
 from infer.tables.columns import TEST
 from infer.tables.config import TableConfig
 
@@ -33,3 +35,20 @@ class ScoringConfig(CandidateConfig, TableConfig):
         model = open_model(self.model, self.device, self.threads)
         split = self.split if measure else None
         return open_job(model, self.interactions, self.table_options, split, check, self.candidate_options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FallbackConfig(CandidateConfig):
+    """What users get whom the model cannot personalise."""
+
+    GROUP: ClassVar[str] = "users whom the model cannot personalise"
+
+    fallback: Literal["none", "popular", "recent-popular", "category-popular"] = option(
+        "none", "their lists: none, or what is popular ever, of late, or in their category; marked in a column `source`"
+    )
+    recent: str = option(RECENT, "of late: so long before the newest event, as 12h, 30d or 2w; of the baseline, too")
+
+    @property
+    def fallback_options(self) -> FallbackOptions:
+        """The same as the library takes it."""
+        return FallbackOptions(self.fallback, self.recent, self.items)

@@ -12,16 +12,19 @@ import polars as pl
 from tqdm import tqdm
 
 from infer.publishing.incremental import HISTORY, Earlier
-from infer.scoring.baselines import equal_popular, popular_lists, random_lists
+from infer.scoring.baselines import equal_popular, ordered_lists, popular_lists, random_lists
+from infer.scoring.fallback import Fallback
 from infer.scoring.job import Job
 from infer.scoring.lists import model_lists
+from infer.scoring.personal import personal_lists
 from infer.scoring.popularity import Popularity
+from infer.scoring.recency import Recent
 from infer.scoring.task import Task, cut
-from infer.scoring.totals import MODEL, measures, totals
+from infer.scoring.totals import MODEL, PERSONAL, POPULARITY, RANDOM, RECENT, measures, totals
 from infer.sources.cutting import Part
 from infer.sources.source import Source
 from infer.system.stages import Stages
-from infer.tables.columns import RANK, SCORE, USER
+from infer.tables.columns import RANK, SCORE, SOURCE, USER
 from infer.tables.notes import Notes
 
 
@@ -36,15 +39,19 @@ def score_part(
     earlier: Earlier | None,
     popularity: Popularity | None,
     seed: int,
+    recent: Recent | None = None,
+    fallback: Fallback | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
     """One part's lists, its users with the digests of their histories, and its numbers as plain JSON values.
 
     earlier: lists that users may keep.  popularity: of the whole table; None: nothing is measured.  seed: of the
-    random lists.
+    random lists.  recent: of the whole table, for one more baseline.  fallback: makes lists for users whom the model
+    cannot personalise; the lists then have a column `source`.
 
-    Of the numbers, users, measured, cold and unknown are those of `Totals`; scored: users with new lists.  repeated,
-    further: rows that repeated a pair, or were held out but are not measured.  interactions: in the histories.
-    rows, listed: of lists, and users with any.  popular: lists that equal the popular one.  score_min, score_max.
+    Of the numbers, users, measured, cold, unknown and repeat_targets are those of `Totals`; scored: users with new
+    lists.  repeated, further: rows that repeated a pair, or were held out but are not measured.  interactions: in the
+    histories.  rows, listed: of lists, and users with any.  fallback: users whose list is not the model's.  popular:
+    lists of the model that equal the popular one.  score_min, score_max.
     first, last: user ids.  measures: if items are held out.
     """
     with stages("read"):
@@ -54,7 +61,8 @@ def score_part(
         task = cut(job, rows, in_order=True)
         users = pl.DataFrame([task.histories.users, pl.Series(HISTORY, task.digests)])
     bar.update(part.users - len(task.histories))
-    lists, users, scored = _lists(task, job.types.to_own(users), k, batch_size, stages, bar, earlier)
+    lists, users, scored = _lists(task, job.types.to_own(users), k, batch_size, stages, bar, earlier, fallback, rows)
+    own = lists if fallback is None else lists.filter(pl.col(SOURCE) == MODEL)
     ids = users[USER]
     numbers = asdict(totals(task)) | {
         "scored": scored,
@@ -63,6 +71,7 @@ def score_part(
         "interactions": len(task.histories.items) + task.histories.unknown,
         "rows": lists.height,
         "listed": lists[USER].n_unique(),
+        "fallback": lists[USER].n_unique() - own[USER].n_unique(),
         "popular": 0,
         "score_min": lists[SCORE].min(),
         "score_max": lists[SCORE].max(),
@@ -71,12 +80,17 @@ def score_part(
     }
     if popularity is not None:
         with stages("measure"):
-            numbers["popular"] = equal_popular(task.histories.distinct, lists, job.items, popularity.order, k)
+            numbers["popular"] = equal_popular(task.blocked, own, job.items, popularity.order, k)
             if job.split is not None:
                 popular = popular_lists(task, popularity, k)
                 random = random_lists(task, k, seed, _places(task, rows, part))
-                made = {"random": random, "popularity": popular, MODEL: lists}
-                numbers["measures"] = {name: measures(task, own, popularity, k) for name, own in made.items()}
+                made = {RANDOM: random, POPULARITY: popular}
+                if recent is not None:
+                    made[f"{RECENT} {recent.period}"] = ordered_lists(task, recent.order, k)
+                if task.histories.repeats:
+                    made[PERSONAL] = personal_lists(task, popularity, k)
+                made[MODEL] = lists
+                numbers["measures"] = {name: measures(task, top, popularity, k) for name, top in made.items()}
     return job.types.to_own(lists), users, numbers
 
 
@@ -88,14 +102,24 @@ def _lists(
     stages: Stages,
     bar: "tqdm[Any]",
     earlier: Earlier | None,
+    fallback: Fallback | None,
+    rows: pl.DataFrame,
 ) -> tuple[pl.DataFrame, pl.DataFrame, int]:
     """The lists of all users, those users with the digests that the lists follow from, and how many are new."""
+
+    def made(task: Task) -> pl.DataFrame:
+        lists = model_lists(task, k, batch_size, stages, bar)
+        return lists if fallback is None else fallback.joined(task, rows, k, lists)
+
     if earlier is None or not len(task.histories):
-        return model_lists(task, k, batch_size, stages, bar), users, len(task.histories)
+        return made(task), users, len(task.histories)
     same, kept, users = earlier.unchanged(users)
+    if fallback is not None and earlier.chosen is None:
+        # What is popular changes with the whole table, whatever has become of the user's own history.
+        same, kept = same & task.personalisable, kept.filter(pl.col(SOURCE) == MODEL)
     bar.update(int(same.sum()))
     task = task.take(np.flatnonzero(~same))
-    new = model_lists(task, k, batch_size, stages, bar)
+    new = made(task)
     lists = pl.concat([task.job.types.back(kept.select(new.columns)), new]).sort(USER, RANK) if kept.height else new
     return lists, users, len(task.histories)
 

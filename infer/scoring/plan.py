@@ -15,6 +15,7 @@ from typing import Any
 from infer.errors import InputError
 from infer.publishing.gate import Limits
 from infer.publishing.publication import Publication
+from infer.scoring.fallback import FallbackOptions
 from infer.scoring.job import Job
 from infer.sources.source import PART_USERS
 
@@ -30,7 +31,7 @@ class Settings:
     part of the table, from the i-th, counted from 0.  only_changed: score users whose history has changed, keep the
     earlier lists of the others.  restart: drop an unfinished run.  part_users: users in one file of lists, at most.
     limits: beyond which lists are held.  accept: publish them all the same.  keep: publications to keep, this one
-    included.  options: what the report says of how it was made.
+    included.  fallback: for users whom the model cannot personalise.  options: what the report says of how it was made.
     """
 
     k: int = 10
@@ -45,6 +46,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     accept: bool = False
     keep: int = 3
+    fallback: FallbackOptions = FallbackOptions()
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -76,7 +78,8 @@ def plan_of(job: Job, settings: Settings, ids: Sequence[str] | None, current: Pu
             "pairs": job.candidates.by_user,
             "seed": None if job.split is None else settings.seed,
             "keeps": "only-changed" if settings.only_changed else "merge" if settings.merge else None,
-        },
+        }
+        | settings.fallback.plan(job),
         "base": base,
     }
 

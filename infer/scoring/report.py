@@ -31,6 +31,7 @@ def provenance(job: Job, options: dict[str, Any], found: Totals) -> dict[str, An
         "users_measured": found.measured,
         "users_cold": found.cold,
         "unknown_interactions": found.unknown,
+        "repeat_targets": found.repeat_targets,
         "options": {k: str(v) if isinstance(v, Path) else v for k, v in options.items()},
         "versions": versions(*LIBRARIES),
     }

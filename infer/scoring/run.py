@@ -17,12 +17,12 @@ from infer.publishing.incremental import Earlier
 from infer.publishing.output import Output, part_of
 from infer.publishing.publications import Publications
 from infer.publishing.recovery import STORE, abandon
+from infer.scoring.counted import Counted, counted
 from infer.scoring.decision import decide, done_by_another
 from infer.scoring.job import Job, check_held_out, typed, with_newest
 from infer.scoring.outcome import Outcome
 from infer.scoring.parts import score_part
 from infer.scoring.plan import Settings, check_replaced, plan_of
-from infer.scoring.popularity import Popularity, popularity_of
 from infer.scoring.report import LIBRARIES, report
 from infer.scoring.totals import metrics_of, totals_of
 from infer.sources.cutting import Part
@@ -44,7 +44,7 @@ def score_table(job: Job, folder: Path, settings: Settings, stages: Stages | Non
     """
     stages = stages or Stages()
     publications = Publications(folder)
-    publications.check([job.table])
+    publications.check([path for path in (job.table, settings.fallback.items) if path is not None])
     current = publications.current()
     if current is not None and current.damage is not None and not (settings.only_changed or settings.merge):
         current = None  # which holds the new lists, once they are there
@@ -69,10 +69,10 @@ def _score_share(job: Job, output: Output, settings: Settings, ids: Sequence[str
     """Score this process's share and, if it was the last, decide."""
     parts, resumed, notes = 0, 0, Notes()
     if not output.complete:
-        job, source, popularity, chosen = _open(job, output, settings, ids, stages)
+        job, source, found, chosen = _open(job, output, settings, ids, stages)
         parts, notes = len(source.parts), source.notes
         notes.said[:0] = job.said
-        resumed = _score_parts(job, output, settings, source, popularity, chosen, stages)
+        resumed = _score_parts(job, output, settings, source, found, chosen, stages)
     with output.locked(STORE):
         if not output.work.exists():
             return done_by_another(output)
@@ -89,9 +89,9 @@ def _score_share(job: Job, output: Output, settings: Settings, ids: Sequence[str
 
 def _open(
     job: Job, output: Output, settings: Settings, ids: Sequence[str] | None, stages: Stages
-) -> tuple[Job, Source, Popularity, set[str] | None]:
-    """The job in the table's types of ids, what to score, how often the table's users have each item, and the chosen
-    users; shares find it out once."""
+) -> tuple[Job, Source, Counted, set[str] | None]:
+    """The job in the table's types of ids, what to score, what was counted over the whole table, and the chosen users;
+    shares find it out once."""
     with output.locked("source"):
         with stages("open"):
             whole = open_source(
@@ -101,18 +101,14 @@ def _open(
             check_held_out(job, whole.rows)
             job = with_newest(job, whole)
         with stages("count"):
-            kept = output.source / "popularity.parquet"
-            popularity = Popularity.load(kept)
-            if popularity is None:
-                popularity = popularity_of(job, whole)
-                popularity.save(kept)
+            found = counted(job, whole, settings.fallback, output.source)
     if settings.users is None:
-        return job, whole, popularity, None
+        return job, whole, found, None
     chosen = select_users(whole, settings.users, settings.part_users)
     if chosen_ids(settings.users) != ids:
         raise InputError(f"--users {settings.users} was changed meanwhile: run again when nobody writes to it")
     users = set(chosen.rows.select(pl.col(USER).unique().cast(pl.String)).collect()[USER])
-    return job, (whole if settings.merge else chosen), popularity, users
+    return job, (whole if settings.merge else chosen), found, users
 
 
 def _score_parts(
@@ -120,7 +116,7 @@ def _score_parts(
     output: Output,
     settings: Settings,
     source: Source,
-    popularity: Popularity,
+    found: Counted,
     chosen: set[str] | None,
     stages: Stages,
 ) -> int:
@@ -131,14 +127,25 @@ def _score_parts(
     earlier = None
     if settings.only_changed or settings.merge:
         base = output.plan["base"]
-        found = None if base is None else output.publications.get(base["name"])
-        earlier = Earlier(found, output.plan, chosen if settings.merge else None)
+        kept = None if base is None else output.publications.get(base["name"])
+        earlier = Earlier(kept, output.plan, chosen if settings.merge else None)
     total = sum(part.users for part in share)
     done = total - sum(part.users for part in missing)
     with progress(total=total, initial=done, unit=" users", desc=job.model.path.name) as bar:
         for part in missing:
             lists, users, numbers = score_part(
-                job, source, part, settings.k, settings.batch_size, stages, bar, earlier, popularity, settings.seed
+                job,
+                source,
+                part,
+                settings.k,
+                settings.batch_size,
+                stages,
+                bar,
+                earlier,
+                found.popularity,
+                settings.seed,
+                found.recent,
+                found.fallback,
             )
             job.check_unchanged()
             with stages("write"):

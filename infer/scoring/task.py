@@ -17,6 +17,7 @@ from infer.errors import InputError
 from infer.histories.digests import combined, digests
 from infer.histories.histories import Histories, before, build_histories, merged
 from infer.histories.vocabulary import PAD, index_of
+from infer.metrics.repeats import marked
 from infer.model.choice import Choice, chosen
 from infer.model.session import Model
 from infer.scoring.job import Job, check_held_out, nothing_held_out, of_types
@@ -134,6 +135,8 @@ def cut(job: Job, interactions: pl.DataFrame, in_order: bool = False) -> Task:
     targets = None
     if job.split is not None:
         interactions, targets = before(interactions, job.split)
+        if job.options.repeats == KEEP:
+            targets = marked(targets, interactions)
     levels = job.model.metadata.rating_levels
     repeats = job.options.repeats == KEEP
     histories = build_histories(interactions, job.items, rating_levels=levels, in_order=in_order, repeats=repeats)

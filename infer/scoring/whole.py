@@ -17,6 +17,8 @@ import polars as pl
 from infer.candidates.options import CandidateOptions
 from infer.model.session import Model
 from infer.scoring.conforming import known_of, ruled
+from infer.scoring.counted import Counted, counted
+from infer.scoring.fallback import NONE, Fallback, FallbackOptions
 from infer.scoring.job import (
     Job,
     check_held_out,
@@ -28,7 +30,6 @@ from infer.scoring.job import (
     with_newest,
 )
 from infer.scoring.parts import score_part
-from infer.scoring.popularity import Popularity, popularity_of
 from infer.scoring.totals import metrics_of
 from infer.sources.source import Source, from_frame, open_source
 from infer.system.progress import progress
@@ -62,31 +63,50 @@ def open_table(
     yield _checked(job, from_frame(job.table, tidied, options))
 
 
-def lists_by_part(job: Job, source: Source, k: int, batch_size: int) -> list[pl.DataFrame]:
-    """The lists (user, rank, item, score) of each part's users, best first."""
-    return [lists for lists, _ in _scored(job, source, k, batch_size, None, 0)]
+def lists_by_part(
+    job: Job, source: Source, k: int, batch_size: int, whole: Source, asked: FallbackOptions
+) -> list[pl.DataFrame]:
+    """The lists (user, rank, item, score[, source]) of each part's users, best first.
+
+    source: of the users.  whole: of the table, which a fallback's counts are of.  asked: which fallback, if any.
+    """
+    asked.plan(job)
+    fallback = None if asked.kind == NONE else counted(job, whole, asked).fallback
+    return [lists for lists, _ in _scored(job, source, k, batch_size, None, 0, fallback)]
 
 
-def evaluated(job: Job, source: Source, k: int, batch_size: int, seed: int) -> pl.DataFrame:
-    """(model, metric, value, low, high) of random and popular lists and of the model's, by its file's name.
+def evaluated(job: Job, source: Source, k: int, batch_size: int, seed: int, recent: str) -> pl.DataFrame:
+    """(model, metric, value, low, high) of the baselines' lists and of the model's, by its file's name.
 
+    recent: the period of what is popular of late.
     Raises InputError if the table has no held-out items.
     """
     if job.split is None:
         raise nothing_held_out(job.table)
-    numbers = [told for _, told in _scored(job, source, k, batch_size, popularity_of(job, source), seed)]
+    asked = FallbackOptions(recent=recent)
+    asked.plan(job)
+    numbers = [told for _, told in _scored(job, source, k, batch_size, counted(job, source, asked), seed)]
     tables = metrics_of(job.model.path.stem, numbers, job.items.height, k)
     return pl.concat(table.select(pl.lit(name).alias("model"), pl.all()) for name, table in tables.items())
 
 
 def _scored(
-    job: Job, source: Source, k: int, batch_size: int, popularity: Popularity | None, seed: int
+    job: Job,
+    source: Source,
+    k: int,
+    batch_size: int,
+    measured: Counted | None,
+    seed: int,
+    fallback: Fallback | None = None,
 ) -> Iterator[tuple[pl.DataFrame, dict[str, Any]]]:
     """Each part's lists and numbers."""
     stages = Stages()
+    popularity, recent = (None, None) if measured is None else (measured.popularity, measured.recent)
     with progress(total=source.users, unit=" users", desc=job.model.path.name) as bar:
         for part in source.parts:
-            lists, _, numbers = score_part(job, source, part, k, batch_size, stages, bar, None, popularity, seed)
+            lists, _, numbers = score_part(
+                job, source, part, k, batch_size, stages, bar, None, popularity, seed, recent, fallback
+            )
             yield lists, numbers
 
 

@@ -1,8 +1,8 @@
-"""Lengths of time as people write them.
+"""Periods of time as they are typed: hours, days and weeks.
 
-In: `12h`, `7d` or `2w`. Out: seconds.
+In: `12h`, `30d` or `2w`. Out: seconds.
 
-    seconds_of("90d", "--seen-within")
+    python -m infer.batch --model hybrid.onnx --recent=30d
 """
 
 import re

@@ -14,6 +14,8 @@ from infer.tables.columns import RULES_KEY
 from infer.tables.options import TableOptions
 
 LATEST, KEEP = "latest", "keep"
+# Whether lists may hold what their user has had: told with the rules, as training is validated by it.
+SEEN_KEY, DROP = "seen", "drop"
 # Which rows count, and what one weighs. How a file is written and what its columns are called is each file's own.
 RULES = ("where", "least_rating", "event", "event_weights", "repeats")
 
@@ -31,6 +33,11 @@ def rules_in(about: Mapping[str, str]) -> dict[str, Any] | None:
 def repeats_of(about: Mapping[str, str]) -> str:
     """Which rows of a pair that comes again a table of ours holds: the latest, or all."""
     return str((rules_in(about) or {}).get("repeats") or LATEST)
+
+
+def keeps_seen(rules: Mapping[str, Any]) -> bool:
+    """Whether a model was trained to recommend also what a user has had: shops whose customers buy again."""
+    return bool(rules.get(SEEN_KEY, DROP) == KEEP)
 
 
 def with_rules(options: TableOptions, rules: Mapping[str, Any], made: Mapping[str, Any] | None) -> TableOptions:

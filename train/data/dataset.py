@@ -35,7 +35,7 @@ from infer.tables.columns import (
 )
 from infer.tables.interactions import read_interactions
 from infer.tables.options import TableOptions
-from infer.tables.rules import KEEP, repeats_of, rules_in
+from infer.tables.rules import KEEP, keeps_seen, repeats_of, rules_in
 from train.data import catalogue
 
 # More distinct ratings than this are a continuous scale, which `rating_levels` cuts at quantiles.
@@ -102,6 +102,10 @@ class Data:
     def seen(self, rows: Tensor) -> Tensor:
         """(users, width) int64 all items before validation of the users in these rows, filled up with padding."""
         return torch.from_numpy(seen(self.known.take(rows.numpy())))
+
+    def blocked(self, rows: Tensor) -> Tensor:
+        """(users, width) int64 items that lists do not hold: the seen ones or, where seen items are kept, none."""
+        return torch.full((len(rows), 1), PAD) if keeps_seen(self.rules) else self.seen(rows)
 
     def target(self, rows: Tensor) -> Tensor:
         """(users,) int64 index of the validation item of the users in these rows, PAD if none."""

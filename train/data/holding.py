@@ -17,6 +17,7 @@ from infer.tables.columns import ITEM, SPLIT, TEST, TRAIN, USER, VALIDATION
 from infer.tables.config import TableConfig
 from infer.tables.options import TableOptions
 from infer.tables.periods import seconds_of
+from infer.tables.rules import DROP, KEEP
 from train.data import moments, splits
 
 # What is true of the users who are not measured.
@@ -50,6 +51,9 @@ class SplitConfig(TableConfig):
     validation_period: str | None = option(None, "--split=period: how long validation lasts, before the test: 1d")
     test_period: str | None = option(None, "--split=period: how long the test lasts, to the latest event: 7d, 12h, 2w")
     split_seed: int = option(0, "--split=users: seed by which users are drawn", minimum=0)
+    seen: Literal["drop", "keep"] = option(
+        DROP, "with --repeats=keep: whether lists may hold what a user has had; models are validated so"
+    )
     ties: Literal["item", "random"] = option("item", "order of a user's interactions in the same second")
     tie_seed: int = option(0, "seed of --ties=random", minimum=0)
 
@@ -68,6 +72,10 @@ class SplitConfig(TableConfig):
         ):
             if value is not None and self.split != belongs:
                 raise InputError(f"{name} is for --split={belongs}; found --split={self.split}")
+        if self.seen == KEEP and self.repeats != KEEP:
+            raise InputError(
+                "--seen=keep needs --repeats=keep: where a user has each item once, no held-out item was seen before"
+            )
         if self.order in {"period": ("rows", "none"), "time": ("none",)}.get(self.split, ()):
             raise InputError(f"--split={self.split} needs times, which --order={self.order} does without")
 

@@ -34,7 +34,7 @@ from infer.tables.columns import (
 )
 from infer.tables.interactions import read_interactions
 from infer.tables.items import Items
-from infer.tables.rules import rules_of
+from infer.tables.rules import KEEP, SEEN_KEY, rules_of
 from infer.tables.tidy import Tidy
 from train.data import movielens, sources
 from train.data.catalogue import CATALOGUE_KEY, EVENTS, ITEMS, ItemsConfig, check_items, given_items, newcomers
@@ -104,7 +104,8 @@ def prepare(config: DataConfig) -> Path:
     new = newcomers(tidied.interactions, items.table)
     made = hold_out(tidied.interactions, config)
     table = made.interactions
-    rules = json.dumps(rules_of(config.table_options))
+    seen = {SEEN_KEY: config.seen} if config.seen == KEEP else {}
+    rules = json.dumps(rules_of(config.table_options) | seen)
     about = {DATASET_KEY: name, PROTOCOL_KEY: made.protocol, TIDY_KEY: "1", RULES_KEY: rules}
     with replacing(target, owned=True) as temporary, replacing(items_target, owned=True) as temporary_items:
         items.table.write_parquet(temporary_items, metadata=MARK)

@@ -124,7 +124,7 @@ class Blend(ScoringModel):
     def _fitting(self, data: Data, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Standardised scores, which of them are not candidates, and the validation items."""
         scores = self.standardised(*self.inputs(data, rows))
-        blocked = torch.zeros(scores.shape[1:], dtype=torch.bool).scatter(1, data.seen(rows), True)
+        blocked = torch.zeros(scores.shape[1:], dtype=torch.bool).scatter(1, data.blocked(rows), True)
         blocked[:, PAD] = True
         return scores, blocked, data.target(rows)
 

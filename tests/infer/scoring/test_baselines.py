@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infer.histories.histories import Histories
-from infer.scoring.baselines import equal_popular, popular, random
+from infer.scoring.baselines import equal_popular, popular, random, shuffled
 from infer.scoring.popularity import popularity_order
 
 
@@ -38,7 +38,10 @@ def test_popular_lists_by_hand_with_padding_where_too_few_are_unseen() -> None:
 def test_lists_hold_all_unseen_items_at_most_once(seen: list[list[int]], k: int, seed: int) -> None:
     given_histories = histories(*seen)
     order = np.random.default_rng(seed).permutation(7) + 1
-    for lists in (popular(given_histories, order, k), random(given_histories, 7, np.arange(len(seen)), k, seed)):
+    for lists in (
+        popular(given_histories, order, k),
+        random(given_histories, shuffled(7, seed), np.arange(len(seen)), k, seed),
+    ):
         for row, history in zip(lists.tolist(), seen, strict=True):
             found = [item for item in row if item]
             assert len(set(found)) == len(found) == min(k, 7 - len(history))
@@ -48,24 +51,27 @@ def test_lists_hold_all_unseen_items_at_most_once(seen: list[list[int]], k: int,
 
 def test_random_lists_do_not_depend_on_the_batches() -> None:
     every = histories([1], [2, 3], [], [9, 4])
-    whole = random(every, 20, np.arange(4), 5, seed=3)
-    parts = [random(every.rows(a, b), 20, np.arange(a, b), 5, seed=3) for a, b in ((0, 1), (1, 4))]
+    whole = random(every, shuffled(20, 3), np.arange(4), 5, seed=3)
+    parts = [random(every.rows(a, b), shuffled(20, 3), np.arange(a, b), 5, seed=3) for a, b in ((0, 1), (1, 4))]
     assert np.array_equal(whole, np.concatenate(parts))
-    assert not np.array_equal(whole, random(every, 20, np.arange(4), 5, seed=4))
+    assert not np.array_equal(whole, random(every, shuffled(20, 4), np.arange(4), 5, seed=4))
 
 
 @given(cut=st.integers(1, 5), first=st.integers(0, 1000))
 def test_a_list_depends_on_the_users_row_wherever_the_batch_begins(cut: int, first: int) -> None:
     # Histories of different length: a batch's longest one decides how many candidates are looked at.
     every = histories([1], [], list(range(1, 16)), [2, 3], [9], [4, 5, 6])
-    whole = random(every, 20, np.arange(first, first + 6), 5, seed=1)
-    parts = [random(every.rows(a, b), 20, np.arange(first + a, first + b), 5, seed=1) for a, b in ((0, cut), (cut, 6))]
+    whole = random(every, shuffled(20, 1), np.arange(first, first + 6), 5, seed=1)
+    parts = [
+        random(every.rows(a, b), shuffled(20, 1), np.arange(first + a, first + b), 5, seed=1)
+        for a, b in ((0, cut), (cut, 6))
+    ]
     assert np.array_equal(whole, np.concatenate(parts))
 
 
 def test_the_seed_decides_both_the_shuffle_and_where_each_user_starts() -> None:
     nobody = histories(*[[] for _ in range(50)])
-    lists = {seed: random(nobody, 20, np.arange(50), 20, seed) for seed in (3, 4)}
+    lists = {seed: random(nobody, shuffled(20, seed), np.arange(50), 20, seed) for seed in (3, 4)}
 
     def successors(table: np.ndarray) -> set[tuple[int, int]]:
         return {(int(a), int(b)) for row in table for a, b in zip(row, np.roll(row, -1), strict=True)}
@@ -80,7 +86,7 @@ def test_the_seed_decides_both_the_shuffle_and_where_each_user_starts() -> None:
 
 def test_random_lists_are_even() -> None:
     users, items = 20_000, 10
-    lists = random(histories(*[[] for _ in range(users)]), items, np.arange(users), 1, seed=0)
+    lists = random(histories(*[[] for _ in range(users)]), shuffled(items, 0), np.arange(users), 1, seed=0)
     counts = np.bincount(lists[:, 0], minlength=items + 1)[1:]
     assert abs(counts - users / items).max() < 5 * (users / items) ** 0.5
     # Chi-square with 9 degrees of freedom: beyond 27.9 once in a thousand seeds.

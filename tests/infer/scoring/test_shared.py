@@ -10,6 +10,7 @@ import pytest
 
 from infer.errors import InputError
 from infer.publishing.publications import Publications
+from infer.scoring import counted as counted_module
 from infer.scoring import run as run_module
 from infer.scoring import shared
 from infer.scoring.shared import check_once
@@ -75,8 +76,8 @@ def test_shares_take_the_checksum_and_sort_once(folder: Path, taken: list[str], 
     for name in ("sorted_by_user", "check"):
         real = getattr(source, name)
         monkeypatch.setattr(source, name, lambda *a, real=real, name=name: done.append(name) or real(*a))
-    counted = run_module.popularity_of
-    monkeypatch.setattr(run_module, "popularity_of", lambda *a: done.append("count") or counted(*a))
+    counted = counted_module.popularity_of
+    monkeypatch.setattr(counted_module, "popularity_of", lambda *a: done.append("count") or counted(*a))
     for shard in ("1/3", "2/3", "3/3"):
         score(folder, *words, f"--shard={shard}")
     assert taken == ["t.parquet"] and sorted(done) == ["check", "count", "sorted_by_user"]
