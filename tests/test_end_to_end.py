@@ -10,15 +10,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.helpers.checkerboard import HANGS, ROOT
-
-
-def just(*words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess:
-    """Run a recipe of the justfile with artifacts in another folder."""
-    command = ["just", f"artifacts={folder}", *words]
-    return subprocess.run(
-        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=HANGS
-    )
+from tests.helpers.checkerboard import ROOT
+from tests.helpers.documents import recipe
 
 
 @pytest.fixture(scope="module")
@@ -118,12 +111,31 @@ def test_new_interactions_are_scored_whole(artifacts: Path, run, tmp_path: Path)
     assert lists["user"].unique().to_list() == ["new"] and not {1001, 1003} & set(lists["item"])
 
 
-def test_on_real_ratings_the_numbers_are_those_of_the_field(request, tmp_path: Path) -> None:
+def test_a_recipe_hands_its_options_to_the_stages_that_have_them(tmp_path: Path) -> None:
+    told = recipe(["just", "artifacts=a", "seed=1", "train-all", "preset=paper", "dataset=ml-1m"], tmp_path)
+    assert [words[2:] for words in told[:5]] == [
+        ["train.data", "--artifacts=a", "dataset=ml-1m"],
+        ["train", "mf", "--artifacts=a", "--seed=1", "preset=paper"],
+        ["train", "bert", "--artifacts=a", "--seed=1", "preset=paper"],
+        ["train", "hybrid", "--artifacts=a", "--seed=1", "preset=paper"],
+        ["export", "--artifacts=a"],
+    ]
+
+
+def test_on_real_ratings_the_numbers_are_those_of_the_field(request, run, tmp_path: Path) -> None:
+    """Of the paper's models, the hybrid after a few epochs."""
     data = request.config.getoption("--data-dir")
     if not data:
         pytest.skip("no --data-dir or $RECOMMENDER_DATA with ml-latest-small")
-    done = just("train-all", "preset=paper", "dataset=ml-latest-small", folder=tmp_path, RECOMMENDER_DATA=data)
-    assert done.returncode == 0, done.stderr
+    for words in (
+        ("train.data", "--dataset=ml-latest-small"),
+        ("train", "mf", "--preset=paper"),
+        ("train", "hybrid", "--preset=paper", "--epochs=5"),
+        ("export", "hybrid"),
+    ):
+        done = run(*words, f"--artifacts={tmp_path}", RECOMMENDER_DATA=data)
+        assert done.returncode == 0, done.stderr
+    assert run("infer.batch", f"--model={tmp_path / 'hybrid.onnx'}").returncode == 0
     metrics = json.loads((tmp_path / "hybrid.metrics.json").read_text())["metrics"]
     # Popularity is a fixed fact of the data set and the protocol; the models vary by seed and machine.
     assert metrics["popularity"]["hit@10"]["value"] == pytest.approx(26 / 610)
