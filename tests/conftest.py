@@ -1,25 +1,33 @@
 """Shared by all tests: a tiny data set, models trained on it for a moment, and a way to run commands.
 
 Tests run with one thread a process, whatever the machine has: threads that spin beside other processes make them
-many times slower. A time limit is there to end what hangs; none is near what a command takes.
+many times slower. A time limit is there to end what hangs; none is near what a command takes. With `pytest -n 2`
+they run in two processes, of which one trains what both need.
 """
 
 import contextlib
 import importlib
 import io
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
+from filelock import FileLock
 
 from infer import cli
+from infer.formats import probe
 from tests.helpers.checkerboard import HANGS, ROOT, checkerboard
+from tests.helpers.documents import shell, write_films, write_tables
+from tests.helpers.repeated import operators_read_once, probing
 
 Run = Callable[..., subprocess.CompletedProcess]
+Once = Callable[[str, Callable[[Path], None]], Path]
 
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS", "NUMBA_NUM_THREADS"), "1"
@@ -39,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     torch.set_num_threads(1)
     threadpool_limits(1)
+    operators_read_once()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,6 +56,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("RECOMMENDER_DATA"),
         help="folder that holds ml-latest-small, for the tests on real ratings (or $RECOMMENDER_DATA)",
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def probed_by_a_fork() -> Iterator[None]:
+    """A new Python for each table takes longer than most tests; tests/infer/formats/test_probe.py has it."""
+    with probing() as run, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probe, "subprocess", SimpleNamespace(run=run))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -115,17 +132,59 @@ def ratings_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def artifacts(tmp_path_factory: pytest.TempPathFactory, run: Run, ratings_csv: Path) -> Path:
+def once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """once(name, make): a folder that `make` fills, in one of the processes of a run; each gets a copy of its own."""
+
+    def get(name: str, make: Callable[[Path], None]) -> Path:
+        folder = tmp_path_factory.mktemp(name)
+        if not hasattr(request.config, "workerinput"):  # without pytest-xdist
+            make(folder)
+            return folder
+        made = tmp_path_factory.getbasetemp().parent / name
+        with FileLock(f"{made}.lock"):
+            if not made.exists():
+                make(folder)
+                shutil.copytree(folder, f"{made}.partial", symlinks=True)
+                Path(f"{made}.partial").rename(made)
+                return folder
+        return shutil.copytree(made, folder, symlinks=True, dirs_exist_ok=True)
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def artifacts(once: Once, run: Run, ratings_csv: Path) -> Path:
     """A folder with the prepared checkerboard and all three models, trained briefly and exported."""
-    folder = tmp_path_factory.mktemp("artifacts")
-    items = ratings_csv.with_name("items.csv")
-    for words in (
-        ("train.data", f"--dataset={ratings_csv}", f"--items={items}"),
-        ("train", "mf", "--preset=paper", "--epochs=20", "--batch-size=16", "--learning-rate=0.02"),
-        ("train", "bert", "--preset=paper", "--epochs=3", "--max-length=8"),
-        ("train", "hybrid", "--preset=paper", "--epochs=3", "--max-length=8"),
-        ("export",),
-    ):
-        done = run(*words, f"--artifacts={folder}")
-        assert done.returncode == 0, done.stderr
+
+    def make(folder: Path) -> None:
+        items = ratings_csv.with_name("items.csv")
+        for words in (
+            ("train.data", f"--dataset={ratings_csv}", f"--items={items}"),
+            ("train", "mf", "--preset=paper", "--epochs=20", "--batch-size=16", "--learning-rate=0.02"),
+            ("train", "bert", "--preset=paper", "--epochs=3", "--max-length=8"),
+            ("train", "hybrid", "--preset=paper", "--epochs=3", "--max-length=8"),
+            ("export",),
+        ):
+            done = run(*words, f"--artifacts={folder}")
+            assert done.returncode == 0, done.stderr
+
+    return once("artifacts", make)
+
+
+@pytest.fixture(scope="session")
+def film_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `RECOMMENDER_DATA` finds MovieLens latest-small, in small."""
+    folder = tmp_path_factory.mktemp("data")
+    write_films(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def films(once: Once, film_data: Path) -> Path:
+    """What README's first command leaves as typed, in train-all.txt what it printed, and the tables of the docs."""
+
+    def make(folder: Path) -> None:
+        write_tables(folder)
+        (folder / "train-all.txt").write_text(shell(["just", "train-all"], folder, film_data))
+
+    return once("films", make)

@@ -3,18 +3,17 @@
 Not run here are commands that install something, and those that have tests of their own because they take minutes.
 """
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.checkerboard import HANGS, ROOT
-from tests.helpers.documents import DOCUMENTS, Example, anchors, examples, links, write_films, write_tables
+from tests.helpers.checkerboard import ROOT
+from tests.helpers.documents import DOCUMENTS, Example, anchors, examples, links, recipe, shell, write_tables
+from train.kinds import KINDS
 
 ELSEWHERE = (
     "python3 -m venv", ". .venv/", "pip install", "pre-commit install",  # .ci/run installs
@@ -35,26 +34,6 @@ TRAINED = (
     "docs/tables.md",
 )
 Run = Callable[..., subprocess.CompletedProcess]
-JUST = shutil.which("just", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    write_films(folder)
-    return folder
-
-
-def shell(words: list[str], folder: Path, data: Path) -> None:
-    """Run a command as typed in `folder`, which stands for the clone."""
-    if words[0] == "just":
-        if JUST is None:
-            pytest.skip("just is not installed")
-        words = [JUST, f"--justfile={ROOT / 'justfile'}", f"--working-directory={folder}", *words[1:]]
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    variables = os.environ | {"PYTHONPATH": str(ROOT), "RECOMMENDER_DATA": str(data), "PATH": path}
-    done = subprocess.run(words, cwd=folder, env=variables, capture_output=True, text=True, timeout=HANGS)
-    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
 
 
 def ran_elsewhere(example: Example) -> bool:
@@ -68,25 +47,27 @@ def run_example(example: Example, run: Run, folder: Path, data: Path, monkeypatc
     if example.language == "python":
         monkeypatch.chdir(folder)
         exec(compile(example.text, str(example), "exec"), {"__name__": "example"})
-    elif words[:2] == ["python", "-m"] and ">" not in words:
-        done = run(*words[2:], cwd=folder, RECOMMENDER_DATA=str(data))
-        assert done.returncode == 0, f"{example}\n{done.stdout}\n{done.stderr}"
-    else:
-        shell(words if words[0] == "just" else ["bash", "-c", example.text], folder, data)
+        return
+    # Recipes are expanded by just, and their commands run here: eight new processes would take longer than their work.
+    commands = recipe(words, folder) if words[:1] == ["just"] and len(words) > 1 else [words]
+    for command in commands:
+        if command[:2] == ["python", "-m"] and ">" not in command:
+            done = run(*command[2:], cwd=folder, RECOMMENDER_DATA=str(data))
+            assert done.returncode == 0, f"{example}\n{done.stdout}\n{done.stderr}"
+        else:
+            shell(command if command[0] == "just" else ["bash", "-c", example.text], folder, data)
 
 
-@pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
-    """What README's first two commands leave, and the runs that docs speak of."""
-    folder = tmp_path_factory.mktemp("films")
-    write_tables(folder)
-    shell(["just", "train-all"], folder, data)
-    return folder
+@pytest.fixture
+def few_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands are trained with for two epochs; as many as by default only README's first, in `films`."""
+    for kind in ("mf", "bert", "hybrid"):
+        monkeypatch.setitem(KINDS[kind].values, "epochs", 2)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_command_and_example_runs(
-    document: str, run: Run, data: Path, tmp_path: Path, request, monkeypatch
+    document: str, run: Run, film_data: Path, few_epochs, tmp_path: Path, request, monkeypatch
 ) -> None:
     folder = tmp_path / "clone"
     if document in TRAINED:
@@ -95,12 +76,12 @@ def test_every_command_and_example_runs(
         folder.mkdir()
         write_tables(folder)
     if document == "docs/training.md":
-        shell(["just", "data"], folder, data)
+        shell(["just", "data"], folder, film_data)
     if document == "docs/benchmarks.md":
         shutil.copytree(ROOT / "bench" / "results", folder / "bench" / "results")
         shutil.copy(ROOT / "bench" / "results" / "run-cpu-2-cores.json", folder / "run.json")
     for example in examples(document):
-        run_example(example, run, folder, data, monkeypatch)
+        run_example(example, run, folder, film_data, monkeypatch)
 
 
 def test_the_documents_have_examples_and_few_are_run_elsewhere() -> None:

@@ -4,20 +4,26 @@ In: a Markdown file. Out: its commands and Python examples, in order; and the da
 """
 
 import gzip
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+import pytest
 
-from tests.helpers.checkerboard import ROOT, checkerboard
+from tests.helpers.checkerboard import HANGS, ROOT, checkerboard
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # Enough items that a hundred negatives can be drawn. Their ids are replaced by some that the documents name.
 SIZES = {"users": 150, "items": 160}
 FILMS = (1, 50, 260, *range(300, 300 + SIZES["items"] - 3))
+PATHS = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,31 @@ def examples(document: str) -> list[Example]:
         lines = [text] if language == "python" else [part for line in text.splitlines() for part in line.split("&&")]
         found += [Example(document, language, line.strip()) for line in lines if line.strip()]
     return found
+
+
+def shell(words: list[str], folder: Path, data: Path) -> str:
+    """What a command prints that is run as typed in `folder`, which stands for the clone; it has to end well."""
+    if words[0] == "just":
+        words = [*just(folder), *words[1:]]
+    variables = os.environ | {"PYTHONPATH": str(ROOT), "RECOMMENDER_DATA": str(data), "PATH": PATHS}
+    done = subprocess.run(words, cwd=folder, env=variables, capture_output=True, text=True, timeout=HANGS)
+    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def just(folder: Path) -> list[str]:
+    """just, with the recipes of the project and a folder of its own; skips the test without it."""
+    found = shutil.which("just", path=PATHS)
+    if found is None:
+        pytest.skip("just is not installed")
+    return [found, f"--justfile={ROOT / 'justfile'}", f"--working-directory={folder}"]
+
+
+def recipe(words: list[str], folder: Path) -> list[list[str]]:
+    """The words of each command that `just RECIPE...` would run, in order."""
+    done = subprocess.run([*just(folder), "--dry-run", *words[1:]], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [shlex.split(line) for line in done.stderr.splitlines() if line.strip()]
 
 
 def write_films(folder: Path) -> None:

@@ -50,13 +50,13 @@ class Nights(RuleBasedStateMachine):
         self.scores = [draw.integers(0, 9, (ITEMS + 1, ITEMS + 1)).astype(float) for _ in range(MODELS)]
         for number, rows in enumerate(self.tables):
             frame = pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row")
-            frame.write_parquet(self.folder / f"t{number}.parquet")
+            frame.write_csv(self.folder / f"t{number}.csv")
         for number, scores in enumerate(self.scores):
-            write_model(self.base / f"m{number}.onnx", list(range(1, ITEMS + 1)), scores, self.folder / "t0.parquet")
+            write_model(self.base / f"m{number}.onnx", list(range(1, ITEMS + 1)), scores, self.folder / "t0.csv")
         self.foreign = {"m.topk.csv": b"theirs", "m.topk.publications.bak": b"theirs", "notes.txt": b"theirs"}
         for name, content in self.foreign.items():
             (self.folder / name).write_bytes(content)
-        self.inputs = {path.name: path.read_bytes() for path in self.folder.glob("t*.parquet")}
+        self.inputs = {path.name: path.read_bytes() for path in self.folder.glob("t*.csv")}
         self.found: Lists | None = None  # what readers must find
         self.published: dict[str, Lists] = {}  # by number
         self.decided: Lists | None = None  # of a run that was killed while it published
@@ -82,7 +82,7 @@ class Nights(RuleBasedStateMachine):
             self.go_back(kill % BACK)
             return
         shutil.copyfile(self.base / f"m{model}.onnx", self.folder / "m.onnx")
-        words = [f"--model={self.folder / 'm.onnx'}", f"--interactions={self.folder / f't{table}.parquet'}", f"--k={k}",
+        words = [f"--model={self.folder / 'm.onnx'}", f"--interactions={self.folder / f't{table}.csv'}", f"--k={k}",
                  "--part-users=2", "--min-overlap=0", "--max-rise=1"]  # fmt: skip
         words += {"merge": ["--users=2,3", "--merge"], "chosen": ["--users=2,3"], "everyone": []}.get(how, [f"--{how}"])
         words += [f"--output={self.output}"] * (how == "chosen")

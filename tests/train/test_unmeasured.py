@@ -72,12 +72,12 @@ def test_members_cannot_be_weighed_and_a_cheaper_file_is_written_only_if_any_los
     folder: Path, run, refused
 ) -> None:
     refused(run("train", "best", f"--artifacts={folder}", "--members=ease,markov"), "ratings.csv holds nothing out for")
-    int8 = ("export", "bert", f"--artifacts={folder}", "--precision=int8")
+    int8 = ("export", "mf", f"--artifacts={folder}", "--precision=int8")
     refused(run(*int8), "holds nothing out for validation, so the loss of another precision cannot be measured")
-    assert not (folder / "bert.int8.onnx").exists()
+    assert not (folder / "mf.int8.onnx").exists()
     done = run(*int8, "--largest-loss=1")
     assert done.returncode == 0 and "; nothing is held out, so what NDCG@10 loses is not measured, " in done.stdout
-    assert set(open_model(folder / "bert.int8.onnx").metadata.parity) >= {"overlap@10", "size"}
+    assert set(open_model(folder / "mf.int8.onnx").metadata.parity) >= {"overlap@10", "size"}
 
 
 @pytest.mark.parametrize(
@@ -98,6 +98,8 @@ def test_small_tables_work(rows: list[tuple], run, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         losses = pl.read_parquet(tmp_path / f"{kind}.history.parquet").select(pl.col(pl.Float64)).row(-1)
         assert all(value is None or math.isfinite(value) for value in losses)
+        if kind == "bert":  # the encoder of hybrid, whose graph is exported with it
+            continue
         done = run("export", kind, f"--artifacts={tmp_path}")
         assert done.returncode == 0, done.stderr
         # Lists of so few items are those of popularity, which the gate holds back.

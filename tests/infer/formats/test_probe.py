@@ -14,6 +14,12 @@ from infer.formats.reading import collect
 from tests.helpers.checkerboard import ROOT
 
 
+@pytest.fixture(autouse=True)
+def a_process_of_its_own(monkeypatch) -> None:
+    """As commands have it; other tests fork theirs."""
+    monkeypatch.setattr(probe, "subprocess", subprocess)
+
+
 @pytest.mark.parametrize("kind", ["parquet", "arrow"])
 def test_a_file_that_ends_its_reader_is_refused_whatever_its_name(kind: str, tmp_path: Path) -> None:
     """The fuzzers found both; with Polars 2.1 the reader aborts the process."""
