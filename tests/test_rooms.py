@@ -21,6 +21,7 @@ ROOMS = (
     "model",
     "metrics",
     "publishing",
+    "delivery",
     "scoring",
 )
 TORCH = {"torch", "onnxscript", "train", "export", "bench", "tests"}
