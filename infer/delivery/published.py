@@ -70,4 +70,4 @@ class Published:
                 rows = pl.read_parquet(file, glob=False)
             if rows.height:
                 whole = pl.concat([self.empty, rows], how="diagonal_relaxed")
-                yield whole.cast(dict(self.empty.schema)).sort(USER, RANK)
+                yield whole.cast(self.empty.schema).sort(USER, RANK)

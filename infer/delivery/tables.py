@@ -7,7 +7,7 @@ In: a frame. Out: the definition of its table, and its rows as Arrow.
 PostgreSQL gets lists of plain values as arrays; other lists, and all of SQLite's, are JSON texts.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
@@ -70,7 +70,7 @@ def text(value: str) -> str:
 
 def _type(dtype: pl.DataType, kind: str) -> tuple[str, pl.DataType]:
     if isinstance(dtype, pl.List):
-        name, inner = _type(dtype.inner, kind)
+        name, inner = _type(cast(pl.DataType, dtype.inner), kind)
         return f"{name}[]", pl.List(inner)
     if isinstance(dtype, pl.Datetime) and kind != SQLITE:
         return (

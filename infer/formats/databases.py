@@ -121,7 +121,7 @@ def sqlite_file(address: Address) -> Path:
 
 @contextmanager
 def asked(address: Address, doing: str = "read", then: str = "") -> Iterator[None]:
-    """What the driver says, in a line without the password; doing: what cannot be done.  then: what the line ends with."""
+    """What the driver says, in a line without the password. doing: what cannot be done.  then: how the line ends."""
     try:
         yield
     except ImportError as error:
