@@ -28,6 +28,7 @@ from infer.system.ownership import MARK, claim
 Write = Callable[[str, pl.DataFrame], None]
 ROWS = 262_144  # of a group: the same rows give the same bytes, however they arrived
 LEVEL = 6  # of gzip
+BLOCK = 2**20  # bytes
 
 
 def check_files(target: Target, segments: Sequence[str], inputs: Sequence[Path]) -> None:
@@ -74,18 +75,23 @@ def written_files(
 
 @contextmanager
 def _text(target: Target, path: Path, place: Path, empty: pl.DataFrame) -> Iterator[Callable[[pl.DataFrame], None]]:
-    """Rows go through the packing into the file."""
+    """Rows go through the packing into the file, in blocks of one size: on where they end, packed bytes depend."""
+    waiting = bytearray()
+
+    def put(text: str, all_of_it: bool = False) -> None:
+        waiting.extend(text.encode())
+        while len(waiting) >= BLOCK or (all_of_it and waiting):
+            stream.write(waiting[:BLOCK])
+            del waiting[:BLOCK]
 
     def write(rows: pl.DataFrame) -> None:
-        if target.kind == CSV:
-            without_lists(rows).write_csv(stream, include_header=False)
-        else:
-            rows.write_ndjson(stream)
+        put(without_lists(rows).write_csv(include_header=False) if target.kind == CSV else rows.write_ndjson())
 
     with _naming(path), _opened(place, target.packed) as stream:
         if target.kind == CSV:
-            without_lists(empty).write_csv(stream)
+            put(without_lists(empty).write_csv())
         yield write
+        put("", all_of_it=True)
 
 
 @contextmanager

@@ -56,13 +56,17 @@ class Target:
     def names(self, segments: Collection[str]) -> dict[str, tuple[str, ...]]:
         """The table of each segment: its name, or the names of its schema and of itself.
 
-        Raises InputError if one is empty, or too long.
+        Raises InputError if one is empty or too long, or two are one.
         """
         schema, dot, table = self.table.rpartition(".") if self.kind == POSTGRESQL else ("", "", self.table)
         names = {segment: table.replace(SEGMENT, segment) for segment in segments}
         for name in (*names.values(), *([schema] if dot else [])):
             if not 0 < len(name.encode()) <= LONGEST_TABLE:
                 raise InputError(f"--to-table: '{name}' has {len(name.encode())} bytes; expected 1 to {LONGEST_TABLE}")
+        folded = [name.casefold() for name in names.values()]
+        if self.kind == SQLITE and len(set(folded)) < len(folded):
+            twice = next(name for name in names.values() if folded.count(name.casefold()) > 1)
+            raise InputError(f"--to-table: '{twice}' would hold two segments, as SQLite ignores capitals: rename one")
         return {segment: (schema, name) if dot else (name,) for segment, name in names.items()}
 
 
