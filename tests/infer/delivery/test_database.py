@@ -111,7 +111,8 @@ def test_every_type_that_a_column_may_have_is_taken(database: str, tmp_path: Pat
     row = pl.DataFrame({"user": ["ä'\""], "rank": [1], "item": ["x"], "score": [0.5]})
     more = row.with_columns(
         small=pl.lit(-3, pl.Int8), large=pl.lit(2**40, pl.UInt64), yes=pl.lit(True), day=pl.date(2024, 5, 6),
-        at=pl.datetime(2024, 5, 6, 7, time_zone="UTC"), kind=pl.lit("a").cast(pl.Categorical), none=pl.lit(None, pl.Int16),
+        at=pl.datetime(2024, 5, 6, 7, time_zone="UTC"),
+        kind=pl.lit("a").cast(pl.Categorical), none=pl.lit(None, pl.Int16),
         tags=pl.lit(["a", None], pl.List(pl.String)), nested=pl.lit([[1], [2, 3]], pl.List(pl.List(pl.Int64))),
     )  # fmt: skip
     publish(tmp_path / "t.parquet", more)
@@ -254,7 +255,7 @@ def test_rights_views_and_comments_stay_with_the_table(database: str, lists: Pat
     assert len(asked(guest, f"select * from {NAME}")) == 5 and len(asked(address, "select * from best")) == 3
     comment = f"select obj_description('{NAME}'::regclass)"
     assert asked(address, comment) == [("hybrid-recommender-onnx: publication 000001 of m.onnx",)]
-    with pytest.raises(InputError, match="cannot be written: .*other objects depend on it"):
+    with pytest.raises(InputError, match=r"cannot be written: .*other objects depend on it"):
         to(lists, address, lists_as="lists")
     asked(address, "drop view best", commit=True)
     to(lists, address, lists_as="lists")
@@ -280,7 +281,7 @@ def test_what_postgresql_refuses_is_one_line_without_the_password(database: str,
         to(lists, address.replace("se%40same", "hush%21"))
     assert "hush" not in str(told.value)
     guest = address.replace("reader:se%40same", "guest:guest")
-    with pytest.raises(InputError, match="cannot be written: .*permission denied for schema public"):
+    with pytest.raises(InputError, match=r"cannot be written: .*permission denied for schema public"):
         to(lists, guest)
     to(lists, address)
     sql(f"grant select on {NAME} to guest")
