@@ -33,6 +33,7 @@ TRAINED = (
     "docs/evaluation.md",
     "docs/benchmarks.md",
     "docs/tables.md",
+    "docs/delivery.md",
 )
 Run = Callable[..., subprocess.CompletedProcess]
 JUST = shutil.which("just", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
