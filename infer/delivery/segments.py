@@ -23,7 +23,7 @@ from infer.tables.ids import are_canonical, id_column
 
 SEGMENT, NONE = "segment", "none"
 MOST = 256  # segments
-RUN = 1_000_000  # rows
+RUN = 400_000  # rows
 GROUP = 16_384  # rows of a run that are read at once
 
 
