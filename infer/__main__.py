@@ -35,6 +35,11 @@ COMMANDS = {
         main="infer.compare:main",
         configs=["infer.compare:CompareConfig"],
     ),
+    "deliver": Command(
+        "bring published lists into files of other formats, or tables of databases",
+        main="infer.deliver:main",
+        configs=["infer.deliver:DeliverConfig"],
+    ),
     "rollback": Command(
         "go back to earlier lists, in one step",
         main="infer.rollback:main",

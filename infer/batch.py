@@ -16,6 +16,9 @@ Before lists take the place of the earlier ones they are compared with them. If 
 earlier lists stay, tonight's are held beside them, and the exit status is 3. `python -m infer.compare` shows both,
 `python -m infer.rollback` goes back to earlier lists.
 
+With --to the published lists are delivered, too, as by `python -m infer.deliver`; if that fails, the lists stay
+published, and the same command delivers them.
+
 A run that was stopped can be resumed with the same command, and its output is byte-identical; until it is
 complete, the earlier lists stay. Machines with a common folder share the work with --shard 1/2 and --shard 2/2.
 """
@@ -26,6 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from infer.cli import option, parse, run
+from infer.delivery.delivering import delivered_after
+from infer.delivery.options import DeliveryConfig
 from infer.errors import InputError
 from infer.metrics.rendering import render
 from infer.model.session import find_model
@@ -45,7 +50,7 @@ from infer.system.stages import Stages
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchConfig(FallbackConfig, ScoringConfig):
+class BatchConfig(DeliveryConfig, FallbackConfig, ScoringConfig):
     """Options of `python -m infer.batch`."""
 
     k: int = option(10, "items in each list", minimum=1)
@@ -136,6 +141,7 @@ def main(argv: Sequence[str]) -> None:
     settings, stages, publications = config.settings, Stages(), config.publications
     publications.check()
     _, of = config.share
+    delivery = config.delivery(find_model(config.model).parent)
     try:
         with stages("open"):
             check = check_once(publications) if of > 1 else checked_sha256
@@ -145,6 +151,8 @@ def main(argv: Sequence[str]) -> None:
         raise
     outcome = score_table(job, publications.lists, settings, stages)
     print("\n".join(told(job, config, outcome, stages)))
+    if delivery is not None and outcome.publication is not None:
+        print("\n".join(delivered_after(publications.lists, delivery).told()))
 
 
 def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Iterator[str]:

@@ -32,6 +32,7 @@ TRAINED = (
     "docs/evaluation.md",
     "docs/benchmarks.md",
     "docs/tables.md",
+    "docs/delivery.md",
 )
 Run = Callable[..., subprocess.CompletedProcess]
 

@@ -22,6 +22,7 @@ ROOMS = (
     "candidates",
     "metrics",
     "publishing",
+    "delivery",
     "scoring",
 )
 TORCH = {"torch", "onnxscript", "train", "export", "bench", "tests"}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from infer.cli import option
+from infer.tables.config import ItemTableConfig
 
 DROP, KEEP, ONLY = "drop", "keep", "only"
 SEEN = (DROP, KEEP, ONLY)
@@ -40,7 +41,7 @@ class CandidateOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CandidateConfig:
+class CandidateConfig(ItemTableConfig):
     """Which items may be recommended."""
 
     GROUP: ClassVar[str] = "which items may be recommended"
@@ -59,9 +60,6 @@ class CandidateConfig:
         None, "items of the user's history: drop, keep, or recommend only those (default: as trained; drop)"
     )
     seen_within: str | None = option(None, "only what was seen within so long counts as seen: 12h, 90d, 4w")
-    items: Path | None = option(
-        None, "table of items: a file, folder or address (default: the one beside the model)", address=True
-    )
 
     @property
     def candidate_options(self) -> CandidateOptions:

@@ -9,6 +9,7 @@ import types
 import typing
 from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
+from keyword import iskeyword
 from typing import Any
 
 from infer.errors import InputError
@@ -40,8 +41,8 @@ class Option:
 
     @property
     def name(self) -> str:
-        """As it is typed, without the leading dashes."""
-        return self.field.replace("_", "-")
+        """As it is typed, without the leading dashes; of `with_` it is `with`."""
+        return self.field.rstrip("_").replace("_", "-")
 
     @property
     def is_required(self) -> bool:
@@ -68,6 +69,12 @@ def options(*configs: type) -> Options:
             group = vars(_declares(config, f.name)).get("GROUP", "")
             by_name[f.name] = Option(f.name, _kind(hints[f.name]), f.default, help, minimum, address, group)
     return dict(sorted(by_name.items(), key=lambda pair: pair[1].group != ""))
+
+
+def field_of(typed: str) -> str:
+    """The field of an option as it is typed; a word of Python gets the `_` that its field ends with."""
+    name = typed.replace("-", "_")
+    return f"{name}_" if iskeyword(name) else name
 
 
 def listed(known: Options) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import fire
 import fire.decorators
 
-from infer.cli.fields import Options, listed, unknown
+from infer.cli.fields import Options, field_of, listed, unknown
 from infer.errors import InputError
 
 
@@ -32,7 +32,7 @@ def split(argv: Sequence[str], known: Options, every: Options | None = None) -> 
     def collect(*loose: str, **named: str) -> None:
         if loose:
             raise InputError(f"unexpected '{loose[0]}'; options are written --name=value")
-        texts.update(named)
+        texts.update((field_of(name), text) for name, text in named.items())
 
     if words:
         fire.Fire(collect, command=words, name="")
@@ -76,4 +76,4 @@ def _normalised(word: str, known: Options) -> str:
 
 
 def _field(word: str) -> str:
-    return word.lstrip("-").partition("=")[0].replace("-", "_")
+    return field_of(word.lstrip("-").partition("=")[0])

@@ -57,7 +57,7 @@ def copy_query(address: Address, query: str, target: Path) -> dict[str, Any]:
         from pyarrow import parquet
     except ImportError as error:
         raise needs(address, error, "database") from None
-    with _asked(address), closing(_connected(address)) as connection, closing(connection.cursor()) as cursor:
+    with asked(address), closing(connected(address)) as connection, closing(connection.cursor()) as cursor:
         if scheme_of(address.text) == SQLITE:
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(BATCH)})
         cursor.execute(query)
@@ -89,11 +89,13 @@ def _storage(dtype: Any) -> Any:
     return getattr(dtype, "storage_type", dtype)
 
 
-def _connected(address: Address) -> Any:
+def connected(address: Address, write: bool = False) -> Any:
+    """A connection of ADBC's, whose transaction is open; write: to a file of SQLite that may be new."""
     if scheme_of(address.text) == SQLITE:
         import adbc_driver_sqlite.dbapi as sqlite
 
-        return sqlite.connect(f"file:{quote(str(sqlite_file(address)))}?mode=ro")
+        path = sqlite_path(address) if write else sqlite_file(address)
+        return sqlite.connect(f"file:{quote(str(path))}?mode={'rwc' if write else 'ro'}")
     import adbc_driver_postgresql.dbapi as postgresql
 
     patience = "" if "connect_timeout=" in address.text else f"connect_timeout={PATIENCE}"
@@ -101,9 +103,14 @@ def _connected(address: Address) -> Any:
     return postgresql.connect(address.text + (between + patience if patience else ""))
 
 
+def sqlite_path(address: Address) -> Path:
+    """The file of `sqlite:///relative/path` or `sqlite:////absolute/path`, whether it is there or not."""
+    return Path(address.text.partition("://")[2].partition("?")[0].removeprefix("/"))
+
+
 def sqlite_file(address: Address) -> Path:
-    """The file of `sqlite:///relative/path` or `sqlite:////absolute/path`; raises InputError if it is not there."""
-    path = Path(address.text.partition("://")[2].partition("?")[0].removeprefix("/"))
+    """The file of `sqlite_path`; raises InputError if it is not there."""
+    path = sqlite_path(address)
     if not path.is_file():
         absolute = "" if path.is_absolute() else f"; an absolute path has four slashes: sqlite:////{path}"
         raise InputError(f"{path} does not exist{absolute}")
@@ -113,8 +120,8 @@ def sqlite_file(address: Address) -> Path:
 
 
 @contextmanager
-def _asked(address: Address) -> Iterator[None]:
-    """What the driver says, in a line without the password."""
+def asked(address: Address, doing: str = "read", then: str = "") -> Iterator[None]:
+    """What the driver says, in a line without the password. doing: what cannot be done.  then: how the line ends."""
     try:
         yield
     except ImportError as error:
@@ -125,4 +132,4 @@ def _asked(address: Address) -> Iterator[None]:
         said = first_line(error).rstrip(":")
         if any(piece in said for piece in secrets(address.text)):
             said = "its driver's message is left out, since the password stands in it"
-        raise InputError(f"{address} cannot be read: {said:.300}") from None
+        raise InputError(f"{address} cannot be {doing}: {said:.300}{then}") from None

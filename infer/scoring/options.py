@@ -15,7 +15,7 @@ from infer.scoring.fallback import FallbackOptions
 from infer.scoring.job import Job, checked_sha256, open_job
 from infer.scoring.recency import RECENT
 from infer.tables.columns import TEST
-from infer.tables.config import TableConfig
+from infer.tables.config import ItemTableConfig, TableConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class ScoringConfig(CandidateConfig, TableConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FallbackConfig(CandidateConfig):
+class FallbackConfig(ItemTableConfig):
     """What users get whom the model cannot personalise."""
 
     GROUP: ClassVar[str] = "users whom the model cannot personalise"

@@ -1,4 +1,4 @@
-"""The options of every command that reads a table of interactions.
+"""The options of every command that reads a table of interactions, and of those that read one of items.
 
 In: a command's options class, which inherits these. Out: a `TableOptions`.
 
@@ -6,6 +6,7 @@ In: a command's options class, which inherits these. Out: a `TableOptions`.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from infer.cli import option
@@ -73,3 +74,14 @@ class TableConfig:
             least_rating=self.least_rating,
             repeats=self.repeats,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemTableConfig:
+    """The table of items that other options speak of."""
+
+    items: Path | None = option(
+        None,
+        "table of items, with titles, categories and more: a file, folder or address (default: the one beside the model)",
+        address=True,
+    )

@@ -96,7 +96,8 @@ def write_films(folder: Path) -> None:
 
 
 def write_tables(folder: Path) -> None:
-    """tonight.csv of those films, with a column `customer`; shop.csv and tomorrow.csv of a shop, as in Quickstart."""
+    """tonight.csv of those films, with a column `customer`, and customers.csv with their plans; shop.csv and
+    tomorrow.csv of a shop, as in Quickstart."""
     table = checkerboard(**SIZES, seed=1)
     films = dict(zip(range(1001, 1001 + len(FILMS)), FILMS, strict=True))
     tonight = table.select(
@@ -115,6 +116,8 @@ def write_tables(folder: Path) -> None:
             pl.col("rating").cast(pl.Int64).alias("stars"),
         ).write_csv(folder / f"{name}.csv")
     write_events(folder)
+    plans = pl.when(pl.col("customer") % 3 == 0).then(pl.lit("gold")).otherwise(pl.lit("basic")).alias("plan")
+    tonight.select(pl.col("customer").unique().sort()).head(100).with_columns(plans).write_csv(folder / "customers.csv")
 
 
 def write_events(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Servers of this machine for the tests: an S3 and a PostgreSQL, each for as long as a block lasts.
+"""Servers of this machine for the tests: an S3, a PostgreSQL and a Redis, each for as long as a block lasts.
 
 In: a folder for what they keep. Out: how to reach them; where they are not installed, the test is skipped.
 """
@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -121,6 +122,32 @@ def postgresql(folder: Path) -> Iterator[tuple[str, Callable[[str], None]]]:
         _wait(running, lambda: sql("select 1"))
         sql("create role reader login password 'se@same'")
         yield f"postgresql://reader:se%40same@127.0.0.1:{port}/postgres", sql
+    finally:
+        running.terminate()
+        running.wait(30)
+
+
+@contextmanager
+def redis(folder: Path) -> Iterator[str]:
+    """A Redis server that keeps nothing; gives its address."""
+    server = shutil.which("redis-server")
+    if server is None:
+        pytest.skip("redis-server is not installed")
+    client = pytest.importorskip("redis", reason="the client of Redis is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [server, "--port", port, "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "no"]
+    running = subprocess.Popen(list(map(str, words)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            try:
+                client.Redis(port=port).ping()
+                break
+            except client.ConnectionError:
+                assert running.poll() is None, "Redis' server has ended"
+                time.sleep(0.1)
+        yield f"redis://127.0.0.1:{port}/0"
     finally:
         running.terminate()
         running.wait(30)

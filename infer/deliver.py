@@ -1,0 +1,45 @@
+"""Bring published lists to where they are shown: a file of another format, or a table of a database.
+
+In: an output of `python -m infer.batch`. Out: what --to names, which appears whole or stays as it was: CSV, JSON lines,
+one file of Parquet, or a table of PostgreSQL or SQLite.
+
+    python -m infer.deliver --lists artifacts/hybrid.topk.parquet --to lists.csv
+    python -m infer.deliver --lists artifacts/hybrid.topk.parquet --to lists.ndjson.gz --lists-as lists --with title
+    python -m infer.deliver --lists artifacts/hybrid.topk.parquet --to sqlite:///shop.db --to-table recommendations
+
+Only what is published is delivered, never lists that a limit holds. A file or table that this project did not write is
+not replaced. `python -m infer.batch` takes the same options, and delivers what it has published.
+"""
+
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass
+from pathlib import Path
+
+from infer.cli import option, parse, run
+from infer.delivery.delivering import deliver
+from infer.delivery.options import DeliveryConfig
+from infer.delivery.published import Published
+from infer.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliverConfig(DeliveryConfig):
+    """Options of `python -m infer.deliver`."""
+
+    lists: Path = option(MISSING, "the published lists, as --output of infer.batch")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Parse, deliver, print."""
+    config = parse(DeliverConfig, argv, __doc__)
+    lists = Published(config.lists).lists
+    if config.items is not None and config.with_ is None:
+        raise InputError("--items is of no use without --with, which names columns of it")
+    delivery = config.delivery(lists.parent)
+    if delivery is None:
+        raise InputError("option --to is missing: --to=lists.csv, or --to=sqlite:///FILE")
+    print("\n".join(deliver(lists, delivery).told()))
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))

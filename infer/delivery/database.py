@@ -1,0 +1,178 @@
+"""Lists as tables of PostgreSQL or SQLite, through ADBC: all in one transaction.
+
+In: a database's address, and the table of each segment. Out: a function that takes rows; tables that hold exactly
+these, once the block ends.
+
+    python -m infer.deliver --lists=artifacts/hybrid.topk.parquet --to=sqlite:///shop.db --to-table=recommendations
+
+A table of the same columns is emptied and filled: who may read it, views of it and what is prepared for it stay, and
+readers find the old lists until the new ones are committed. With other columns a new table takes its place, and the
+rights to read it. A table that this project did not make is refused: it lacks the mark that is a comment on it
+(PostgreSQL) or within its definition (SQLite).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import Any, cast
+
+import polars as pl
+
+from infer.delivery.tables import body, create, definition, for_database, quoted, text
+from infer.delivery.targets import LONGEST_TABLE, SQLITE, Target
+from infer.errors import InputError
+from infer.formats.databases import asked, connected, sqlite_path
+from infer.system.addresses import Address
+from infer.system.project import PROJECT
+
+UNCHANGED = "; earlier tables are unchanged"
+NEW = "__new"
+PATIENCE = 60_000  # milliseconds that a writer of SQLite waits for another
+Write = Callable[[str, pl.DataFrame], None]
+Names = tuple[str, ...]  # of a table, or of a schema and a table
+
+
+@contextmanager
+def written_tables(target: Target, tables: Mapping[str, Names], empty: pl.DataFrame, remark: str) -> Iterator[Write]:
+    """Gives a function that takes a segment and rows of it, with the columns of `empty`.
+
+    tables: by segment.  remark: of the lists, which PostgreSQL's comment carries.
+    Raises InputError, without the password, if the database refuses or a table is not this project's; nothing in it
+    has changed then.
+    """
+    address = cast(Address, target.place)
+    with asked(address, "written", UNCHANGED):
+        if target.kind == SQLITE and not sqlite_path(address).parent.is_dir():
+            raise InputError(f"{address} cannot be written: {sqlite_path(address).parent} is no folder")
+        with (
+            _no_empty_file(target),
+            closing(connected(address, write=True)) as connection,
+            closing(connection.cursor()) as cursor,
+        ):
+            database = (_SQLite if target.kind == SQLITE else _PostgreSQL)(cursor, address)
+            columns = definition(empty, target.kind)
+            database.begin()
+            filled = {segment: database.prepare(names, columns) for segment, names in tables.items()}
+
+            def write(segment: str, rows: pl.DataFrame) -> None:
+                with asked(address, "written", UNCHANGED):
+                    database.append(filled[segment], for_database(rows, target.kind))
+
+            yield write
+            for segment, names in tables.items():
+                database.finish(names, filled[segment], remark)
+            connection.commit()
+
+
+@contextmanager
+def _no_empty_file(target: Target) -> Iterator[None]:
+    """Leave no new file of SQLite where nothing came of it."""
+    path = sqlite_path(cast(Address, target.place)) if target.kind == SQLITE else None
+    new = path is not None and not path.exists()
+    try:
+        yield
+    finally:
+        if path is not None and new and path.exists() and not path.stat().st_size:
+            path.unlink()
+
+
+class _Database:
+    """What both databases do alike. cursor: of a transaction that is open."""
+
+    def __init__(self, cursor: Any, address: Address) -> None:
+        self.cursor, self.address = cursor, address
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        self.cursor.execute(sql)
+        return list(self.cursor.fetchall())
+
+    def refuse(self, names: Names, why: str) -> InputError:
+        return InputError(
+            f"{self.address}: {'.'.join(names)} {why}, so it may be somebody else's: rename it, or choose another "
+            "--to-table"
+        )
+
+    def append(self, names: Names, rows: pl.DataFrame) -> None:
+        if rows.height:
+            schema = {"db_schema_name": names[0]} if len(names) > 1 else {}
+            self.cursor.adbc_ingest(names[-1], rows.to_arrow(), mode="append", **schema)
+
+
+class _SQLite(_Database):
+    """Its transactions hold tables as well as rows, and its tables keep the comments of their definition."""
+
+    def begin(self) -> None:
+        self.cursor.execute(f"pragma busy_timeout = {PATIENCE}")
+
+    def prepare(self, names: Names, columns: dict[str, str]) -> Names:
+        """An empty table of these columns, in the place of the one before."""
+        table = quoted(*names)
+        found = self.rows(f"select type, sql from sqlite_master where lower(name) = lower({text(names[-1])})")
+        if found:
+            kind, sql = found[0]
+            if kind != "table" or f"/* {PROJECT} */" not in (sql or ""):
+                raise self.refuse(names, f"is a {kind} without this project's mark")
+            if sql.endswith(body(columns)):
+                self.cursor.execute(f"delete from {table}")
+                return names
+            self.cursor.execute(f"drop table {table}")
+        self.cursor.execute(create(table, columns))
+        return names
+
+    def finish(self, names: Names, filled: Names, remark: str) -> None:
+        """Nothing is left to do."""
+
+
+class _PostgreSQL(_Database):
+    """Readers of a table wait for nobody, until another takes its place."""
+
+    def begin(self) -> None:
+        # One delivery at a time: two that make the same table would end each other.
+        self.cursor.execute(f"do $$ begin perform pg_advisory_xact_lock(hashtext({text(PROJECT)})); end $$")
+
+    def prepare(self, names: Names, columns: dict[str, str]) -> Names:
+        """An empty table of these columns: the one before, or a new one for its place."""
+        table = quoted(*names)
+        place = f"to_regclass({text(table)})"
+        found = self.rows(
+            f"select relkind::text, coalesce(obj_description(oid, 'pg_class'), '') from pg_class where oid = {place}"
+        )
+        if not found:
+            self.cursor.execute(create(table, columns))
+            return names
+        kind, comment = found[0]
+        if kind not in ("r", "p") or not comment.startswith(PROJECT):
+            raise self.refuse(names, "is no table with this project's comment")
+        types = self.rows(
+            "select attname::text, format_type(atttypid, atttypmod) from pg_attribute where attnum > 0 and not "
+            f"attisdropped and attrelid = {place} order by attnum"
+        )
+        if [(name, LONG.get(dtype, dtype)) for name, dtype in types] == list(columns.items()):
+            self.cursor.execute(f"lock table {table} in share row exclusive mode")
+            self.cursor.execute(f"delete from {table}")
+            return names
+        new = (*names[:-1], names[-1].encode()[: LONGEST_TABLE - len(NEW)].decode(errors="ignore") + NEW)
+        self.cursor.execute(create(quoted(*new), columns))
+        rights = self.rows(
+            "select privilege_type::text, case when grantee = 0 then 'public' "
+            "else quote_ident(pg_get_userbyid(grantee)) end "
+            f"from pg_class, aclexplode(relacl) where oid = {place} and grantee <> relowner"
+        )
+        for right, whose in rights:
+            self.cursor.execute(f"grant {right} on {quoted(*new)} to {whose}")
+        return new
+
+    def finish(self, names: Names, filled: Names, remark: str) -> None:
+        """Say what is in the table, and let it take its place."""
+        self.cursor.execute(f"comment on table {quoted(*filled)} is {text(f'{PROJECT}: {remark}')}")
+        if filled != names:
+            self.cursor.execute(f"drop table {quoted(*names)}")
+            self.cursor.execute(f"alter table {quoted(*filled)} rename to {quoted(names[-1])}")
+
+
+# How PostgreSQL shows types that are written shorter.
+LONG = {
+    "timestamp without time zone": "timestamp",
+    "timestamp with time zone": "timestamptz",
+    "timestamp without time zone[]": "timestamp[]",
+    "timestamp with time zone[]": "timestamptz[]",
+}

@@ -1,0 +1,87 @@
+"""Titles and other columns of a table of items, beside every recommendation.
+
+In: a table of items in any format, and names of its columns. Out: lists with these columns; and which items it lacks.
+
+    python -m infer.deliver --lists=artifacts/hybrid.topk.parquet --to=lists.csv --with=title,genres
+
+Values keep the types of their table. Of a table whose values are all text (CSV), a column is of numbers if each value
+is written as one.
+"""
+
+from pathlib import Path
+
+import polars as pl
+
+from infer.errors import InputError
+from infer.formats.layout import shown
+from infer.formats.places import located_items, open_place
+from infer.formats.reading import collect
+from infer.tables.columns import GENRES, ITEM, TITLE, guessed
+from infer.tables.ids import are_canonical, id_column
+
+NUMBER = r"^-?(0|[1-9]\d*)(\.\d+)?$"
+
+
+class ItemColumns:
+    """Columns of a table of items. missing: items of the lists, so far, that it lacks; found: whether it has any."""
+
+    def __init__(self, path: Path, names: str) -> None:
+        """names: of its columns, with commas; `title` and `genres` are found under other usual names, too.
+
+        Raises InputError if the table cannot be read, or lacks one of them.
+        """
+        self.path, self.missing, self.found = path, set[int | str](), False
+        place = located_items(path)
+        opened = open_place(place)
+        item = guessed(opened.names, ITEM)
+        if item is None:
+            raise InputError(f"{path} has no item column; its columns: {shown(opened.names)}; call it 'item'")
+        if len(set(opened.names)) < len(opened.names):
+            raise InputError(f"{path} names a column twice: {shown(opened.names)}")
+        sources = {name: self._source(name, opened.names, item) for name in dict.fromkeys(names.split(","))}
+        chosen = [pl.col(item).alias(ITEM), *(pl.col(source).alias(name) for name, source in sources.items())]
+        table = collect(opened.rows.select(chosen), place)
+        ids = id_column(table, ITEM, str(path))
+        if item in opened.untyped and are_canonical(ids.drop_nulls()):
+            ids = ids.cast(pl.Int64)
+        typed = [_numbers(table[name]) if source in opened.untyped else table[name] for name, source in sources.items()]
+        self.table = pl.DataFrame([ids, *typed]).filter(pl.col(ITEM).is_not_null())
+        self.table = self.table.unique(ITEM, keep="first", maintain_order=True)
+
+    def _source(self, name: str, found: list[str], item: str) -> str:
+        """The table's own name of a column."""
+        source = name if name in found else guessed(found, name) if name in (TITLE, GENRES) else None
+        if source is None:
+            others = [column for column in found if column != item]
+            raise InputError(f"{self.path} has no column '{name}' for --with; it has: {shown(others)}")
+        return source
+
+    def joined(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Lists with the columns, null where the table lacks the item; raises InputError if lists have such columns."""
+        taken = next((name for name in self.table.columns[1:] if name in rows.columns), None)
+        if taken is not None:
+            raise InputError(f"--with {taken}: the lists have a column of that name already")
+        types = (rows.schema[ITEM], self.table.schema[ITEM])
+        key = pl.col(ITEM).cast(pl.String if pl.String in types else pl.Int64).alias("__item__")
+        table = self.table.select(key, pl.exclude(ITEM), pl.lit(True).alias("__known__"))
+        whole = rows.with_columns(key).join(table, on="__item__", how="left", maintain_order="left")
+        known = whole["__known__"].is_not_null()
+        self.found = self.found or bool(known.any())
+        self.missing.update(whole[ITEM].filter(~known).unique())
+        return whole.drop("__item__", "__known__")
+
+    def check_found(self) -> None:
+        """Raises InputError if no item of the lists is in the table, as in that of another shop."""
+        if self.missing and not self.found:
+            raise InputError(
+                f"{self.path} has none of the items of the lists, as '{min(self.missing)}'; its items are as "
+                f"'{next(iter(self.table[ITEM]), '')}': name another table with --items"
+            )
+
+
+def _numbers(values: pl.Series) -> pl.Series:
+    """Texts as numbers, if each is written as one."""
+    if values.dtype != pl.String or not values.count() or not values.drop_nulls().str.contains(NUMBER).all():
+        return values
+    whole = values.cast(pl.Int64, strict=False)
+    return whole if whole.null_count() == values.null_count() else values.cast(pl.Float64)

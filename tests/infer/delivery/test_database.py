@@ -1,0 +1,296 @@
+"""Tables of lists: what readers see meanwhile, whose tables they are, and what is said where a database refuses."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from infer.delivery.delivering import Delivery, deliver
+from infer.delivery.targets import target_of
+from infer.errors import InputError
+from infer.system.addresses import place
+from tests.helpers.checkerboard import ROOT
+from tests.helpers.published import PARTS, publish
+from tests.helpers.servers import postgresql
+
+pytest.importorskip("pyarrow", reason="pyarrow, which rows go to a database in, is not installed")
+Sql = Callable[[str], None]
+NAME = "recommendations"
+ROWS = [(1, 1, 30, 2.5), (1, 2, 10, 1.0), (2, 1, 20, 0.5), (2, 2, 10, 0.5), (9, 1, 30, -1.25)]
+KINDS = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Sql]]:
+    pytest.importorskip("adbc_driver_postgresql", reason="the driver of PostgreSQL is not installed")
+    with postgresql(tmp_path_factory.mktemp("server")) as (address, sql):
+        sql("create role guest login password 'guest'")
+        yield address, sql
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An address where nothing is yet, of the kind that the test is run with."""
+    if request.param == "sqlite":
+        pytest.importorskip("adbc_driver_sqlite", reason="the driver of SQLite is not installed")
+        yield f"sqlite:///{tmp_path}/my shop.db"
+        return
+    address, sql = request.getfixturevalue("server")
+    sql("drop owned by reader cascade; grant create on schema public to reader")
+    yield address
+    sql("drop owned by reader cascade; drop schema if exists shop cascade")
+
+
+def asked(address: str, sql: str, *, commit: bool = False) -> list[tuple[Any, ...]]:
+    """What a reader is told."""
+    if address.startswith("sqlite"):
+        connection: Any = sqlite3.connect(address.removeprefix("sqlite:///"), timeout=30)
+    else:
+        import adbc_driver_postgresql.dbapi
+
+        connection = adbc_driver_postgresql.dbapi.connect(address)
+    try:
+        cursor = connection.cursor()
+        cursor.execute(sql)
+        rows = [] if commit else cursor.fetchall()
+        if commit:
+            connection.commit()
+        cursor.close()
+        return rows
+    finally:
+        connection.close()
+
+
+def to(lists: Path, address: str, table: str = NAME, **options: Any) -> None:
+    deliver(lists, Delivery(target_of(place(address), table), **options))
+
+
+def all_of(address: str, table: str = f'"{NAME}"') -> list[tuple[Any, ...]]:
+    return asked(address, f"select * from {table} order by 1, 2")
+
+
+@pytest.fixture
+def lists(tmp_path: Path) -> Path:
+    publish(tmp_path / "l.parquet", *PARTS)
+    return tmp_path / "l.parquet"
+
+
+both = pytest.mark.parametrize("database", KINDS, indirect=True)
+
+
+@both
+def test_a_table_holds_what_was_last_delivered(database: str, lists: Path) -> None:
+    to(lists, database)
+    assert all_of(database) == ROWS
+    to(lists, database)
+    assert all_of(database) == ROWS
+    publish(lists, PARTS[1], run=1)
+    to(lists, database)
+    assert all_of(database) == ROWS[-1:]
+
+
+@both
+def test_lists_are_arrays_or_json(database: str, lists: Path) -> None:
+    to(lists, database, lists_as="lists")
+    found = all_of(database)
+    if database.startswith("sqlite"):
+        found = [(user, *map(json.loads, texts)) for user, *texts in found]
+    assert found == [(1, [30, 10], [2.5, 1.0]), (2, [20, 10], [0.5, 0.5]), (9, [30], [-1.25])]
+
+
+@both
+def test_every_type_that_a_column_may_have_is_taken(database: str, tmp_path: Path) -> None:
+    row = pl.DataFrame({"user": ["ä'\""], "rank": [1], "item": ["x"], "score": [0.5]})
+    more = row.with_columns(
+        small=pl.lit(-3, pl.Int8), large=pl.lit(2**40, pl.UInt64), yes=pl.lit(True), day=pl.date(2024, 5, 6),
+        at=pl.datetime(2024, 5, 6, 7, time_zone="UTC"),
+        kind=pl.lit("a").cast(pl.Categorical), none=pl.lit(None, pl.Int16),
+        tags=pl.lit(["a", None], pl.List(pl.String)), nested=pl.lit([[1], [2, 3]], pl.List(pl.List(pl.Int64))),
+    )  # fmt: skip
+    publish(tmp_path / "t.parquet", more)
+    to(tmp_path / "t.parquet", database)
+    ((*found,),) = all_of(database)
+    assert found[:6] == ["ä'\"", 1, "x", 0.5, -3, 2**40] and found[6] in (True, 1) and str(found[7]) == "2024-05-06"
+    assert str(found[8]).startswith("2024-05-06 07:00:00") and found[9:11] == ["a", None]
+    tags = found[11] if isinstance(found[11], list) else json.loads(found[11])
+    assert tags == ["a", None] and json.loads(found[12]) == [[1], [2, 3]]
+    to(tmp_path / "t.parquet", database)  # into the same table
+    assert len(all_of(database)) == 1
+
+
+@both
+def test_lists_of_other_columns_take_a_new_table(database: str, lists: Path) -> None:
+    to(lists, database)
+    publish(lists, *(part.with_columns(source=pl.lit("model")) for part in PARTS), run=1)
+    to(lists, database)
+    assert all_of(database)[0] == (*ROWS[0], "model")
+    to(lists, database, lists_as="lists")
+    assert len(all_of(database)) == 3
+
+
+@both
+def test_a_table_of_somebody_else_stays(database: str, lists: Path) -> None:
+    asked(database, f'create table {NAME} ("user" int, rank int, item int, score real)', commit=True)
+    with pytest.raises(InputError, match=rf"{NAME} is .* mark|comment, so it may be somebody else's: rename it"):
+        to(lists, database)
+    assert all_of(database) == []
+    asked(database, "create view v as select 1 as one", commit=True)
+    with pytest.raises(InputError, match="v is "):
+        to(lists, database, "v")
+    assert asked(database, "select * from v") == [(1,)]
+
+
+# A reader in a process of its own, as the locks of SQLite are those of a process.
+READER = """
+import sys
+from pathlib import Path
+from tests.infer.delivery.test_database import NAME, asked
+while not Path(sys.argv[2]).exists():
+    print(*asked(sys.argv[1], f"select count(*), min(item), max(item) from {NAME}")[0], flush=True)
+"""
+
+
+@both
+def test_readers_find_the_old_or_the_new_lists(database: str, tmp_path: Path) -> None:
+    lists, users = tmp_path / "l.parquet", 3000
+
+    def night(number: int) -> list[pl.DataFrame]:
+        whole = pl.DataFrame({"user": range(users), "rank": 1, "item": number, "score": 0.5})
+        return list(whole.iter_slices(600))
+
+    publish(lists, *night(0))
+    to(lists, database)
+    words = [sys.executable, "-c", READER, database, tmp_path / "over"]
+    reader = subprocess.Popen(words, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True)
+    seen = [reader.stdout.readline()]
+    try:
+        for number in range(1, 6):
+            publish(lists, *night(number), run=number)
+            to(lists, database)
+    finally:
+        (tmp_path / "over").touch()
+        seen += reader.communicate(timeout=60)[0].splitlines()
+    found = [tuple(map(int, line.split())) for line in seen]
+    assert reader.returncode == 0 and len({least for _, least, _ in found}) > 1, found
+    assert all(count == users and least == most for count, least, most in found), set(found)
+
+
+# Delivers, and is killed when the second part is asked for.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from infer.delivery import delivering, published
+from infer.delivery.targets import target_of
+from infer.system.addresses import place
+parts = published.Published.parts
+def dying(self):
+    for number, part in enumerate(parts(self)):
+        if number == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield part
+published.Published.parts = dying
+delivering.deliver(Path(sys.argv[1]), delivering.Delivery(target_of(place(sys.argv[2]), sys.argv[3]), sys.argv[4]))
+"""
+
+
+@both
+@pytest.mark.parametrize("lists_as", ["rows", "lists"])  # the same table, and another in its place
+def test_a_writer_that_is_killed_leaves_the_old_lists(database: str, lists_as: str, lists: Path) -> None:
+    to(lists, database)
+    publish(lists, *(part.with_columns(item=7) for part in PARTS), run=1)
+    words = [sys.executable, "-c", KILLED, lists, database, NAME, lists_as]
+    done = subprocess.run(words, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert all_of(database) == ROWS
+    to(lists, database, lists_as=lists_as)
+    assert len(all_of(database)) == (5 if lists_as == "rows" else 3)
+
+
+@both
+def test_a_failure_between_parts_leaves_the_old_lists(database: str, lists: Path) -> None:
+    to(lists, database)
+    twice = PARTS[0].with_columns(user=pl.lit(9), rank=pl.Series([1, 2, 3, 4]))
+    publish(lists, PARTS[1], twice, run=1)  # user 9 has rank 1 in both
+    with pytest.raises(InputError, match=r"cannot be written: .*(unique|UNIQUE).*; earlier tables are unchanged$"):
+        to(lists, database)
+    assert all_of(database) == ROWS
+
+
+@both
+def test_what_a_failed_first_delivery_made_is_gone(database: str, tmp_path: Path) -> None:
+    publish(tmp_path / "l.parquet", PARTS[1], PARTS[1])
+    with pytest.raises(InputError, match="cannot be written"):
+        to(tmp_path / "l.parquet", database)
+    assert not list(tmp_path.glob("*.db*"))
+    publish(tmp_path / "l.parquet", PARTS[1], run=1)
+    to(tmp_path / "l.parquet", database)
+    assert all_of(database) == ROWS[-1:]
+
+
+def test_a_folder_or_file_that_is_no_database_is_told(lists: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot be written: .*/no is no folder"):
+        to(lists, f"sqlite:///{tmp_path}/no/x.db")
+    (tmp_path / "t.db").write_text("no database, but longer than a header of one would be" * 9)
+    with pytest.raises(InputError, match=r"t\.db cannot be written: .*not a database"):
+        to(lists, f"sqlite:///{tmp_path}/t.db")
+    assert (tmp_path / "t.db").read_text().startswith("no database")
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_rights_views_and_comments_stay_with_the_table(database: str, lists: Path, server) -> None:
+    address, sql = server
+    to(lists, address)
+    asked(address, f"create view best as select item from {NAME} where rank = 1", commit=True)
+    sql(f"grant select on {NAME} to guest")
+    to(lists, address)
+    guest = address.replace("reader:se%40same", "guest:guest")
+    assert len(asked(guest, f"select * from {NAME}")) == 5 and len(asked(address, "select * from best")) == 3
+    comment = f"select obj_description('{NAME}'::regclass)"
+    assert asked(address, comment) == [("hybrid-recommender-onnx: publication 000001 of m.onnx",)]
+    with pytest.raises(InputError, match=r"cannot be written: .*other objects depend on it"):
+        to(lists, address, lists_as="lists")
+    asked(address, "drop view best", commit=True)
+    to(lists, address, lists_as="lists")
+    assert len(asked(guest, f"select * from {NAME}")) == 3
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_schema_may_be_named_and_names_need_not_be_plain(database: str, lists: Path, server) -> None:
+    address, sql = server
+    sql("create schema shop; grant all on schema shop to reader")
+    to(lists, address, 'shop.Top "10"')
+    assert all_of(address, 'shop."Top ""10"""') == ROWS
+    to(lists, address, 'shop.Top "10"', lists_as="lists")
+    assert len(all_of(address, 'shop."Top ""10"""')) == 3
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_what_postgresql_refuses_is_one_line_without_the_password(database: str, lists: Path, server) -> None:
+    address, sql = server
+    with pytest.raises(InputError, match=r"^postgresql://127\.0\.0\.1:\d+/nowhere cannot be written: .*does not exist"):
+        to(lists, address.replace("/postgres", "/nowhere"))
+    with pytest.raises(InputError, match="password authentication failed") as told:
+        to(lists, address.replace("se%40same", "hush%21"))
+    assert "hush" not in str(told.value)
+    guest = address.replace("reader:se%40same", "guest:guest")
+    with pytest.raises(InputError, match=r"cannot be written: .*permission denied for schema public"):
+        to(lists, guest)
+    to(lists, address)
+    sql(f"grant select on {NAME} to guest")
+    with pytest.raises(InputError, match=f"cannot be written: .*permission denied for table {NAME}"):
+        to(lists, guest)
+    assert all_of(address) == ROWS
+
+
+@pytest.mark.parametrize(("table", "told"), [("x" * 64, "has 64 bytes; expected 1 to 63"), ("shop.", "has 0 bytes")])
+def test_a_name_that_would_be_cut_is_refused(table: str, told: str, lists: Path) -> None:
+    with pytest.raises(InputError, match=told):
+        to(lists, "postgresql://me:hush@127.0.0.1:9/shop", table)

@@ -1,0 +1,74 @@
+"""Columns of items beside recommendations: which, of what type, and items that the table lacks."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from infer.delivery.delivering import Delivered, Delivery, deliver
+from infer.delivery.items import ItemColumns
+from infer.delivery.targets import target_of
+from infer.errors import InputError
+from tests.helpers.published import PARTS, publish
+
+TABLE = 'sku,name,Genre,price,code,stock\n30,"Lamp, ""big""",x|y,9.50,007,4\n10,Desk,,2,8,\n30,Other,z,1,9,5\n'
+
+
+def to(folder: Path, name: str, columns: str, content: str = TABLE, **options: str) -> Delivered:
+    lists = folder / "l.parquet"
+    if not lists.exists():
+        publish(lists, *PARTS)
+    (folder / "items.csv").write_text(content)
+    items = ItemColumns(folder / "items.csv", columns)
+    return deliver(lists, Delivery(target_of(folder / name, ""), items=items, **options))
+
+
+def test_columns_stand_beside_every_recommendation(tmp_path: Path) -> None:
+    done = to(tmp_path, "a.csv", "title,price")
+    assert (tmp_path / "a.csv").read_text().splitlines()[:4] == [
+        "user,rank,item,score,title,price", '1,1,30,2.5,"Lamp, ""big""",9.5', "1,2,10,1.0,Desk,2.0", "2,1,20,0.5,,",
+    ]  # fmt: skip
+    *_, last = done.told()
+    assert last == f"1 items of the lists are not in {tmp_path}/items.csv, as '20': their columns of --with are empty"
+
+
+def test_texts_are_numbers_where_all_are_written_as_such(tmp_path: Path) -> None:
+    to(tmp_path, "a.ndjson", "code,stock,genres")
+    row = json.loads((tmp_path / "a.ndjson").read_text().splitlines()[0])
+    assert row == {"user": 1, "rank": 1, "item": 30, "score": 2.5, "code": "007", "stock": 4, "genres": "x|y"}
+
+
+def test_titles_are_lists_beside_lists(tmp_path: Path) -> None:
+    to(tmp_path, "a.ndjson", "title", lists_as="lists")
+    to(tmp_path, "a.csv", "title", lists_as="lists")
+    row = json.loads((tmp_path / "a.ndjson").read_text().splitlines()[1])
+    assert row == {"user": 2, "items": [20, 10], "scores": [0.5, 0.5], "title": [None, "Desk"]}
+    assert pl.read_csv(tmp_path / "a.csv")["title"].to_list() == ['["Lamp, \\"big\\"","Desk"]', '[null,"Desk"]', '["Lamp, \\"big\\""]']  # fmt: skip # noqa: E501
+
+
+def test_items_that_are_texts_in_one_of_both_are_found(tmp_path: Path) -> None:
+    publish(tmp_path / "l.parquet", *(part.with_columns(pl.col("item").cast(pl.String)) for part in PARTS))
+    to(tmp_path, "a.csv", "title")
+    assert pl.read_csv(tmp_path / "a.csv")["title"].null_count() == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "content", "told"),
+    [
+        ("title,colour", TABLE, "has no column 'colour' for --with; it has: name, Genre, price, code, stock"),
+        ("title", "product name,x\na,1\n", "has no item column; its columns: product name, x; call it 'item'"),
+        ("score", "item,score\n30,1\n", "--with score: the lists have a column of that name already"),
+        ("title", "item,title\n5,a\n", "has none of the items of the lists, as '10'; its items are as '5'"),
+        ("title", "item,title,title\n5,a,b\n", "names a column twice"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_told(columns: str, content: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=told):
+        to(tmp_path, "a.csv", columns, content)
+    assert not (tmp_path / "a.csv").exists()
+
+
+def test_columns_may_not_have_the_names_of_lists(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the lists have a column items, as --lists-as=lists would make"):
+        to(tmp_path, "a.csv", "items", "item,items\n30,4\n", lists_as="lists")
