@@ -82,6 +82,6 @@ class ItemTableConfig:
 
     items: Path | None = option(
         None,
-        "table of items, with titles, categories and more: a file, folder or address (default: the one beside the model)",
+        "table of items: titles, categories and more; a file, folder or address (default: the one beside the model)",
         address=True,
     )
