@@ -26,12 +26,13 @@ from pathlib import Path
 
 from infer.cli import option, parse, run
 from infer.errors import InputError
-from infer.metrics.rendering import render
+from infer.metrics.rendering import accuracy, beyond_lines, render
 from infer.model.session import find_model
 from infer.publishing import gate
 from infer.publishing.gate import Limits
 from infer.publishing.publications import Publications
 from infer.publishing.recovery import abandon
+from infer.scoring.extras import ExtraTables
 from infer.scoring.job import Job, checked_sha256
 from infer.scoring.options import ScoringConfig
 from infer.scoring.outcome import Outcome
@@ -72,6 +73,13 @@ class BatchConfig(ScoringConfig):
     )
     min_coverage: float = option(0.5, "limit: items in any list, as a share of the earlier ones", minimum=0)
     min_overlap: float = option(0.05, "limit: share of a list's items that were in the earlier list", minimum=0)
+    items: Path | None = option(
+        None, "table of items with categories, for diversity and calibration (default: the one beside the model)", address=True
+    )
+    user_groups: Path | None = option(
+        None, "table of users: figures beyond accuracy for each group of them", address=True
+    )
+    group_column: str | None = option(None, "its column of groups (default: the only one beside the user)")
     accept: bool = option(False, "publish lists although a limit holds them")
     keep: int = option(3, "publications to keep, this one included", minimum=1)
 
@@ -123,6 +131,7 @@ class BatchConfig(ScoringConfig):
             accept=self.accept,
             keep=self.keep,
             options=asdict(self),
+            extras=ExtraTables(self.items, self.user_groups, self.group_column, self.user_column),
         )
 
 
@@ -173,13 +182,14 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
     if found.metrics is not None:
         metrics = Publications(found.folder).metrics
         yield f"held-out {config.split} items of {totals.measured} users, 95% intervals -> {metrics}"
-        yield render(found.metrics)
+        yield render(accuracy(found.metrics))
     elif job.split is None:
         unmeasured = "--production" if config.production else "--no-metrics"
         why = f"{job.table} carries no split" if config.metrics and not config.production else unmeasured
         yield f"no metrics ({why}): whole histories used"
     else:
         yield "no metrics: none of these users has a held-out item"
+    yield from beyond_lines(manifest.get("beyond_accuracy"), job.model.path.stem)
     yield f"{totals.users / max(1e-9, stages.elapsed):.0f} users/s; {stages}"
 
 

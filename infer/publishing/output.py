@@ -175,4 +175,4 @@ def part_name(number: int) -> str:
 
 def part_of(part: Part, numbers: dict[str, Any]) -> dict[str, Any]:
     """What the manifest says of a part."""
-    return {"file": part_name(part.number), **{key: value for key, value in numbers.items() if key != "measures"}}
+    return {"file": part_name(part.number), **{key: value for key, value in numbers.items() if key not in ("measures", "beyond")}}

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from infer.histories.digests import digests
 from infer.publishing.incremental import HISTORY, Earlier
+from infer.scoring.beyond import BEYOND, Beyond, measure
 from infer.scoring.baselines import equal_popular, popular_lists, random_lists
 from infer.scoring.job import Job
 from infer.scoring.lists import model_lists
@@ -37,16 +38,17 @@ def score_part(
     earlier: Earlier | None,
     popularity: Popularity | None,
     seed: int,
+    beyond: Beyond | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
     """One part's lists, its users with the digests of their histories, and its numbers as plain JSON values.
 
     earlier: lists that users may keep.  popularity: of the whole table; None: nothing is measured.  seed: of the
-    random lists.
+    random lists.  beyond: what is measured beside accuracy; None: nothing is.
 
     Of the numbers, users, measured, cold and unknown are those of `Totals`; scored: users with new lists.  repeated,
     further: rows that repeated a pair, or were held out but are not measured.  interactions: in the histories.
     rows, listed: of lists, and users with any.  popular: lists that equal the popular one.  score_min, score_max.
-    first, last: user ids.  measures: if items are held out.
+    first, last: user ids.  measures: if items are held out.  beyond: as of `infer.scoring.beyond.measure`.
     """
     with stages("read"):
         found = Notes()
@@ -73,11 +75,14 @@ def score_part(
     if popularity is not None:
         with stages("measure"):
             numbers["popular"] = equal_popular(task.histories.distinct, lists, job.items, popularity.order, k)
+            made = {MODEL: lists}
             if job.split is not None:
                 popular = popular_lists(task, popularity, k)
                 random = random_lists(task, k, seed, _places(task, rows, part))
                 made = {"random": random, "popularity": popular, MODEL: lists}
                 numbers["measures"] = {name: measures(task, own, popularity, k) for name, own in made.items()}
+            if beyond is not None:
+                numbers[BEYOND] = measure(task, made, popularity, beyond)
     return job.types.to_own(lists), users, numbers
 
 

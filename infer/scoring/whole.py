@@ -16,6 +16,9 @@ import polars as pl
 
 from infer.model.session import Model
 from infer.scoring.conforming import known_of, ruled
+from infer.scoring.beyond import Beyond
+from infer.scoring.extras import ExtraTables, open_extras
+from infer.scoring.figures import BeyondTotals
 from infer.scoring.job import Job, check_held_out, nothing_held_out, open_job, optional_columns, rows_job, typed
 from infer.scoring.parts import score_part
 from infer.scoring.popularity import Popularity, popularity_of
@@ -55,26 +58,37 @@ def lists_by_part(job: Job, source: Source, k: int, batch_size: int) -> list[pl.
     return [lists for lists, _ in _scored(job, source, k, batch_size, None, 0)]
 
 
-def evaluated(job: Job, source: Source, k: int, batch_size: int, seed: int) -> pl.DataFrame:
+def evaluated(
+    job: Job, source: Source, k: int, batch_size: int, seed: int, tables: ExtraTables = ExtraTables()
+) -> pl.DataFrame:
     """(model, metric, value, low, high) of random and popular lists and of the model's, by its file's name.
 
     Raises InputError if the table has no held-out items.
     """
     if job.split is None:
         raise nothing_held_out(job.table)
-    numbers = [told for _, told in _scored(job, source, k, batch_size, popularity_of(job, source), seed)]
-    tables = metrics_of(job.model.path.stem, numbers, job.items.height, k)
-    return pl.concat(table.select(pl.lit(name).alias("model"), pl.all()) for name, table in tables.items())
+    beyond = open_extras(job.model, tables).of(job)
+    totals = BeyondTotals(beyond, job.model.path.stem, job.items.height, k)
+    parts = _scored(job, source, k, batch_size, popularity_of(job, source), seed, beyond)
+    numbers = [totals.take(told) for _, told in parts]
+    metrics = totals.added(metrics_of(job.model.path.stem, numbers, job.items.height, k))
+    return pl.concat(table.select(pl.lit(name).alias("model"), pl.all()) for name, table in metrics.items())
 
 
 def _scored(
-    job: Job, source: Source, k: int, batch_size: int, popularity: Popularity | None, seed: int
+    job: Job,
+    source: Source,
+    k: int,
+    batch_size: int,
+    popularity: Popularity | None,
+    seed: int,
+    beyond: Beyond | None = None,
 ) -> Iterator[tuple[pl.DataFrame, dict[str, Any]]]:
     """Each part's lists and numbers."""
     stages = Stages()
     with progress(total=source.users, unit=" users", desc=job.model.path.name) as bar:
         for part in source.parts:
-            lists, _, numbers = score_part(job, source, part, k, batch_size, stages, bar, None, popularity, seed)
+            lists, _, numbers = score_part(job, source, part, k, batch_size, stages, bar, None, popularity, seed, beyond)
             yield lists, numbers
 
 
