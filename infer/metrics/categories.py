@@ -8,11 +8,14 @@ In: items of users, one user after the other, and the categories of each item. O
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
+from infer.metrics.sums import segment_sums
+
 ALPHA = 0.01  # of Steck 2018: how much of the history's distribution is mixed into the list's
-CELLS = 2**22  # users times categories that are held at once
+ENTRIES = 2**20  # categories of items that are looked at at once, at most
 WHOLE = 720_720  # an item's weight, which up to 16 categories share evenly in whole numbers
 
 
@@ -33,24 +36,32 @@ class Categories:
         """(items + 1,) how many categories each item has; 0 if none are known."""
         return np.diff(self.offsets)
 
-    def blocks(self, offsets: np.ndarray) -> Iterator[slice]:
-        """Consecutive users, as many as are looked at at once."""
-        size = max(1, CELLS // max(1, self.number))
-        for start in range(0, len(offsets) - 1, size):
-            yield slice(start, min(start + size, len(offsets) - 1))
+    def counted(self, items: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """(users,) how many categories each user's items have, taken together with repeats."""
+        return segment_sums(self.sizes[items], offsets)
 
-    def sums(self, items: np.ndarray, offsets: np.ndarray, weighted: bool) -> np.ndarray:
-        """(users, categories) how often each user's items have each category; if weighted, an item's categories share
-        one `WHOLE`. Whole numbers, so that the order of items does not matter."""
+    def blocks(self, items: np.ndarray, offsets: np.ndarray) -> Iterator[slice]:
+        """Consecutive users with at most `ENTRIES` categories of items, or one user with more."""
+        block = np.cumsum(self.counted(items, offsets)) // ENTRIES
+        cuts = [0, *(np.flatnonzero(np.diff(block)) + 1), len(offsets) - 1]
+        yield from (slice(int(start), int(stop)) for start, stop in pairwise(cuts) if stop > start)
+
+    def sums(self, items: np.ndarray, offsets: np.ndarray, weighted: bool) -> tuple[np.ndarray, np.ndarray]:
+        """(cells,) ascending, user row * number + category, of all categories that occur, and (cells,) how often: 1 for
+        each item that has it or, if weighted, the item's share of one `WHOLE`. All int64."""
         own = items[offsets[0] : offsets[-1]]
         sizes = self.sizes[own]
         row = np.repeat(np.repeat(np.arange(len(offsets) - 1), np.diff(offsets)), sizes)
-        ends = np.cumsum(sizes)
-        place = np.arange(len(row)) + np.repeat(self.offsets[own] - (ends - sizes), sizes)
-        weights = np.repeat(WHOLE // np.maximum(1, sizes), sizes) if weighted else None
-        shape = (len(offsets) - 1, self.number)
-        found = np.bincount(row * self.number + self.codes[place], weights, minlength=shape[0] * shape[1])
-        return found.reshape(shape)
+        place = np.arange(len(row)) + np.repeat(self.offsets[own] - (np.cumsum(sizes) - sizes), sizes)
+        cells = row * self.number + self.codes[place]
+        weights = np.repeat(WHOLE // np.maximum(1, sizes), sizes) if weighted else np.ones(len(cells), dtype=np.int64)
+        if (len(offsets) - 1) * self.number <= 4 * len(cells):
+            dense = np.bincount(cells, weights)  # whole numbers far below 2^53
+            found = np.flatnonzero(dense)
+            return found, dense[found].astype(np.int64)
+        ordered = np.sort(cells * 2**20 + weights)  # of numbers alone, which is far faster than an order of them
+        begins = np.flatnonzero(np.diff(ordered >> 20, prepend=-1))
+        return ordered[begins] >> 20, segment_sums(ordered & (2**20 - 1), np.append(begins, len(ordered)))
 
 
 def hamming_diversity(items: np.ndarray, offsets: np.ndarray, categories: Categories) -> np.ndarray:
@@ -61,20 +72,14 @@ def hamming_diversity(items: np.ndarray, offsets: np.ndarray, categories: Catego
     `PairwiseHammingDistanceCalculator`. As there a list of one item has 0, and pairs with an item without known
     categories do not count; NaN where no pair is left.
     """
-    result = np.full(len(offsets) - 1, np.nan)
-    for block in categories.blocks(offsets):
-        own = offsets[block.start : block.stop + 1]
-        counts = categories.sums(items, own, weighted=False)
-        sizes = np.concatenate([[0], np.cumsum(categories.sizes[items[own[0] : own[-1]]])])
-        known = np.concatenate([[0], np.cumsum(categories.sizes[items[own[0] : own[-1]]] > 0)])
-        ends = own - own[0]
-        total, m = np.diff(sizes[ends]), np.diff(known[ends])
-        # Of all pairs, |A| + |B| - 2 |A and B|; a category that n items have is shared by n (n - 1) / 2 pairs.
-        apart = (m - 1) * total - (counts * (counts - 1)).sum(1)
-        pairs = m * (m - 1) / 2
-        with np.errstate(invalid="ignore", divide="ignore"):
-            result[block] = np.where(np.diff(own) == 1, 0.0, np.where(pairs > 0, apart / pairs, np.nan))
-    return result
+    cells, counts = categories.sums(items, offsets, weighted=False)
+    lists = len(offsets) - 1
+    shared = np.bincount(cells // categories.number, counts * (counts - 1), minlength=lists)
+    total, known = categories.counted(items, offsets), segment_sums(categories.sizes[items] > 0, offsets)
+    # Of all pairs, |A| + |B| - 2 |A and B|; a category that n items have is shared by n (n - 1) / 2 pairs.
+    apart, pairs = (known - 1) * total - shared, known * (known - 1) / 2
+    means = np.divide(apart, pairs, out=np.full(lists, np.nan), where=pairs > 0)
+    return np.where(np.diff(offsets) == 1, 0.0, means)
 
 
 def calibration(
@@ -87,18 +92,29 @@ def calibration(
     the history, q of the list, a = 0.01; an item's categories have equal shares of it, and items equal weight. NaN
     where no item of the history, or none of the list, has known categories.
     """
-    result = np.full(len(lists[1]) - 1, np.nan)
-    for block in categories.blocks(lists[1]):
-        p, q = (
-            categories.sums(items, offsets[block.start : block.stop + 1], weighted=True)
-            for items, offsets in (history, lists)
-        )
-        totals = p.sum(1), q.sum(1)
-        row, column = np.nonzero(p)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            own, given = p[row, column] / totals[0][row], q[row, column] / totals[1][row]
-            terms = own * np.log(own / ((1 - ALPHA) * given + ALPHA * own))
-        # Those of one user in the order of the categories, whoever else is there.
-        values = np.bincount(row, terms, minlength=len(p))
-        result[block] = np.where((totals[0] > 0) & (totals[1] > 0), values, np.nan)
-    return result
+    values = [_calibration(_cut(history, block), _cut(lists, block), categories) for block in categories.blocks(*history)]
+    return np.concatenate([np.zeros(0), *values])
+
+
+def _calibration(
+    history: tuple[np.ndarray, np.ndarray], lists: tuple[np.ndarray, np.ndarray], categories: Categories
+) -> np.ndarray:
+    """`calibration` of a block of users."""
+    users = len(lists[1]) - 1
+    (cells, own), (listed, given) = (categories.sums(*found, weighted=True) for found in (history, lists))
+    row = cells // categories.number
+    totals = [np.bincount(c // categories.number, w, minlength=users) for c, w in ((cells, own), (listed, given))]
+    there = (totals[0] > 0) & (totals[1] > 0)
+    cells, own, row = (values[there[row]] for values in (cells, own, row))
+    place = np.minimum(np.searchsorted(listed, cells), max(0, len(listed) - 1))
+    same = np.where(listed[place] == cells, given[place], 0) if len(listed) else np.zeros(len(cells))
+    p, q = own / totals[0][row], same / totals[1][row]
+    terms = p * np.log(p / ((1 - ALPHA) * q + ALPHA * p))
+    # Those of one user in the order of the categories, whoever else is there.
+    return np.where(there, np.bincount(row, terms, minlength=users), np.nan)
+
+
+def _cut(found: tuple[np.ndarray, np.ndarray], block: slice) -> tuple[np.ndarray, np.ndarray]:
+    """(items, offsets) of the users in a block."""
+    items, offsets = found
+    return items, offsets[block.start : block.stop + 1]

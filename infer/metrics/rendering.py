@@ -8,16 +8,19 @@ import polars as pl
 WIDTH = 24
 SCHEMA = {"metric": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64}
 
-# Unit and scale of each metric that is no percentage.
+# Unit, scale and decimals of each figure beyond accuracy; every other metric is a percentage.
 UNITS = {
-    "novelty": (" bits", 1),
-    "gini": ("", 1),
-    "avg_rec_popularity": ("", 1),
-    "history_popularity": ("", 1),
-    "intra_list_diversity": ("", 1),
-    "calibration_kl": (" nats", 1),
+    "coverage": (" %", 100, 2),
+    "gini": ("", 1, 3),
+    "novelty": (" bits", 1, 2),
+    "avg_rec_popularity": ("", 1, 2),
+    "history_popularity": ("", 1, 2),
+    "popularity_lift": (" %", 100, 2),
+    "serendipity": (" %", 100, 4),
+    "intra_list_diversity": ("", 1, 2),
+    "calibration_kl": (" nats", 1, 2),
 }
-BEYOND = (*UNITS, "coverage", "popularity_lift", "serendipity")
+PERCENT = (" %", 100, 2)
 
 
 def render(metrics: Mapping[str, pl.DataFrame]) -> str:
@@ -35,7 +38,7 @@ def render(metrics: Mapping[str, pl.DataFrame]) -> str:
 
 def accuracy(metrics: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     """The tables without the figures beyond accuracy."""
-    is_beyond = pl.col("metric").str.split("@").list.first().is_in(BEYOND)
+    is_beyond = pl.col("metric").str.split("@").list.first().is_in(list(UNITS))
     return {name: table.filter(~is_beyond) for name, table in metrics.items()}
 
 
@@ -50,25 +53,35 @@ def beyond_lines(found: Mapping[str, Any] | None, name: str) -> Iterator[str]:
     yield render({key: _table(metrics) for key, metrics in found["lists"].items()})
     groups = found.get("groups")
     if groups is not None:
-        tables = {
-            f"{group[:14]} ({groups['users'][group]:,})": _table(metrics)
-            for group, metrics in groups["lists"].get(name, {}).items()
-        }
-        yield f"{name} by {groups['column']} (users)"
-        yield render(tables)
+        tables = {group: _table(metrics) for group, metrics in groups["lists"].get(name, {}).items()}
+        yield f"{name} by {groups['column']}:"
+        yield _by_group(tables, groups["users"])
     yield from (f"note: {line}" for line in found["said"])
 
 
-def _unit(name: str) -> tuple[str, int]:
-    return UNITS.get(name.partition("@")[0], (" %", 100))
+def _by_group(tables: Mapping[str, pl.DataFrame], users: Mapping[str, int]) -> str:
+    """A line a group, a column a metric, without intervals."""
+    metrics = list(dict.fromkeys(name for table in tables.values() for name in table["metric"]))
+    heads = [f"{name.partition('@')[0]}{_unit(name)[0]}" for name in metrics]
+    width = max([15, *(len(group) + 1 for group in tables)])
+    lines = ["".join([" " * width, f"{'users':>9}", *(f"  {head}" for head in heads)])]
+    for group, table in tables.items():
+        cells = (_cell(table, name).partition(" ")[0].rjust(len(head) + 2) for name, head in zip(metrics, heads, strict=True))
+        lines.append("".join([f"{group:{width}}", f"{users[group]:>9,}", *cells]))
+    return "\n".join(lines)
+
+
+def _unit(name: str) -> tuple[str, int, int]:
+    return UNITS.get(name.partition("@")[0], PERCENT)
 
 
 def _cell(table: pl.DataFrame, name: str) -> str:
+    _, scale, places = _unit(name)
     row = table.filter(pl.col("metric") == name)
     if row.is_empty():
         return "-"
-    value, low, high = (None if v is None else v * _unit(name)[1] for v in row.row(0)[1:])
-    return f"{value:.2f}" + ("" if low is None else f" [{low:.2f}, {high:.2f}]")
+    value, low, high = (None if v is None else v * scale for v in row.row(0)[1:])
+    return f"{value:.{places}f}" + ("" if low is None else f" [{low:.{places}f}, {high:.{places}f}]")
 
 
 def _table(metrics: Mapping[str, Mapping[str, float | None]]) -> pl.DataFrame:

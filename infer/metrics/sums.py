@@ -67,14 +67,15 @@ class Sums:
         return self.totals[group] / (self.users[group] * steps) if self.users[group] else None
 
     def interval(self, group: int, steps: int) -> tuple[float | None, float | None, float | None]:
-        """Mean, and the ends of its 95% normal interval; None without users, and without an interval for one."""
+        """Mean, and the ends of its 95% normal interval, of values that are not negative; None without users, and no
+        interval of one user."""
         mean, n = self.mean(group, steps), self.users[group]
         if mean is None or n < 2:
             return mean, None, None
         # Whole numbers of any size: nothing cancels.
         spread = n * self.squares[group] - self.totals[group] ** 2
         half = Z * (spread / (n * n * (n - 1) * steps**2)) ** 0.5
-        return mean, mean - half, mean + half
+        return mean, max(0.0, mean - half), mean + half
 
 
 def _added(values: np.ndarray | int, group: np.ndarray, groups: int) -> list[int]:
