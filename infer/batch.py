@@ -74,7 +74,9 @@ class BatchConfig(ScoringConfig):
     min_coverage: float = option(0.5, "limit: items in any list, as a share of the earlier ones", minimum=0)
     min_overlap: float = option(0.05, "limit: share of a list's items that were in the earlier list", minimum=0)
     items: Path | None = option(
-        None, "table of items with categories, for diversity and calibration (default: the one beside the model)", address=True
+        None,
+        "table of items with categories, for diversity and calibration (default: the one beside the model)",
+        address=True,
     )
     user_groups: Path | None = option(
         None, "table of users: figures beyond accuracy for each group of them", address=True

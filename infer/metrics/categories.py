@@ -92,7 +92,9 @@ def calibration(
     the history, q of the list, a = 0.01; an item's categories have equal shares of it, and items equal weight. NaN
     where no item of the history, or none of the list, has known categories.
     """
-    values = [_calibration(_cut(history, block), _cut(lists, block), categories) for block in categories.blocks(*history)]
+    values = [
+        _calibration(_cut(history, block), _cut(lists, block), categories) for block in categories.blocks(*history)
+    ]
     return np.concatenate([np.zeros(0), *values])
 
 

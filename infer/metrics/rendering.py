@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-WIDTH = 24
+WIDTH = 24  # of a column, at least
 SCHEMA = {"metric": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64}
 
 # Unit, scale and decimals of each figure beyond accuracy; every other metric is a percentage.
@@ -16,7 +16,7 @@ UNITS = {
     "avg_rec_popularity": ("", 1, 2),
     "history_popularity": ("", 1, 2),
     "popularity_lift": (" %", 100, 2),
-    "serendipity": (" %", 100, 4),
+    "serendipity": (" %", 100, 3),
     "intra_list_diversity": ("", 1, 2),
     "calibration_kl": (" nats", 1, 2),
 }
@@ -29,10 +29,12 @@ def render(metrics: Mapping[str, pl.DataFrame]) -> str:
     names = list(dict.fromkeys(name for table in metrics.values() for name in table["metric"]))
     labels = {name: f"{name}{_unit(name)[0]}" for name in names}
     head = max([15, *(len(label) + 1 for label in labels.values())])
-    lines = ["".join([" " * head, *(f"{name:>{WIDTH}}" for name in metrics)])]
-    for name in names:
-        cells = (f"{_cell(table, name):>{WIDTH}}" for table in metrics.values())
-        lines.append("".join([f"{labels[name]:{head}}", *cells]))
+    columns = [[column, *(_cell(table, name) for name in names)] for column, table in metrics.items()]
+    widths = [max([WIDTH, *(len(cell) + 2 for cell in column[1:])]) for column in columns]
+    lines = []
+    for label, *cells in zip(["", *labels.values()], *columns, strict=True):
+        shown = (f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+        lines.append("".join([f"{label:{head}}", *shown]))
     return "\n".join(lines)
 
 
@@ -66,7 +68,9 @@ def _by_group(tables: Mapping[str, pl.DataFrame], users: Mapping[str, int]) -> s
     width = max([15, *(len(group) + 1 for group in tables)])
     lines = ["".join([" " * width, f"{'users':>9}", *(f"  {head}" for head in heads)])]
     for group, table in tables.items():
-        cells = (_cell(table, name).partition(" ")[0].rjust(len(head) + 2) for name, head in zip(metrics, heads, strict=True))
+        cells = (
+            _cell(table, name).partition(" ")[0].rjust(len(head) + 2) for name, head in zip(metrics, heads, strict=True)
+        )
         lines.append("".join([f"{group:{width}}", f"{users[group]:>9,}", *cells]))
     return "\n".join(lines)
 

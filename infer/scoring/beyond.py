@@ -41,11 +41,9 @@ from infer.tables.columns import ITEM, USER
 from infer.tables.groups import UserGroups
 
 BEYOND = "beyond"  # among the numbers of a part
+# Steps to one of each figure; of those of popularity see `popularity_steps`.
 STEPS = {
     "novelty": BITS,
-    "popularity": SHARE,
-    "list_popularity": SHARE,  # the same, of users with a history
-    "history_popularity": SHARE,
     "serendipity": SHARE,
     "intra_list_diversity": DISTANCE,
     "calibration_kl": BITS,
@@ -92,17 +90,18 @@ class _Values:
         self.history = task.histories.distinct
         padded = np.concatenate([[0], popularity.counts])
         self.bits = to_steps(self_information(padded, popularity.users), BITS)
-        self.share = to_steps(padded / max(1, popularity.users), SHARE)
+        self.counts = padded * popularity_steps(popularity.users)
         self.chance = np.concatenate([[0.0], popularity_probability(popularity.counts)])
         lengths = self.history.lengths
-        totals = segment_sums(self.share[self.history.items], self.history.offsets)
+        totals = segment_sums(self.counts[self.history.items], self.history.offsets)
         self.known = lengths > 0
         self.taste = divided(totals, np.maximum(1, lengths))
-        self.target = None
+        self.relevant = None
         if task.targets is not None:
-            users = self.history.users.to_frame(USER)
-            held = users.join(task.held_out.select(USER, ITEM), on=USER, how="left", maintain_order="left")[ITEM]
-            self.target = index_of(held, task.job.items)
+            rows = self.history.users.to_frame(USER).with_row_index("row")
+            held = task.held_out.with_columns(pl.Series("index", index_of(task.held_out[ITEM], task.job.items)))
+            pairs = held.filter(pl.col("index") > 0).join(rows, on=USER).select(pl.col("row", "index").cast(pl.Int64))
+            self.relevant = np.unique(self._pair(pairs["row"].to_numpy(), pairs["index"].to_numpy()))
 
     def of(self, lists: pl.DataFrame) -> dict[str, Any]:
         """The counts and sums of some lists."""
@@ -111,16 +110,16 @@ class _Values:
         offsets = np.append(begins, len(item))
         row = np.flatnonzero(self.history.users.is_in(lists[USER].gather(begins).implode()).to_numpy())
         lengths, group = np.diff(offsets), self.group[row]
-        popularity = divided(segment_sums(self.share[item], offsets), lengths)
+        popularity = divided(segment_sums(self.counts[item], offsets), lengths)
         known = self.known[row]
         found = {
             "novelty": (divided(segment_sums(self.bits[item], offsets), lengths), group),
             "popularity": (popularity, group),
-            "list_popularity": (popularity[known], group[known]),
+            "list_popularity": (popularity[known], group[known]),  # beside that of the history
             "history_popularity": (self.taste[row][known], group[known]),
         }
-        if self.target is not None:
-            found["serendipity"] = self._serendipity(self.target[row], item, offsets), group
+        if self.relevant is not None:
+            found["serendipity"] = self._serendipity(row, item, offsets), group
         categories = self.beyond.categories
         if categories is not None:
             own = self.history if len(row) == len(self.history) else self.history.take(row)
@@ -135,14 +134,23 @@ class _Values:
         sums = {name: asdict(Sums.of(steps, of, self.beyond.number)) for name, (steps, of) in found.items()}
         return {"counts": packed(counts), "sums": sums}
 
-    def _serendipity(self, target: np.ndarray, item: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """(lists,) steps of serendipity. target: (lists,) the held-out item of each list's user."""
+    def _serendipity(self, row: np.ndarray, item: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """(lists,) steps of serendipity. row: (lists,) of each list's user."""
         lengths = np.diff(offsets)
-        hit = np.flatnonzero((item == np.repeat(target, lengths)) & (item > 0))
+        hit = np.flatnonzero(np.isin(self._pair(np.repeat(row, lengths), item), self.relevant))
         of = np.searchsorted(offsets, hit, side="right") - 1
         values = np.zeros(len(lengths))
-        values[of] = surprise(hit - offsets[of] + 1, self.chance[item[hit]], self.items) / lengths[of]
+        np.add.at(values, of, surprise(hit - offsets[of] + 1, self.chance[item[hit]], self.items) / lengths[of])
         return to_steps(values, SHARE)
+
+    def _pair(self, row: np.ndarray, item: np.ndarray) -> np.ndarray:
+        """(n,) one number for each user and item."""
+        return row * (self.items + 1) + item
+
+
+def popularity_steps(histories: int) -> int:
+    """Steps to one history, so that an item in all of them has at most 2^40."""
+    return 1 << max(0, 40 - histories.bit_length())
 
 
 def packed(counts: np.ndarray) -> str:

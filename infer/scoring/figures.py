@@ -4,15 +4,14 @@ In: what `infer.scoring.beyond.measure` gave of each part, one after the other. 
 kind of lists, and plain JSON values for the manifest. Memory holds a number for each item, group and kind of lists.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from infer.metrics.popularity import gini, popularity_lift
-from infer.metrics.sums import SHARE, Sums
-from infer.scoring.beyond import BEYOND, STEPS, Beyond, unpacked
+from infer.metrics.sums import Sums
+from infer.scoring.beyond import BEYOND, STEPS, Beyond, popularity_steps, unpacked
 from infer.scoring.totals import MODEL
 
 SCHEMA = {"metric": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64}
@@ -100,25 +99,21 @@ class BeyondTotals:
         """group: its number; None: everybody."""
         counts = self.counts[name].sum(0) if group is None else self.counts[name][group]
         sums = {m: s.together for m, s in self.sums[name].items()} if group is None else self.sums[name]
-        n = group or 0
+        n, histories = group or 0, popularity_steps(self.histories)
         rows: list[tuple[str, float | None, float | None, float | None]] = [
             ("coverage", np.count_nonzero(counts) / max(1, self.items), None, None),
             ("gini", gini(counts), None, None),
             ("novelty", *sums["novelty"].interval(n, STEPS["novelty"])),
-            ("avg_rec_popularity", *self._popularity(sums["popularity"], n)),
-            ("history_popularity", *self._popularity(sums["history_popularity"], n)),
+            ("avg_rec_popularity", *sums["popularity"].interval(n, histories)),
+            ("history_popularity", *sums["history_popularity"].interval(n, histories)),
         ]
-        means = (sums[m].mean(n, SHARE) for m in ("list_popularity", "history_popularity"))
+        means = (sums[m].mean(n, histories) for m in ("list_popularity", "history_popularity"))
         rows.append(("popularity_lift", popularity_lift(*means), None, None))
         for metric in ("serendipity", "intra_list_diversity", "calibration_kl"):
             if metric in sums:
                 rows.append((metric, *sums[metric].interval(n, STEPS[metric])))
         named = [(f"{metric}@{self.k}", *values) for metric, *values in rows if values[0] is not None]
         return pl.DataFrame(named, schema=SCHEMA, orient="row")
-
-    def _popularity(self, sums: Sums, group: int) -> Iterable[float | None]:
-        """Mean and interval as histories that hold an item, instead of as shares of them."""
-        return (None if v is None else v * self.histories for v in sums.interval(group, SHARE))
 
 
 def _json(table: pl.DataFrame) -> dict[str, dict[str, float | None]]:

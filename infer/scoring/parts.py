@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from infer.histories.digests import digests
 from infer.publishing.incremental import HISTORY, Earlier
-from infer.scoring.beyond import BEYOND, Beyond, measure
 from infer.scoring.baselines import equal_popular, popular_lists, random_lists
+from infer.scoring.beyond import BEYOND, Beyond, measure
 from infer.scoring.job import Job
 from infer.scoring.lists import model_lists
 from infer.scoring.popularity import Popularity

@@ -15,8 +15,8 @@ from typing import Any
 import polars as pl
 
 from infer.model.session import Model
-from infer.scoring.conforming import known_of, ruled
 from infer.scoring.beyond import Beyond
+from infer.scoring.conforming import known_of, ruled
 from infer.scoring.extras import ExtraTables, open_extras
 from infer.scoring.figures import BeyondTotals
 from infer.scoring.job import Job, check_held_out, nothing_held_out, open_job, optional_columns, rows_job, typed
@@ -88,7 +88,9 @@ def _scored(
     stages = Stages()
     with progress(total=source.users, unit=" users", desc=job.model.path.name) as bar:
         for part in source.parts:
-            lists, _, numbers = score_part(job, source, part, k, batch_size, stages, bar, None, popularity, seed, beyond)
+            lists, _, numbers = score_part(
+                job, source, part, k, batch_size, stages, bar, None, popularity, seed, beyond
+            )
             yield lists, numbers
 
 

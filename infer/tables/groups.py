@@ -79,11 +79,16 @@ def find_groups(path: Path, column: str | None = None, user: str | None = None) 
     groups = _in_order(first[GROUP].unique())
     if not 0 < len(groups) <= MOST:
         found = f"{len(groups):,} different values" if groups else "no value"
-        raise InputError(f"{path} column {column} has {found}; expected 1 to {MOST} groups: name another --group-column")
+        raise InputError(
+            f"{path} column {column} has {found}; expected 1 to {MOST} groups: name another --group-column"
+        )
     numbers = pl.DataFrame({GROUP: groups, "number": pl.Series(range(len(groups)), dtype=pl.Int16)})
     known = first.join(numbers, on=GROUP).select(USER, pl.col("number").alias(GROUP)).sort(USER)
     repeated = table.height - table[USER].n_unique()
-    said = (*opened.said, *([f"{path.name}: {repeated:,} rows repeat a user, of whom the first counts"] * bool(repeated)))
+    said = (
+        *opened.said,
+        *([f"{path.name}: {repeated:,} rows repeat a user, of whom the first counts"] * bool(repeated)),
+    )
     return UserGroups(known, (*groups, _unused(UNKNOWN, groups)), column, path, said)
 
 
