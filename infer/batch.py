@@ -73,6 +73,7 @@ class BatchConfig(ScoringConfig):
     )
     min_coverage: float = option(0.5, "limit: items in any list, as a share of the earlier ones", minimum=0)
     min_overlap: float = option(0.05, "limit: share of a list's items that were in the earlier list", minimum=0)
+    figures: bool = option(True, "say what lists are like beyond accuracy: coverage, Gini, popularity and more")
     items: Path | None = option(
         None,
         "table of items with categories, for diversity and calibration (default: the one beside the model)",
@@ -117,6 +118,17 @@ class BatchConfig(ScoringConfig):
         )
 
     @property
+    def extras(self) -> ExtraTables | None:
+        """What figures beyond accuracy are made with; raises InputError if it is given without them."""
+        tables = ExtraTables(self.items, self.user_groups, self.group_column, self.user_column)
+        if self.figures:
+            return tables
+        given = [name for name in ("items", "user_groups", "group_column") if getattr(self, name) is not None]
+        if given:
+            raise InputError(f"--{given[0].replace('_', '-')} is for figures beyond accuracy: leave out --no-figures")
+        return None
+
+    @property
     def settings(self) -> Settings:
         """These options as the library takes them; raises InputError as `share` does."""
         return Settings(
@@ -133,7 +145,7 @@ class BatchConfig(ScoringConfig):
             accept=self.accept,
             keep=self.keep,
             options=asdict(self),
-            extras=ExtraTables(self.items, self.user_groups, self.group_column, self.user_column),
+            extras=self.extras,
         )
 
 

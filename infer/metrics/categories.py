@@ -15,7 +15,7 @@ import numpy as np
 from infer.metrics.sums import segment_sums
 
 ALPHA = 0.01  # of Steck 2018: how much of the history's distribution is mixed into the list's
-ENTRIES = 2**20  # categories of items that are looked at at once, at most
+ENTRIES = 2**18  # categories of items that are looked at at once, at most
 WHOLE = 720_720  # an item's weight, which up to 16 categories share evenly in whole numbers
 
 

@@ -34,7 +34,7 @@ def surprise(rank: np.ndarray, probability: np.ndarray, items: int) -> np.ndarra
     probability: (n,) of these items, as of `popularity_probability`. Summed over the relevant items of a list and
     divided by its length this is `Serendipity` of RecTools.
     """
-    return np.maximum((items + 1 - rank) / items - probability, 0.0)
+    return np.asarray(np.maximum((items + 1 - rank) / items - probability, 0.0))
 
 
 def gini(counts: np.ndarray) -> float:
@@ -56,7 +56,7 @@ def gini(counts: np.ndarray) -> float:
 
 
 def popularity_lift(lists: float | None, histories: float | None) -> float | None:
-    """(GAP of lists - GAP of histories) / GAP of histories: above 0 where lists are more popular than their users' taste.
+    """(GAP of lists - GAP of histories) / GAP of histories: above 0 where lists are more popular than histories.
 
     GAP, group average popularity: the mean over users of the mean share of histories that hold an item of theirs
     (Abdollahpouri et al. 2019, *The Unfairness of Popularity Bias in Recommendation*, section 4.2). None if either is

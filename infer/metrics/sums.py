@@ -19,7 +19,7 @@ HALF = 20  # bits of the lower half of such a number
 
 def to_steps(values: np.ndarray, steps: int) -> np.ndarray:
     """(n,) int64: values in units of 1 / steps, rounded."""
-    return np.rint(values * steps).astype(np.int64)
+    return np.asarray(np.rint(values * steps), dtype=np.int64)
 
 
 def segment_sums(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:

@@ -96,7 +96,7 @@ class _Values:
         totals = segment_sums(self.counts[self.history.items], self.history.offsets)
         self.known = lengths > 0
         self.taste = divided(totals, np.maximum(1, lengths))
-        self.relevant = None
+        self.relevant: np.ndarray | None = None
         if task.targets is not None:
             rows = self.history.users.to_frame(USER).with_row_index("row")
             held = task.held_out.with_columns(pl.Series("index", index_of(task.held_out[ITEM], task.job.items)))
@@ -119,7 +119,7 @@ class _Values:
             "history_popularity": (self.taste[row][known], group[known]),
         }
         if self.relevant is not None:
-            found["serendipity"] = self._serendipity(row, item, offsets), group
+            found["serendipity"] = self._serendipity(row, item, offsets, self.relevant), group
         categories = self.beyond.categories
         if categories is not None:
             own = self.history if len(row) == len(self.history) else self.history.take(row)
@@ -134,10 +134,10 @@ class _Values:
         sums = {name: asdict(Sums.of(steps, of, self.beyond.number)) for name, (steps, of) in found.items()}
         return {"counts": packed(counts), "sums": sums}
 
-    def _serendipity(self, row: np.ndarray, item: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """(lists,) steps of serendipity. row: (lists,) of each list's user."""
+    def _serendipity(self, row: np.ndarray, item: np.ndarray, offsets: np.ndarray, relevant: np.ndarray) -> np.ndarray:
+        """(lists,) steps of serendipity. row: (lists,) of each list's user.  relevant: pairs of users and items."""
         lengths = np.diff(offsets)
-        hit = np.flatnonzero(np.isin(self._pair(np.repeat(row, lengths), item), self.relevant))
+        hit = np.flatnonzero(np.isin(self._pair(np.repeat(row, lengths), item), relevant))
         of = np.searchsorted(offsets, hit, side="right") - 1
         values = np.zeros(len(lengths))
         np.add.at(values, of, surprise(hit - offsets[of] + 1, self.chance[item[hit]], self.items) / lengths[of])
@@ -145,7 +145,7 @@ class _Values:
 
     def _pair(self, row: np.ndarray, item: np.ndarray) -> np.ndarray:
         """(n,) one number for each user and item."""
-        return row * (self.items + 1) + item
+        return np.asarray(row * (self.items + 1) + item)
 
 
 def popularity_steps(histories: int) -> int:

@@ -47,27 +47,33 @@ class Extras:
     """The tables, read.
 
     items: (item, column, value) every category of each item; None: there are none.  plan: what tells these tables from
-    others.  said: what was found in them.
+    others.  said: what was found in them.  wanted: whether there are to be figures at all.
     """
 
     items: pl.DataFrame | None = None
     groups: UserGroups | None = None
     plan: dict[str, Any] = field(default_factory=dict)
     said: tuple[str, ...] = ()
+    wanted: bool = True
 
-    def of(self, job: Job) -> Beyond:
-        """With categories by the indexes of the job's items, once the types of its ids are known."""
+    def of(self, job: Job) -> Beyond | None:
+        """With categories by the indexes of the job's items, once the types of its ids are known; None: no figures."""
+        if not self.wanted:
+            return None
         return Beyond(None if self.items is None else categories_of(self.items, job.items), self.groups)
 
 
-def open_extras(model: Model, tables: ExtraTables = ExtraTables()) -> Extras:
-    """Read the tables.
+def open_extras(model: Model, tables: ExtraTables | None = ExtraTables()) -> Extras:
+    """Read the tables; None: there are to be no figures.
 
     Raises InputError if one that is stated cannot be used; why the one beside the model cannot is said.
     """
+    if tables is None:
+        return Extras(wanted=False)
     if tables.group_column is not None and tables.user_groups is None:
         raise InputError("--group-column is of a table of users: name it with --user-groups")
-    plan, said = {}, []
+    plan: dict[str, Any] = {}
+    said: list[str] = []
     beside = model.path.parent / model.metadata.items
     items, path = None, tables.items or (beside if beside.is_file() else None)
     if path is None:

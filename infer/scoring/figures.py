@@ -4,6 +4,7 @@ In: what `infer.scoring.beyond.measure` gave of each part, one after the other. 
 kind of lists, and plain JSON values for the manifest. Memory holds a number for each item, group and kind of lists.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,12 @@ SCHEMA = {"metric": pl.String, "value": pl.Float64, "low": pl.Float64, "high": p
 
 
 class BeyondTotals:
-    """Sums over parts. name: of the model.  items: in the catalogue.  k: recommendations in a list, at most."""
+    """Sums over parts. beyond: None if nothing is measured.  name: of the model.  items: in the catalogue.  k: recommendations in a list, at most."""
 
-    def __init__(self, beyond: Beyond, name: str, items: int, k: int) -> None:
-        self.beyond, self.name, self.items, self.k = beyond, name, items, k
+    def __init__(self, beyond: Beyond | None, name: str, items: int, k: int) -> None:
+        self.beyond, self.name, self.items, self.k = beyond or Beyond(), name, items, k
         self.histories = 0
-        self.users = np.zeros(beyond.number, dtype=np.int64)
+        self.users = np.zeros(self.beyond.number, dtype=np.int64)
         self.counts: dict[str, np.ndarray] = {}
         self.sums: dict[str, dict[str, Sums]] = {}
 
@@ -62,10 +63,13 @@ class BeyondTotals:
         """(metric, value, low, high) of the model's lists by group of users, those with users in them."""
         return self._by_group(self.name)
 
-    def as_json(self) -> dict[str, Any]:
-        """For the manifest: k, lists -> metric -> value, low, high; with groups also their column, the users in each, and
-        lists -> group -> metric."""
-        found: dict[str, Any] = {"k": self.k, "lists": {name: _json(table) for name, table in self.tables().items()}}
+    def as_json(self, said: Sequence[str] = ()) -> dict[str, Any] | None:
+        """For the manifest; None if nothing was measured: k, said, lists -> metric -> value, low, high; with groups also their column, the users in each,
+        and lists -> group -> metric."""
+        if not self.sums:
+            return None
+        found: dict[str, Any] = {"k": self.k, "said": [*said, *self.said()]}
+        found |= {"lists": {name: _json(table) for name, table in self.tables().items()}}
         groups = self.beyond.groups
         if groups is not None:
             users = dict(zip(groups.names, self.users.tolist(), strict=True))

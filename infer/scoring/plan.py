@@ -32,7 +32,7 @@ class Settings:
     earlier lists of the others.  restart: drop an unfinished run.  part_users: users in one file of lists, at most.
     limits: beyond which lists are held.  accept: publish them all the same.  keep: publications to keep, this one
     included.  options: what the report says of how it was made.
-    extras: tables of items and users that figures beyond accuracy are made with.
+    extras: tables of items and users that figures beyond accuracy are made with; None: no such figures.
     """
 
     k: int = 10
@@ -48,7 +48,7 @@ class Settings:
     accept: bool = False
     keep: int = 3
     options: dict[str, Any] = field(default_factory=dict)
-    extras: ExtraTables = field(default_factory=ExtraTables)
+    extras: ExtraTables | None = field(default_factory=ExtraTables)
 
 
 def plan_of(job: Job, settings: Settings, ids: Sequence[str] | None, current: Publication | None) -> dict[str, Any]:

@@ -194,7 +194,7 @@ def _describe(
             "users": totals.users,
             "notes": str(found),
             "figures": figures,
-            "beyond_accuracy": beyond.as_json() | {"said": [*extras.said, *beyond.said()]},
+            "beyond_accuracy": beyond.as_json(extras.said),
             "versions": versions(*LIBRARIES),
             "device": job.model.device,
             "seconds": stages.as_dict(),

@@ -46,8 +46,9 @@ class UserGroups:
         if ids.dtype != table.schema[USER]:
             table, ids = table.with_columns(pl.col(USER).cast(pl.String)), ids.cast(pl.String)
         elif len(ids):  # of a large table only the stretch in which these lie
-            low = int(table[USER].search_sorted(ids.min(), "left"))
-            table = table.slice(low, int(table[USER].search_sorted(ids.max(), "right")) - low)
+            ends = pl.Series([ids.min(), ids.max()], dtype=ids.dtype)
+            low, high = table[USER].search_sorted(ends[:1], "left")[0], table[USER].search_sorted(ends[1:], "right")[0]
+            table = table.slice(low, high - low)
         found = ids.to_frame().join(table, on=USER, how="left", maintain_order="left")[GROUP]
         return found.fill_null(len(self.names) - 1).to_numpy().astype(np.int64)
 

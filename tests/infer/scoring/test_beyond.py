@@ -51,7 +51,7 @@ def model(tmp_path: Path) -> Path:
     return write_model(tmp_path / "m.onnx", ITEMS, NEXT, table)
 
 
-def scored(model: Path, *words: str) -> dict:
+def scored(model: Path, *words: str) -> dict | None:
     batch.main([f"--model={model}", "--k=2", "--max-popular=1", *words])
     return json.loads(model.with_name("m.topk.json").read_text())["beyond_accuracy"]
 
@@ -160,6 +160,13 @@ def test_tables_of_users_that_cannot_be_used_are_refused(model: Path, text: str,
     with pytest.raises(InputError, match=message):
         scored(model, f"--user-groups={path}", *words)
     assert not model.with_name("m.topk.json").exists()
+
+
+def test_no_figures_are_made_where_none_are_wanted(model: Path, capsys) -> None:
+    assert scored(model, "--no-figures") is None and "beyond" not in capsys.readouterr().out
+    assert len(json.loads(model.with_name("m.metrics.json").read_text())["metrics"]["m"]) == 8
+    with pytest.raises(InputError, match="--items is for figures beyond accuracy: leave out --no-figures"):
+        scored(model, "--no-figures", "--items=x.csv")
 
 
 def test_group_column_is_of_a_table_of_users(model: Path) -> None:
