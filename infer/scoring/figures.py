@@ -19,7 +19,10 @@ SCHEMA = {"metric": pl.String, "value": pl.Float64, "low": pl.Float64, "high": p
 
 
 class BeyondTotals:
-    """Sums over parts. beyond: None if nothing is measured.  name: of the model.  items: in the catalogue.  k: recommendations in a list, at most."""
+    """Sums over parts.
+
+    beyond: what is measured; None: nothing.  name: of the model.  items: in the catalogue.  k: items in a list, at most.
+    """
 
     def __init__(self, beyond: Beyond | None, name: str, items: int, k: int) -> None:
         self.beyond, self.name, self.items, self.k = beyond or Beyond(), name, items, k
@@ -59,13 +62,9 @@ class BeyondTotals:
             for name, table in metrics.items()
         }
 
-    def groups(self) -> dict[str, pl.DataFrame]:
-        """(metric, value, low, high) of the model's lists by group of users, those with users in them."""
-        return self._by_group(self.name)
-
     def as_json(self, said: Sequence[str] = ()) -> dict[str, Any] | None:
-        """For the manifest; None if nothing was measured: k, said, lists -> metric -> value, low, high; with groups also their column, the users in each,
-        and lists -> group -> metric."""
+        """For the manifest: k, said, lists -> metric -> value, low, high; with groups also their column, the users in
+        each, and lists -> group -> metric. None if nothing was measured."""
         if not self.sums:
             return None
         found: dict[str, Any] = {"k": self.k, "said": [*said, *self.said()]}

@@ -63,6 +63,8 @@ def evaluated(
 ) -> pl.DataFrame:
     """(model, metric, value, low, high) of random and popular lists and of the model's, by its file's name.
 
+    tables: that figures beyond accuracy are made with.
+
     Raises InputError if the table has no held-out items.
     """
     if job.split is None:

@@ -124,6 +124,10 @@ def test_metrics_and_the_python_api_have_them_too(model: Path) -> None:
             assert metrics[name][metric]["value"] == pytest.approx(row["value"], abs=1e-9)
     # Every metric once, though novelty and coverage were there before.
     assert table.select("model", "metric").is_unique().all()
+    other = model.with_name("o.csv")
+    other.write_text("item,kind\na,x\nb,x\nc,x\nd,x\ne,y\n")
+    found = infer.load(model).evaluate(k=2, items=str(other)).filter(model="m", metric="intra_list_diversity@2")
+    assert found["value"].to_list() == [0], "b c, b d and a b are of one kind"
 
 
 def test_without_categories_it_is_said_what_they_need(model: Path, capsys) -> None:
