@@ -21,7 +21,7 @@ SCHEMA = {"metric": pl.String, "value": pl.Float64, "low": pl.Float64, "high": p
 class BeyondTotals:
     """Sums over parts.
 
-    beyond: what is measured; None: nothing.  name: of the model.  items: in the catalogue.  k: items in a list, at most.
+    beyond: what is measured; None: nothing.  name: of the model.  items: in the catalogue.  k: list length, at most.
     """
 
     def __init__(self, beyond: Beyond | None, name: str, items: int, k: int) -> None:
