@@ -58,7 +58,7 @@ def beyond_lines(found: Mapping[str, Any] | None, name: str) -> Iterator[str]:
         tables = {group: _table(metrics) for group, metrics in groups["lists"].get(name, {}).items()}
         yield f"{name} by {groups['column']}:"
         yield _by_group(tables, groups["users"])
-    yield from (f"note: {line}" for line in found["said"])
+    yield from found["said"]
 
 
 def _by_group(tables: Mapping[str, pl.DataFrame], users: Mapping[str, int]) -> str:

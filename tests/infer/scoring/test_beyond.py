@@ -134,9 +134,7 @@ def test_without_categories_it_is_said_what_they_need(model: Path, capsys) -> No
     model.with_name("items.parquet").unlink()
     found = scored(model)
     assert "intra_list_diversity@2" not in found["lists"]["m"] and "gini@2" in found["lists"]["m"]
-    assert (
-        "note: diversity and calibration need a table of items with categories: --items FILE" in capsys.readouterr().out
-    )
+    assert "diversity and calibration need a table of items with categories: --items FILE" in capsys.readouterr().out
     model.with_name("items.parquet").write_text("damaged")
     assert "items.parquet" in scored(model, "--restart")["said"][0], "lists do not depend on it"
     other = model.with_name("o.csv")
