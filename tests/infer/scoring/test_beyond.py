@@ -188,6 +188,32 @@ def test_groups_are_found_by_ids_of_any_type(tmp_path: Path) -> None:
     )
 
 
+def test_lift_is_of_users_with_a_history_alone(model: Path) -> None:
+    job = open_job(open_model(model), split=None)
+    rows = pl.DataFrame([("u1", "a", 1), ("u2", "zz", 1)], schema=["user", "item", "timestamp"], orient="row")
+    task = cut(job, rows, in_order=True)
+    lists = pl.DataFrame({"user": ["u1", "u2"], "rank": [1, 1], "item": ["b", "a"]})
+    totals = BeyondTotals(Beyond(), "m", 5, 2)
+    totals.take({"beyond": measure(task, {"model": lists}, Popularity(np.array([4, 2, 0, 0, 0]), 4), Beyond())})
+    own = {row["metric"]: row["value"] for row in totals.tables()["m"].to_dicts()}
+    # u2, of whose history nothing is known, has a list of popularity 4, which is above nothing.
+    assert own["avg_rec_popularity@2"] == 3 and own["history_popularity@2"] == 4 and own["popularity_lift@2"] == -0.5
+
+
+def test_a_run_goes_on_with_the_tables_that_it_was_begun_with(model: Path) -> None:
+    users = model.with_name("users.csv")
+    plans = []
+    for words in ([], [f"--user-groups={users}"], [f"--user-groups={users}", "--group-column=user"]):
+        scored(model, *words)
+        plans.append(json.loads(model.with_name("m.topk.json").read_text())["plan"]["figures"])
+    assert (
+        list(plans[0]) == ["items"]
+        and plans[1]["groups"]["column"] == "age"
+        and plans[2]["groups"] != plans[1]["groups"]
+    )
+    assert len(plans[0]["items"]) == 64 == len(plans[1]["groups"]["sha256"])
+
+
 def test_counts_are_packed_in_as_few_bytes_as_they_take() -> None:
     for most in (0, 200, 60_000, 2**20):
         counts = np.array([0, most, 3], dtype=np.int64)
@@ -214,7 +240,8 @@ def test_values_equal_those_of_rectools(tmp_path: Path) -> None:
     beyond = Beyond(categories_of(categories, job.items))
     totals = BeyondTotals(beyond, "m", len(ids), given["k"])
     popularity = Popularity(task.counts, len(task.histories))
-    totals.take({"beyond": measure(task, {"model": lists}, popularity, beyond)})
+    told = measure(task, {"model": lists}, popularity, beyond)
+    assert totals.take({"beyond": told, "rows": 7}) == {"rows": 7}, "what is large does not stay with each part"
     found = {row["metric"].partition("@")[0]: row["value"] for row in totals.tables()["m"].to_dicts()}
     for name, value in given["values"].items():
         assert found[name] == pytest.approx(value, abs=1e-8), name
