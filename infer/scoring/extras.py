@@ -69,7 +69,7 @@ def open_extras(model: Model, tables: ExtraTables | None = ExtraTables()) -> Ext
     Raises InputError if one that is stated cannot be used; why the one beside the model cannot is said.
     """
     if tables is None:
-        return Extras(wanted=False)
+        return Extras(plan={"wanted": False}, wanted=False)
     if tables.group_column is not None and tables.user_groups is None:
         raise InputError("--group-column is of a table of users: name it with --user-groups")
     plan: dict[str, Any] = {}

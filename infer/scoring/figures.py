@@ -26,7 +26,7 @@ class BeyondTotals:
 
     def __init__(self, beyond: Beyond | None, name: str, items: int, k: int) -> None:
         self.beyond, self.name, self.items, self.k = beyond or Beyond(), name, items, k
-        self.histories = 0
+        self.histories, self.complete = 0, True
         self.users = np.zeros(self.beyond.number, dtype=np.int64)
         self.counts: dict[str, np.ndarray] = {}
         self.sums: dict[str, dict[str, Sums]] = {}
@@ -34,6 +34,7 @@ class BeyondTotals:
     def take(self, numbers: dict[str, Any]) -> dict[str, Any]:
         """Add a part's figures; returns its other numbers, so that those of many parts can be held together."""
         told = numbers.get(BEYOND)
+        self.complete = self.complete and told is not None
         if told is not None:
             self.histories = told["histories"]
             self.users += np.array(told["users"])
@@ -50,7 +51,7 @@ class BeyondTotals:
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """(metric, value, low, high) of each kind of lists, of all users together."""
-        return {name: self._table(name, None) for name in self.sums}
+        return {name: self._table(name, None) for name in self.sums} if self.complete else {}
 
     def added(self, metrics: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
         """Tables of metrics, each with the figures of the same lists that it does not have."""
@@ -65,7 +66,7 @@ class BeyondTotals:
     def as_json(self, said: Sequence[str] = ()) -> dict[str, Any] | None:
         """For the manifest: k, said, lists -> metric -> value, low, high; with groups also their column, the users in
         each, and lists -> group -> metric. None if nothing was measured."""
-        if not self.sums:
+        if not self.sums or not self.complete:  # of parts that an earlier version scored nothing was measured
             return None
         found: dict[str, Any] = {"k": self.k, "said": [*said, *self.said()]}
         found |= {"lists": {name: _json(table) for name, table in self.tables().items()}}

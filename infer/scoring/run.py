@@ -52,7 +52,7 @@ def score_table(job: Job, folder: Path, settings: Settings, stages: Stages | Non
         current = None  # which holds the new lists, once they are there
     ids = None if settings.users is None else chosen_ids(settings.users)
     extras = open_extras(job.model, settings.extras)
-    plan = plan_of(job, settings, ids, current) | {"figures": extras.plan}
+    plan = plan_of(job, settings, ids, current) | ({"figures": extras.plan} if extras.plan else {})
     check_replaced(current, plan, settings.accept, publications.lists)
     output, begun = Output(publications, plan), False
     try:
