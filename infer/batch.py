@@ -32,12 +32,13 @@ from infer.cli import option, parse, run
 from infer.delivery.delivering import delivered_after
 from infer.delivery.options import DeliveryConfig
 from infer.errors import InputError
-from infer.metrics.rendering import render
+from infer.metrics.rendering import accuracy, beyond_lines, render
 from infer.model.session import find_model
 from infer.publishing import gate
 from infer.publishing.gate import Limits
 from infer.publishing.publications import Publications
 from infer.publishing.recovery import abandon
+from infer.scoring.extras import ExtraTables
 from infer.scoring.job import Job, checked_sha256
 from infer.scoring.options import FallbackConfig, ScoringConfig
 from infer.scoring.outcome import Outcome
@@ -79,6 +80,11 @@ class BatchConfig(DeliveryConfig, FallbackConfig, ScoringConfig):
     )
     min_coverage: float = option(0.5, "limit: items in any list, as a share of the earlier ones", minimum=0)
     min_overlap: float = option(0.05, "limit: share of a list's items that were in the earlier list", minimum=0)
+    figures: bool = option(True, "say what lists are like beyond accuracy: coverage, Gini, popularity and more")
+    user_groups: Path | None = option(
+        None, "table of users: figures beyond accuracy for each group of them", address=True
+    )
+    group_column: str | None = option(None, "its column of groups (default: the only one beside the user)")
     accept: bool = option(False, "publish lists although a limit holds them")
     keep: int = option(3, "publications to keep, this one included", minimum=1)
 
@@ -115,6 +121,17 @@ class BatchConfig(DeliveryConfig, FallbackConfig, ScoringConfig):
         )
 
     @property
+    def extras(self) -> ExtraTables | None:
+        """What figures beyond accuracy are made with; raises InputError if it is given without them."""
+        tables = ExtraTables(self.items, self.user_groups, self.group_column, self.user_column)
+        if self.figures:
+            return tables
+        given = [name for name in ("user_groups", "group_column") if getattr(self, name) is not None]
+        if given:
+            raise InputError(f"--{given[0].replace('_', '-')} is for figures beyond accuracy: leave out --no-figures")
+        return None
+
+    @property
     def settings(self) -> Settings:
         """These options as the library takes them; raises InputError as `share` does."""
         return Settings(
@@ -132,6 +149,7 @@ class BatchConfig(DeliveryConfig, FallbackConfig, ScoringConfig):
             keep=self.keep,
             fallback=self.fallback_options,
             options=asdict(self),
+            extras=self.extras,
         )
 
 
@@ -190,13 +208,14 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
                 f"{totals.repeat_targets} of the held-out items were in their user's history (rep), "
                 f"{totals.measured - totals.repeat_targets} are new to them"
             )
-        yield render(found.metrics)
+        yield render(accuracy(found.metrics))
     elif job.split is None:
         unmeasured = "--production" if config.production else "--no-metrics"
         why = f"{job.table} carries no split" if config.metrics and not config.production else unmeasured
         yield f"no metrics ({why}): whole histories used"
     else:
         yield "no metrics: none of these users has a held-out item"
+    yield from beyond_lines(manifest.get("beyond_accuracy"), job.model.path.stem)
     yield f"{totals.users / max(1e-9, stages.elapsed):.0f} users/s; {stages}"
 
 

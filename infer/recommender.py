@@ -37,6 +37,7 @@ from infer.histories.vocabulary import PAD
 from infer.model.metadata import Metadata
 from infer.model.session import PROVIDERS, Model, open_model
 from infer.model.signature import USER_INPUT
+from infer.scoring.extras import ExtraTables
 from infer.scoring.fallback import NONE
 from infer.scoring.job import Job, kind_of, rows_job
 from infer.scoring.lists import model_lists
@@ -144,6 +145,7 @@ class Recommender:
         seed: int = 0,
         batch_size: int = 256,
         recent: str = RECENT,
+        items: str | Path | None = None,
         **options: Unpack[TableArguments],
     ) -> pl.DataFrame:
         """(model, metric, value, low, high) of the held-out items, with 95% intervals, as `python -m infer.batch`
@@ -151,13 +153,15 @@ class Recommender:
         name.
 
         table: as for `score`, with a column `split`.  seed: of the random lists.  recent: as of `score`, of the
-        baseline "recent popularity".
+        baseline "recent popularity".  items: a table of items with categories, for diversity and calibration; None: the
+        one beside the model, if it is there.
         """
         k, batch_size = whole_number(k, "k", 1), whole_number(batch_size, "batch_size", 1)
         if split is None:
             raise InputError(f"split is {TEST} or {VALIDATION}; found None, which holds nothing out to measure")
         with self._opened(table, split, options) as (job, source):
-            return evaluated(job, source, k, batch_size, whole_number(seed, "seed", 0), recent)
+            tables = ExtraTables(items=place(items) if isinstance(items, str) else items)
+            return evaluated(job, source, k, batch_size, whole_number(seed, "seed", 0), recent, tables)
 
     @cached_property
     def _job(self) -> Job:

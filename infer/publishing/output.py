@@ -175,4 +175,5 @@ def part_name(number: int) -> str:
 
 def part_of(part: Part, numbers: dict[str, Any]) -> dict[str, Any]:
     """What the manifest says of a part."""
-    return {"file": part_name(part.number), **{key: value for key, value in numbers.items() if key != "measures"}}
+    told = {key: value for key, value in numbers.items() if key not in ("measures", "beyond")}
+    return {"file": part_name(part.number), **told}

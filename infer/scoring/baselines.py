@@ -29,13 +29,21 @@ def ordered_lists(task: Task, order: np.ndarray, k: int) -> pl.DataFrame:
     return as_table(task, first(task, order, k))
 
 
-def first(task: Task, order: np.ndarray, k: int) -> np.ndarray:
-    """(users, k) the first item indexes in an order of all that each user may get, PAD where there are fewer."""
+def first(task: Task, order: np.ndarray, k: int, emptied: bool = False) -> np.ndarray:
+    """(users, k) the first item indexes in an order of all that each user may get, PAD where there are fewer.
+
+    emptied: whether users who may get only items of their own, and have none, may get those that everybody may.
+    """
     order = order[task.job.candidates.mask[order]]
     if task.own is None:
         return popular(task.blocked, order, k)
     place = _places_in(order, task.job.items.height)
-    return _first_of_own(task.own.outside(task.blocked), lambda _, item: place[item], k)
+    best = _first_of_own(task.own.outside(task.blocked), lambda _, item: place[item], k)
+    rows = np.flatnonzero(task.own.lengths == 0)
+    if emptied and len(rows):
+        others = popular(task.blocked.take(rows), order, k)
+        best[rows, : others.shape[1]] = others
+    return best
 
 
 def random_lists(task: Task, k: int, seed: int, places: np.ndarray) -> pl.DataFrame:

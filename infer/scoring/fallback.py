@@ -76,13 +76,13 @@ class Fallback:
         return self.popularity.order if self.recent is None else self.recent.order
 
     def joined(self, task: Task, rows: pl.DataFrame, k: int, lists: pl.DataFrame) -> pl.DataFrame:
-        """The model's lists (user, rank, item, score) and those of the users whom it cannot personalise, by user and
-        rank, with the column `source`.
+        """The model's lists (user, rank, item, score) and those of the users who have none, by user and rank, with the
+        column `source`.
 
         rows: of the table, of these users or more.
         """
         made = lists.with_columns(pl.lit(MODEL).alias(SOURCE))
-        cold = task.take(np.flatnonzero(~task.personalisable))
+        cold = task.take(np.flatnonzero(~task.histories.users.is_in(lists[USER].implode()).to_numpy()))
         if not len(cold.histories):
             return made
         own = self.lists(cold, rows, k).with_columns(
@@ -92,7 +92,7 @@ class Fallback:
 
     def lists(self, task: Task, rows: pl.DataFrame, k: int) -> pl.DataFrame:
         """(user, rank, item) of every user of a task, whether or not the model could personalise them."""
-        best = first(task, self.order, k)
+        best = first(task, self.order, k, emptied=True)
         if self.categories is not None and self.members is not None:
             history = rows if task.job.split is None else before(rows, task.job.split)[0]
             users = task.histories.users.to_frame(USER).with_row_index("row")
@@ -101,7 +101,7 @@ class Fallback:
             groups = of_users.group_by(CATEGORY, maintain_order=True).agg("row").join(self.members, on=CATEGORY)
             for of_category, indexes in groups.select("row", "index").iter_rows():
                 row = np.array(of_category)
-                best[row] = first(task.take(row), self._preferring(indexes), k)
+                best[row] = first(task.take(row), self._preferring(indexes), k, emptied=True)
         had = np.append(False, self.popularity.counts > 0)
         return as_table(task, np.where(had[best], best, PAD))
 

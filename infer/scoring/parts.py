@@ -4,7 +4,7 @@ In: a `Job`, a `Source` and one of its parts. Out: its lists, its users, and num
 (`infer.scoring.totals`). Memory holds one part's rows and lists, whatever the number of users.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from infer.publishing.incremental import HISTORY, Earlier
 from infer.scoring.baselines import equal_popular, ordered_lists, popular_lists, random_lists
+from infer.scoring.beyond import BEYOND, Beyond, measure
 from infer.scoring.fallback import Fallback
 from infer.scoring.job import Job
 from infer.scoring.lists import model_lists
@@ -28,31 +29,43 @@ from infer.tables.columns import RANK, SCORE, SOURCE, USER
 from infer.tables.notes import Notes
 
 
+@dataclass(frozen=True)
+class How:
+    """How all parts are scored and measured.
+
+    popularity: of the whole table; None: nothing is measured.  seed: of the random lists.  recent: of the whole table,
+    for one more baseline.  fallback: makes lists for users whom the model cannot personalise; lists then have a column
+    `source`.  beyond: what is measured beside accuracy; None: nothing is.
+    """
+
+    k: int
+    batch_size: int
+    seed: int = 0
+    popularity: Popularity | None = None
+    recent: Recent | None = None
+    fallback: Fallback | None = None
+    beyond: Beyond | None = None
+
+
 def score_part(
     job: Job,
     source: Source,
     part: Part,
-    k: int,
-    batch_size: int,
+    how: How,
     stages: Stages,
     bar: "tqdm[Any]",
-    earlier: Earlier | None,
-    popularity: Popularity | None,
-    seed: int,
-    recent: Recent | None = None,
-    fallback: Fallback | None = None,
+    earlier: Earlier | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
     """One part's lists, its users with the digests of their histories, and its numbers as plain JSON values.
 
-    earlier: lists that users may keep.  popularity: of the whole table; None: nothing is measured.  seed: of the
-    random lists.  recent: of the whole table, for one more baseline.  fallback: makes lists for users whom the model
-    cannot personalise; the lists then have a column `source`.
+    earlier: lists that users may keep.
 
     Of the numbers, users, measured, cold, unknown and repeat_targets are those of `Totals`; scored: users with new
     lists.  repeated, further: rows that repeated a pair, or were held out but are not measured.  interactions: in the
-    histories.  rows, listed: of lists, and users with any.  fallback: users whose list is not the model's.  popular:
-    lists of the model that equal the popular one.  score_min, score_max.
-    first, last: user ids.  measures: if items are held out.
+    histories.  rows, listed: of lists, and users with any.  fallback: users whose list is not the model's.  emptied:
+    users whom the model can personalise, and rules leave nothing.  popular: lists of the model that equal the popular
+    one.  score_min, score_max.  first, last: user ids.  measures: if items are held out.  beyond: as of
+    `infer.scoring.beyond.measure`.
     """
     with stages("read"):
         found = Notes()
@@ -61,9 +74,9 @@ def score_part(
         task = cut(job, rows, in_order=True)
         users = pl.DataFrame([task.histories.users, pl.Series(HISTORY, task.digests)])
     bar.update(part.users - len(task.histories))
-    lists, users, scored = _lists(task, job.types.to_own(users), k, batch_size, stages, bar, earlier, fallback, rows)
-    own = lists if fallback is None else lists.filter(pl.col(SOURCE) == MODEL)
-    ids = users[USER]
+    lists, users, scored = _lists(task, job.types.to_own(users), how, stages, bar, earlier, rows)
+    own = lists if how.fallback is None else lists.filter(pl.col(SOURCE) == MODEL)
+    ids, listed = users[USER], own[USER].n_unique()
     numbers = asdict(totals(task)) | {
         "scored": scored,
         "repeated": found.repeated or 0,
@@ -71,52 +84,66 @@ def score_part(
         "interactions": len(task.histories.items) + task.histories.unknown,
         "rows": lists.height,
         "listed": lists[USER].n_unique(),
-        "fallback": lists[USER].n_unique() - own[USER].n_unique(),
+        "fallback": lists[USER].n_unique() - listed,
+        "emptied": int(task.personalisable.sum()) - listed,
         "popular": 0,
         "score_min": lists[SCORE].min(),
         "score_max": lists[SCORE].max(),
         "first": ids[0] if len(ids) else None,
         "last": ids[-1] if len(ids) else None,
     }
-    if popularity is not None:
+    if how.popularity is not None:
         with stages("measure"):
-            numbers["popular"] = equal_popular(task.blocked, own, job.items, popularity.order, k)
-            if job.split is not None:
-                popular = popular_lists(task, popularity, k)
-                random = random_lists(task, k, seed, _places(task, rows, part))
-                made = {RANDOM: random, POPULARITY: popular}
-                if recent is not None:
-                    made[f"{RECENT} {recent.period}"] = ordered_lists(task, recent.order, k)
-                if task.histories.repeats:
-                    made[PERSONAL] = personal_lists(task, popularity, k)
-                made[MODEL] = lists
-                numbers["measures"] = {name: measures(task, top, popularity, k) for name, top in made.items()}
+            numbers |= _measured(task, lists, own, how, _places(task, rows, part))
     return job.types.to_own(lists), users, numbers
+
+
+def _measured(task: Task, lists: pl.DataFrame, own: pl.DataFrame, how: How, places: np.ndarray) -> dict[str, Any]:
+    """What is told of the lists of all users beside those that any model must beat.
+
+    own: the model's lists alone.  places: (users,) of each user in the whole table.
+    """
+    job, popularity, k = task.job, how.popularity, how.k
+    assert popularity is not None, "counted where anything is measured"
+    order = popularity.order[job.candidates.mask[popularity.order]]
+    told: dict[str, Any] = {"popular": 0 if task.own else equal_popular(task.blocked, own, job.items, order, k)}
+    made = {MODEL: lists}
+    if job.split is not None:
+        made = {RANDOM: random_lists(task, k, how.seed, places), POPULARITY: popular_lists(task, popularity, k)}
+        if how.recent is not None:
+            made[f"{RECENT} {how.recent.period}"] = ordered_lists(task, how.recent.order, k)
+        if task.histories.repeats:
+            made[PERSONAL] = personal_lists(task, popularity, k)
+        made[MODEL] = lists
+        told["measures"] = {name: measures(task, top, popularity, k) for name, top in made.items()}
+    if how.beyond is not None:
+        told[BEYOND] = measure(task, made, popularity, how.beyond)
+    return told
 
 
 def _lists(
     task: Task,
     users: pl.DataFrame,
-    k: int,
-    batch_size: int,
+    how: How,
     stages: Stages,
     bar: "tqdm[Any]",
     earlier: Earlier | None,
-    fallback: Fallback | None,
     rows: pl.DataFrame,
 ) -> tuple[pl.DataFrame, pl.DataFrame, int]:
     """The lists of all users, those users with the digests that the lists follow from, and how many are new."""
 
     def made(task: Task) -> pl.DataFrame:
-        lists = model_lists(task, k, batch_size, stages, bar)
-        return lists if fallback is None else fallback.joined(task, rows, k, lists)
+        lists = model_lists(task, how.k, how.batch_size, stages, bar)
+        return lists if how.fallback is None else how.fallback.joined(task, rows, how.k, lists)
 
     if earlier is None or not len(task.histories):
         return made(task), users, len(task.histories)
     same, kept, users = earlier.unchanged(users)
-    if fallback is not None and earlier.chosen is None:
+    if how.fallback is not None and earlier.chosen is None:
         # What is popular changes with the whole table, whatever has become of the user's own history.
-        same, kept = same & task.personalisable, kept.filter(pl.col(SOURCE) == MODEL)
+        own = kept.filter(pl.col(SOURCE) == MODEL)
+        same &= task.histories.users.is_in(task.job.types.back(own.select(USER))[USER].implode()).to_numpy()
+        kept = own
     bar.update(int(same.sum()))
     task = task.take(np.flatnonzero(~same))
     new = made(task)

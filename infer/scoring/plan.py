@@ -15,6 +15,7 @@ from typing import Any
 from infer.errors import InputError
 from infer.publishing.gate import Limits
 from infer.publishing.publication import Publication
+from infer.scoring.extras import ExtraTables
 from infer.scoring.fallback import FallbackOptions
 from infer.scoring.job import Job
 from infer.sources.source import PART_USERS
@@ -32,6 +33,7 @@ class Settings:
     earlier lists of the others.  restart: drop an unfinished run.  part_users: users in one file of lists, at most.
     limits: beyond which lists are held.  accept: publish them all the same.  keep: publications to keep, this one
     included.  fallback: for users whom the model cannot personalise.  options: what the report says of how it was made.
+    extras: tables of items and users that figures beyond accuracy are made with; None: no such figures.
     """
 
     k: int = 10
@@ -48,6 +50,7 @@ class Settings:
     keep: int = 3
     fallback: FallbackOptions = FallbackOptions()
     options: dict[str, Any] = field(default_factory=dict)
+    extras: ExtraTables | None = field(default_factory=ExtraTables)
 
 
 def plan_of(job: Job, settings: Settings, ids: Sequence[str] | None, current: Publication | None) -> dict[str, Any]:

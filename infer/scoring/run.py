@@ -19,9 +19,11 @@ from infer.publishing.publications import Publications
 from infer.publishing.recovery import STORE, abandon
 from infer.scoring.counted import Counted, counted
 from infer.scoring.decision import decide, done_by_another
+from infer.scoring.extras import Extras, open_extras
+from infer.scoring.figures import BeyondTotals
 from infer.scoring.job import Job, check_held_out, typed, with_newest
 from infer.scoring.outcome import Outcome
-from infer.scoring.parts import score_part
+from infer.scoring.parts import How, score_part
 from infer.scoring.plan import Settings, check_replaced, plan_of
 from infer.scoring.report import LIBRARIES, report
 from infer.scoring.totals import metrics_of, totals_of
@@ -49,7 +51,8 @@ def score_table(job: Job, folder: Path, settings: Settings, stages: Stages | Non
     if current is not None and current.damage is not None and not (settings.only_changed or settings.merge):
         current = None  # which holds the new lists, once they are there
     ids = None if settings.users is None else chosen_ids(settings.users)
-    plan = plan_of(job, settings, ids, current)
+    extras = open_extras(job.model, settings.extras)
+    plan = plan_of(job, settings, ids, current) | ({"figures": extras.plan} if extras.plan else {})
     check_replaced(current, plan, settings.accept, publications.lists)
     output, begun = Output(publications, plan), False
     try:
@@ -57,7 +60,7 @@ def score_table(job: Job, folder: Path, settings: Settings, stages: Stages | Non
             begun = True
             if published:
                 return Outcome(publications.lists, already=True, publication=publications.current())
-            return _score_share(job, output, settings, ids, stages)
+            return _score_share(job, output, settings, ids, stages, extras)
     except BaseException:
         # What fails at once leaves nothing to go on with, nor do lists of a table that is no longer there.
         there = any(output.part(0).parent.glob("part-*"))
@@ -65,14 +68,16 @@ def score_table(job: Job, folder: Path, settings: Settings, stages: Stages | Non
         raise
 
 
-def _score_share(job: Job, output: Output, settings: Settings, ids: Sequence[str] | None, stages: Stages) -> Outcome:
+def _score_share(
+    job: Job, output: Output, settings: Settings, ids: Sequence[str] | None, stages: Stages, extras: Extras
+) -> Outcome:
     """Score this process's share and, if it was the last, decide."""
     parts, resumed, notes = 0, 0, Notes()
     if not output.complete:
         job, source, found, chosen = _open(job, output, settings, ids, stages)
         parts, notes = len(source.parts), source.notes
         notes.said[:0] = job.said
-        resumed = _score_parts(job, output, settings, source, found, chosen, stages)
+        resumed = _score_parts(job, output, settings, source, found, chosen, stages, extras)
     with output.locked(STORE):
         if not output.work.exists():
             return done_by_another(output)
@@ -80,7 +85,7 @@ def _score_share(job: Job, output: Output, settings: Settings, ids: Sequence[str
             ready = sum(output.has(part.number) for part in source.parts)
             if ready < parts:
                 return Outcome(output.publications.lists, parts=parts, ready=ready, resumed=resumed)
-            _describe(job, output, settings, source.parts, notes, stages)
+            _describe(job, output, settings, source.parts, notes, stages, extras)
         job.check_unchanged()
         with stages("publish"):
             publication = decide(output, settings)
@@ -119,6 +124,7 @@ def _score_parts(
     found: Counted,
     chosen: set[str] | None,
     stages: Stages,
+    extras: Extras,
 ) -> int:
     """Score the parts of this process's share that are not there yet; returns how many users were there before."""
     first, of = settings.share
@@ -129,24 +135,14 @@ def _score_parts(
         base = output.plan["base"]
         kept = None if base is None else output.publications.get(base["name"])
         earlier = Earlier(kept, output.plan, chosen if settings.merge else None)
+    how = How(
+        settings.k, settings.batch_size, settings.seed, found.popularity, found.recent, found.fallback, extras.of(job)
+    )
     total = sum(part.users for part in share)
     done = total - sum(part.users for part in missing)
     with progress(total=total, initial=done, unit=" users", desc=job.model.path.name) as bar:
         for part in missing:
-            lists, users, numbers = score_part(
-                job,
-                source,
-                part,
-                settings.k,
-                settings.batch_size,
-                stages,
-                bar,
-                earlier,
-                found.popularity,
-                settings.seed,
-                found.recent,
-                found.fallback,
-            )
+            lists, users, numbers = score_part(job, source, part, how, stages, bar, earlier)
             job.check_unchanged()
             with stages("write"):
                 output.write(part.number, lists, users, numbers)
@@ -154,15 +150,22 @@ def _score_parts(
 
 
 def _describe(
-    job: Job, output: Output, settings: Settings, parts: Sequence[Part], notes: Notes, stages: Stages
+    job: Job,
+    output: Output,
+    settings: Settings,
+    parts: Sequence[Part],
+    notes: Notes,
+    stages: Stages,
+    extras: Extras,
 ) -> None:
     """Write the manifest of complete lists, and their metrics."""
-    numbers = [output.numbers(part.number) for part in parts]
+    beyond = BeyondTotals(extras.of(job), job.model.path.stem, job.items.height, settings.k)
+    numbers = [beyond.take(output.numbers(part.number)) for part in parts]
     totals, metrics = totals_of(numbers), None
     if totals.measured:
         with stages("measure"):
             items = job.items.height
-            tables = metrics_of(job.model.path.stem, numbers, items, settings.k)
+            tables = beyond.added(metrics_of(job.model.path.stem, numbers, items, settings.k))
             metrics = report(job, settings.options, totals, settings.k, tables)
     found = Notes(repeated=sum(part["repeated"] for part in numbers), further=sum(part["further"] for part in numbers))
     found.add(notes)
@@ -178,6 +181,7 @@ def _describe(
             "users": totals.users,
             "notes": str(found),
             "figures": figures,
+            "beyond_accuracy": beyond.as_json(extras.said),
             "versions": versions(*LIBRARIES),
             "device": job.model.device,
             "seconds": stages.as_dict(),

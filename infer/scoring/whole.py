@@ -17,8 +17,10 @@ import polars as pl
 from infer.candidates.options import CandidateOptions
 from infer.model.session import Model
 from infer.scoring.conforming import known_of, ruled
-from infer.scoring.counted import Counted, counted
-from infer.scoring.fallback import NONE, Fallback, FallbackOptions
+from infer.scoring.counted import counted
+from infer.scoring.extras import ExtraTables, open_extras
+from infer.scoring.fallback import NONE, FallbackOptions
+from infer.scoring.figures import BeyondTotals
 from infer.scoring.job import (
     Job,
     check_held_out,
@@ -29,7 +31,7 @@ from infer.scoring.job import (
     typed,
     with_newest,
 )
-from infer.scoring.parts import score_part
+from infer.scoring.parts import How, score_part
 from infer.scoring.totals import metrics_of
 from infer.sources.source import Source, from_frame, open_source
 from infer.system.progress import progress
@@ -72,41 +74,42 @@ def lists_by_part(
     """
     asked.plan(job)
     fallback = None if asked.kind == NONE else counted(job, whole, asked).fallback
-    return [lists for lists, _ in _scored(job, source, k, batch_size, None, 0, fallback)]
+    return [lists for lists, _ in _scored(job, source, How(k, batch_size, fallback=fallback))]
 
 
-def evaluated(job: Job, source: Source, k: int, batch_size: int, seed: int, recent: str) -> pl.DataFrame:
+def evaluated(
+    job: Job,
+    source: Source,
+    k: int,
+    batch_size: int,
+    seed: int,
+    recent: str,
+    tables: ExtraTables = ExtraTables(),
+) -> pl.DataFrame:
     """(model, metric, value, low, high) of the baselines' lists and of the model's, by its file's name.
 
-    recent: the period of what is popular of late.
+    recent: the period of what is popular of late.  tables: that figures beyond accuracy are made with.
     Raises InputError if the table has no held-out items.
     """
     if job.split is None:
         raise nothing_held_out(job.table)
     asked = FallbackOptions(recent=recent)
     asked.plan(job)
-    numbers = [told for _, told in _scored(job, source, k, batch_size, counted(job, source, asked), seed)]
-    tables = metrics_of(job.model.path.stem, numbers, job.items.height, k)
-    return pl.concat(table.select(pl.lit(name).alias("model"), pl.all()) for name, table in tables.items())
+    beyond = open_extras(job.model, tables).of(job)
+    totals = BeyondTotals(beyond, job.model.path.stem, job.items.height, k)
+    found = counted(job, source, asked)
+    how = How(k, batch_size, seed, found.popularity, found.recent, beyond=beyond)
+    numbers = [totals.take(told) for _, told in _scored(job, source, how)]
+    metrics = totals.added(metrics_of(job.model.path.stem, numbers, job.items.height, k))
+    return pl.concat(table.select(pl.lit(name).alias("model"), pl.all()) for name, table in metrics.items())
 
 
-def _scored(
-    job: Job,
-    source: Source,
-    k: int,
-    batch_size: int,
-    measured: Counted | None,
-    seed: int,
-    fallback: Fallback | None = None,
-) -> Iterator[tuple[pl.DataFrame, dict[str, Any]]]:
+def _scored(job: Job, source: Source, how: How) -> Iterator[tuple[pl.DataFrame, dict[str, Any]]]:
     """Each part's lists and numbers."""
     stages = Stages()
-    popularity, recent = (None, None) if measured is None else (measured.popularity, measured.recent)
     with progress(total=source.users, unit=" users", desc=job.model.path.name) as bar:
         for part in source.parts:
-            lists, _, numbers = score_part(
-                job, source, part, k, batch_size, stages, bar, None, popularity, seed, recent, fallback
-            )
+            lists, _, numbers = score_part(job, source, part, how, stages, bar)
             yield lists, numbers
 
 
