@@ -16,9 +16,10 @@ from infer.cli import option, parse, printable, run
 from infer.errors import InputError
 from infer.formats.places import located_items
 from infer.formats.probe import probe
+from infer.model.session import Model
 from infer.scoring.lists import model_lists
 from infer.scoring.options import ScoringConfig
-from infer.scoring.task import Task, prepare, select_users
+from infer.scoring.task import prepare, select_users
 from infer.tables.columns import GENRES, ITEM, RANK, SCORE, TITLE, USER
 from infer.tables.items import find_items
 
@@ -42,21 +43,21 @@ def main(argv: Sequence[str]) -> None:
     lists = model_lists(task, len(task.model.metadata.item_ids), batch_size=1)
     if lists.is_empty():
         raise InputError(f"{task.model.path.name} cannot recommend to user {config.user}: it knows none of its items")
-    titles = _titles(task, config.items, lists.schema[ITEM])
+    known = titles(task.model, config.items, lists.schema[ITEM])
     print(f"{task.model.path.name} ({task.model.metadata.dataset}) for user {config.user}:")
-    for row in lists.head(config.k).join(titles, on=ITEM, how="left", maintain_order="left").iter_rows(named=True):
-        print(f"{row[RANK]:>3}. {_named(row)}  {row[SCORE]:.4f}")
+    for row in lists.head(config.k).join(known, on=ITEM, how="left", maintain_order="left").iter_rows(named=True):
+        print(f"{row[RANK]:>3}. {named(row)}  {row[SCORE]:.4f}")
     if task.targets is not None and not task.targets.is_empty():
         held = task.targets.select(USER, ITEM).join(lists, on=[USER, ITEM], how="left")
-        row = held.join(titles, on=ITEM, how="left").row(0, named=True)
+        row = held.join(known, on=ITEM, how="left").row(0, named=True)
         place = f"rank {row[RANK]} of {lists.height} unseen items" if row[RANK] else "unknown to the model"
-        print(f"held out: {_named(row)}  ({place})")
+        print(f"held out: {named(row)}  ({place})")
 
 
-def _titles(task: Task, stated: Path | None, ids: pl.DataType) -> pl.DataFrame:
+def titles(model: Model, stated: Path | None, ids: pl.DataType) -> pl.DataFrame:
     """(item, title, genres) from the stated table or the one beside the model, if there is one; an item without
     genres is shown with its first column of categories."""
-    path = stated or task.model.path.parent / task.model.metadata.items
+    path = stated or model.path.parent / model.metadata.items
     if stated is None and not path.is_file():
         print(f"no titles: {path} is not there; name a table with --items")
         return pl.DataFrame(schema={ITEM: ids, TITLE: pl.String, GENRES: pl.String})
@@ -67,7 +68,7 @@ def _titles(task: Task, stated: Path | None, ids: pl.DataType) -> pl.DataFrame:
         raise InputError(f"{path} is not the table of items that `python -m train.data` wrote: name one with --items")
     if table.schema[ITEM] != ids and ids != pl.String and not table.is_empty():
         raise InputError(f"{path} has {table.schema[ITEM]} as item ids; the interactions have {ids}")
-    known = task.model.metadata.item_ids
+    known = model.metadata.item_ids
     if stated and not set(known).intersection(table[ITEM].cast(ids)):
         raise InputError(f"{path} knows no item of the model: it has {table[ITEM][0]!r}, the model {known[0]!r}")
     lists = [pl.col(name).list.join("|") for name, dtype in table.schema.items() if isinstance(dtype, pl.List)]
@@ -75,7 +76,8 @@ def _titles(task: Task, stated: Path | None, ids: pl.DataType) -> pl.DataFrame:
     return table.select(pl.col(ITEM).cast(ids), TITLE, genres.alias(GENRES))
 
 
-def _named(row: dict[str, Any]) -> str:
+def named(row: dict[str, Any]) -> str:
+    """An item by its title and genres, as far as they are known."""
     title = row[TITLE] or f"item {row[ITEM]}"
     return printable(f"{title} [{row[GENRES]}]" if row[GENRES] else title)
 
