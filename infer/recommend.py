@@ -19,7 +19,8 @@ from infer.formats.probe import probe
 from infer.model.session import Model
 from infer.scoring.lists import model_lists
 from infer.scoring.options import ScoringConfig
-from infer.scoring.task import prepare, select_users
+from infer.scoring.reasons import BECAUSE, reasons
+from infer.scoring.task import Task, prepare, select_users
 from infer.tables.columns import GENRES, ITEM, RANK, SCORE, TITLE, USER
 from infer.tables.items import find_items
 
@@ -30,6 +31,7 @@ class RecommendConfig(ScoringConfig):
 
     user: str = option(MISSING, "the user's id")
     k: int = option(5, "items to show", minimum=1)
+    reasons: int = option(0, "items of the history to name with each, that raised its score most", minimum=0)
     whole_history: bool = option(False, "recommend from the whole history, hold nothing out")
 
 
@@ -45,13 +47,24 @@ def main(argv: Sequence[str]) -> None:
         raise InputError(f"{task.model.path.name} cannot recommend to user {config.user}: it knows none of its items")
     known = titles(task.model, config.items, lists.schema[ITEM])
     print(f"{task.model.path.name} ({task.model.metadata.dataset}) for user {config.user}:")
-    for row in lists.head(config.k).join(known, on=ITEM, how="left", maintain_order="left").iter_rows(named=True):
-        print(f"{row[RANK]:>3}. {named(row)}  {row[SCORE]:.4f}")
+    shown = lists.head(config.k)
+    because = because_of(task, shown, config.reasons, known) if config.reasons else {}
+    for row in shown.join(known, on=ITEM, how="left", maintain_order="left").iter_rows(named=True):
+        print(f"{row[RANK]:>3}. {named(row)}  {row[SCORE]:.4f}{because.get(row[RANK], '')}")
     if task.targets is not None and not task.targets.is_empty():
         held = task.targets.select(USER, ITEM).join(lists, on=[USER, ITEM], how="left")
         row = held.join(known, on=ITEM, how="left").row(0, named=True)
         place = f"rank {row[RANK]} of {lists.height} unseen items" if row[RANK] else "unknown to the model"
         print(f"held out: {named(row)}  ({place})")
+
+
+def because_of(task: Task, lists: pl.DataFrame, number: int, known: pl.DataFrame) -> dict[int, str]:
+    """For each rank the titles of the items that raised its score most, as text to put behind it."""
+    told = reasons(task, lists, number).select(RANK, pl.col(BECAUSE).alias(ITEM))
+    found: dict[int, list[str]] = {}
+    for row in told.join(known, on=ITEM, how="left", maintain_order="left").iter_rows(named=True):
+        found.setdefault(row[RANK], []).append(printable(row[TITLE] or f"item {row[ITEM]}"))
+    return {rank: f"  because of {', '.join(names)}" for rank, names in found.items()}
 
 
 def titles(model: Model, stated: Path | None, ids: pl.DataType) -> pl.DataFrame:

@@ -1,7 +1,7 @@
 """Vectors of items or users, whose products are the model's scores, as a file that other programs read.
 
 In: a model file with vectors (mf, bert or hybrid in fp32 or fp16), and for users a table. Out: one file, of the kind
-that its ending says (`infer.publishing.vector_files`): .parquet, .npy, or an index .voyager of items.
+that its ending says (`infer.publishing.vector_files`): .parquet, .npy, or an index .faiss of items.
 
     python -m infer.vectors --model hybrid.onnx --output items.parquet
     python -m infer.vectors --model hybrid.onnx --of users --interactions tonight.csv --output users.npy
@@ -33,7 +33,7 @@ class VectorsConfig(TableConfig):
     """Options of `python -m infer.vectors`."""
 
     model: Path = option(MISSING, "model file; looked for as given, then in artifacts/")
-    output: Path = option(MISSING, "file to write: .parquet, .npy or .voyager")
+    output: Path = option(MISSING, "file to write: .parquet, .npy or .faiss")
     of: Literal["items", "users"] = option("items", "whose vectors: of items, or of a table's users")
     interactions: Path | None = option(
         None, "table of the users: a file, folder or address (default: the one the model was trained on)", address=True

@@ -4,8 +4,8 @@ In: tables of ids and arrays of vectors, a part at a time. Out, by the ending of
 
     .parquet   (item or user, vector), a fixed number of 32-bit floats
     .npy       (rows, dim) float32; beside it NAME.npy.ids.parquet (item or user), whose row n names row n
-    .voyager   an index by inner product, of the library voyager (`pip install '.[vectors]'`); its label n is row n of
-               NAME.voyager.ids.parquet
+    .faiss     an index by inner product (HNSW, Malkov & Yashunin 2018) of the library faiss (`pip install '.[vectors]'`);
+               its label n is row n of NAME.faiss.ids.parquet
 
     python -m infer.vectors --model hybrid.onnx --output vectors.npy
 
@@ -16,7 +16,7 @@ part, except for an index, which is in memory as a whole.
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import polars as pl
@@ -27,11 +27,11 @@ from infer.system.fingerprints import sha256
 from infer.system.ownership import MARK, claim, refuse_foreign
 
 VECTOR, OF, CHECKSUM = "vector", "vectors", "vectors_sha256"
-PARQUET, NUMPY, INDEX = ".parquet", ".npy", ".voyager"
+PARQUET, NUMPY, INDEX = ".parquet", ".npy", ".faiss"
 ENDINGS = (PARQUET, NUMPY, INDEX)
-# Of the graph of neighbours: more links and wider searches find more of the nearest, and take longer. Chosen so that of
-# the ten largest products of a user and an item 99 in a hundred are found.
-LINKS, WIDTH = 32, 400
+# Of the graph of neighbours: links of an item, and how wide it is searched while it is built and when it is asked. Of the
+# ten best items of each user of MovieLens latest-small this finds 97 in a hundred, with a width of 64 it finds 95.
+LINKS, WIDTH, SEARCH = 32, 400, 200
 
 Parts = Iterable[tuple[pl.Series, np.ndarray]]  # ids (rows,) and their vectors (rows, dim) float32
 
@@ -41,7 +41,7 @@ def check_output(path: Path, inputs: Iterable[Path | None]) -> None:
     if path.suffix not in ENDINGS:
         raise InputError(f"{path}: expected a file that ends in {', '.join(ENDINGS)}")
     if path.suffix == INDEX:
-        voyager()
+        faiss()
     claim([path] if path.suffix == PARQUET else [ids_beside(path)], inputs)
     if path.suffix != PARQUET:
         _refuse_foreign(path)
@@ -58,16 +58,16 @@ def write_vectors(path: Path, dim: int, parts: Parts) -> int:
 
 
 def ids_beside(path: Path) -> Path:
-    """Where the ids of an .npy or .voyager file stand."""
+    """Where the ids of an .npy or .faiss file stand."""
     return path.with_name(f"{path.name}.ids.parquet")
 
 
-def voyager() -> object:
+def faiss() -> Any:
     """The library; raises InputError if it is not installed."""
     try:
-        import voyager as library
+        import faiss as library
     except ImportError:
-        raise InputError(f"a {INDEX} file needs the library voyager: pip install '.[vectors]'") from None
+        raise InputError(f"a {INDEX} file needs the library faiss: pip install '.[vectors]'") from None
     return library
 
 
@@ -133,16 +133,17 @@ def _header(out: BinaryIO, rows: int, dim: int) -> None:
 
 
 def _index(file: Path, dim: int, parts: Parts) -> None:
-    library: object = voyager()
-    space = library.Space.InnerProduct  # type: ignore[attr-defined]
-    index = library.Index(space, num_dimensions=dim, M=LINKS, ef_construction=WIDTH, random_seed=1)  # type: ignore[attr-defined]
-    for _, vectors in parts:
-        if len(vectors):
-            first = len(index)
-            # One thread: with several the links, and so the bytes, differ from run to run.
-            index.add_items(vectors, ids=list(range(first, first + len(vectors))), num_threads=1)
-    index.ef = WIDTH
-    index.save(str(file))
+    library = faiss()
+    index = library.IndexHNSWFlat(dim, LINKS, library.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction, index.hnsw.efSearch = WIDTH, SEARCH
+    threads = library.omp_get_max_threads()
+    library.omp_set_num_threads(1)  # with several the links, and so the bytes, differ from run to run
+    try:
+        for _, vectors in parts:
+            index.add(np.ascontiguousarray(vectors))
+    finally:
+        library.omp_set_num_threads(threads)
+    library.write_index(index, str(file))
 
 
 WRITERS: dict[str, Callable[[Path, int, Parts], None]] = {NUMPY: _numpy, INDEX: _index}
