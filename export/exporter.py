@@ -93,6 +93,8 @@ def describe(state: dict, model: ScoringModel, parity: dict[str, float], precisi
         rating_levels=state["rating_levels"] if LEVELS_INPUT in model.input_names else [],
         padding="left, index 0",
         precision=precision,
+        attribution=model.attribution,
+        vectors={} if precision == "int8" else model.vectors,
         dataset=provenance["dataset"],
         dataset_checksum=provenance["dataset_checksum"],
         interactions=INTERACTIONS_FILE,

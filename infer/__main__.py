@@ -30,6 +30,16 @@ COMMANDS = {
         main="infer.recommend:main",
         configs=["infer.recommend:RecommendConfig"],
     ),
+    "similar": Command(
+        "show the items nearest to one, or write those of every item",
+        main="infer.similar:main",
+        configs=["infer.similar:SimilarConfig"],
+    ),
+    "vectors": Command(
+        "write the vectors of items or users, or an index of them",
+        main="infer.vectors:main",
+        configs=["infer.vectors:VectorsConfig"],
+    ),
     "compare": Command(
         "show several scored models side by side, or two nights of one",
         main="infer.compare:main",

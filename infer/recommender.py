@@ -31,23 +31,27 @@ from infer.arguments import (
     texts_of,
     whole_number,
 )
+from infer.candidates.options import CandidateOptions
 from infer.errors import InputError
 from infer.histories.histories import Histories
-from infer.histories.vocabulary import PAD
+from infer.histories.vocabulary import PAD, index_of
 from infer.model.metadata import Metadata
 from infer.model.session import PROVIDERS, Model, open_model
 from infer.model.signature import USER_INPUT
+from infer.model.vectors import item_vectors
 from infer.scoring.extras import ExtraTables
 from infer.scoring.fallback import NONE
 from infer.scoring.job import Job, kind_of, rows_job
 from infer.scoring.lists import model_lists
+from infer.scoring.reasons import with_reasons
 from infer.scoring.recency import RECENT
+from infer.scoring.similar import Similar, open_similar
 from infer.scoring.task import Task
 from infer.scoring.whole import evaluated, lists_by_part, open_table
 from infer.sources.source import Source, select_users
 from infer.system.addresses import place
 from infer.system.progress import no_progress
-from infer.tables.columns import ITEM, RANK, SCORE, TEST, USER, VALIDATION
+from infer.tables.columns import ITEM, TEST, USER, VALIDATION
 from infer.tables.rules import KEEP
 
 
@@ -88,16 +92,21 @@ class Recommender:
         fallback: str = NONE,
         recent: str = RECENT,
         items: str | Path | None = None,
+        reasons: int = 0,
         **options: Unpack[TableArguments],
     ) -> pl.DataFrame:
         """The best k items that are not in the history, best first.
 
         history: item ids of one person, oldest first (list, tuple, array or series) -> (rank, item, score); or a data
         frame or path of interactions -> (user, rank, item, score) from everybody's whole history.
-        users: of a table, only these: an id or several.  fallback, recent, items: of tables, as of `score`.
+        users: of a table, only these: an id or several.  fallback, recent, items: of tables, as of `score`.  reasons: of
+        one history, a column `because` lists at most so many of its items, those that raised the score most.
         Raises InputError if nothing in a single history is known to the model; of tables, such users are left out.
         """
+        number = whole_number(reasons, "reasons", 0)
         if not is_history(history):
+            if number:
+                raise InputError("reasons are of one history; found a table: give the ids of each user's items")
             return self.score(
                 history, k, split=None, users=users, fallback=fallback, recent=recent, items=items, **options
             )
@@ -105,7 +114,7 @@ class Recommender:
             name = next(iter(options), "users" if users is not None else "fallback")
             raise InputError(f"{name} is an option of tables; found it beside a list of item ids")
         with in_words_of_python(), no_progress():
-            return self._recommend_to_one(ids_of(history), whole_number(k, "k", 1))
+            return self._recommend_to_one(ids_of(history), whole_number(k, "k", 1), number)
 
     def score(
         self,
@@ -163,6 +172,39 @@ class Recommender:
             tables = ExtraTables(items=place(items) if isinstance(items, str) else items)
             return evaluated(job, source, k, batch_size, whole_number(seed, "seed", 0), recent, tables)
 
+    def similar(
+        self, item: int | str, k: int = 10, *, only_items: Any = None, exclude_items: Any = None,
+        items_where: str | None = None,
+    ) -> pl.DataFrame:  # fmt: skip
+        """(rank, similar_item, score): the k items nearest to one, best first.
+
+        The score is the cosine of item vectors, or of models without these what they recommend after this item alone.
+        only_items, exclude_items: ids, a data frame or a path: items that may be listed, or not.  items_where: SQL
+        that is true of those that may be.
+        Raises InputError if the model does not know the item, or a rule cannot be used.
+        """
+        with in_words_of_python(), no_progress():
+            rules = CandidateOptions(only_items=only_items, exclude_items=exclude_items, items_where=items_where)
+            plain = only_items is None and exclude_items is None and items_where is None
+            finder = self._similar if plain else open_similar(self.model, rules)
+            index = index_of(ids_of([item]), finder.job.items)
+            if index[0] == PAD:
+                raise InputError(f"{self.model.path.name} does not know the item {item!r:.80}")
+            return pl.concat(finder.tables(whole_number(k, "k", 1), index)).drop(ITEM)
+
+    def item_vectors(self) -> pl.DataFrame:
+        """(item, vector): each item's, whose product with a user's is the score; `metadata.vectors` names its parts.
+
+        Raises InputError if the scores of the model are no products.
+        """
+        vectors = item_vectors(self.model)
+        kind = pl.Array(pl.Float32, vectors.shape[1])
+        return pl.DataFrame([self._job.items[ITEM], pl.Series("vector", vectors, dtype=kind)])
+
+    @cached_property
+    def _similar(self) -> Similar:
+        return open_similar(self.model)
+
     @cached_property
     def _job(self) -> Job:
         return rows_job(self.model)
@@ -172,7 +214,7 @@ class Recommender:
         items: Sequence[int | str] = self.metadata.item_ids
         return {item: index for index, item in enumerate(items, PAD + 1)}
 
-    def _recommend_to_one(self, ids: pl.Series, k: int) -> pl.DataFrame:
+    def _recommend_to_one(self, ids: pl.Series, k: int, reasons: int = 0) -> pl.DataFrame:
         known, name, given = self._job.items.schema[ITEM], self.model.path.name, ids
         if ids.dtype != known:  # numbers are compared as texts, as those of tables are
             ids = ids.cast(pl.String) if known == pl.String else ids.cast(known, strict=False).drop_nulls()
@@ -191,7 +233,8 @@ class Recommender:
         levels = np.zeros(len(items), dtype=np.int64) if self.metadata.rating_levels else None
         histories = Histories(pl.Series(USER, [0]), items, np.array([0, len(items)]), levels=levels, repeats=keeps)
         task = Task(self._job, histories, np.array([PAD]), targets=None)
-        return model_lists(task, k, batch_size=1).select(RANK, ITEM, SCORE)
+        lists = model_lists(task, k, batch_size=1)
+        return (with_reasons(task, lists, reasons) if reasons else lists).drop(USER)
 
     @contextmanager
     def _opened(self, table: Any, split: str | None, options: TableArguments) -> Iterator[tuple[Job, Source]]:

@@ -19,6 +19,10 @@ from infer.errors import InputError
 FORMAT = "6"
 PREFIX = "recommender."
 ID_TYPES: dict[str, type] = {"Int64": int, "String": str}
+# How `infer.scoring.reasons` finds what each item of a history contributes to a score.
+PADDING, DELETION, CLOSED_FORM, NONE = "padding", "deletion", "closed form", "none"
+ATTRIBUTIONS = (PADDING, DELETION, CLOSED_FORM, NONE)
+BIAS = "bias"  # the part of an item's vector that a 1 of the user's meets
 KINDS = {kind.__name__: kind for kind in (str, int, dict)}
 
 
@@ -32,6 +36,9 @@ class Metadata:
     window is the number of recent items in the input `window`, 0 if the model takes none.
     rating_levels are the ratings, ascending, that the input `levels` counts from 1; empty if none.
     precision is that of the arithmetic: fp32, fp16 or int8.
+    attribution, one of ATTRIBUTIONS, says how the contribution of an item of the history is found: by padding in its
+    place, by taking it out, in closed form (implicit ALS), or not at all.
+    vectors are the parts of an item's vector and how many numbers each has, in order; empty if scores are no products.
     """
 
     kind: str
@@ -44,6 +51,8 @@ class Metadata:
     rating_levels: list[float]
     padding: str
     precision: str
+    attribution: str
+    vectors: dict[str, int]
     dataset: str
     dataset_checksum: str
     interactions: str
@@ -92,6 +101,10 @@ class Metadata:
         ):
             if kind not in ID_TYPES or any(type(i) is not ID_TYPES[kind] for i in ids[:1]):
                 raise InputError(f"{source} has damaged metadata ({name}): export it again")
+        if self.attribution not in ATTRIBUTIONS:
+            raise InputError(f"{source} has damaged metadata (attribution): export it again")
+        if any(type(size) is not int or size < 1 for size in self.vectors.values()):
+            raise InputError(f"{source} has damaged metadata (vectors): export it again")
         levels = self.rating_levels
         ascending = isinstance(levels, list) and all(type(r) in (int, float) and abs(r) < math.inf for r in levels)
         if not ascending or any(a >= b for a, b in pairwise(levels)):

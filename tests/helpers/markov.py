@@ -65,6 +65,8 @@ def write_model(
         rating_levels=[],
         padding="left, index 0",
         precision="fp32",
+        attribution="deletion",
+        vectors={},
         dataset="by hand",
         dataset_checksum=sha256(table),
         interactions=table.name,

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from infer.model.metadata import DELETION
 from infer.model.signature import WINDOW_INPUT
 from train.data.dataset import Data
 
@@ -37,6 +38,8 @@ class ScoringModel(nn.Module):
     any_length: whether `forward` takes shorter windows too, with the same scores as if they were padded.
     appends_columns: whether `forward` puts `extra_columns` columns of zeros behind the scores, so that the export can
     take the top k by blocks; such a model's last operation is one product of states and items.
+    attribution: how the contribution of an item of the history to a score is found (`infer.model.metadata`).
+    vectors: the parts of an item's side of that product and their sizes, in order; empty if it ends in none.
 
     What training and the blend ask:
 
@@ -51,9 +54,15 @@ class ScoringModel(nn.Module):
     any_length: bool = False
     appends_columns: bool = False
     extra_columns: int = 0
+    attribution: str = DELETION
     closed_form: bool = False
     from_content: bool = False
     provenances: Sequence[dict[str, Any]] = ()
+
+    @property
+    def vectors(self) -> dict[str, int]:
+        """The parts of an item's vector, by name, and how many numbers each has."""
+        return {}
 
     def inputs(self, data: Data, rows: Tensor) -> tuple[Tensor, ...]:
         """What `forward` takes for the users in these rows (users,) of `data`: int64, in the order of `input_names`."""

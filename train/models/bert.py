@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from infer.histories.vocabulary import PAD
+from infer.model.metadata import BIAS
 from infer.model.signature import LEVELS_INPUT, WINDOW_INPUT
 from train.config import BertConfig
 from train.data.dataset import Data
@@ -92,6 +93,12 @@ class MiniBERT4Rec(ScoringModel):
             self.bias = nn.Parameter(torch.tensor(popular - popular.mean(), dtype=torch.float32))
         chance = torch.from_numpy(negative_probability(counts, config)).float() * config.negatives
         self.register_buffer("expected", chance, persistent=False)
+
+    @property
+    def vectors(self) -> dict[str, int]:
+        """The encoder's part, what the chain leads to, and the bias."""
+        sizes = {"items": self.config.dim, "chain": self.rank, BIAS: int(self.config.item_bias)}
+        return {name: size for name, size in sizes.items() if size}
 
     @property
     def chained(self) -> bool:

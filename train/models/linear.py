@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from infer.errors import InputError
+from infer.model.metadata import PADDING
 from train.config import LinearConfig
 from train.data import content
 from train.data.dataset import Data
@@ -33,6 +34,7 @@ class Neighbours(ScoringModel):
     """The neighbours of every item: (items + 1, K) indexes and weights, row 0 empty."""
 
     closed_form = True
+    attribution = PADDING  # a sum over places
     neighbours: Tensor  # (items + 1, K) int32
     weights: Tensor  # (items + 1, K)
     lags: Tensor  # (window,): what an item counts at each place

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from infer.errors import InputError
 from infer.histories.vocabulary import PAD
+from infer.model.metadata import CLOSED_FORM, NONE
 from infer.model.modelfile import LARGEST_VALUE
 from infer.model.signature import USER_INPUT
 from train.config import MFConfig
@@ -59,6 +60,8 @@ class MF(ScoringModel):
         config.check()
         self.config = config
         self.closed_form = config.objective == "implicit"
+        # Of ratings as weights the file of users does not know enough, of predicted ratings there is no such sum.
+        self.attribution = CLOSED_FORM if self.closed_form and config.ratings != "weight" else NONE
         self.users = nn.Embedding(users + 1, config.dim, padding_idx=PAD)
         self.items = nn.Embedding(items + 1, config.dim, padding_idx=PAD)
         for table in (self.users, self.items):
@@ -68,6 +71,11 @@ class MF(ScoringModel):
     def forward(self, user: Tensor) -> Tensor:
         """Scores of every item: (batch,) user indexes to (batch, items + 1)."""
         return self.users(user) @ nn.functional.pad(self.items.weight, (0, 0, 0, self.extra_columns)).T
+
+    @property
+    def vectors(self) -> dict[str, int]:
+        """All numbers are one part."""
+        return {"items": self.config.dim}
 
     def rate(self, user: Tensor, item: Tensor) -> Tensor:
         """Predicted ratings of pairs: (batch,), (batch,) to (batch,), in the ratings' own unit."""

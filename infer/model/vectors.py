@@ -1,0 +1,140 @@
+"""The vectors inside a model file: each item's, and what the graph makes of each user, whose products are the scores.
+
+In: an open model. Out: item vectors (items, dim), and a model that gives user vectors (users, dim) instead of lists; or
+InputError for a file whose scores are no products of vectors, which its metadata say. Both are found by cutting the
+graph down to the nodes that one tensor needs.
+
+    python -m infer.vectors --model hybrid.onnx --output vectors.parquet
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import ModelProto, helper, numpy_helper
+
+from infer.errors import InputError, first_line
+from infer.histories.histories import Histories
+from infer.model import modelfile
+from infer.model.session import PROVIDERS, Model
+from infer.model.signature import by_row
+
+USER_VECTORS, ITEM_VECTORS = "user_vectors", "item_vectors"
+
+
+def item_vectors(model: Model) -> np.ndarray:
+    """(items, dim) float32: row n is the item with index n + 1; dim is the sum of `metadata.vectors`.
+
+    Raises InputError if the file has none, or is no longer the one that was opened.
+    """
+    check_vectors(model)
+    proto = _read(model)
+    stored = next((tensor for tensor in proto.graph.initializer if tensor.name == ITEM_VECTORS), None)
+    if stored is not None:
+        found = numpy_helper.to_array(stored)
+    else:
+        part = cut(proto, ITEM_VECTORS)
+        if part is None or part.graph.input:
+            raise _strange(model)
+        found = _session(model, part).run([ITEM_VECTORS], {})[0]
+    known = len(model.metadata.item_ids)
+    if found.ndim != 2 or len(found) <= known or found.shape[1] != sum(model.metadata.vectors.values()):
+        raise _strange(model)
+    vectors = found[1 : known + 1].astype(np.float32)
+    if not np.isfinite(vectors).all():
+        raise InputError(f"{model.path} has item vectors that are not finite numbers: export it again")
+    return vectors
+
+
+@dataclass(frozen=True)
+class UserSide:
+    """A model cut down to what makes user vectors."""
+
+    model: Model
+
+    def vectors(self, histories: Histories, user_index: np.ndarray) -> np.ndarray:
+        """(users, dim) float32, whose products with `item_vectors` are the scores; arguments as of `Model.top`."""
+        feeds = self.model.feeds(histories, user_index, k=1)
+        if len(histories) == 1:  # which would take another way through matrix products, as in `Model.run`
+            feeds = {name: np.repeat(v, 2, axis=0) if by_row(name) else v for name, v in feeds.items()}
+        try:
+            found = self.model.session.run([USER_VECTORS], feeds)[0]
+        except Exception as error:  # ONNX Runtime raises one class per status, all derived from Exception
+            raise InputError(f"{self.model.path} fails on these users: {first_line(error)}") from None
+        vectors: np.ndarray = found[: len(histories)].astype(np.float32)
+        if vectors.shape != (len(histories), sum(self.model.metadata.vectors.values())):
+            raise _strange(self.model)
+        return vectors
+
+
+def user_side(model: Model) -> UserSide:
+    """What makes user vectors, on the same device; raises InputError as `item_vectors` does."""
+    check_vectors(model)
+    part = cut(_read(model), USER_VECTORS)
+    if part is None:
+        raise _strange(model)
+    session = _session(model, part)
+    return UserSide(replace(model, session=session, inputs=tuple(i.name for i in session.get_inputs())))
+
+
+def check_vectors(model: Model) -> None:
+    """Raises InputError if the file does not say that its scores are products of vectors."""
+    metadata = model.metadata
+    if metadata.vectors:
+        return
+    if metadata.precision == "int8":
+        raise InputError(f"{model.path} has its vectors in int8 steps only: give the file in fp32 or fp16")
+    raise InputError(
+        f"{model.path} has no vectors: the scores of {metadata.kind} are no products of a user's and an item's; "
+        "give mf, bert or hybrid"
+    )
+
+
+def cut(proto: ModelProto, name: str) -> ModelProto | None:
+    """The graph that makes the tensor `name` (rows, dim), with what it needs; None if nothing makes it."""
+    graph = proto.graph
+    makers = {output: node for node in graph.node for output in node.output}
+    if name not in makers:
+        return None
+    needed, wanted = set[str](), [name]
+    while wanted:
+        tensor = wanted.pop()
+        if tensor and tensor not in needed:
+            needed.add(tensor)
+            wanted.extend(makers[tensor].input if tensor in makers else ())
+    part = helper.make_graph(
+        [node for node in graph.node if needed & set(node.output)],
+        "part",
+        [value for value in graph.input if value.name in needed],
+        [onnx.ValueInfoProto(name=name)],  # of whatever type it has
+        [tensor for tensor in graph.initializer if tensor.name in needed],
+    )
+    return helper.make_model(part, opset_imports=proto.opset_import, ir_version=proto.ir_version)
+
+
+def _read(model: Model) -> ModelProto:
+    """The graph of the file, which must be the one that was opened."""
+    content, _ = modelfile.load(model.path)
+    if hashlib.sha256(content).hexdigest() != model.checksum:
+        raise InputError(f"{model.path} was replaced after it was opened: run again")
+    return onnx.load_model_from_string(content)
+
+
+def _session(model: Model, part: ModelProto) -> ort.InferenceSession:
+    """An open session of a part of the graph, with the options of the whole."""
+    try:
+        return ort.InferenceSession(
+            part.SerializeToString(),
+            model.session.get_session_options(),
+            providers=[PROVIDERS[model.device]],
+            enable_fallback=0,
+        )
+    except Exception as error:  # ONNX Runtime raises one class per status, all derived from Exception
+        raise InputError(f"{model.path} has no vectors that can be taken out: {first_line(error)}") from None
+
+
+def _strange(model: Model) -> InputError:
+    parts = ", ".join(f"{name} ({size})" for name, size in model.metadata.vectors.items())
+    return InputError(f"{model.path} states vectors of {parts[:200]}, which its graph does not make: export it again")

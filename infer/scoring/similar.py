@@ -1,0 +1,132 @@
+"""Which items are alike: for each item the k nearest others, by the model file alone.
+
+In: an open model, and rules of which items may be listed. Out: tables (item, rank, similar_item, score), a block of
+items at a time.
+
+    python -m infer.similar --model hybrid.onnx --item 1
+
+Of a file with vectors the score is the cosine of the first part of two items' vectors: what its encoder knows an item
+by, without what the chain leads to and without the bias, neither of which says what an item is like. On MovieLens
+latest-small (one seed, ten nearest of 3,000 films) that part's neighbours share more genres (0.43 of them, against 0.40
+with the chain's and 0.33 by the chain's alone) and more users (0.24, 0.22, 0.15), and are as popular as the films
+themselves (mean 25 ratings; the others 19 and 11).
+Of another file that reads windows it is what the model recommends to somebody who has seen this item alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from infer.candidates.options import CandidateOptions
+from infer.errors import InputError
+from infer.histories.histories import Histories
+from infer.histories.vocabulary import PAD
+from infer.model.session import Model
+from infer.model.signature import WINDOW_INPUT
+from infer.model.vectors import item_vectors
+from infer.scoring.job import Job, rows_job
+from infer.scoring.lists import model_lists
+from infer.scoring.task import Task
+from infer.tables.columns import ITEM, RANK, SCORE, USER
+
+SIMILAR = "similar_item"
+COLUMNS = [ITEM, RANK, SIMILAR, SCORE]
+# Items whose cosines are in memory at once, always so many: products of other sizes end in other digits.
+BLOCK = 64
+# Cosines are compared in whole steps, so that equal vectors tie exactly, whatever the order of the sum.
+STEPS = 1_000_000
+PLACES = 2**32
+
+
+@dataclass(frozen=True)
+class Similar:
+    """What finds similar items. job: the open model, and which items may be listed."""
+
+    job: Job
+
+    @property
+    def model(self) -> Model:
+        """The open model."""
+        return self.job.model
+
+    @property
+    def measure(self) -> str:
+        """What the scores are, for a reader."""
+        if self.model.metadata.vectors:
+            return "by the cosine of their vectors"
+        return "by what the model recommends after it alone"
+
+    def tables(self, k: int, items: np.ndarray | None = None) -> Iterator[pl.DataFrame]:
+        """(item, rank, similar_item, score) of these item indexes, or of all, best first; equal scores in the order of
+        `metadata.item_ids`.  An item of which nothing is known is listed nowhere and has no list."""
+        indexes = np.arange(1, self.job.items.height + 1) if items is None else items
+        for start in range(0, len(indexes), BLOCK):
+            block = indexes[start : start + BLOCK]
+            yield self._by_cosine(block, k) if self.model.metadata.vectors else self._recommended_after(block, k)
+
+    def _recommended_after(self, block: np.ndarray, k: int) -> pl.DataFrame:
+        """The model's lists after a history of one item."""
+        offsets = np.arange(len(block) + 1)
+        levels = np.zeros(len(block), dtype=np.int64) if self.model.metadata.rating_levels else None
+        ids = self.job.items[ITEM].gather(block - 1).alias(USER)
+        histories = Histories(ids, block.astype(np.int32), offsets, levels=levels)
+        task = Task(self.job, histories, np.full(len(block), PAD), targets=None)
+        lists = model_lists(task, k, BLOCK).rename({ITEM: SIMILAR, USER: ITEM})
+        return lists.select(COLUMNS)
+
+    def _by_cosine(self, block: np.ndarray, k: int) -> pl.DataFrame:
+        """The nearest of the items that may be listed."""
+        unit, candidates = self._unit, self._candidates
+        rows = np.zeros((BLOCK, unit.shape[1]), dtype=np.float32)
+        rows[: len(block)] = unit[block - 1]
+        steps = np.rint(rows @ unit[candidates - 1].T * STEPS).astype(np.int64)[: len(block)]
+        # One whole number orders by cosine, then by index.
+        keys = steps * PLACES + (PLACES - 1 - candidates)
+        known = rows[: len(block)].any(1)
+        usable = known[:, None] & (candidates != block[:, None])
+        keys = np.where(usable, keys, -np.iinfo(np.int64).max)
+        count = min(k, len(candidates))
+        best = np.argpartition(-keys, count - 1, axis=1)[:, :count] if count else np.zeros((len(block), 0), int)
+        order = np.argsort(-np.take_along_axis(keys, best, 1), axis=1)
+        best = np.take_along_axis(best, order, 1)
+        row, place = np.nonzero(np.take_along_axis(usable, best, 1))
+        found = best[row, place]
+        ids = self.job.items[ITEM]
+        return pl.DataFrame(
+            [
+                ids.gather(block[row] - 1),
+                pl.Series(RANK, place + 1, dtype=pl.Int32),
+                ids.gather(candidates[found] - 1).alias(SIMILAR),
+                pl.Series(SCORE, (steps[row, found] / STEPS).astype(np.float32)),
+            ]
+        )
+
+    @cached_property
+    def _unit(self) -> np.ndarray:
+        """(items, dim) float32 of length 1, or 0 of an item that training did not see."""
+        first = next(iter(self.model.metadata.vectors.values()))
+        vectors = item_vectors(self.model)[:, :first]
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit: np.ndarray = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+        return unit
+
+    @cached_property
+    def _candidates(self) -> np.ndarray:
+        """(n,) ascending indexes of the items that may be listed and of which something is known."""
+        return np.flatnonzero(self.job.candidates.mask[1:] & self._unit.any(1)) + 1
+
+
+def open_similar(model: Model, rules: CandidateOptions = CandidateOptions()) -> Similar:
+    """What finds items that are similar by this model.
+
+    rules: which items may be listed; only those of the items themselves make sense.
+    Raises InputError if the file neither has vectors nor reads windows, or a rule cannot be used.
+    """
+    if not model.metadata.vectors and WINDOW_INPUT not in model.inputs:
+        raise InputError(
+            f"{model.path} has no vectors that can be compared and reads users, not items: give the file in fp32 or fp16"
+        )
+    return Similar(rows_job(model, rules=rules))

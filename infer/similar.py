@@ -1,0 +1,103 @@
+"""Similar items: the nearest to one, with titles, or a table of those of all items.
+
+In: a model file, and the titles beside it. Out: a list on screen, or similar.parquet (item, rank, similar_item, score).
+
+    python -m infer.similar --model hybrid.onnx --item 1 --k 20
+    python -m infer.similar --model hybrid.onnx --output similar.parquet
+
+Models with vectors (mf, bert, hybrid) compare them by their cosine; the others say what they recommend after this item
+alone. --only-items, --exclude-items and --items-where say which items may be listed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import polars as pl
+
+from infer.candidates.options import CandidateOptions
+from infer.cli import option, parse, run
+from infer.errors import InputError
+from infer.histories.vocabulary import PAD, index_of
+from infer.model.session import open_model
+from infer.recommend import named, titles
+from infer.scoring.similar import SIMILAR, Similar, open_similar
+from infer.system.files import replacing
+from infer.system.ownership import MARK, claim
+from infer.tables.columns import ITEM, RANK, SCORE
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimilarConfig:
+    """Options of `python -m infer.similar`."""
+
+    model: Path = option(MISSING, "model file; looked for as given, then in artifacts/")
+    item: str | None = option(None, "id of the item whose nearest are shown")
+    output: Path | None = option(None, "Parquet file to write: of every item, or of --item")
+    k: int = option(20, "items to list", minimum=1)
+    device: Literal["cpu", "cuda"] = option("cpu", "device to run on; fails if it is unavailable")
+    threads: int = option(0, "threads of ONNX Runtime; 0 means one for each core", minimum=0)
+    only_items: Path | None = option(None, "table of the only items that may be listed", address=True)
+    exclude_items: Path | None = option(None, "table of items that may not be", address=True)
+    items_where: str | None = option(None, "SQL that is true of the items that may be: \"category = 'toys'\"")
+    items: Path | None = option(
+        None, "table of items: a file, folder or address (default: the one beside the model)", address=True
+    )
+    GROUP: ClassVar[str] = ""
+
+    @property
+    def rules(self) -> CandidateOptions:
+        """Which items may be listed."""
+        return CandidateOptions(
+            only_items=self.only_items, exclude_items=self.exclude_items, items_where=self.items_where, items=self.items
+        )
+
+
+def main(argv: Sequence[str]) -> None:
+    """Parse, find, print or write."""
+    config = parse(SimilarConfig, argv, __doc__)
+    if config.item is None and config.output is None:
+        raise InputError("expected --item, whose nearest are shown, or --output, where those of all items are written")
+    if config.output is not None:
+        claim([config.output], [config.model, config.only_items, config.exclude_items, config.items])
+    similar = open_similar(open_model(config.model, config.device, config.threads), config.rules)
+    for line in similar.job.said:
+        print(line)
+    chosen = None if config.item is None else _index(similar, config.item)
+    if config.output is None:
+        _show(similar, config, chosen)
+        return
+    table = pl.concat(similar.tables(config.k, chosen))
+    with replacing(config.output, owned=True) as temporary:
+        table.write_parquet(temporary, metadata=MARK)
+    print(
+        f"{similar.model.path.name}: {table[ITEM].n_unique():,} items, the nearest {similar.measure} -> {config.output}"
+    )
+
+
+def _index(similar: Similar, item: str) -> np.ndarray:
+    """(1,) the index of an item; raises InputError if the model does not know it."""
+    index = index_of(pl.Series(ITEM, [item]), similar.job.items)
+    if index[0] == PAD:
+        known = similar.model.metadata.item_ids[0]
+        raise InputError(f"--item: {similar.model.path.name} does not know '{item[:80]}'; it knows items as '{known}'")
+    return index
+
+
+def _show(similar: Similar, config: SimilarConfig, chosen: np.ndarray | None) -> None:
+    found = pl.concat(similar.tables(config.k, chosen))
+    ids = similar.job.items.schema[ITEM]
+    known = titles(similar.model, config.items, ids)
+    own = similar.job.items.filter(pl.col(ITEM).cast(pl.String) == config.item).join(known, on=ITEM, how="left")
+    print(f"{similar.model.path.name}: nearest to {named(own.row(0, named=True))} {similar.measure}:")
+    listed = found.drop(ITEM).rename({SIMILAR: ITEM}).join(known, on=ITEM, how="left", maintain_order="left")
+    for row in listed.iter_rows(named=True):
+        print(f"{row[RANK]:>3}. {named(row)}  {row[SCORE]:.4f}")
+    if listed.is_empty():
+        print("none: training saw nothing of it, or no other item may be listed")
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))
