@@ -28,6 +28,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from infer.cli import option, parse, run
 from infer.delivery.delivering import delivered_after
 from infer.delivery.options import DeliveryConfig
@@ -45,13 +47,14 @@ from infer.scoring.outcome import Outcome
 from infer.scoring.plan import Settings
 from infer.scoring.run import score_table
 from infer.scoring.shared import check_once
-from infer.scoring.totals import Totals
+from infer.scoring.totals import BEFORE, Totals
+from infer.scoring.variety import VarietyConfig
 from infer.sources.source import PART_USERS
 from infer.system.stages import Stages
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchConfig(DeliveryConfig, FallbackConfig, ScoringConfig):
+class BatchConfig(DeliveryConfig, VarietyConfig, FallbackConfig, ScoringConfig):
     """Options of `python -m infer.batch`."""
 
     k: int = option(10, "items in each list", minimum=1)
@@ -148,6 +151,7 @@ class BatchConfig(DeliveryConfig, FallbackConfig, ScoringConfig):
             accept=self.accept,
             keep=self.keep,
             fallback=self.fallback_options,
+            variety=self.variety,
             options=asdict(self),
             extras=self.extras,
         )
@@ -209,6 +213,8 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
                 f"{totals.measured - totals.repeat_targets} are new to them"
             )
         yield render(accuracy(found.metrics))
+        if BEFORE in found.metrics:
+            yield _price(found.metrics, job.model.path.stem, config.k)
     elif job.split is None:
         unmeasured = "--production" if config.production else "--no-metrics"
         why = f"{job.table} carries no split" if config.metrics and not config.production else unmeasured
@@ -217,6 +223,16 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
         yield "no metrics: none of these users has a held-out item"
     yield from beyond_lines(manifest.get("beyond_accuracy"), job.model.path.stem)
     yield f"{totals.users / max(1e-9, stages.elapsed):.0f} users/s; {stages}"
+
+
+def _price(metrics: dict[str, pl.DataFrame], name: str, k: int) -> str:
+    """What re-ranking costs."""
+    before, after = (
+        metrics[column].row(by_predicate=pl.col("metric") == f"ndcg@{k}", named=True)["value"]
+        for column in (BEFORE, name)
+    )
+    change = f" ({(after - before) / before:+.1%})" if before else ""
+    return f"re-ranking takes ndcg@{k} from {before:.2%} to {after:.2%}{change}"
 
 
 def _left_out(job: Job, totals: Totals, manifest: dict[str, Any]) -> Iterator[str]:

@@ -12,8 +12,10 @@ import polars as pl
 from tqdm import tqdm
 
 from infer.errors import InputError
+from infer.histories.vocabulary import PAD
 from infer.model.session import Model
 from infer.model.signature import DROPPED
+from infer.scoring.reranking import GROWTH, Reranking
 from infer.scoring.task import Task
 from infer.system.stages import Stages
 from infer.tables.columns import ITEM, RANK, SCORE
@@ -23,16 +25,34 @@ LARGEST_SCORES, LARGEST_SEEN = 2**26, 2**24
 
 
 def model_lists(
-    task: Task, k: int, batch_size: int, stages: Stages | None = None, bar: "tqdm[Any] | None" = None
+    task: Task,
+    k: int,
+    batch_size: int,
+    stages: Stages | None = None,
+    bar: "tqdm[Any] | None" = None,
+    reranking: Reranking | None = None,
 ) -> pl.DataFrame:
-    """The model's lists: (user, rank, item, score), best first, without seen items or padding.
+    """The model's lists: (user, rank, item, score), best first, without items that the user may not get, or padding.
 
-    stages: where the seconds of windows and model are counted.  bar: a progress bar of users.
+    stages: where the seconds of windows and model are counted.  bar: a progress bar of users.  reranking: what orders
+    lists beside the score.
     Raises InputError naming the user if a score is not a number.
     """
+    return ranked_lists(task, k, batch_size, stages, bar, reranking)[0]
+
+
+def ranked_lists(
+    task: Task,
+    k: int,
+    batch_size: int,
+    stages: Stages | None = None,
+    bar: "tqdm[Any] | None" = None,
+    reranking: Reranking | None = None,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """`model_lists`, and the same without re-ranking."""
     stages = stages or Stages()
     personalisable = task.personalisable
-    found_items, found_scores, found_rows = [np.zeros(0, np.int32)], [np.zeros(0, np.float32)], [np.zeros(0, np.int64)]
+    found, before = _Found(), _Found()
     asked = np.flatnonzero(personalisable)
     if bar is not None:
         bar.update(len(personalisable) - len(asked))
@@ -40,24 +60,80 @@ def model_lists(
         asked = asked[task.own.lengths[asked] > 0]
     for batch in batches(task.model, task.histories.lengths[asked], batch_size, task.widths[asked]):
         rows = asked[batch]
-        with stages("windows"):
-            feeds = task.model.feeds(task.histories.take(rows), task.user_index[rows], k, task.choice(rows))
-        with stages("model"):
-            items, scores = task.model.run(feeds)
-        broken = ~np.isfinite(scores)
-        if broken.any():
-            user = task.histories.users[int(rows[np.argwhere(broken)[0, 0]])]
-            raise InputError(f"{task.model.path} gives user {user} a NaN or infinite score")
-        row, column = np.nonzero(scores > DROPPED)
-        found_items.append(items[row, column].astype(np.int32))
-        found_scores.append(scores[row, column].astype(np.float32))
-        found_rows.append(rows[row])
+        number = k if reranking is None else reranking.pool(k, task.job.items.height)
+        items, scores = _best(task, rows, number, stages)
+        if reranking is not None:
+            before.add(rows, items[:, :k], scores[:, :k])
+            items, scores = _reranked(task, rows, items, scores, k, stages, reranking)
+        found.add(rows, items, scores)
         if bar is not None:
             bar.update(len(rows))
-    rows = np.concatenate(found_rows)
-    order = np.argsort(rows, kind="stable")
-    table = lists_of(task, rows[order], np.concatenate(found_items)[order])
-    return table.with_columns(pl.Series(SCORE, np.concatenate(found_scores)[order]))
+    lists = found.table(task)
+    return lists, lists if reranking is None else before.table(task)
+
+
+def _best(task: Task, rows: np.ndarray, k: int, stages: Stages) -> tuple[np.ndarray, np.ndarray]:
+    """Items and scores (users, k) of the users in these rows."""
+    with stages("windows"):
+        feeds = task.model.feeds(task.histories.take(rows), task.user_index[rows], k, task.choice(rows))
+    with stages("model"):
+        items, scores = task.model.run(feeds)
+    broken = ~np.isfinite(scores)
+    if broken.any():
+        user = task.histories.users[int(rows[np.argwhere(broken)[0, 0]])]
+        raise InputError(f"{task.model.path} gives user {user} a NaN or infinite score")
+    return items, scores
+
+
+def _reranked(
+    task: Task,
+    rows: np.ndarray,
+    items: np.ndarray,
+    scores: np.ndarray,
+    k: int,
+    stages: Stages,
+    reranking: Reranking,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Items and scores (users, k) in the order of a re-ranking, filled up with `DROPPED`.
+
+    items, scores: (users, pool).  Where a list is not full, a longer pool is asked for, up to all items.
+    """
+    chosen, values = np.full((len(rows), k), PAD), np.full((len(rows), k), DROPPED, dtype=np.float32)
+    left = np.arange(len(rows))
+    while True:
+        with stages("rerank"):
+            places, is_open = reranking.chosen(items, scores, k)
+            row, rank = np.nonzero(places >= 0)
+            chosen[left], values[left] = PAD, DROPPED
+            chosen[left[row], rank] = items[row, places[row, rank]]
+            values[left[row], rank] = scores[row, places[row, rank]]
+        pool = min(task.job.items.height, items.shape[1] * GROWTH)
+        if not is_open.any() or pool <= items.shape[1]:
+            return chosen, values
+        left = left[is_open]
+        items, scores = _best(task, rows[left], pool, stages)
+
+
+class _Found:
+    """Lists of one batch after the other."""
+
+    def __init__(self) -> None:
+        self.items, self.scores = [np.zeros(0, np.int32)], [np.zeros(0, np.float32)]
+        self.rows = [np.zeros(0, np.int64)]
+
+    def add(self, rows: np.ndarray, items: np.ndarray, scores: np.ndarray) -> None:
+        """Further users' items and scores (users, k), best first."""
+        row, column = np.nonzero(scores > DROPPED)
+        self.items.append(items[row, column].astype(np.int32))
+        self.scores.append(scores[row, column].astype(np.float32))
+        self.rows.append(rows[row])
+
+    def table(self, task: Task) -> pl.DataFrame:
+        """(user, rank, item, score) of all, in the order of users."""
+        rows = np.concatenate(self.rows)
+        order = np.argsort(rows, kind="stable")
+        table = lists_of(task, rows[order], np.concatenate(self.items)[order])
+        return table.with_columns(pl.Series(SCORE, np.concatenate(self.scores)[order]))
 
 
 def batches(

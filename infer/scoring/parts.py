@@ -16,12 +16,13 @@ from infer.scoring.baselines import equal_popular, ordered_lists, popular_lists,
 from infer.scoring.beyond import BEYOND, Beyond, measure
 from infer.scoring.fallback import Fallback
 from infer.scoring.job import Job
-from infer.scoring.lists import model_lists
+from infer.scoring.lists import ranked_lists
 from infer.scoring.personal import personal_lists
 from infer.scoring.popularity import Popularity
 from infer.scoring.recency import Recent
+from infer.scoring.reranking import Reranking
 from infer.scoring.task import Task, cut
-from infer.scoring.totals import MODEL, PERSONAL, POPULARITY, RANDOM, RECENT, measures, totals
+from infer.scoring.totals import BEFORE, MODEL, PERSONAL, POPULARITY, RANDOM, RECENT, measures, totals
 from infer.sources.cutting import Part
 from infer.sources.source import Source
 from infer.system.stages import Stages
@@ -35,7 +36,8 @@ class How:
 
     popularity: of the whole table; None: nothing is measured.  seed: of the random lists.  recent: of the whole table,
     for one more baseline.  fallback: makes lists for users whom the model cannot personalise; lists then have a column
-    `source`.  beyond: what is measured beside accuracy; None: nothing is.
+    `source`.  beyond: what is measured beside accuracy; None: nothing is.  reranking: of lists, which are
+    measured without it, too.
     """
 
     k: int
@@ -45,6 +47,7 @@ class How:
     recent: Recent | None = None
     fallback: Fallback | None = None
     beyond: Beyond | None = None
+    reranking: Reranking | None = None
 
 
 def score_part(
@@ -74,7 +77,7 @@ def score_part(
         task = cut(job, rows, in_order=True)
         users = pl.DataFrame([task.histories.users, pl.Series(HISTORY, task.digests)])
     bar.update(part.users - len(task.histories))
-    lists, users, scored = _lists(task, job.types.to_own(users), how, stages, bar, earlier, rows)
+    lists, users, scored, before = _lists(task, job.types.to_own(users), how, stages, bar, earlier, rows)
     own = lists if how.fallback is None else lists.filter(pl.col(SOURCE) == MODEL)
     ids, listed = users[USER], own[USER].n_unique()
     numbers = asdict(totals(task)) | {
@@ -94,14 +97,17 @@ def score_part(
     }
     if how.popularity is not None:
         with stages("measure"):
-            numbers |= _measured(task, lists, own, how, _places(task, rows, part))
+            numbers |= _measured(task, lists, own, before, how, _places(task, rows, part))
     return job.types.to_own(lists), users, numbers
 
 
-def _measured(task: Task, lists: pl.DataFrame, own: pl.DataFrame, how: How, places: np.ndarray) -> dict[str, Any]:
+def _measured(
+    task: Task, lists: pl.DataFrame, own: pl.DataFrame, before: pl.DataFrame | None, how: How, places: np.ndarray
+) -> dict[str, Any]:
     """What is told of the lists of all users beside those that any model must beat.
 
-    own: the model's lists alone.  places: (users,) of each user in the whole table.
+    own: the model's lists alone.  before: lists before re-ranking, if there is any, of everyone.  places: (users,) of
+    each user in the whole table.
     """
     job, popularity, k = task.job, how.popularity, how.k
     assert popularity is not None, "counted where anything is measured"
@@ -114,6 +120,8 @@ def _measured(task: Task, lists: pl.DataFrame, own: pl.DataFrame, how: How, plac
             made[f"{RECENT} {how.recent.period}"] = ordered_lists(task, how.recent.order, k)
         if task.histories.repeats:
             made[PERSONAL] = personal_lists(task, popularity, k)
+        if before is not None:
+            made[BEFORE] = before
         made[MODEL] = lists
         told["measures"] = {name: measures(task, top, popularity, k) for name, top in made.items()}
     if how.beyond is not None:
@@ -129,15 +137,18 @@ def _lists(
     bar: "tqdm[Any]",
     earlier: Earlier | None,
     rows: pl.DataFrame,
-) -> tuple[pl.DataFrame, pl.DataFrame, int]:
-    """The lists of all users, those users with the digests that the lists follow from, and how many are new."""
+) -> tuple[pl.DataFrame, pl.DataFrame, int, pl.DataFrame | None]:
+    """The lists of all users, those users with the digests that the lists follow from, how many are new, and the lists
+    before re-ranking, if there is any and all are new."""
 
-    def made(task: Task) -> pl.DataFrame:
-        lists = model_lists(task, how.k, how.batch_size, stages, bar)
-        return lists if how.fallback is None else how.fallback.joined(task, rows, how.k, lists)
+    def made(task: Task) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+        lists, before = ranked_lists(task, how.k, how.batch_size, stages, bar, how.reranking)
+        full = lists if how.fallback is None else how.fallback.joined(task, rows, how.k, lists)
+        return full, None if how.reranking is None else before
 
     if earlier is None or not len(task.histories):
-        return made(task), users, len(task.histories)
+        lists, before = made(task)
+        return lists, users, len(task.histories), before
     same, kept, users = earlier.unchanged(users)
     if how.fallback is not None and earlier.chosen is None:
         # What is popular changes with the whole table, whatever has become of the user's own history.
@@ -146,9 +157,9 @@ def _lists(
         kept = own
     bar.update(int(same.sum()))
     task = task.take(np.flatnonzero(~same))
-    new = made(task)
+    new, _ = made(task)
     lists = pl.concat([task.job.types.back(kept.select(new.columns)), new]).sort(USER, RANK) if kept.height else new
-    return lists, users, len(task.histories)
+    return lists, users, len(task.histories), None
 
 
 def _places(task: Task, rows: pl.DataFrame, part: Part) -> np.ndarray:

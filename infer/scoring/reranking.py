@@ -21,6 +21,7 @@ from infer.model.signature import DROPPED
 POOL = 5
 # Looked at once more, for users whose list is not full: so many times as many items.
 GROWTH = 4
+STEPS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ class Reranking:
             if self.diversity:
                 assert self.vectors is not None, "diversity comes with vectors"
                 likeness = np.einsum("upd,ud->up", self.vectors[items], self.vectors[item])
+                # In steps, so that rounding, which depends on where arrays lie, changes no list.
+                likeness = np.rint(likeness * STEPS) / STEPS
                 nearest = np.maximum(nearest, likeness)
         # A longer pool changes nothing where it ended before, or the list is full.
         open_ended = (places[:, -1] < 0) & (scores[:, -1] > DROPPED)

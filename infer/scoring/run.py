@@ -26,6 +26,7 @@ from infer.scoring.outcome import Outcome
 from infer.scoring.parts import How, score_part
 from infer.scoring.plan import Settings, check_replaced, plan_of
 from infer.scoring.report import LIBRARIES, report
+from infer.scoring.reranking import Reranking
 from infer.scoring.totals import metrics_of, totals_of
 from infer.sources.cutting import Part
 from infer.sources.source import Source, open_source, select_users
@@ -76,8 +77,9 @@ def _score_share(
     if not output.complete:
         job, source, found, chosen = _open(job, output, settings, ids, stages)
         parts, notes = len(source.parts), source.notes
-        notes.said[:0] = job.said
-        resumed = _score_parts(job, output, settings, source, found, chosen, stages, extras)
+        reranking, said = settings.variety.reranking(job)
+        notes.said[:0] = [*job.said, *said]
+        resumed = _score_parts(job, output, settings, source, found, chosen, stages, extras, reranking)
     with output.locked(STORE):
         if not output.work.exists():
             return done_by_another(output)
@@ -125,6 +127,7 @@ def _score_parts(
     chosen: set[str] | None,
     stages: Stages,
     extras: Extras,
+    reranking: Reranking | None,
 ) -> int:
     """Score the parts of this process's share that are not there yet; returns how many users were there before."""
     first, of = settings.share
@@ -136,7 +139,14 @@ def _score_parts(
         kept = None if base is None else output.publications.get(base["name"])
         earlier = Earlier(kept, output.plan, chosen if settings.merge else None)
     how = How(
-        settings.k, settings.batch_size, settings.seed, found.popularity, found.recent, found.fallback, extras.of(job)
+        settings.k,
+        settings.batch_size,
+        settings.seed,
+        found.popularity,
+        found.recent,
+        found.fallback,
+        extras.of(job),
+        reranking,
     )
     total = sum(part.users for part in share)
     done = total - sum(part.users for part in missing)

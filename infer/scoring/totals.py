@@ -25,11 +25,12 @@ MODEL = "model"  # in measures, beside the baselines; and in lists, beside fallb
 
 
 RANDOM, POPULARITY, RECENT, PERSONAL = BASELINES = ("random", "popularity", "recent popularity", "personal frequency")
+BEFORE = "not re-ranked"  # the model's lists, where they are re-ranked
 
 
 def is_baseline(name: str) -> bool:
     """Whether lists of this name in a report are no model's; those of recent popularity name their period, too."""
-    return name in BASELINES or name.startswith(f"{RECENT} ")
+    return name in (*BASELINES, BEFORE) or name.startswith(f"{RECENT} ")
 
 
 @dataclass(frozen=True)

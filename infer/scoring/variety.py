@@ -1,0 +1,118 @@
+"""How lists are re-ranked, where a user asks for it: a limit for each category, diversity.
+
+In: options of a command. Out: a `Reranking` of one model's items, and what the plan says of it.
+
+    python -m infer.batch --model hybrid.onnx --most-per genres=2 --diversity=0.3
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+
+from infer.cli import option
+from infer.errors import InputError
+from infer.histories.vocabulary import PAD, index_of
+from infer.model.vectors import item_vectors
+from infer.scoring.job import Job, files_in
+from infer.scoring.reranking import Categories, Reranking
+from infer.system.fingerprints import sha256
+from infer.tables.columns import ITEM
+from infer.tables.config import ItemTableConfig
+from infer.tables.labels import VALUE, labels_of
+
+
+@dataclass(frozen=True)
+class VarietyOptions:
+    """most_per: `category=2`, a column of the table of items and how many of a value a list holds at most.  diversity:
+    from 0 to 1.  items: the table of items; None: the one beside the model."""
+
+    most_per: str | None = None
+    diversity: float = 0.0
+    items: Path | None = None
+
+    def plan(self, job: Job) -> dict[str, Any] | None:
+        """What lists follow from, as plain JSON values; None if nothing is re-ranked.
+
+        Raises InputError if a value cannot be used.
+        """
+        if not 0 <= self.diversity <= 1:
+            raise InputError(f"--diversity is from 0 to 1; found {self.diversity:g}")
+        if self.most_per is None and not self.diversity:
+            return None
+        found: dict[str, Any] = {"most_per": self.most_per, "diversity": self.diversity}
+        if self.most_per is not None:
+            table = self._table(job)
+            found["items"] = sha256(table, files_in(table))
+        return found
+
+    def reranking(self, job: Job) -> tuple[Reranking | None, list[str]]:
+        """What re-ranks the lists of a job, and what was found in the table of items.
+
+        Raises InputError if a value or the table cannot be used, or the model has no vectors for --diversity.
+        """
+        if self.plan(job) is None:
+            return None, []
+        said: list[str] = []
+        most, categories, vectors = 0, None, None
+        if self.most_per is not None:
+            column, most = self._limit()
+            categories = _categories(labels_of(self._table(job), column), job, self._table(job), said)
+        if self.diversity:
+            vectors = _unit(item_vectors(job.model), job.model.metadata.vectors)
+        return Reranking(most, self.diversity, categories, vectors), said
+
+    def _limit(self) -> tuple[str, int]:
+        column, equals, number = (self.most_per or "").rpartition("=")
+        if not equals or not column.strip() or not number.strip().isdecimal() or not int(number):
+            raise InputError(f"--most-per is COLUMN=NUMBER, as genres=2; found '{self.most_per}'")
+        return column.strip(), int(number)
+
+    def _table(self, job: Job) -> Path:
+        self._limit()
+        path = self.items or job.model.path.parent / job.model.metadata.items
+        if self.items is None and not path.exists():
+            raise InputError(f"--most-per asks for a table of items, and {path} is not there: name one with --items")
+        return path
+
+
+@dataclass(frozen=True, kw_only=True)
+class VarietyConfig(ItemTableConfig):
+    """How varied lists are."""
+
+    GROUP: ClassVar[str] = "how varied lists are"
+
+    most_per: str | None = option(None, "most items of one category in a list: COLUMN=NUMBER, as genres=2")
+    diversity: float = option(0.0, "how much unlike items count beside good ones (MMR), 0 to 1", minimum=0)
+
+    @property
+    def variety(self) -> VarietyOptions:
+        """The same as the library takes it."""
+        return VarietyOptions(self.most_per, self.diversity, self.items)
+
+
+def _categories(labels: pl.DataFrame, job: Job, table: Path, said: list[str]) -> Categories:
+    """Those of the model's items, by index."""
+    index = index_of(labels[ITEM], job.items)
+    known = labels.with_columns(pl.Series("index", index)).filter(pl.col("index") != PAD)
+    if known.is_empty():
+        raise InputError(f"{table} knows no item of {job.model.path.name}, as --most-per needs")
+    codes = known[VALUE].unique().sort()
+    code = known[VALUE].cast(pl.Enum(codes)).to_physical().to_numpy().astype(np.int64)
+    order = np.lexsort((code, known["index"].to_numpy()))
+    sizes = np.bincount(known["index"].to_numpy(), minlength=job.items.height + 1)
+    without = int((sizes[1:] == 0).sum())
+    if without:
+        said.append(f"{table}: {without:,} of {job.items.height:,} items have no category, of which there is no limit")
+    return Categories(code[order], np.concatenate([[0], np.cumsum(sizes)]), len(codes))
+
+
+def _unit(vectors: np.ndarray, parts: dict[str, int]) -> np.ndarray:
+    """(items + 1, dim) their first part, as of `infer.scoring.similar`, of length 1; padding is zeros."""
+    size = next(iter(parts.values()))
+    found = np.concatenate([np.zeros((1, size), dtype=np.float32), vectors[:, :size]])
+    lengths = np.linalg.norm(found, axis=1, keepdims=True)
+    unit: np.ndarray = found / np.where(lengths > 0, lengths, 1)
+    return unit

@@ -1,0 +1,50 @@
+"""One column of a table of items as labels: what a limit for each category counts.
+
+In: a table of items and the name of a column. Out: (item, value), a row for each label of an item.
+
+    labels_of(Path("products.csv"), "brand")
+
+Values of a text column are separated by `|`; lists are lists; anything else is one label as it is written.
+"""
+
+from pathlib import Path
+
+import polars as pl
+
+from infer.errors import InputError
+from infer.formats.layout import shown
+from infer.formats.places import located, open_place
+from infer.formats.probe import probe
+from infer.formats.reading import collect
+from infer.tables.columns import ITEM, guessed
+from infer.tables.ids import id_column
+
+VALUE = "value"
+
+
+def labels_of(path: Path, column: str) -> pl.DataFrame:
+    """(item, value): Int64 or String ids, and texts, each pair once; an item without a label has no row.
+
+    Raises InputError if the table cannot be read, or lacks the column or one of items.
+    """
+    path = located(path)
+    probe(path)
+    opened = open_place(path)
+    name = ITEM if ITEM in opened.names else guessed(opened.names, ITEM)
+    if name is None:
+        raise InputError(f"{path} has no item column; its columns: {shown(opened.names)}")
+    if column not in opened.names or column == name:
+        raise InputError(f"{path} has no column '{column}' of categories; its columns: {shown(opened.names)}")
+    table = collect(opened.rows.select(pl.col(name).alias(ITEM), pl.col(column).alias(VALUE)), path)
+    table = table.with_columns(id_column(table, ITEM, str(path)))
+    dtype = table.schema[VALUE]
+    if isinstance(dtype, pl.List):
+        table = table.with_columns(pl.col(VALUE).cast(pl.List(pl.String))).explode(VALUE)
+    elif dtype.is_nested():
+        raise InputError(f"{path} column {column} holds {dtype}; expected texts or lists of them")
+    else:
+        table = table.with_columns(pl.col(VALUE).cast(pl.String).str.split("|")).explode(VALUE)
+    table = table.with_columns(pl.col(VALUE).str.strip_chars()).filter(pl.col(ITEM).is_not_null(), pl.col(VALUE) != "")
+    if table.is_empty():
+        raise InputError(f"{path} has no value in the column '{column}'")
+    return table.unique().sort(ITEM, VALUE)

@@ -1,0 +1,149 @@
+"""Re-ranked lists equal those of a naive implementation; a limit is exact; what it costs is measured."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infer import batch
+from infer.errors import InputError
+from infer.model.session import open_model
+from infer.model.signature import DROPPED
+from infer.scoring.job import open_job
+from infer.scoring.lists import ranked_lists
+from infer.scoring.reranking import Categories, Reranking
+from infer.scoring.task import prepare
+from infer.scoring.variety import VarietyOptions
+from tests.helpers.markov import write_model
+
+LABELS = st.lists(st.lists(st.integers(0, 2), max_size=2, unique=True), min_size=9, max_size=9)
+
+
+def categories(labels: list[list[int]]) -> Categories:
+    """labels: of items 1, 2, ..."""
+    flat = [label for own in labels for label in sorted(own)]
+    return Categories(np.array(flat, dtype=np.int64), np.cumsum([0, 0, *map(len, labels)]), 3)
+
+
+def naive(
+    items: list[int], scores: list[float], labels: list, vectors: np.ndarray, most: int, d: float, k: int
+) -> list:
+    low, high = min(scores), max(scores)
+    worth = {i: (s - low) / (high - low) if high > low else 0.0 for i, s in zip(items, scores, strict=True)}
+    if not d:
+        worth = dict(zip(items, scores, strict=True))
+    chosen: list[int] = []
+    while len(chosen) < k:
+        fits = [
+            i
+            for i in items
+            if i not in chosen
+            and (not most or all(sum(label in labels[c - 1] for c in chosen) < most for label in labels[i - 1]))
+        ]
+        if not fits:
+            break
+        if d and chosen:
+            like = {i: max(round(float(vectors[i] @ vectors[c]), 6) for c in chosen) for i in fits}
+            chosen.append(max(fits, key=lambda i: (round((1 - d) * worth[i] - d * like[i], 9), -items.index(i))))
+        else:
+            chosen.append(max(fits, key=lambda i: (worth[i], -items.index(i))))
+    return chosen
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    labels=LABELS, most=st.integers(0, 3), d=st.sampled_from([0.0, 0.25, 0.5, 1.0]), k=st.integers(1, 10),
+    scores=st.lists(st.integers(-3, 3), min_size=9, max_size=9), dropped=st.integers(0, 9), seed=st.integers(0, 9),
+)  # fmt: skip
+def test_re_ranked_lists_equal_naive_ones(labels, most, d, k, scores, dropped, seed) -> None:
+    order = sorted(range(1, 10), key=lambda i: (-scores[i - 1], i))
+    values = np.array([scores[i - 1] for i in order], dtype=np.float32)
+    values[9 - dropped :] = DROPPED
+    vectors = np.random.default_rng(seed).integers(-2, 3, (10, 3)).astype(np.float32) / 4
+    reranking = Reranking(most, d, categories(labels) if most else None, vectors if d else None)
+    places, is_open = reranking.chosen(np.array([order, order]), np.stack([values, values]), k)
+    listed = order[: 9 - dropped]
+    expected = naive(listed, values[: 9 - dropped].tolist(), labels, vectors, most, d, k) if listed else []
+    for row in places:
+        assert [order[place] for place in row if place >= 0] == expected
+    assert is_open.tolist() == [len(expected) < k and not dropped] * 2
+
+
+def write_shop(folder: Path) -> Path:
+    """A model of 30 items of which the best are all of one brand."""
+    items = list(range(1, 31))
+    scores = np.zeros((31, 31), dtype=np.float32)
+    scores[:, 1:] = np.arange(30, 0, -1)
+    users = [(user, item, day, "train") for user in (1, 2, 3) for day, item in enumerate((30, 29))]
+    users += [(user, 25, 5, "test") for user in (1, 2, 3)]
+    table = folder / "t.parquet"
+    pl.DataFrame(users, schema=["user", "item", "timestamp", "split"], orient="row").write_parquet(table)
+    brands = ["a" if item <= 24 else "b" for item in items]
+    pl.DataFrame({"item": items, "brand": brands}).write_csv(folder / "items.csv")
+    return write_model(folder / "m.onnx", items, scores, table)
+
+
+def test_a_limit_is_exact_however_far_down_the_items_are(tmp_path: Path, capsys) -> None:
+    model = write_shop(tmp_path)
+    words = [f"--model={model}", "--k=4", f"--items={tmp_path / 'items.csv'}", "--most-per=brand=2", "--max-popular=1"]
+    batch.main(words)
+    lists = pl.read_parquet(tmp_path / "m.topk.parquet" / "*.parquet")
+    assert lists["item"].to_list() == [1, 2, 25, 26] * 3 and lists["score"].to_list() == [30, 29, 6, 5] * 3
+    told = capsys.readouterr().out
+    assert "not re-ranked" in told and "re-ranking takes ndcg@4 from 0.00% to 50.00%" in told
+    manifest = json.loads((tmp_path / "m.topk.json").read_text())
+    assert manifest["plan"]["options"]["variety"]["most_per"] == "brand=2"
+    batch.main([*words, "--batch-size=1", "--restart", "--part-users=2"])
+    assert pl.read_parquet(tmp_path / "m.topk.parquet" / "*.parquet").equals(lists)
+
+
+def test_items_without_a_category_have_no_limit_and_are_counted(tmp_path: Path, capsys) -> None:
+    model = write_shop(tmp_path)
+    (tmp_path / "few.csv").write_text("item,brand\n1,a\n2,a\n3,\n")
+    words = [f"--model={model}", "--k=4", f"--items={tmp_path / 'few.csv'}", "--most-per=brand=1", "--max-popular=1"]
+    batch.main(words)
+    lists = pl.read_parquet(tmp_path / "m.topk.parquet" / "*.parquet")
+    assert lists.filter(pl.col("user") == 1)["item"].to_list() == [1, 3, 4, 5]
+    assert "28 of 30 items have no category" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (VarietyOptions(most_per="brand"), "--most-per is COLUMN=NUMBER, as genres=2; found 'brand'"),
+        (VarietyOptions(most_per="brand=0"), "--most-per is COLUMN=NUMBER"),
+        (VarietyOptions(most_per="brand=2"), "asks for a table of items, and .* is not there: name one with --items"),
+        (
+            VarietyOptions(most_per="colour=2", items=Path("items.csv")),
+            "has no column 'colour' of categories; its colu",
+        ),
+        (VarietyOptions(diversity=1.5), "--diversity is from 0 to 1; found 1.5"),
+        (VarietyOptions(diversity=0.5), "has no vectors"),
+    ],
+)
+def test_what_cannot_be_used_is_said_in_one_line(options: VarietyOptions, message: str, tmp_path: Path, monkeypatch):
+    model = write_shop(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        options.reranking(open_job(open_model(model)))
+
+
+def test_diversity_of_a_real_model_is_the_naive_one(artifacts: Path) -> None:
+    """On the tests' hybrid: the pool is five times the list, its vectors those of the file."""
+    job = open_job(open_model(artifacts / "hybrid.onnx"))
+    task = prepare(job)
+    reranking, said = VarietyOptions(diversity=0.6).reranking(job)
+    assert reranking is not None and not said and reranking.vectors is not None
+    found, before = ranked_lists(task, 3, 16, reranking=reranking)
+    pool, same = ranked_lists(task, 15, 16)
+    assert same.equals(pool) and before.equals(pool.filter(pl.col("rank") <= 3))
+    index = dict(zip(job.items["item"], job.items["index"], strict=True))
+    for (user,), own in pool.group_by("user"):
+        items, scores = [index[i] for i in own["item"]], own["score"].to_list()
+        expected = naive(items, scores, [], reranking.vectors, 0, 0.6, 3)
+        assert [index[i] for i in found.filter(pl.col("user") == user)["item"]] == expected
+    assert not found.equals(before)
