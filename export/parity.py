@@ -58,30 +58,32 @@ def check_parity(
         feeds = {**inputs, **Choice(drop).inputs}
         largest = max(largest, _compare_all(session, feeds, expected, tolerance))
         _compare_top(session, feeds, expected, min(K, items + 1), tolerance)
-        for choice, ruled in _ruled(rng, drop, expected, items):
-            largest = max(largest, _compare_all(session, {**inputs, **choice.inputs}, ruled, tolerance, some=True))
+        for choice, ruled, times in _ruled(rng, drop, expected, items):
+            found = _compare_all(session, {**inputs, **choice.inputs}, ruled, times * tolerance, some=True)
+            largest = max(largest, found / times)
     stated = {"tolerance": TOLERANCE} if exact else {}
     return {"largest_score_difference": largest, **stated, "users": sum(BATCHES)}
 
 
 def _ruled(
     rng: np.random.Generator, drop: np.ndarray, expected: np.ndarray, items: int
-) -> Iterator[tuple[Choice, np.ndarray]]:
-    """Some candidates, for everyone, of each user, and with a boost; and the scores that are expected then."""
+) -> Iterator[tuple[Choice, np.ndarray, int]]:
+    """Some candidates, for everyone, of each user, and with a boost; the scores that are expected then, and how many
+    times as far they may be from these."""
     rows, every = np.arange(len(drop))[:, None], np.arange(1, items + 1)
     some = np.sort(rng.choice(every, -(-items // 2), replace=False))
     left = np.isin(np.arange(items + 1), some)
-    yield Choice(drop, some), np.where(left, expected, DROPPED)
+    yield Choice(drop, some), np.where(left, expected, DROPPED), 1
     own = np.sort(rng.choice(every, (len(drop), min(items, 3)), shuffle=False), axis=1) if items > 0 else drop[:, :0]
     own[:, 1:] = np.where(own[:, 1:] == own[:, :-1], PAD, own[:, 1:])
     mine = np.zeros(expected.shape, dtype=bool)
     mine[rows, own] = True
     mine[:, PAD] = False
-    yield Choice(drop, own=own), np.where(mine, expected, DROPPED)
+    yield Choice(drop, own=own), np.where(mine, expected, DROPPED), 1
     boosts = np.array([[2, 1]], dtype=np.float32)
     lifted = np.where(expected < 0, expected / 2, expected * 2) + 1
     boosted = np.where((np.arange(items + 1) == some[0]) & (expected > DROPPED), lifted, expected)
-    yield Choice(drop, boosted=some[:1], boosts=boosts), boosted
+    yield Choice(drop, boosted=some[:1], boosts=boosts), boosted, 2
 
 
 def _compare_all(

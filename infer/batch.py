@@ -88,6 +88,9 @@ class BatchConfig(DeliveryConfig, VarietyConfig, FallbackConfig, ScoringConfig):
         None, "table of users: figures beyond accuracy for each group of them", address=True
     )
     group_column: str | None = option(None, "its column of groups (default: the only one beside the user)")
+    reasons: int = option(
+        0, "name so many items of the history for each recommendation, in a column `because`", minimum=0
+    )
     accept: bool = option(False, "publish lists although a limit holds them")
     keep: int = option(3, "publications to keep, this one included", minimum=1)
 
@@ -152,6 +155,7 @@ class BatchConfig(DeliveryConfig, VarietyConfig, FallbackConfig, ScoringConfig):
             keep=self.keep,
             fallback=self.fallback_options,
             variety=self.variety,
+            reasons=self.reasons,
             options=asdict(self),
             extras=self.extras,
         )

@@ -20,10 +20,10 @@ from infer.model.session import Model
 from infer.scoring.fallback import NONE
 from infer.scoring.lists import model_lists
 from infer.scoring.options import FallbackConfig, ScoringConfig
-from infer.scoring.reasons import BECAUSE, reasons
+from infer.scoring.reasons import reasons
 from infer.scoring.single import fallback_list, user_or_nobody
 from infer.scoring.task import Task, prepare, select_users
-from infer.tables.columns import GENRES, ITEM, RANK, SCORE, TITLE, USER
+from infer.tables.columns import BECAUSE, GENRES, ITEM, RANK, SCORE, TITLE, USER
 from infer.tables.items import find_items
 
 

@@ -41,6 +41,6 @@ def listed(histories: Histories, multiple: int = 64) -> np.ndarray:
     return windows(histories, -(-longest // multiple) * multiple)
 
 
-def seen(histories: Histories) -> np.ndarray:
+def seen(histories: Histories, multiple: int = 64) -> np.ndarray:
     """(users, width) int64: `listed`, each item once."""
-    return listed(histories.distinct)
+    return listed(histories.distinct, multiple)

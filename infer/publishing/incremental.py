@@ -18,7 +18,7 @@ from infer.tables.columns import USER
 HISTORY = "history"
 # Options that a user's list follows from. Of the fallback that is the kind alone: such lists are made anew, and under
 # --merge those of other users are meant to stay.
-DETERMINING = ("k", "split", "rules", "fallback", "variety")
+DETERMINING = ("k", "split", "rules", "fallback", "variety", "reasons")
 
 
 class Earlier:

@@ -88,7 +88,7 @@ class Fallback:
         own = self.lists(cold, rows, k).with_columns(
             pl.lit(None, made.schema[SCORE]).alias(SCORE), pl.lit(self.kind).alias(SOURCE)
         )
-        return pl.concat([made, own.select(made.columns)]).sort(USER, RANK)
+        return pl.concat([made, own], how="diagonal").sort(USER, RANK)
 
     def lists(self, task: Task, rows: pl.DataFrame, k: int) -> pl.DataFrame:
         """(user, rank, item) of every user of a task, whether or not the model could personalise them."""

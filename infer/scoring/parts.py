@@ -19,6 +19,7 @@ from infer.scoring.job import Job
 from infer.scoring.lists import ranked_lists
 from infer.scoring.personal import personal_lists
 from infer.scoring.popularity import Popularity
+from infer.scoring.reasons import with_reasons
 from infer.scoring.recency import Recent
 from infer.scoring.reranking import Reranking
 from infer.scoring.task import Task, cut
@@ -37,7 +38,7 @@ class How:
     popularity: of the whole table; None: nothing is measured.  seed: of the random lists.  recent: of the whole table,
     for one more baseline.  fallback: makes lists for users whom the model cannot personalise; lists then have a column
     `source`.  beyond: what is measured beside accuracy; None: nothing is.  reranking: of lists, which are
-    measured without it, too.
+    measured without it, too.  reasons: items of the history to name for each recommendation.
     """
 
     k: int
@@ -48,6 +49,7 @@ class How:
     fallback: Fallback | None = None
     beyond: Beyond | None = None
     reranking: Reranking | None = None
+    reasons: int = 0
 
 
 def score_part(
@@ -143,6 +145,9 @@ def _lists(
 
     def made(task: Task) -> tuple[pl.DataFrame, pl.DataFrame | None]:
         lists, before = ranked_lists(task, how.k, how.batch_size, stages, bar, how.reranking)
+        if how.reasons:
+            with stages("reasons"):
+                lists = with_reasons(task, lists, how.reasons)
         full = lists if how.fallback is None else how.fallback.joined(task, rows, how.k, lists)
         return full, None if how.reranking is None else before
 

@@ -18,6 +18,7 @@ from infer.publishing.publication import Publication
 from infer.scoring.extras import ExtraTables
 from infer.scoring.fallback import FallbackOptions
 from infer.scoring.job import Job
+from infer.scoring.reasons import check_reasons
 from infer.scoring.variety import VarietyOptions
 from infer.sources.source import PART_USERS
 
@@ -33,8 +34,8 @@ class Settings:
     part of the table, from the i-th, counted from 0.  only_changed: score users whose history has changed, keep the
     earlier lists of the others.  restart: drop an unfinished run.  part_users: users in one file of lists, at most.
     limits: beyond which lists are held.  accept: publish them all the same.  keep: publications to keep, this one
-    included.  fallback: for users whom the model cannot personalise.  variety: how lists are re-ranked.  options: what
-    the report says of how it was made.
+    included.  fallback: for users whom the model cannot personalise.  variety: how lists are re-ranked.  reasons: items
+    of the history to name for each recommendation.  options: what the report says of how it was made.
     extras: tables of items and users that figures beyond accuracy are made with; None: no such figures.
     """
 
@@ -52,6 +53,7 @@ class Settings:
     keep: int = 3
     fallback: FallbackOptions = FallbackOptions()
     variety: VarietyOptions = VarietyOptions()
+    reasons: int = 0
     options: dict[str, Any] = field(default_factory=dict)
     extras: ExtraTables | None = field(default_factory=ExtraTables)
 
@@ -72,6 +74,8 @@ def plan_of(job: Job, settings: Settings, ids: Sequence[str] | None, current: Pu
         base = {"name": current.name, "digest": current.manifest["digest"]}
         base |= {"scored": digest} if settings.merge else {}
     variety = settings.variety.plan(job)
+    if settings.reasons:
+        check_reasons(job.model)
     return {
         "format": PLAN_FORMAT,
         "model": job.model.checksum,
@@ -87,7 +91,8 @@ def plan_of(job: Job, settings: Settings, ids: Sequence[str] | None, current: Pu
             "keeps": "only-changed" if settings.only_changed else "merge" if settings.merge else None,
         }
         | settings.fallback.plan(job)
-        | ({"variety": variety} if variety else {}),
+        | ({"variety": variety} if variety else {})
+        | ({"reasons": settings.reasons} if settings.reasons else {}),
         "base": base,
     }
 

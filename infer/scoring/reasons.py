@@ -23,9 +23,9 @@ from infer.model.session import Model
 from infer.scoring import closed_form, occlusion
 from infer.scoring.occlusion import Contributions
 from infer.scoring.task import Task
-from infer.tables.columns import ITEM, RANK, USER
+from infer.tables.columns import BECAUSE, ITEM, RANK, USER
 
-BECAUSE, REASON_RANK, CONTRIBUTION = "because", "reason_rank", "contribution"
+REASON_RANK, CONTRIBUTION = "reason_rank", "contribution"
 # Of the score: a difference that is smaller is one of rounding.
 ROUNDING = 1e-5
 

@@ -147,6 +147,7 @@ def _score_parts(
         found.fallback,
         extras.of(job),
         reranking,
+        settings.reasons,
     )
     total = sum(part.users for part in share)
     done = total - sum(part.users for part in missing)

@@ -15,6 +15,7 @@ from infer.tables.options import TableOptions
 USER, ITEM, TIMESTAMP, RATING, SPLIT = "user", "item", "timestamp", "rating", "split"
 ROW = "row"  # the number of a row in its file, from 0, where rows were left out before
 RANK, SCORE, TITLE, GENRES = "rank", "score", "title", "genres"
+BECAUSE = "because"  # of lists: which items of the history raised the score
 SOURCE = "source"  # of lists, where some are not the model's: who made each
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 

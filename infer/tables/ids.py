@@ -20,7 +20,7 @@ from typing import Any
 import polars as pl
 
 from infer.errors import InputError
-from infer.tables.columns import ITEM, USER
+from infer.tables.columns import BECAUSE, ITEM, USER
 
 IDS = (USER, ITEM)
 WITH_ZEROS = r"^(0|-?[1-9]\d*)\.0+$"
@@ -63,11 +63,17 @@ class IdTypes:
 
     def to_own(self, table: pl.DataFrame) -> pl.DataFrame:
         """A table with ids in the types that lists carry."""
-        return table.cast({name: dtype for name, dtype in self.own.items() if name in table.columns})
+        return _cast(table, self.own)
 
     def back(self, table: pl.DataFrame) -> pl.DataFrame:
         """A table of lists with ids in the types in which they are compared."""
-        return table.cast({name: dtype for name, dtype in self.read.items() if name in table.columns})
+        return _cast(table, self.read)
+
+
+def _cast(table: pl.DataFrame, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """The columns of ids in these types, and the lists of items that are reasons."""
+    given: dict[Any, pl.DataType] = {name: dtype for name, dtype in types.items() if name in table.columns}
+    return table.cast(given | ({BECAUSE: pl.List(types[ITEM])} if BECAUSE in table.columns else {}))
 
 
 def id_types(schema: pl.Schema, written: Mapping[str, "Written"], untyped: Collection[str], known: Known) -> IdTypes:

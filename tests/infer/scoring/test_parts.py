@@ -424,3 +424,20 @@ def test_a_user_with_a_million_interactions_is_scored_with_the_others(folder: Pa
     assert found.filter(pl.col("user") == 7)["item"].to_list() == sorted(item[:5].tolist(), reverse=True)
     assert found.filter(pl.col("user") == 1)["item"].to_list() == list(range(many, many - 10, -1))
     assert found.group_by("user").len().sort("user").rows() == [(1, 10), (7, 5), (8, 10)]
+
+
+def test_reasons_stand_in_a_column_of_the_lists_in_the_tables_own_type(artifacts: Path, tmp_path: Path) -> None:
+    table = tmp_path / "t.parquet"
+    rows = pl.read_parquet(artifacts / "interactions.parquet").drop("split").cast({"item": pl.UInt32})
+    rows.write_parquet(table)
+    output = tmp_path / "lists.parquet"
+    batch.main([f"--model={artifacts / 'hybrid.onnx'}", f"--interactions={table}", f"--output={output}", "--reasons=2"])
+    lists = pl.read_parquet(output / "*.parquet")
+    assert lists.schema["because"] == pl.List(pl.UInt32) and lists["because"].list.len().max() == 2
+    histories = rows.group_by("user").agg("item")
+    named = lists.explode("because").drop_nulls("because").join(histories, on="user", suffix="_seen")
+    assert named.height and named.select(pl.col("because").is_in(pl.col("item_seen"))).to_series().all()
+    again = tmp_path / "again.parquet"
+    words = [f"--model={artifacts / 'hybrid.onnx'}", f"--interactions={table}", f"--output={again}", "--reasons=2"]
+    batch.main([*words, "--batch-size=3", "--part-users=7"])
+    assert pl.read_parquet(again / "*.parquet").equals(lists)
