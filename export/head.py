@@ -13,7 +13,8 @@ from export.nodes import Nodes
 
 ALL_SCORES = "all_scores"  # (users, columns)
 USER_VECTORS, ITEM_VECTORS = "user_vectors", "item_vectors"
-PRODUCTS = {"MatMul": 1, "MatMulInteger": 1}
+# Products, and what may come after them: nothing that reads other columns.
+PRODUCTS = {"MatMul": {"Cast"}, "MatMulInteger": {"Cast", "Mul"}}
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,16 @@ def take_head(graph: GraphProto) -> Head:
     wanted = {ALL_SCORES}
     for node in reversed(graph.node):
         if not wanted & set(node.output):
-            break
+            return Head()
         tail.insert(0, node)
         if node.op_type in PRODUCTS:
             break
         wanted |= set(node.input)
-    else:
-        return Head()
-    if not tail or tail[0].op_type not in PRODUCTS:
+    if not tail or {node.op_type for node in tail[1:]} - PRODUCTS.get(tail[0].op_type, set()):
         return Head()
     product = tail[0]
+    if product.op_type not in PRODUCTS:
+        return Head()
     del graph.node[len(graph.node) - len(tail) :]
     makers = {output: node for node in graph.node for output in node.output}
     weights = {tensor.name: len(tensor.dims) for tensor in graph.initializer}

@@ -94,7 +94,7 @@ def _compare_all(
     found_items, scores = session.run([ITEMS_OUTPUT, SCORES_OUTPUT], {**feeds, K_INPUT: np.array([width + 5])})
     if found_items.shape != expected.shape or scores.shape != expected.shape:
         raise InputError(f"the exported graph gives {found_items.shape} for k above {width}; expected {expected.shape}")
-    listed = scores > DROPPED
+    listed = ~(scores <= DROPPED)  # also what is no number
     named = np.where(listed, found_items, PAD) if some else found_items
     wanted = (
         np.where(expected > DROPPED, np.arange(width), PAD)

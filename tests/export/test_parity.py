@@ -1,5 +1,7 @@
 """The check before a file is written: what differs from PyTorch in a score, a list, a shape or a length is refused."""
 
+from collections.abc import Callable
+
 import numpy as np
 import onnx
 import pytest
@@ -192,56 +194,72 @@ def test_an_item_that_is_listed_twice_is_refused() -> None:
         check_parity(Users(), twice, ITEMS, USERS)
 
 
+def all_items(proto: onnx.ModelProto) -> onnx.GraphProto:
+    """The branch that takes the list of all items."""
+    (decided,) = (node for node in proto.graph.node if node.op_type == "If")
+    return next(attribute.g for attribute in decided.attribute if attribute.name == "else_branch")
+
+
+def before_the_top(proto: onnx.ModelProto, make: Callable[[str], list], constants: dict[str, np.ndarray]) -> None:
+    """Let nodes, the last of which makes `changed`, come between the scores and the list."""
+    branch = all_items(proto)
+    (top,) = (node for node in branch.node if node.op_type == "TopK")
+    branch.node.remove(top)
+    branch.node.extend([*make(top.input[0]), top])
+    branch.node[-1].input[0] = "changed"
+    proto.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+
+
 def test_a_graph_that_drops_what_was_not_seen_or_keeps_what_was_is_refused() -> None:
     dropped = np.array([-3.0e38], np.float32)
     for index, value in (([[5]], dropped), ([[0]], np.array([1.0], np.float32))):
-        constants = {"more": np.array(index), "value": value, "one": np.array([1])}
-        nodes = [
-            helper.make_node("Concat", ["batch_size", "one"], ["more_shape"], axis=0),
-            helper.make_node("Expand", ["more", "more_shape"], ["more_drop"]),
-            helper.make_node("Expand", ["value", "more_shape"], ["more_value"]),
-            helper.make_node("ScatterElements", ["before", "more_drop", "more_value"], ["unseen_scores"], axis=1),
-        ]
-        proto = renamed(of_users(), "unseen_scores", nodes, constants)
-        # In the order in which they are computed: the list is taken last.
-        (top,) = (node for node in proto.graph.node if node.op_type == "TopK")
-        proto.graph.node.append(top)
-        proto.graph.node.remove(top)
+
+        def make(scores: str) -> list:
+            return [
+                helper.make_node("Shape", ["seen"], ["rows"], start=0, end=1),
+                helper.make_node("Concat", ["rows", "one"], ["more_shape"], axis=0),
+                helper.make_node("Expand", ["more", "more_shape"], ["more_drop"]),
+                helper.make_node("Expand", ["value", "more_shape"], ["more_value"]),
+                helper.make_node("ScatterElements", [scores, "more_drop", "more_value"], ["changed"], axis=1),
+            ]
+
+        proto = of_users()
+        before_the_top(proto, make, {"more": np.array(index), "value": value, "one": np.array([1])})
         with pytest.raises(InputError, match="drops other items than those seen"):
             check_parity(Users(), proto, ITEMS, USERS)
 
 
+def bounded_by(most: int) -> onnx.ModelProto:
+    """A graph whose lists are cut to another length than the catalogue's."""
+    proto = of_users()
+    (bound,) = (node for node in proto.graph.node if node.op_type == "Min" and node.input[0] == "k")
+    proto.graph.initializer.append(numpy_helper.from_array(np.array([most]), "most_k"))
+    bound.input[1] = "most_k"
+    return proto
+
+
 @pytest.mark.parametrize("exact", [True, False])
 def test_a_list_that_is_not_cut_to_the_catalogue_is_refused(exact: bool) -> None:
-    proto = of_users()
-    (bound,) = (value for value in proto.graph.initializer if value.name == "catalogue")
-    bound.CopyFrom(numpy_helper.from_array(np.array([ITEMS]), "catalogue"))
     with pytest.raises(InputError, match=r"gives \(1, 14\) for k above 15; expected \(1, 15\)"):
-        check_parity(Users(), proto, ITEMS, USERS, exact=exact)
+        check_parity(Users(), bounded_by(ITEMS), ITEMS, USERS, exact=exact)
 
 
 def test_a_graph_that_fails_above_the_catalogue_does_not_pass() -> None:
-    proto = of_users()
-    (bound,) = (value for value in proto.graph.initializer if value.name == "catalogue")
-    bound.CopyFrom(numpy_helper.from_array(np.array([99]), "catalogue"))
     with pytest.raises(Exception, match=r"k argument \[20\]"):
-        check_parity(Users(), proto, ITEMS, USERS)
+        check_parity(Users(), bounded_by(99), ITEMS, USERS)
 
 
 def test_a_list_that_is_wrong_at_ten_alone_is_refused() -> None:
-    proto = of_users()
     # At ten, all scores above 2 count as equal, so that other items lead the list.
-    constants = {"ten": np.array([10]), "cap": np.array([2.0], np.float32)}
-    nodes = [
-        helper.make_node("Equal", ["bounded_k", "ten"], ["is_ten"]),
-        helper.make_node("Min", ["unseen_scores", "cap"], ["capped"]),
-        helper.make_node("Where", ["is_ten", "capped", "unseen_scores"], ["ordered"]),
-    ]
-    (top,) = (node for node in proto.graph.node if node.op_type == "TopK")
-    proto.graph.node.remove(top)
-    top.input[0] = "ordered"
-    proto.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
-    proto.graph.node.extend([*nodes, top])
+    def make(scores: str) -> list:
+        return [
+            helper.make_node("Equal", ["k", "ten"], ["is_ten"]),
+            helper.make_node("Min", [scores, "cap"], ["capped"]),
+            helper.make_node("Where", ["is_ten", "capped", scores], ["changed"]),
+        ]
+
+    proto = of_users()
+    before_the_top(proto, make, {"ten": np.array([10]), "cap": np.array([2.0], np.float32)})
     with pytest.raises(InputError, match="the exported graph's top 10 is not PyTorch's"):
         check_parity(Users(), proto, ITEMS, USERS)
 
