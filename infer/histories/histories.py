@@ -104,11 +104,11 @@ class Histories:
 
 def merged(one: Histories, other: Histories) -> Histories:
     """The items of either of the same users, each once, in ascending order; without levels."""
-    row = np.concatenate([np.repeat(np.arange(len(h)), h.lengths) for h in (one, other)])
-    items = np.concatenate([one.flat, other.flat])
-    order = np.lexsort((items, row))
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(one)))])
-    return Histories(one.users, items[order], offsets, repeats=True).distinct
+    size = max(int(h.flat.max(initial=0)) for h in (one, other)) + 1
+    # One number a pair sorts in a fraction of the time of two keys.
+    pairs = np.unique(np.concatenate([np.repeat(np.arange(len(h)) * size, h.lengths) + h.flat for h in (one, other)]))
+    offsets = np.searchsorted(pairs, np.arange(len(one) + 1) * size)
+    return Histories(one.users, (pairs % size).astype(np.int32), offsets)
 
 
 def build_histories(
