@@ -47,7 +47,7 @@ from infer.scoring.whole import evaluated, lists_by_part, open_table
 from infer.sources.source import Source, select_users
 from infer.system.addresses import place
 from infer.system.progress import no_progress
-from infer.tables.columns import ITEM, RANK, SCORE, TEST, USER, VALIDATION
+from infer.tables.columns import ITEM, TEST, USER, VALIDATION
 from infer.tables.rules import KEEP
 
 
