@@ -25,7 +25,9 @@ from train.models.mf import MF
 from train.presets import configuration
 
 # Of a short history, one beyond the window, one of one item.
-HISTORIES = Histories(pl.Series("user", [1, 2, 3]), np.array([3, 1, 9, 8, 7, 6, 5, 4, 2], np.int32), np.array([0, 2, 8, 9]))
+HISTORIES = Histories(
+    pl.Series("user", [1, 2, 3]), np.array([3, 1, 9, 8, 7, 6, 5, 4, 2], np.int32), np.array([0, 2, 8, 9])
+)
 USERS = np.array([1, 2, 0])
 
 

@@ -58,7 +58,13 @@ def test_without_vectors_it_is_what_follows_the_item_alone(tmp_path: Path) -> No
     table.write_text("user,item,timestamp\n1,a,1\n")
     model = open_model(write_model(tmp_path / "m.onnx", ITEMS, NEXT, table))
     assert rows(model, 2, [2]) == [("b", 1, "e", 5.0), ("b", 2, "d", 4.0)]
-    assert rows(model, 1) == [("a", 1, "b", 4.0), ("b", 1, "e", 5.0), ("c", 1, "a", 7.0), ("d", 1, "e", 4.0), ("e", 1, "a", -1.0)]
+    assert rows(model, 1) == [
+        ("a", 1, "b", 4.0),
+        ("b", 1, "e", 5.0),
+        ("c", 1, "a", 7.0),
+        ("d", 1, "e", 4.0),
+        ("e", 1, "a", -1.0),
+    ]
     assert rows(model, 2, [2], only_items=["a", "c"]) == [("b", 1, "c", 3.0), ("b", 2, "a", 1.0)]
     assert "after it alone" in open_similar(model).measure
     people = open_model(write_model(tmp_path / "u.onnx", ITEMS, NEXT[:3], table, user_ids=[1, 2]))
