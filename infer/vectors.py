@@ -47,9 +47,7 @@ def main(argv: Sequence[str]) -> None:
     """Parse, write, print."""
     config = parse(VectorsConfig, argv, __doc__)
     if config.of == "users" and config.output.suffix == INDEX:
-        raise InputError(
-            f"{config.output}: an index is of items, in which users' vectors look; write users as .parquet"
-        )
+        raise InputError(f"{config.output}: an index is of items, in which users' vectors look: write .npy")
     if config.of == "items" and config.interactions is not None:
         raise InputError("--interactions says whose histories --of=users reads; the items' vectors are in the model")
     check_output(config.output, [config.model, config.interactions])

@@ -4,8 +4,8 @@ In: tables of ids and arrays of vectors, a part at a time. Out, by the ending of
 
     .parquet   (item or user, vector), a fixed number of 32-bit floats
     .npy       (rows, dim) float32; beside it NAME.npy.ids.parquet (item or user), whose row n names row n
-    .faiss     an index by inner product (HNSW, Malkov & Yashunin 2018) of the library faiss (`pip install '.[vectors]'`);
-               its label n is row n of NAME.faiss.ids.parquet
+    .faiss     an index by inner product (HNSW, Malkov & Yashunin 2018) of the library faiss, which the extra `vectors`
+               installs; its label n is row n of NAME.faiss.ids.parquet
 
     python -m infer.vectors --model hybrid.onnx --output vectors.npy
 
@@ -29,8 +29,8 @@ from infer.system.ownership import MARK, claim, refuse_foreign
 VECTOR, OF, CHECKSUM = "vector", "vectors", "vectors_sha256"
 PARQUET, NUMPY, INDEX = ".parquet", ".npy", ".faiss"
 ENDINGS = (PARQUET, NUMPY, INDEX)
-# Of the graph of neighbours: links of an item, and how wide it is searched while it is built and when it is asked. Of the
-# ten best items of each user of MovieLens latest-small this finds 97 in a hundred, with a width of 64 it finds 95.
+# Of the graph of neighbours: links of an item, and how wide it is searched while it is built and when it is asked. Of
+# the ten best items of each user of MovieLens latest-small this finds 97 in a hundred; asked with a width of 64, 95.
 LINKS, WIDTH, SEARCH = 32, 400, 200
 
 Parts = Iterable[tuple[pl.Series, np.ndarray]]  # ids (rows,) and their vectors (rows, dim) float32
@@ -73,7 +73,7 @@ def faiss() -> Any:
 
 def _parquet(path: Path, dim: int, parts: Parts) -> int:
     with replacing(path, owned=True) as temporary, tempfile.TemporaryDirectory() as folder:
-        files, rows = [], 0
+        files, rows = list[Path](), 0
         for ids, vectors in parts:
             files.append(Path(folder) / f"{len(files):06}.parquet")
             column = pl.Series(VECTOR, vectors, dtype=pl.Array(pl.Float32, dim))
@@ -84,7 +84,7 @@ def _parquet(path: Path, dim: int, parts: Parts) -> int:
 
 
 def _with_ids(path: Path, parts: Parts, write: Callable[[Path, Parts], None]) -> int:
-    """Vectors and the ids beside them, which are renamed first: without them nobody could tell whose vectors they are."""
+    """Vectors and the ids beside them, which are renamed first: they say that the vectors are ours."""
     _refuse_foreign(path)
     names: list[pl.Series] = []
 

@@ -85,8 +85,8 @@ class Similar:
         steps = np.rint(rows @ unit[candidates - 1].T * STEPS).astype(np.int64)[: len(block)]
         # One whole number orders by cosine, then by index.
         keys = steps * PLACES + (PLACES - 1 - candidates)
-        known = rows[: len(block)].any(1)
-        usable = known[:, None] & (candidates != block[:, None])
+        known = rows[: len(block)].any(1, keepdims=True)
+        usable = known & (candidates != block[:, None])
         keys = np.where(usable, keys, -np.iinfo(np.int64).max)
         count = min(k, len(candidates))
         best = np.argpartition(-keys, count - 1, axis=1)[:, :count] if count else np.zeros((len(block), 0), int)
@@ -127,6 +127,7 @@ def open_similar(model: Model, rules: CandidateOptions = CandidateOptions()) -> 
     """
     if not model.metadata.vectors and WINDOW_INPUT not in model.inputs:
         raise InputError(
-            f"{model.path} has no vectors that can be compared and reads users, not items: give the file in fp32 or fp16"
+            f"{model.path} has no vectors that can be compared and reads users, not items: "
+            "give the file in fp32 or fp16"
         )
     return Similar(rows_job(model, rules=rules))

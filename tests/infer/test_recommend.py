@@ -93,3 +93,14 @@ def test_further_columns_do_no_harm_and_categories_stand_in_for_genres(model: Pa
     pl.DataFrame({"item": ["c"], "price": [1]}).write_parquet(tmp_path / "items.parquet")
     with pytest.raises(InputError, match="is not the table of items"):
         said(capsys, model, "--user=u")
+
+
+def test_reasons_stand_behind_the_items_whose_scores_they_raise(tmp_path: Path, capsys) -> None:
+    table = tmp_path / "interactions.parquet"
+    pl.DataFrame(ROWS[:3], schema=["user", "item", "timestamp", "split"], orient="row").write_parquet(table)
+    pl.DataFrame({"item": ["e"], "title": ["Ee"], "genres": ["War"]}).write_parquet(tmp_path / "items.parquet")
+    # u reads a b e: after e comes c (4) before d (3); after b it would be d (2) before c (1).
+    scores = np.array([[9] * 6, [9] * 6, [9, 0, 0, 1, 2, 0], [9] * 6, [9] * 6, [9, 0, 0, 4, 3, 0]])
+    model = write_model(tmp_path / "m.onnx", ITEMS, scores, table)
+    shown = said(capsys, model, "--user=u", "--whole-history", "--reasons=2")
+    assert shown[1:] == ["  1. item c  4.0000  because of Ee", "  2. item d  3.0000  because of Ee"]

@@ -73,6 +73,17 @@ def test_a_table_gives_the_lists_of_whole_histories(model: infer.Recommender, tm
     assert model.score(k=2).rows() == BEST_TWO, "the table of the training"
 
 
+def test_reasons_are_items_of_the_history(model: infer.Recommender) -> None:
+    # After b: e 5, d 4, c 3; without it, after a: e 1, d 2, c 3.
+    found = model.recommend(["a", "b"], k=3, reasons=2)
+    assert found.rows() == [(1, "e", 5.0, ["b"]), (2, "d", 4.0, ["b"]), (3, "c", 3.0, [])]
+    assert found.columns == ["rank", "item", "score", "because"]
+    with pytest.raises(infer.InputError, match="reasons are of one history; found a table"):
+        model.recommend(TABLE, reasons=1)
+    with pytest.raises(infer.InputError, match="reasons is at least 0"):
+        model.recommend(["a"], reasons=-1)
+
+
 def test_chosen_users_are_one_id_or_several(model: infer.Recommender, tmp_path: Path) -> None:
     for users, expected in (("v", BEST_TWO[2:]), (["v", "u"], BEST_TWO), (pl.Series(["u"]), BEST_TWO[:2])):
         assert model.recommend(TABLE, k=2, users=users).rows() == expected
