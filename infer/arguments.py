@@ -16,6 +16,7 @@ from typing import Any, Literal, TypedDict
 import numpy as np
 import polars as pl
 
+from infer.candidates.options import CandidateOptions
 from infer.errors import InputError, system_says
 from infer.formats.layout import Layout
 from infer.scoring.fallback import KINDS, FallbackOptions
@@ -59,6 +60,59 @@ class TableArguments(TypedDict, total=False):
     query: str
 
 
+class RuleArguments(TypedDict, total=False):
+    """Which items may be recommended: as of `infer.candidates.options.CandidateOptions`."""
+
+    only_items: Any
+    exclude_items: Any
+    items_where: str
+    only_pairs: Any
+    exclude_pairs: Any
+    boost: Any
+    seen: Literal["drop", "keep", "only"]
+    seen_within: str
+
+
+class CallArguments(RuleArguments, TableArguments, total=False):
+    """How a table is read, and which items may be recommended."""
+
+
+RULES = tuple(RuleArguments.__annotations__)
+OF_TABLES = ("only_pairs", "exclude_pairs", "seen_within")  # rules of users and times, which a history does not name
+TEXTS = ("items_where", "seen", "seen_within")
+
+
+def split_arguments(given: CallArguments, items: Any) -> tuple[CandidateOptions, TableArguments]:
+    """Rules as the library takes them, and the other arguments.
+
+    items: the table of items.  Paths may be texts, and ids in any row or set.
+    Raises InputError for a value that is no rule; what is in files is checked when they are read.
+    """
+    named: dict[str, Any] = dict(given)
+    rules = {name: _rows(named.pop(name)) if name not in TEXTS else named.pop(name) for name in RULES if name in named}
+    for name in TEXTS:
+        if not isinstance(rules.get(name), str | None):
+            raise InputError(f"{name} is a text; found {rules[name]!r:.80}")
+    table: TableArguments = named  # type: ignore[assignment]
+    return CandidateOptions(**rules, items=items_path(items)), table
+
+
+def _rows(given: Any) -> Any:
+    """A rule's rows: the path of a text, the ids of a series or set; else as they are."""
+    if isinstance(given, str):
+        return place(given)
+    if isinstance(given, set | frozenset) or (is_history(given) and not isinstance(given, Sequence)):
+        return list(ids_of(given, "the rule"))
+    return given
+
+
+def items_path(items: Any) -> Path | None:
+    """The path of a table of items; raises InputError if it is none."""
+    if not isinstance(items, str | Path | None):
+        raise InputError(f"items is the path of a table of items; found a {type(items).__name__}")
+    return place(items) if isinstance(items, str) else items
+
+
 def table_options(given: TableArguments) -> TableOptions:
     """The same as the library takes it; raises InputError for a value that is none of those allowed."""
     names: dict[str, Any] = dict(given)
@@ -79,9 +133,7 @@ def fallback_options(kind: Any, recent: Any, items: Any) -> FallbackOptions:
         raise InputError(f"fallback is one of {', '.join(KINDS)}; found {kind!r}")
     if not isinstance(recent, str):
         raise InputError(f"recent is a number of hours, days or weeks, as '12h', '7d' or '2w'; found {recent!r}")
-    if not isinstance(items, str | Path | None):
-        raise InputError(f"items is the path of a table of items; found a {type(items).__name__}")
-    return FallbackOptions(kind, recent, None if items is None else Path(place(str(items))))
+    return FallbackOptions(kind, recent, items_path(items))
 
 
 @contextmanager
@@ -107,20 +159,20 @@ def is_history(given: Any) -> bool:
     return getattr(given, "ndim", None) == 1  # a series of pandas
 
 
-def ids_of(history: Any) -> pl.Series:
-    """The ids of a history as Int64 or String."""
+def ids_of(history: Any, what: str = "the history") -> pl.Series:
+    """The ids of a history as Int64 or String; what: whose they are, for messages."""
     values = history.to_list() if isinstance(history, pl.Series) else list(history)
     for value in values:
         if isinstance(value, bool | np.bool) or not isinstance(value, int | np.integer | str):
-            raise InputError(f"the history holds {value!r:.80}; expected item ids, whole numbers or texts")
+            raise InputError(f"{what} holds {value!r:.80}; expected item ids, whole numbers or texts")
     if len({isinstance(value, str) for value in values}) > 1:
-        raise InputError("the history holds whole numbers and texts; expected item ids of one kind")
+        raise InputError(f"{what} holds whole numbers and texts; expected item ids of one kind")
     if values and isinstance(values[0], str):
         return pl.Series(ITEM, [str(value) for value in values], dtype=pl.String)
     numbers = [int(value) for value in values]
     beyond = next((number for number in numbers if not -(2**63) <= number < 2**63), None)
     if beyond is not None:
-        raise InputError(f"the history holds {beyond}, beyond 64-bit signed integers")
+        raise InputError(f"{what} holds {beyond}, beyond 64-bit signed integers")
     return pl.Series(ITEM, numbers, dtype=pl.Int64)
 
 

@@ -8,12 +8,16 @@ Polars.
 Paths and data frames of interactions are read alike. Options name the columns that are called otherwise than usual
 (`user=`, `item=`, `timestamp=`, `rating=`) and say how the table is read, as those of the commands do
 (`infer.arguments.TableArguments`): `order="rows"` says that rows are oldest first and have no time,
-`drop_bad_rows=True` leaves out rows that cannot be used, which else are refused.
+`drop_bad_rows=True` leaves out rows that cannot be used, which else are refused. `only_items=`, `exclude_items=`,
+`items_where=`, `boost=`, `seen=` and, of tables, `only_pairs=`, `exclude_pairs=` and `seen_within=` say which items may
+be recommended, as of `infer.candidates.options.CandidateOptions`; `Recommender.rules` reads them once for many calls.
 Whatever cannot be used raises InputError, whose message is one line.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Unpack
@@ -22,11 +26,15 @@ import numpy as np
 import polars as pl
 
 from infer.arguments import (
-    TableArguments,
+    OF_TABLES,
+    RULES,
+    CallArguments,
+    RuleArguments,
     fallback_options,
     ids_of,
     in_words_of_python,
     is_history,
+    split_arguments,
     table_options,
     texts_of,
     whole_number,
@@ -41,8 +49,8 @@ from infer.model.signature import USER_INPUT
 from infer.model.vectors import item_vectors
 from infer.scoring.extras import ExtraTables
 from infer.scoring.fallback import NONE
-from infer.scoring.job import Job, kind_of, rows_job
-from infer.scoring.lists import model_lists
+from infer.scoring.job import Job, candidates_of, kind_of, rows_job
+from infer.scoring.one import OneHistory
 from infer.scoring.reasons import with_reasons
 from infer.scoring.recency import RECENT
 from infer.scoring.similar import Similar, open_similar
@@ -54,6 +62,8 @@ from infer.system.progress import no_progress
 from infer.tables.columns import ITEM, TEST, USER, VALIDATION
 from infer.tables.rules import KEEP
 
+log = logging.getLogger(__name__)
+
 
 def load(path: str | Path, *, device: str = "cpu", threads: int = 0) -> "Recommender":
     """Open a model file; looked for as given, then in artifacts/.
@@ -61,19 +71,46 @@ def load(path: str | Path, *, device: str = "cpu", threads: int = 0) -> "Recomme
     device: "cpu" or "cuda"; fails if it is unavailable.  threads: of ONNX Runtime; 0 means one for each core.
     Raises InputError if the file is none of this project's, damaged or hostile, or the device is not there.
     """
-    if not isinstance(path, str | Path):
-        raise InputError(f"expected the path of a model file; found a {type(path).__name__}")
-    if device not in PROVIDERS:
-        raise InputError(f"device is one of {', '.join(PROVIDERS)}; found {device!r}")
-    with in_words_of_python():
-        return Recommender(open_model(path, device, whole_number(threads, "threads", 0)))
+    return Recommender(path, device=device, threads=threads)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Which items a model may recommend, read once (`Recommender.rules`).
+
+    options: as they were given.  one: what gives single histories their lists by these rules.
+    """
+
+    options: CandidateOptions
+    one: OneHistory
+
+    @property
+    def of_histories(self) -> OneHistory:
+        """`one`; raises InputError if a rule is of users or times, which a list of items does not name."""
+        for name in OF_TABLES:
+            if getattr(self.options, name) is not None:
+                raise InputError(f"{name} is a rule of tables; found it beside a list of item ids")
+        return self.one
+
+    def __repr__(self) -> str:
+        candidates = self.one.job.candidates
+        return f"<rules of {self.one.model.path}: {int(candidates.mask.sum())} of {candidates.items} items>"
 
 
 class Recommender:
     """An open model. Threads may share one."""
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
+    def __init__(self, model: Model | str | Path, *, device: str = "cpu", threads: int = 0) -> None:
+        """model: its path, device and threads as of `load`; or a model that is open."""
+        if isinstance(model, Model):
+            self.model = model
+            return
+        if not isinstance(model, str | Path):
+            raise InputError(f"expected the path of a model file; found a {type(model).__name__}")
+        if device not in PROVIDERS:
+            raise InputError(f"device is one of {', '.join(PROVIDERS)}; found {device!r}")
+        with in_words_of_python():
+            self.model = open_model(model, device, whole_number(threads, "threads", 0))
 
     def __repr__(self) -> str:
         return f"<{self.metadata.kind} recommender of {self.model.path}>"
@@ -93,28 +130,53 @@ class Recommender:
         recent: str = RECENT,
         items: str | Path | None = None,
         reasons: int = 0,
-        **options: Unpack[TableArguments],
+        rules: Rules | None = None,
+        **options: Unpack[CallArguments],
     ) -> pl.DataFrame:
         """The best k items that are not in the history, best first.
 
         history: item ids of one person, oldest first (list, tuple, array or series) -> (rank, item, score); or a data
         frame or path of interactions -> (user, rank, item, score) from everybody's whole history.
-        users: of a table, only these: an id or several.  fallback, recent, items: of tables, as of `score`.  reasons: of
-        one history, a column `because` lists at most so many of its items, those that raised the score most.
+        users: of a table, only these: an id or several.  fallback, recent: of tables, as of `score`.  items: table of
+        items, for `items_where` and fallbacks.  reasons: of one history, a column `because` lists at most so many of
+        its items, those that raised the score most.  rules: which items may be recommended, as `rules` gives them; or
+        options say so: only_items, exclude_items, items_where, boost, seen.
+        For one history no table is read.
         Raises InputError if nothing in a single history is known to the model; of tables, such users are left out.
         """
         number = whole_number(reasons, "reasons", 0)
         if not is_history(history):
             if number:
                 raise InputError("reasons are of one history; found a table: give the ids of each user's items")
-            return self.score(
-                history, k, split=None, users=users, fallback=fallback, recent=recent, items=items, **options
-            )
-        if options or users is not None or fallback != NONE:
-            name = next(iter(options), "users" if users is not None else "fallback")
+            given = {"users": users, "fallback": fallback, "recent": recent, "items": items, "rules": rules}
+            return self.score(history, k, split=None, **given, **options)
+        of_tables = [name for name in options if name not in RULES or name in OF_TABLES]
+        if of_tables or users is not None or fallback != NONE:
+            name = next(iter(of_tables), "users" if users is not None else "fallback")
             raise InputError(f"{name} is an option of tables; found it beside a list of item ids")
         with in_words_of_python(), no_progress():
-            return self._recommend_to_one(ids_of(history), whole_number(k, "k", 1), number)
+            one = self._one if rules is None and not options else self._ruled(rules, options, items).of_histories
+            return self._recommend_to_one(one, ids_of(history), whole_number(k, "k", 1), number)
+
+    def rules(self, *, items: str | Path | None = None, **options: Unpack[RuleArguments]) -> Rules:
+        """Which items may be recommended, read once for many calls of `recommend`, `score` and `evaluate`.
+
+        only_items, exclude_items: ids, a data frame or a path.  items_where: SQL that is true of the items that may be,
+        of the columns of the table of items: `items`, or the one beside the model.  boost: {item: weight}, or a table
+        with a column `weight` or `add`.  seen: "drop", "keep" or "only" (the items of the history).  only_pairs,
+        exclude_pairs: tables of users and items; seen_within: as "90d"; all three for tables of interactions alone, for
+        which rules in files are read anew.
+        Raises InputError if a rule cannot be read, knows no item of the model, or leaves none.
+        """
+        unknown = next((name for name in options if name not in RULES), None)
+        if unknown is not None:
+            raise InputError(f"{unknown} is no rule; rules are {', '.join(RULES)}")
+        given, _ = split_arguments(options, items)  # type: ignore[arg-type]
+        with in_words_of_python():
+            candidates = candidates_of(self.model, self._job.items, given)
+        for said in candidates.said:
+            log.info("%s", said)
+        return Rules(given, OneHistory(replace(self._job, candidates=candidates)))
 
     def score(
         self,
@@ -127,7 +189,8 @@ class Recommender:
         fallback: str = NONE,
         recent: str = RECENT,
         items: str | Path | None = None,
-        **options: Unpack[TableArguments],
+        rules: Rules | None = None,
+        **options: Unpack[CallArguments],
     ) -> pl.DataFrame:
         """(user, rank, item, score) for all users, or `users`: to the digit what `python -m infer.batch` writes.
 
@@ -137,11 +200,12 @@ class Recommender:
 
         fallback: "popular", "recent-popular" or "category-popular" gives them such items of the table; a column
         `source` then says which lists are the model's.  recent: how long before the newest event is of late, as "30d".
-        items: a table with the items' categories; None is the one beside the model.
+        items: a table with the items' categories; None is the one beside the model.  rules: as of `recommend`; options
+        may also be only_pairs, exclude_pairs and seen_within.
         """
         asked = fallback_options(fallback, recent, items)
         k, batch_size = whole_number(k, "k", 1), whole_number(batch_size, "batch_size", 1)
-        with self._opened(table, split, options) as (job, source):
+        with self._opened(table, split, options, rules, items) as (job, source):
             chosen = source if users is None else select_users(source, texts_of(users))
             return pl.concat(lists_by_part(job, chosen, k, batch_size, source, asked))
 
@@ -155,7 +219,8 @@ class Recommender:
         batch_size: int = 256,
         recent: str = RECENT,
         items: str | Path | None = None,
-        **options: Unpack[TableArguments],
+        rules: Rules | None = None,
+        **options: Unpack[CallArguments],
     ) -> pl.DataFrame:
         """(model, metric, value, low, high) of the held-out items, with 95% intervals, as `python -m infer.batch`
         measures them: of "random", "popularity" and what else is a baseline there, then of the model by its file's
@@ -163,12 +228,12 @@ class Recommender:
 
         table: as for `score`, with a column `split`.  seed: of the random lists.  recent: as of `score`, of the
         baseline "recent popularity".  items: a table of items with categories, for diversity and calibration; None: the
-        one beside the model, if it is there.
+        one beside the model, if it is there.  rules: as of `score`; the baselines follow them, too.
         """
         k, batch_size = whole_number(k, "k", 1), whole_number(batch_size, "batch_size", 1)
         if split is None:
             raise InputError(f"split is {TEST} or {VALIDATION}; found None, which holds nothing out to measure")
-        with self._opened(table, split, options) as (job, source):
+        with self._opened(table, split, options, rules, items) as (job, source):
             tables = ExtraTables(items=place(items) if isinstance(items, str) else items)
             return evaluated(job, source, k, batch_size, whole_number(seed, "seed", 0), recent, tables)
 
@@ -184,9 +249,10 @@ class Recommender:
         Raises InputError if the model does not know the item, or a rule cannot be used.
         """
         with in_words_of_python(), no_progress():
-            rules = CandidateOptions(only_items=only_items, exclude_items=exclude_items, items_where=items_where)
-            plain = only_items is None and exclude_items is None and items_where is None
-            finder = self._similar if plain else open_similar(self.model, rules)
+            given = {"only_items": only_items, "exclude_items": exclude_items, "items_where": items_where}
+            stated = {name: rule for name, rule in given.items() if rule is not None}
+            rules, _ = split_arguments(stated, None)  # type: ignore[arg-type]
+            finder = open_similar(self.model, rules) if stated else self._similar
             index = index_of(ids_of([item]), finder.job.items)
             if index[0] == PAD:
                 raise InputError(f"{self.model.path.name} does not know the item {item!r:.80}")
@@ -210,11 +276,28 @@ class Recommender:
         return rows_job(self.model)
 
     @cached_property
+    def _one(self) -> OneHistory:
+        return OneHistory(self._job)
+
+    @cached_property
     def _index(self) -> dict[int | str, int]:
         items: Sequence[int | str] = self.metadata.item_ids
         return {item: index for index, item in enumerate(items, PAD + 1)}
 
-    def _recommend_to_one(self, ids: pl.Series, k: int, reasons: int = 0) -> pl.DataFrame:
+    def _ruled(self, rules: Rules | None, options: CallArguments, items: Any) -> Rules:
+        """The rules of one call, which are given or which options state."""
+        if rules is None:
+            return self.rules(items=items, **{name: rule for name, rule in options.items() if name in RULES})  # type: ignore[arg-type]
+        if not isinstance(rules, Rules):
+            raise InputError(f"rules are what model.rules(...) gives; found a {type(rules).__name__}")
+        both = next((name for name in options if name in RULES), None)
+        if both is not None:
+            raise InputError(f"{both} is given beside rules: give it to model.rules(...), too")
+        if rules.one.model is not self.model:
+            raise InputError(f"the rules are of {rules.one.model.path}; make them with rules() of this model")
+        return rules
+
+    def _recommend_to_one(self, one: OneHistory, ids: pl.Series, k: int, reasons: int = 0) -> pl.DataFrame:
         known, name, given = self._job.items.schema[ITEM], self.model.path.name, ids
         if ids.dtype != known:  # numbers are compared as texts, as those of tables are
             ids = ids.cast(pl.String) if known == pl.String else ids.cast(known, strict=False).drop_nulls()
@@ -230,23 +313,30 @@ class Recommender:
         items = np.array([self._index[item] for item in latest if item in self._index], dtype=np.int32)
         if not len(items):
             raise InputError(f"{name} cannot recommend from this history: it knows none of its {len(ids)} items")
+        lists = one.table(items, k)
+        if not reasons:
+            return lists
         levels = np.zeros(len(items), dtype=np.int64) if self.metadata.rating_levels else None
         histories = Histories(pl.Series(USER, [0]), items, np.array([0, len(items)]), levels=levels, repeats=keeps)
-        task = Task(self._job, histories, np.array([PAD]), targets=None)
-        lists = model_lists(task, k, batch_size=1)
-        return (with_reasons(task, lists, reasons) if reasons else lists).drop(USER)
+        task = Task(one.job, histories, np.array([PAD]), targets=None)
+        return with_reasons(task, lists.insert_column(0, pl.Series(USER, [0] * lists.height)), reasons).drop(USER)
 
     @contextmanager
-    def _opened(self, table: Any, split: str | None, options: TableArguments) -> Iterator[tuple[Job, Source]]:
+    def _opened(
+        self, table: Any, split: str | None, options: CallArguments, rules: Rules | None, items: Any
+    ) -> Iterator[tuple[Job, Source]]:
         """The job and source of a table, with messages in the words of this module."""
         if split not in (TEST, VALIDATION, None):
             raise InputError(f"split is {TEST}, {VALIDATION} or None; found {split!r}")
         if is_history(table):
             raise InputError(f"expected a data frame, or the path of a table; found a {type(table).__name__}")
         given = place(table) if isinstance(table, str) else table
+        allowed, others = split_arguments(options, items)
+        if rules is not None:
+            allowed = self._ruled(rules, options, items).options
         with (
             in_words_of_python(),
             no_progress(),
-            open_table(self.model, given, table_options(options), split) as opened,
+            open_table(self.model, given, table_options(others), split, allowed) as opened,
         ):
             yield opened

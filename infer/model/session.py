@@ -8,7 +8,7 @@ In: a path and a device. Out: a `Model` that scores one batch, fed by the inputs
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +59,7 @@ class Model:
     inputs: tuple[str, ...]
     device: str
 
-    @property
+    @cached_property
     def any_length(self) -> bool:
         """Whether the file takes windows that are shorter than `metadata.window`."""
         return any(i.name == WINDOW_INPUT and not isinstance(i.shape[1], int) for i in self.session.get_inputs())
