@@ -216,6 +216,8 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
                 f"{totals.repeat_targets} of the held-out items were in their user's history (rep), "
                 f"{totals.measured - totals.repeat_targets} are new to them"
             )
+        if totals.excluded:
+            yield f"{totals.excluded} of the held-out items may not be recommended under the rules: they are misses"
         yield render(accuracy(found.metrics))
         if BEFORE in found.metrics:
             yield _price(found.metrics, job.model.path.stem, config.k)
@@ -246,6 +248,13 @@ def _left_out(job: Job, totals: Totals, manifest: dict[str, Any]) -> Iterator[st
         yield (
             f"{what} {totals.cold} of {totals.users} users whom {name} does not know "
             "(not in its training data, or without a known item in their history)"
+        )
+    figures = manifest["figures"]
+    if figures["emptied"]:
+        emptied, users = figures["emptied"], totals.users
+        whom = f"the rules leave {emptied} of {users} users nothing"
+        yield (whom if manifest["rules"] else f"{emptied} of {users} users have had every item") + (
+            f"; {figures['refilled']} of them get {fallback} items" if fallback is not None else ""
         )
     if totals.unknown:
         yield f"left out: {totals.unknown} interactions with items that {name} does not know"

@@ -16,6 +16,7 @@ from typing import Any
 
 import polars as pl
 
+from infer.candidates.given import other_rules, shown
 from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.metrics.rendering import render
@@ -24,7 +25,7 @@ from infer.publishing.publications import Publications
 from infer.scoring.totals import is_baseline
 
 SAME = ("interactions_checksum", "protocol", "k", "users_measured")
-OPTIONAL = ("repeat_targets",)  # which reports of earlier versions do not state
+OPTIONAL = ("repeat_targets", "rules")  # which reports of earlier versions do not state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,7 @@ def nights_of(publications: Publications, names: str | None) -> str:
         "rows",
         "k",
         "left_out",
+        "emptied",
         "unknown",
         "coverage",
         "popular",
@@ -102,7 +104,10 @@ def nights_of(publications: Publications, names: str | None) -> str:
     for name in dict.fromkeys([*tables[0], *tables[1]]):
         rows.append((name, *(_shown(name, table.get(name, {}).get("value")) for table in tables)))
     overlap = _shown("overlap", change["overlap"])
+    rules = [shown(p.manifest.get("rules", {})) for p in pair]
     lines = [f"{name:<14}{one:>14}{other:>14}" for name, one, other in rows]
+    if set(rules) != {"none"} or other_rules(later.manifest["plan"], earlier.manifest["plan"]):
+        lines += [f"rules of {p.name}: {told}" for p, told in zip(pair, rules, strict=True)]
     lines.append(
         f"users: {change['users_again']:,} in both, {change['users_new']:,} new, {change['users_gone']:,} gone; lists "
         f"overlap {overlap}; items in lists: {change['items_new']:,} new, {change['items_gone']:,} gone"

@@ -8,7 +8,7 @@ target_count, history_length[, repeat]) and MODEL.negatives.parquet (protocol, u
     python -m infer.evaluate --model bert.onnx --negatives-file artifacts/hybrid.negatives.parquet
 
 A user whom the model cannot personalise has no rank and counts as a miss; likewise one whose held-out item is dropped
-as seen. repeat, where repeats are kept: whether the user had the item before.
+as seen, or excluded by a rule. repeat, where repeats are kept: whether the user had the item before.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from infer.scoring.task import prepare
 class EvaluateConfig(ScoringConfig):
     """Options of `python -m infer.evaluate`."""
 
-    negatives: int = option(100, "sampled negatives of each user", minimum=1)
+    negatives: int = option(100, "sampled negatives of each user; 0: full ranking alone", minimum=0)
     negatives_file: Path | None = option(None, "use the negatives another model was evaluated with")
     seed: int = option(0, "seed of the negatives", minimum=0)
 
@@ -42,6 +42,8 @@ def main(argv: Sequence[str]) -> None:
         f"{report['model']} on {report['dataset']}: {report['users_measured']} held-out {config.split} items, "
         f"{report['protocol']} -> {target}"
     )
+    if report["excluded_targets"]:
+        print(f"{report['excluded_targets']} of them may not be recommended under the rules: they are misses")
     print(_render(report))
 
 
@@ -51,7 +53,8 @@ def _render(report: dict[str, Any]) -> str:
     def cell(row: dict[str, Any]) -> str:
         return f"{row['value'] * 100:6.2f} [{row['low'] * 100:.2f}, {row['high'] * 100:.2f}]"
 
-    names = {"full": "every unseen item"} | {p: f"{n} {p} negatives" for p, n in report["negatives"].items()}
+    names = {"full": "every item allowed" if report["rules"] else "every unseen item"}
+    names |= {p: f"{n} {p} negatives" for p, n in report["negatives"].items()}
     lines = ["".join([f"{'':12}", *(f"{name:>27}" for name in names.values())])]
     for metric in report["protocols"]["full"]:
         cells = (f"{cell(report['protocols'][name][metric]):>27}" for name in names)

@@ -48,10 +48,12 @@ def main(argv: Sequence[str]) -> None:
     task = user_or_nobody(whole, config.user) if popular else select_users(whole, [config.user], "--user")
     k, made = len(task.model.metadata.item_ids), task.model.path.name
     lists = model_lists(task, k, batch_size=1)
-    if popular and not task.personalisable.all():
-        lists, made = fallback_list(whole.job, task, asked, k), f"{asked.kind} items, as {made} does not know the user"
+    if popular and lists.is_empty():
+        why = f"{made} has nothing left for the user" if task.personalisable.all() else f"{made} does not know the user"
+        lists, made = fallback_list(whole.job, task, asked, k), f"{asked.kind} items, as {why}"
     if lists.is_empty():
-        raise InputError(f"{task.model.path.name} cannot recommend to user {config.user}: it knows none of its items")
+        why = "the rules leave nothing" if task.personalisable.all() else "it knows none of its items"
+        raise InputError(f"{task.model.path.name} cannot recommend to user {config.user}: {why}")
     known = titles(task.model, config.items, lists.schema[ITEM])
     print(f"{made} ({task.model.metadata.dataset}) for user {config.user}:")
     shown = lists.head(config.k)
@@ -62,7 +64,9 @@ def main(argv: Sequence[str]) -> None:
     if task.targets is not None and not task.targets.is_empty():
         held = task.targets.select(USER, ITEM).join(lists, on=[USER, ITEM], how="left")
         row = held.join(known, on=ITEM, how="left").row(0, named=True)
-        place = f"rank {row[RANK]} of {lists.height} unseen items" if row[RANK] else "unknown to the model"
+        among = "allowed" if task.job.candidates.given else "unseen"
+        missing = "excluded by the rules" if task.excluded else "unknown to the model"
+        place = f"rank {row[RANK]} of {lists.height} {among} items" if row[RANK] else missing
         print(f"held out: {named(row)}  ({place})")
 
 

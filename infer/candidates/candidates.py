@@ -7,7 +7,7 @@ for each user; and what it says of itself for the plan.
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,21 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from infer.candidates.options import DROP, KEEP, SEEN, CandidateOptions
+from infer.candidates.boosts import boosts_of
+from infer.candidates.given import fetched, given
+from infer.candidates.options import DROP, KEEP, ONLY, SEEN, CandidateOptions
 from infer.candidates.pairs import Pairs
-from infer.candidates.reading import rows_of
+from infer.candidates.reading import known_items, rows_of, source_of
 from infer.candidates.where import items_where
 from infer.errors import InputError
-from infer.histories.vocabulary import PAD, index_of
+from infer.histories.vocabulary import PAD
 from infer.model.choice import Boosts
+from infer.system.addresses import Address
 from infer.tables.columns import ITEM, USER
 from infer.tables.periods import seconds_of
 
 # Where one in so many items at most is excluded, to drop them takes less time than to gather the weights of the others.
 FEW = 20
-WEIGHTS = {"multiply": ("weight", "multiply", "factor"), "add": ("add", "added")}
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Candidates:
     items: size of the catalogue.  allowed: (n,) ascending item indexes; None: all.  only, blocked: of each user; a user
     whom `only` does not name gets nothing.  boosts: of scores.  seen, within: what becomes of a user's own items,
     and within how many seconds they count; 0: always.  said: what was found in the rules.  determining: what a list
-    follows from beside its user's history and pairs, as plain JSON values; by_user: the same of pairs.
+    follows from beside its user's history and pairs, as plain JSON values; by_user: the same of pairs.  given: the
+    rules as they were given, for readers.  files: that they were read from.
     """
 
     items: int
@@ -50,6 +53,22 @@ class Candidates:
     said: tuple[str, ...] = ()
     determining: dict[str, Any] = field(default_factory=dict)
     by_user: dict[str, Any] = field(default_factory=dict)
+    given: dict[str, Any] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+
+    @property
+    def protocol(self) -> str:
+        """What a held-out item is ranked among, in words."""
+        number = self.items if self.allowed is None else len(self.allowed)
+        among = f"{number} items" if self.allowed is None else f"{number} of {self.items} items"
+        times = f" of the last {self.given['seen_within']}" if "seen_within" in self.given else ""
+        seen = {DROP: f"seen items{times} dropped", KEEP: "seen items kept", ONLY: f"only seen items{times}"}[self.seen]
+        further = [words for words, rule in (
+            ("only some items of each user", self.only),
+            ("others excluded by user", self.blocked),
+            ("scores boosted", len(self.boosts.items) or None),
+        ) if rule is not None]  # fmt: skip
+        return ", ".join([f"full ranking of {among}", seen, *further])
 
     @cached_property
     def mask(self) -> np.ndarray:
@@ -81,7 +100,7 @@ def resolve(
     messages.  seen: what becomes of a user's own items where the options do not say.
     Raises InputError if a rule cannot be read, knows no item of the model, or leaves none.
     """
-    seen, size = options.seen or seen, vocabulary.height
+    seen, size, options = options.seen or seen, vocabulary.height, fetched(options)
     if seen not in SEEN:
         raise InputError(f"--seen is one of {', '.join(SEEN)}; found {seen!r}")
     if options.seen_within is not None and seen == KEEP:
@@ -90,32 +109,40 @@ def resolve(
     mask = np.ones(size + 1, dtype=bool)
     mask[PAD] = False
     determining: dict[str, Any] = {}
-    for name, given in (("only_items", options.only_items), ("exclude_items", options.exclude_items)):
-        if given is not None:
-            listed = _listed(given, _option(name), vocabulary, model, said)
+    for name, value in (("only_items", options.only_items), ("exclude_items", options.exclude_items)):
+        if value is not None:
+            listed = _listed(value, _option(name), vocabulary, model, said)
             mask &= listed if name == "only_items" else ~listed
     if options.items_where is not None:
-        mask &= items_where(options.items_where, options.items or table, vocabulary, model, said)
+        table = options.items or table
+        mask &= items_where(options.items_where, table, vocabulary, model, said)
     if not mask.any():
         raise InputError(f"the rules leave none of the {size} items of {model} to recommend")
     allowed = None if mask[1:].all() else np.flatnonzero(mask)
     if allowed is not None:
         said.append(f"{len(allowed):,} of {size:,} items may be recommended")
-        determining["items"] = _digest(allowed)
+        determining["items"] = _digest(_ids(vocabulary, allowed))
     pairs = {}
     for name in ("only_pairs", "exclude_pairs"):
-        given = getattr(options, name)
-        pairs[name] = None if given is None else _pairs(given, _option(name), vocabulary, model, said)
-    boosts = _boosts(options.boost, vocabulary, model, said)
+        value = getattr(options, name)
+        pairs[name] = None if value is None else _pairs(value, _option(name), vocabulary, model, said)
+    boosts = boosts_of(options.boost, vocabulary, model, said)
     if len(boosts.items):
-        determining["boosts"] = _digest(boosts.items, boosts.values)
+        determining["boosts"] = _digest(_ids(vocabulary, boosts.items), boosts.values.tobytes())
     within = seconds_of(options.seen_within, "--seen-within")
     if seen != DROP or within:
         determining["seen"] = [seen, options.seen_within]
-    by_user = {name: _digest(found.items, found.offsets) for name, found in pairs.items() if found is not None}
+    by_user = {
+        name: _digest(_text(found.users), _ids(vocabulary, found.items), found.offsets.tobytes())
+        for name, found in pairs.items()
+        if found is not None
+    }
+    told = given(options, seen, table)
+    values = [getattr(options, f.name) for f in fields(options)]
+    files = tuple(value for value in values if isinstance(value, Path) and not isinstance(value, Address))
     return Candidates(
         size, allowed, pairs["only_pairs"], pairs["exclude_pairs"], boosts, seen, within, tuple(said), determining,
-        by_user,
+        by_user, told, files,
     )  # fmt: skip
 
 
@@ -123,57 +150,32 @@ def _listed(given: Any, option: str, vocabulary: pl.DataFrame, model: str, said:
     """(items + 1,) bool: which items a rule names."""
     table = rows_of(given, option, [ITEM])
     listed = np.zeros(vocabulary.height + 1, dtype=bool)
-    listed[_known(table[ITEM].unique(maintain_order=True), option, given, vocabulary, model, said)] = True
+    listed[known_items(table[ITEM].unique(maintain_order=True), option, given, vocabulary, model, said)] = True
     listed[PAD] = False
     return listed
 
 
-def _known(
-    ids: pl.Series, option: str, given: Any, vocabulary: pl.DataFrame, model: str, said: list[str]
-) -> np.ndarray:
-    """(n,) the index of each item; those that the model does not know are counted and named."""
-    index = index_of(ids, vocabulary)
-    unknown = ids.filter(pl.Series(index == PAD))
-    source = f"{option}: {given}" if isinstance(given, Path) else option
-    if len(unknown) == len(ids):
-        raise InputError(f"{source} names no item of {model}: it has '{ids[0]}', the model '{vocabulary[ITEM][0]}'")
-    if len(unknown):
-        said.append(f"{source}: {model} does not know {len(unknown):,} of {len(ids):,} items, as '{unknown[0]}'")
-    return index
-
-
 def _pairs(given: Any, option: str, vocabulary: pl.DataFrame, model: str, said: list[str]) -> Pairs:
     table = rows_of(given, option, [USER, ITEM])
-    _known(table[ITEM].unique(maintain_order=True), option, given, vocabulary, model, said)
-    return Pairs.of(table, vocabulary)
-
-
-def _boosts(given: Any, vocabulary: pl.DataFrame, model: str, said: list[str]) -> Boosts:
-    if given is None:
-        return Boosts()
-    table = rows_of(given, "--boost", [ITEM], WEIGHTS)
-    if not set(WEIGHTS) & set(table.columns):
-        raise InputError("--boost takes a column weight, by which scores are multiplied, or add; found neither")
-    twice = table[ITEM].is_duplicated()
-    if twice.any():
-        raise InputError(f"--boost names the item '{table[ITEM].filter(twice)[0]}' twice")
-    factor = table["multiply"] if "multiply" in table.columns else pl.Series("multiply", [1.0] * table.height)
-    added = table["add"] if "add" in table.columns else pl.Series("add", [0.0] * table.height)
-    if not (factor > 0).all():
-        raise InputError(f"--boost: a weight is above 0; found {factor.filter(factor <= 0)[0]:g} (--exclude-items)")
-    index = _known(table[ITEM], "--boost", given, vocabulary, model, said)
-    order = np.argsort(index, kind="stable")
-    order = order[index[order] != PAD]
-    values = np.stack([factor.to_numpy(), added.to_numpy()], 1).astype(np.float32)
-    return Boosts(index[order].astype(np.int64), values[order])
+    known_items(table[ITEM].unique(maintain_order=True), option, given, vocabulary, model, said)
+    return Pairs.of(table, vocabulary, source_of(given, option))
 
 
 def _option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _digest(*arrays: np.ndarray) -> str:
+def _ids(vocabulary: pl.DataFrame, indexes: np.ndarray) -> bytes:
+    return _text(vocabulary[ITEM].gather(indexes - 1))
+
+
+def _text(ids: pl.Series) -> bytes:
+    return "\n".join(ids.cast(pl.String)).encode()
+
+
+def _digest(*pieces: bytes) -> str:
+    """Of the ids, as a model that is trained again numbers its items otherwise."""
     digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
+    for piece in pieces:
+        digest.update(len(piece).to_bytes(8, "big") + piece)
     return digest.hexdigest()

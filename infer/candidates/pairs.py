@@ -6,10 +6,13 @@ In: (user, item) rows and a vocabulary. Out: a `Pairs`, which gives those of any
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from infer.errors import InputError
+from infer.formats.reading import collect
 from infer.histories.histories import Histories
 from infer.histories.vocabulary import PAD, index_of
 from infer.tables.columns import ITEM, USER
@@ -18,14 +21,15 @@ from infer.tables.columns import ITEM, USER
 @dataclass(frozen=True)
 class Pairs:
     """users: ascending, each once.  items: (pairs,) int32 indexes, ascending within a user, each once.  offsets:
-    (users + 1,)."""
+    (users + 1,).  source: what they were read from, for messages."""
 
     users: pl.Series
     items: np.ndarray
     offsets: np.ndarray
+    source: str = "the pairs"
 
     @classmethod
-    def of(cls, table: pl.DataFrame, vocabulary: pl.DataFrame) -> "Pairs":
+    def of(cls, table: pl.DataFrame, vocabulary: pl.DataFrame, source: str = "the pairs") -> "Pairs":
         """Those of (user, item) rows; a user without a known item keeps an empty list."""
         indexed = table.select(USER, pl.Series("index", index_of(table[ITEM], vocabulary))).unique().sort(USER, "index")
         users = indexed[USER].unique(maintain_order=True)
@@ -33,7 +37,24 @@ class Pairs:
         places = users.to_frame().with_row_index("row")
         rows = known.join(places, on=USER, how="left", maintain_order="left")["row"].to_numpy()
         offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(users)))])
-        return cls(users, known["index"].cast(pl.Int32).to_numpy(), offsets)
+        return cls(users, known["index"].cast(pl.Int32).to_numpy(), offsets, source)
+
+    def unknown(self, rows: pl.LazyFrame, table: Path) -> str | None:
+        """How many of the users a table lacks, in words; None if it has all.
+
+        rows: of the table, with its users, of which those are collected that are named here.
+        Raises InputError if it has none of them.
+        """
+        asked, user = self.users, pl.col(USER)
+        if rows.collect_schema()[USER] != asked.dtype:
+            asked, user = asked.cast(pl.String), user.cast(pl.String)
+        named = rows.select(user.alias(USER)).filter(pl.col(USER).is_in(asked.implode())).unique()
+        missing = asked.filter(~asked.is_in(collect(named, table)[USER].implode()))
+        if len(missing) == len(asked):
+            raise InputError(f"{self.source} names no user of {table}: it has '{asked[0]}'")
+        if len(missing):
+            return f"{self.source}: {table} does not have {len(missing):,} of {len(asked):,} users, as '{missing[0]}'"
+        return None
 
     def rows(self, users: pl.Series) -> np.ndarray:
         """(users,) where each of these stands, -1 where it does not. Whole numbers and texts are compared as texts."""

@@ -20,6 +20,7 @@ from infer.formats.opening import kind_of
 from infer.formats.places import located, open_place
 from infer.formats.probe import probe
 from infer.formats.reading import collect
+from infer.histories.vocabulary import PAD, index_of
 from infer.sources.users import chosen_ids
 from infer.tables.columns import ITEM, check_once, guessed
 from infer.tables.frames import to_polars
@@ -58,6 +59,28 @@ def rows_of(given: Any, option: str, needed: Sequence[str], values: Mapping[str,
         if table[name].null_count():
             raise InputError(f"{option}: {source} row {table[name].is_null().arg_true()[0] + 1} has no {name}")
     return table
+
+
+def known_items(
+    ids: pl.Series, option: str, given: Any, vocabulary: pl.DataFrame, model: str, said: list[str]
+) -> np.ndarray:
+    """(n,) the index of each item; those that the model does not know are counted and named in `said`.
+
+    Raises InputError if it knows none of them.
+    """
+    index = index_of(ids, vocabulary)
+    unknown = ids.filter(pl.Series(index == PAD))
+    source = source_of(given, option)
+    if len(unknown) == len(ids):
+        raise InputError(f"{source} names no item of {model}: it has '{ids[0]}', the model '{vocabulary[ITEM][0]}'")
+    if len(unknown):
+        said.append(f"{source}: {model} does not know {len(unknown):,} of {len(ids):,} items, as '{unknown[0]}'")
+    return index
+
+
+def source_of(given: Any, option: str) -> str:
+    """An option and the file that was given for it, for messages."""
+    return f"{option}: {given}" if isinstance(given, Path) else option
 
 
 def _table(given: Any, option: str, needed: Sequence[str]) -> pl.DataFrame:

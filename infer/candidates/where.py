@@ -29,7 +29,7 @@ def items_where(where: str, table: Path | None, vocabulary: pl.DataFrame, model:
     A column of lists that hold one value at most is used as that value.
     Raises InputError if there is no table, or the condition cannot be used on it, or it knows no item of the model.
     """
-    if table is None or not table.exists():
+    if table is None:
         raise InputError(f"{OPTION} is asked of a table of items: name one with --items")
     path = located(table)
     probe(path)

@@ -77,11 +77,16 @@ class Histories:
 
     def _common(self, other: "Histories") -> np.ndarray:
         """(interactions,) bool: which items of these users they have in `other`, too."""
-        size = max(int(h.items.max(initial=0)) for h in (self, other)) + 1
-        mine, theirs = (np.repeat(np.arange(len(h)) * size, h.lengths) + h.flat for h in (self, other))
         common = np.zeros(len(self.items), dtype=bool)
-        common[self.offsets[0] : self.offsets[-1]] = np.isin(mine, theirs)
+        rows = np.repeat(np.arange(len(self)), self.lengths)
+        common[self.offsets[0] : self.offsets[-1]] = other.holds(rows, self.flat)
         return common
+
+    def holds(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """(n,) bool: whether the user in each row has this item."""
+        size = max(int(self.items.max(initial=0)), int(items.max(initial=0))) + 1
+        own = np.repeat(np.arange(len(self)) * size, self.lengths) + self.flat
+        return np.isin(rows.astype(np.int64) * size + items, own)
 
     @property
     def flat(self) -> np.ndarray:

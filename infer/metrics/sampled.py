@@ -18,25 +18,39 @@ PROTOCOLS = ("uniform", "popularity")
 
 
 def sample_negatives(
-    histories: Histories, targets: np.ndarray, counts: np.ndarray, protocol: str, number: int, seed: int
+    histories: Histories,
+    targets: np.ndarray,
+    counts: np.ndarray,
+    protocol: str,
+    number: int,
+    seed: int,
+    mask: np.ndarray | None = None,
+    own: Histories | None = None,
 ) -> np.ndarray:
     """(users, number) int64 distinct items that are neither in the history nor the target.
 
-    targets: (users,) item index.  counts: (items,) histories that hold the item with index 1, 2, ...
+    targets: (users,) item index.  counts: (items,) histories that hold the item with index 1, 2, ...  mask: (items,)
+    bool, those that may be drawn; None: all.  own: of each user the only ones that may be drawn; None: all.
     A user's negatives depend on (seed, protocol, row) alone. Drawn one after the other without
     replacement. Raises InputError naming the user if too few items could be drawn.
     """
     weights = counts.astype(np.float64) if protocol == "popularity" else np.ones(len(counts))
+    weights = everyone = weights if mask is None else weights * mask
     cumulative = np.concatenate([[0.0], np.cumsum(weights)])
     negatives = np.empty((len(histories), number), dtype=np.int64)
     for row in range(len(histories)):
         history = histories.items[histories.offsets[row] : histories.offsets[row + 1]]
         blocked = {*history.tolist(), int(targets[row])}
+        if own is not None:
+            mine = own.items[own.offsets[row] : own.offsets[row + 1]]
+            weights = np.zeros(len(everyone))
+            weights[mine - 1] = everyone[mine - 1]
+            cumulative = np.concatenate([[0.0], np.cumsum(weights)])
         free = np.count_nonzero(weights) - sum(weights[item - 1] > 0 for item in blocked if item != PAD)
         if free < number:
             raise InputError(
                 f"--negatives {number}: only {free} items can be drawn for user {histories.users[row]} "
-                f"({protocol}); use fewer"
+                f"({protocol}); use fewer, or --negatives=0 for the full ranking alone"
             )
         generator = np.random.default_rng([seed, PROTOCOLS.index(protocol), row])
         negatives[row] = _draw(cumulative, blocked, number, generator)

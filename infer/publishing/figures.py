@@ -13,7 +13,7 @@ import polars as pl
 from infer.publishing.publication import Publication
 from infer.tables.columns import ITEM, RANK, USER
 
-TOTALS = ("users", "listed", "fallback", "rows", "interactions", "unknown", "popular")
+TOTALS = ("users", "listed", "fallback", "emptied", "refilled", "rows", "interactions", "unknown", "popular")
 
 
 def figures_of(
@@ -23,11 +23,12 @@ def figures_of(
 
     parts: what the manifest says of each.  items: in the catalogue.
     Returns users (in the table, or chosen), listed (users with a list), fallback (those whose list is not the model's),
+    emptied (users whom the model knows, and nothing is left for), refilled (those of them with a fallback's list),
     rows, left_out (share of users), interactions, unknown (those with items that the model does not know), coverage
     (share of the catalogue in any list), popular (share of the model's lists equal to the popular one), score_min,
     score_max, ids (of users: what they are).
     """
-    totals = {name: sum(part[name] for part in parts) for name in TOTALS}
+    totals = {name: sum(part.get(name, 0) for part in parts) for name in TOTALS}
     listed, users = totals["listed"], totals["users"]
     lowest = [part["score_min"] for part in parts if part["score_min"] is not None]
     highest = [part["score_max"] for part in parts if part["score_max"] is not None]

@@ -112,6 +112,8 @@ def told(figures: dict[str, Any]) -> str:
     )
     if figures.get("fallback"):
         line += f"; {figures['fallback']:,} lists are the fallback's"
+    if figures.get("emptied"):
+        line += f"; nothing is left for {figures['emptied']:,} users"
     if figures["score_min"] is not None:
         line += f"; scores {figures['score_min']:.4g} to {figures['score_max']:.4g}"
     if "earlier" in figures:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import polars as pl
 
+from infer.candidates.options import ONLY
 from infer.histories.histories import Histories
 from infer.histories.vocabulary import PAD, index_of
 from infer.scoring.lists import lists_of
@@ -32,16 +33,24 @@ def ordered_lists(task: Task, order: np.ndarray, k: int) -> pl.DataFrame:
 def first(task: Task, order: np.ndarray, k: int, emptied: bool = False) -> np.ndarray:
     """(users, k) the first item indexes in an order of all that each user may get, PAD where there are fewer.
 
-    emptied: whether users who may get only items of their own, and have none, may get those that everybody may.
+    emptied: whether users to whom only their own history is recommended, and who have none of it left, may get what
+    they could without; pairs that are the only ones of each user hold all the same.
     """
     order = order[task.job.candidates.mask[order]]
     if task.own is None:
         return popular(task.blocked, order, k)
     place = _places_in(order, task.job.items.height)
-    best = _first_of_own(task.own.outside(task.blocked), lambda _, item: place[item], k)
-    rows = np.flatnonzero(task.own.lengths == 0)
-    if emptied and len(rows):
-        others = popular(task.blocked.take(rows), order, k)
+    own, rules = task.own.outside(task.blocked), task.job.candidates
+    best = _first_of_own(own, lambda _, item: place[item], k)
+    rows = np.flatnonzero(own.lengths == 0)
+    if emptied and rules.seen == ONLY and len(rows):
+        blocked = task.blocked.take(rows)
+        if rules.only is None:
+            others = popular(blocked, order, k)
+        else:
+            named = rules.only.take(blocked.users)
+            named = named.where(rules.mask[named.items]).outside(blocked)
+            others = _first_of_own(named, lambda _, item: place[item], k)
         best[rows, : others.shape[1]] = others
     return best
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from infer.candidates.given import other_rules
 from infer.errors import HeldError, InputError, first_line
 from infer.publishing.figures import compared
 from infer.publishing.gate import verdict
@@ -37,6 +38,9 @@ def decide(output: Output, settings: Settings) -> Publication:
         except (OSError, pl.exceptions.PolarsError) as error:
             unread = f"the earlier lists in {current.folder} cannot be read ({first_line(error)})"
     about["beyond"] = unread or verdict(about["figures"], earlier, settings.limits)
+    others = [] if current is None else other_rules(output.plan, current.manifest["plan"])
+    if about["beyond"] and others:
+        about["beyond"] += f"; the earlier lists are of other rules ({', '.join(others)})"
     output.describe(about)
     if about["beyond"] and not settings.accept:
         output.hold()

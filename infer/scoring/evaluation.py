@@ -38,24 +38,25 @@ def evaluate_model(
 ) -> tuple[Path, dict[str, Any]]:
     """Rank, measure and write MODEL.evaluation.json, .ranks.parquet and, if sampled, .negatives.parquet.
 
-    number: sampled negatives of each user.  given: negatives that another model was evaluated with.  options: what the
-    report says of how it was made. Returns the report's path and its content.
+    number: sampled negatives of each user; 0: no sampled protocols.  given: negatives that another model was evaluated
+    with.  options: what the report says of how it was made. Returns the report's path and its content.
     Raises InputError if a file cannot be used, or if the table has no held-out items.
     """
     stem, folder = task.model.path.stem, task.model.path.parent
     ranks_file, target = folder / f"{stem}.ranks.parquet", folder / f"{stem}.evaluation.json"
     negatives_file = given or folder / f"{stem}.negatives.parquet"
-    written = [ranks_file, target] if given else [negatives_file, ranks_file, target]
-    claim(written, inputs=[task.model.path, task.table, given])
+    written = [negatives_file, ranks_file, target] if number and not given else [ranks_file, target]
+    claim(written, inputs=[task.model.path, task.table, given, *task.job.candidates.files])
     negatives = read_negatives(given, task) if given else negatives_of(task, number, seed)
     ranks = evaluate(task, negatives)
-    if given is None:
+    if negatives_file in written:
         with replacing(negatives_file, owned=True) as temporary:
             task.job.types.to_own(negatives_table(task, negatives)).write_parquet(temporary, metadata=MARK)
     with replacing(ranks_file, owned=True) as temporary:
         task.job.types.to_own(ranks).write_parquet(temporary, metadata=MARK)
     # The report comes last: with its checksums a reader can tell files of two evaluations.
-    sums = {"negatives_checksum": sha256(negatives_file), "ranks_checksum": sha256(ranks_file)}
+    sampled = sha256(negatives_file) if negatives else None
+    sums = {"negatives_checksum": sampled, "ranks_checksum": sha256(ranks_file)}
     sizes = {name: items.shape[1] for name, items in negatives.items()}
     report = MARK | describe(task, options or {}, ranks, sizes) | sums
     write_text(target, json.dumps(report, indent=2) + "\n", owned=True)
@@ -65,7 +66,8 @@ def evaluate_model(
 def evaluate(task: Task, negatives: dict[str, np.ndarray]) -> pl.DataFrame:
     """Ranks of the held-out items: (user, item, rank, rank_PROTOCOL..., target_count, history_length[, repeat]).
 
-    An item that no list holds has no rank: its user is cold, or had it before and seen items are dropped.
+    An item that no list holds has no rank: its user is cold, or may not get it, as it was seen and is dropped, or is
+    excluded by a rule.
     negatives: protocol -> (users, n) item indexes, in the order of `task.targets`.
     Raises InputError naming the user if a score is NaN or infinite.
     """

@@ -193,6 +193,16 @@ def with_newest(job: Job, source: Source) -> Job:
     return replace(job, newest=max(float(source.read(part)[TIMESTAMP].max() or 0) for part in source.parts))  # type: ignore[arg-type]
 
 
+def with_users(job: Job, rows: pl.LazyFrame) -> Job:
+    """The job, which says how many users of its rules the table lacks.
+
+    rows: of the whole table.  Raises InputError if it has none of those that a rule names.
+    """
+    pairs = (job.candidates.only, job.candidates.blocked)
+    found = (named.unknown(rows, job.table) for named in pairs if named is not None)
+    return replace(job, said=(*job.said, *(words for words in found if words is not None)))
+
+
 def check_held_out(job: Job, rows: pl.LazyFrame) -> None:
     """Raises InputError if the job measures held-out items, and its rows have none."""
     if job.split is not None:

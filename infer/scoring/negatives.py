@@ -14,10 +14,13 @@ from infer.tables.columns import ITEM, USER
 
 
 def negatives_of(task: Task, number: int, seed: int) -> dict[str, np.ndarray]:
-    """Freshly sampled negatives of every protocol, in the order of `task.targets`."""
+    """Freshly sampled negatives of every protocol, in the order of `task.targets`: items that the user may get."""
+    if not number:
+        return {}
     rows, targets = target_rows(task)
-    histories = task.histories.take(rows)
-    return {p: sample_negatives(histories, targets, task.counts, p, number, seed) for p in PROTOCOLS}
+    blocked, mask = task.blocked.take(rows), task.job.candidates.mask[1:]
+    own = None if task.own is None else task.own.take(rows)
+    return {p: sample_negatives(blocked, targets, task.counts, p, number, seed, mask, own) for p in PROTOCOLS}
 
 
 def read_negatives(path: Path, task: Task) -> dict[str, np.ndarray]:
@@ -53,13 +56,14 @@ def read_negatives(path: Path, task: Task) -> dict[str, np.ndarray]:
 
 
 def _check_unseen(task: Task, path: Path, rows: np.ndarray, targets: np.ndarray, negatives: np.ndarray) -> None:
+    free: np.ndarray = task.allowed(np.repeat(rows, negatives.shape[1]), negatives.ravel())
+    free = np.asarray(free.reshape(negatives.shape).all(axis=1))
     for n, row in enumerate(rows):
-        history = task.histories.items[task.histories.offsets[row] : task.histories.offsets[row + 1]]
         drawn = set(negatives[n].tolist())
-        if len(drawn) < negatives.shape[1] or int(targets[n]) in drawn or not drawn.isdisjoint(history.tolist()):
+        if len(drawn) < negatives.shape[1] or int(targets[n]) in drawn or not free[n]:
             raise InputError(
                 f"{path} does not fit {task.table}: negatives of user {task.histories.users[int(row)]} are seen items "
-                "or repeat; leave --negatives-file out"
+                "or repeat, or may not be recommended; leave --negatives-file out"
             )
 
 

@@ -65,12 +65,12 @@ def score_part(
 
     earlier: lists that users may keep.
 
-    Of the numbers, users, measured, cold, unknown and repeat_targets are those of `Totals`; scored: users with new
-    lists.  repeated, further: rows that repeated a pair, or were held out but are not measured.  interactions: in the
-    histories.  rows, listed: of lists, and users with any.  fallback: users whose list is not the model's.  emptied:
-    users whom the model can personalise, and rules leave nothing.  popular: lists of the model that equal the popular
-    one.  score_min, score_max.  first, last: user ids.  measures: if items are held out.  beyond: as of
-    `infer.scoring.beyond.measure`.
+    Of the numbers, users, measured, cold, unknown, repeat_targets and excluded are those of `Totals`; scored: users with
+    new lists.  repeated, further: rows that repeated a pair, or were held out but are not measured.  interactions: in
+    the histories.  rows, listed: of lists, and users with any.  fallback: users whose list is not the model's.
+    emptied: users whom the model can personalise, and nothing is left for; refilled: of these, with a fallback's list.
+    popular: lists of the model that equal the popular one.  score_min, score_max.  first, last: user ids.  measures: if
+    items are held out.  beyond: as of `infer.scoring.beyond.measure`.
     """
     with stages("read"):
         found = Notes()
@@ -82,6 +82,8 @@ def score_part(
     lists, users, scored, before = _lists(task, job.types.to_own(users), how, stages, bar, earlier, rows)
     own = lists if how.fallback is None else lists.filter(pl.col(SOURCE) == MODEL)
     ids, listed = users[USER], own[USER].n_unique()
+    reached = task.histories.users.filter(pl.Series(task.personalisable))
+    emptied = reached.filter(~reached.is_in(own[USER].implode()))
     numbers = asdict(totals(task)) | {
         "scored": scored,
         "repeated": found.repeated or 0,
@@ -90,7 +92,8 @@ def score_part(
         "rows": lists.height,
         "listed": lists[USER].n_unique(),
         "fallback": lists[USER].n_unique() - listed,
-        "emptied": int(task.personalisable.sum()) - listed,
+        "emptied": len(emptied),
+        "refilled": int(emptied.is_in(lists[USER].implode()).sum()),
         "popular": 0,
         "score_min": lists[SCORE].min(),
         "score_max": lists[SCORE].max(),

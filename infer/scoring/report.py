@@ -26,12 +26,13 @@ def provenance(job: Job, options: dict[str, Any], found: Totals) -> dict[str, An
         "dataset_checksum": metadata.dataset_checksum,
         "interactions": str(job.table),
         "interactions_checksum": job.checksum,
-        "protocol": f"{job.protocol}; {job.split} items, full ranking of {len(metadata.item_ids)} items, "
-        "seen items dropped",
+        "protocol": f"{job.protocol}; {job.split} items, {job.candidates.protocol}",
+        "rules": job.candidates.given,
         "users_measured": found.measured,
         "users_cold": found.cold,
         "unknown_interactions": found.unknown,
         "repeat_targets": found.repeat_targets,
+        "excluded_targets": found.excluded,
         "options": {k: str(v) if isinstance(v, Path) else v for k, v in options.items()},
         "versions": versions(*LIBRARIES),
     }

@@ -21,7 +21,7 @@ from infer.scoring.counted import Counted, counted
 from infer.scoring.decision import decide, done_by_another
 from infer.scoring.extras import Extras, open_extras
 from infer.scoring.figures import BeyondTotals
-from infer.scoring.job import Job, check_held_out, typed, with_newest
+from infer.scoring.job import Job, check_held_out, typed, with_newest, with_users
 from infer.scoring.outcome import Outcome
 from infer.scoring.parts import How, score_part
 from infer.scoring.plan import Settings, check_replaced, plan_of
@@ -47,7 +47,8 @@ def score_table(job: Job, folder: Path, settings: Settings, stages: Stages | Non
     """
     stages = stages or Stages()
     publications = Publications(folder)
-    publications.check([path for path in (job.table, settings.fallback.items) if path is not None])
+    tables = (job.table, settings.fallback.items, *job.candidates.files)
+    publications.check([path for path in tables if path is not None])
     current = publications.current()
     if current is not None and current.damage is not None and not (settings.only_changed or settings.merge):
         current = None  # which holds the new lists, once they are there
@@ -106,7 +107,7 @@ def _open(
             )
             job = typed(job, whole)
             check_held_out(job, whole.rows)
-            job = with_newest(job, whole)
+            job = with_users(with_newest(job, whole), whole.rows)
         with stages("count"):
             found = counted(job, whole, settings.fallback, output.source)
     if settings.users is None:
@@ -185,6 +186,7 @@ def _describe(
         figures = figures_of(output.publication, output.plan, described, job.items.height)
         about = {
             "plan": output.plan,
+            "rules": job.candidates.given,
             "digest": output.digest,
             "model": job.model.path.name,
             "dataset": job.model.metadata.dataset,

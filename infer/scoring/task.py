@@ -20,7 +20,7 @@ from infer.histories.vocabulary import PAD, index_of
 from infer.metrics.repeats import marked
 from infer.model.choice import Choice, chosen
 from infer.model.session import Model
-from infer.scoring.job import Job, check_held_out, nothing_held_out, of_types
+from infer.scoring.job import Job, check_held_out, nothing_held_out, of_types, with_users
 from infer.sources.users import rows_of
 from infer.tables.columns import ITEM, TIMESTAMP, USER
 from infer.tables.interactions import read_interactions
@@ -93,6 +93,27 @@ class Task:
             own = named if own is None else own.within(named)
         return own if own is None else own.where(rules.mask[own.items])
 
+    def allowed(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """(n,) bool: whether the user in each row may get this item."""
+        free: np.ndarray = self.job.candidates.mask[items] & ~self.blocked.holds(rows, items)
+        return free if self.own is None else np.asarray(free & self.own.holds(rows, items))
+
+    @property
+    def excluded(self) -> int:
+        """How many held-out items the rules exclude, whether or not seen ones are dropped: no list can hold them."""
+        if self.targets is None:
+            return 0
+        rules, users = self.job.candidates, self.histories.users
+        places = users.to_frame(USER).with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
+        rows = self.targets.join(places, on=USER, how="left", maintain_order="left")["row"].fill_null(-1).to_numpy()
+        items = index_of(self.targets[ITEM], self.job.items)
+        free = rules.mask[items]
+        if rules.blocked is not None:
+            free &= ~rules.blocked.take(users).holds(rows, items)
+        if self.own is not None:
+            free &= self.own.holds(rows, items)
+        return int((~free & (items != PAD)).sum())
+
     @property
     def digests(self) -> np.ndarray:
         """(users,) uint64: equal for users whose histories, and what rules say of them, are equal."""
@@ -106,8 +127,9 @@ class Task:
 
     @property
     def widths(self) -> np.ndarray:
-        """(users,) how many items are dropped for each user, at most."""
-        return self.blocked.lengths + len(self.job.candidates.dropped)
+        """(users,) how many items are dropped for each user, at most, or are the only ones if these are more."""
+        dropped = self.blocked.lengths + len(self.job.candidates.dropped)
+        return dropped if self.own is None else np.maximum(dropped, self.own.lengths)
 
     def choice(self, rows: np.ndarray) -> Choice:
         """Which items the users in these rows may get."""
@@ -165,6 +187,7 @@ def prepare(job: Job) -> Task:
     check_held_out(job, tidied.interactions.lazy())
     if job.candidates.within:
         job = replace(job, newest=float(tidied.interactions[TIMESTAMP].max()))  # type: ignore[arg-type]
+    job = with_users(job, tidied.interactions.lazy())
     tidied.notes.said[:0] = job.said
     return replace(cut(job, tidied.interactions, in_order=True), notes=tidied.notes)
 

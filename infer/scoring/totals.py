@@ -37,13 +37,14 @@ def is_baseline(name: str) -> bool:
 class Totals:
     """users: with a history.  measured: with a held-out item.  cold: whom the model cannot
     personalise.  unknown: interactions with items that it does not know.  repeat_targets: of the measured, those who
-    had the held-out item before."""
+    had the held-out item before.  excluded: held-out items that the rules exclude."""
 
     users: int = 0
     measured: int = 0
     cold: int = 0
     unknown: int = 0
     repeat_targets: int = 0
+    excluded: int = 0
 
     def __add__(self, other: "Totals") -> "Totals":
         return Totals(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
@@ -53,13 +54,13 @@ def totals(task: Task) -> Totals:
     """The numbers of one task; those of all parts of a table add up."""
     measured = 0 if task.targets is None else task.targets.height
     repeats = 0 if task.targets is None or REPEAT not in task.targets.columns else int(task.targets[REPEAT].sum())
-    return Totals(len(task.histories), measured, task.cold, task.histories.unknown, repeats)
+    return Totals(len(task.histories), measured, task.cold, task.histories.unknown, repeats, task.excluded)
 
 
 def totals_of(numbers: Iterable[dict[str, Any]]) -> Totals:
     """The sum of what `score_part` told of parts."""
     names = [f.name for f in fields(Totals)]
-    return sum((Totals(*(part[name] for name in names)) for part in numbers), Totals())
+    return sum((Totals(*(part.get(name, 0) for name in names)) for part in numbers), Totals())
 
 
 def measures(task: Task, lists: pl.DataFrame, popularity: Popularity, k: int) -> dict[str, Any]:

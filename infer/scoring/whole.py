@@ -30,6 +30,7 @@ from infer.scoring.job import (
     rows_job,
     typed,
     with_newest,
+    with_users,
 )
 from infer.scoring.parts import How, score_part
 from infer.scoring.totals import metrics_of
@@ -116,7 +117,7 @@ def _scored(job: Job, source: Source, how: How) -> Iterator[tuple[pl.DataFrame, 
 def _checked(job: Job, source: Source) -> tuple[Job, Source]:
     job = typed(job, source)
     check_held_out(job, source.rows)
-    job = with_newest(job, source)
+    job = with_users(with_newest(job, source), source.rows)
     source.notes.said[:0] = job.said
     if str(source.notes):
         log.info("%s: %s", job.table, source.notes)

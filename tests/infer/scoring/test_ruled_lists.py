@@ -1,0 +1,134 @@
+"""Lists under rules are those that a few lines of plain Python make, whatever the table, the rules and the batch."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from infer.candidates.options import CandidateOptions
+from infer.errors import InputError
+from infer.model.session import Model, open_model
+from infer.scoring.fallback import FallbackOptions
+from infer.scoring.whole import lists_by_part, open_table
+from infer.system.progress import no_progress
+from infer.tables.options import TableOptions
+from tests.helpers.markov import write_model
+from tests.helpers.ruled import Plain, plain_list
+
+ITEMS = list(range(1, 13))
+HOUR = 3600
+# Scores in steps of a half: many are equal, and half of them below 0.
+SCORES = np.round(np.random.default_rng(5).normal(size=(13, 13)) * 4) / 2
+PRICES = {item: item % 5 for item in ITEMS}
+CONDITIONS = {
+    "price < 3": lambda item: PRICES[item] < 3,
+    "kind = 'odd' and price >= 1": lambda item: item % 2 == 1 and PRICES[item] >= 1,
+    "kind in ('odd', 'even')": lambda item: True,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ruled")
+    pl.DataFrame({"user": [1], "item": [1], "timestamp": [1]}).write_parquet(folder / "t.parquet")
+    write_model(folder / "m.onnx", ITEMS, SCORES, folder / "t.parquet")
+    kinds = ["odd" if item % 2 else "even" for item in ITEMS]
+    # An item that no model knows, too.
+    items = pl.DataFrame({"item": [*ITEMS, 99], "price": [*PRICES.values(), 0], "kind": [*kinds, "odd"]})
+    items.write_csv(folder / "items.csv")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> Model:
+    return open_model(folder / "m.onnx", threads=1)
+
+
+some_items = st.lists(st.sampled_from([*ITEMS, 50]), min_size=1, max_size=12)
+some_pairs = st.lists(st.tuples(st.integers(1, 8), st.sampled_from([*ITEMS, 50])), min_size=1, max_size=30)
+weights = st.sampled_from([0.25, 0.5, 1.0, 2.0, 4.0])
+boosts = st.dictionaries(
+    st.sampled_from([*ITEMS, 50]), st.tuples(weights, st.sampled_from([-3.0, 0.0, 0.5, 8.0])), min_size=1
+)
+tables = st.lists(
+    st.tuples(st.integers(1, 6), st.sampled_from([*ITEMS, 60]), st.integers(0, 8)),
+    min_size=1, max_size=40, unique_by=lambda row: row[:2],
+)  # fmt: skip
+seens = st.sampled_from([(None, None), ("drop", "3h"), ("keep", None), ("only", None), ("only", "4h"), ("drop", "1d")])
+HOURS = {None: 0, "3h": 3, "4h": 4, "1d": 24}
+
+
+def pairs_frame(pairs: list) -> pl.DataFrame:
+    return pl.DataFrame(pairs, schema=["user", "item"], orient="row")
+
+
+def ruled_lists(model: Model, table, rules: CandidateOptions, k: int, batch_size: int) -> dict[int, list]:
+    with no_progress(), open_table(model, table, TableOptions(), None, rules) as (job, source):
+        lists = pl.concat(lists_by_part(job, source, k, batch_size, source, FallbackOptions()))
+    assert lists["rank"].to_list() == [n for (_,), own in lists.group_by("user", maintain_order=True) for n in
+                                       range(1, own.height + 1)]  # fmt: skip
+    return {user: list(own.select("item", "score").iter_rows()) for (user,), own in lists.group_by("user")}
+
+
+@settings(max_examples=150, deadline=None, phases=[Phase.explicit, Phase.generate, Phase.shrink])
+@given(
+    rows=tables,
+    only_items=st.none() | some_items,
+    exclude_items=st.none() | some_items,
+    where=st.none() | st.sampled_from(sorted(CONDITIONS)),
+    only_pairs=st.none() | some_pairs,
+    exclude_pairs=st.none() | some_pairs,
+    boosted=st.none() | boosts,
+    seen=seens,
+    k=st.sampled_from([1, 3, 12, 13, 40]),
+    batch_size=st.sampled_from([1, 2, 256]),
+)
+def test_lists_under_rules_are_those_of_plain_python(
+    folder, model, rows, only_items, exclude_items, where, only_pairs, exclude_pairs, boosted, seen, k, batch_size
+) -> None:
+    table = pl.DataFrame(rows, schema=["user", "item", "hour"], orient="row").select(
+        "user", "item", timestamp=pl.col("hour") * HOUR
+    )
+    boost = None if boosted is None else pl.DataFrame(
+        [(i, w, a) for i, (w, a) in boosted.items()], schema=["item", "weight", "add"], orient="row"
+    )  # fmt: skip
+    options = CandidateOptions(
+        only_items, exclude_items, where,
+        None if only_pairs is None else pairs_frame(only_pairs),
+        None if exclude_pairs is None else pairs_frame(exclude_pairs),
+        boost, *seen, folder / "items.csv",
+    )  # fmt: skip
+    allowed = set(ITEMS)
+    allowed &= set(only_items or ITEMS)
+    allowed -= set(exclude_items or [])
+    if where is not None:
+        allowed &= {item for item in ITEMS if CONDITIONS[where](item)}
+    rules = Plain(
+        allowed=allowed,
+        only=None if only_pairs is None else set(only_pairs),
+        blocked=set(exclude_pairs or []),
+        boosts=boosted or {},
+        seen=seen[0] or "drop",
+        within=HOURS[seen[1]] * HOUR,
+        moment=max(hour for _, _, hour in rows) * HOUR,
+    )
+    users = {user for user, _, _ in rows}
+    listed = [[item for item in given if item in ITEMS] for given in (only_items, exclude_items, boosted) if given]
+    if not allowed or not all(listed) or not all(
+        [pair for pair in pairs if pair[1] in ITEMS] and [pair for pair in pairs if pair[0] in users]
+        for pairs in (only_pairs, exclude_pairs) if pairs is not None
+    ):  # fmt: skip
+        with pytest.raises(InputError):
+            ruled_lists(model, table, options, k, batch_size)
+        return
+    expected = {}
+    for user in users:
+        history = sorted(((hour, item) for u, item, hour in rows if u == user and item in ITEMS))
+        if history:
+            scores = dict(zip(ITEMS, SCORES[history[-1][1]][1:].tolist(), strict=True))
+            own = plain_list(user, scores, [(item, hour * HOUR) for hour, item in history], rules, k)
+            expected |= {user: own} if own else {}
+    assert ruled_lists(model, table, options, k, batch_size) == expected
