@@ -14,7 +14,7 @@ from infer.histories.vocabulary import PAD, vocabulary
 from infer.metrics.sampled import PROTOCOLS, rank_among
 from infer.model.session import open_model
 from infer.model.signature import DROPPED
-from infer.scoring.baselines import popular, random
+from infer.scoring.baselines import popular, random, shuffled
 from infer.scoring.evaluation import BUDGET
 from infer.scoring.job import open_job
 from infer.scoring.popularity import popularity_order
@@ -56,7 +56,10 @@ def baseline_ranks(trial: Trial) -> dict[str, pl.DataFrame]:
 def _scores(name: str, histories: Histories, rows: np.ndarray, order: np.ndarray) -> np.ndarray:
     """(users, items + 1) by place in the baseline's list of the whole catalogue; what it does not list at `DROPPED`."""
     items = len(order)
-    lists = popular(histories, order, items) if name == "popularity" else random(histories, items, rows, items, SEED)
+    if name == "popularity":
+        lists = popular(histories, order, items)
+    else:
+        lists = random(histories, shuffled(items, SEED), rows, items, SEED)
     scores = np.full((len(rows), items + 1), DROPPED)
     np.put_along_axis(scores, lists, np.broadcast_to(np.arange(items, 0.0, -1.0), lists.shape), axis=1)
     scores[:, PAD] = DROPPED
