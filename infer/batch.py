@@ -9,8 +9,8 @@ MODEL.topk.json, its manifest; and MODEL.metrics.json. The three change together
 
 If the table carries the leave-one-out split, each history ends just before the held-out item and
 the metrics are of that item: lists for measuring. With --production, and where there is no split, whole histories
-are used: lists to serve. Items of the history are not recommended, unless --seen says so. Users whom the model cannot personalise are
-left out, counted, and count as misses in the metrics, unless --fallback gives them popular items.
+are used: lists to serve. Items of the history are not recommended, unless --seen says so. Users whom the model cannot
+personalise are left out, counted, and count as misses in the metrics, unless --fallback gives them popular items.
 
 Before lists take the place of the earlier ones they are compared with them. If a figure is beyond its limit the
 earlier lists stay, tonight's are held beside them, and the exit status is 3. `python -m infer.compare` shows both,

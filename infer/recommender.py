@@ -34,6 +34,7 @@ from infer.arguments import (
     ids_of,
     in_words_of_python,
     is_history,
+    items_path,
     split_arguments,
     table_options,
     texts_of,
@@ -50,11 +51,14 @@ from infer.model.vectors import item_vectors
 from infer.scoring.extras import ExtraTables
 from infer.scoring.fallback import NONE
 from infer.scoring.job import Job, candidates_of, kind_of, rows_job
+from infer.scoring.lists import model_lists
 from infer.scoring.one import OneHistory
 from infer.scoring.reasons import with_reasons
 from infer.scoring.recency import RECENT
+from infer.scoring.reranking import Reranking
 from infer.scoring.similar import Similar, open_similar
 from infer.scoring.task import Task
+from infer.scoring.variety import VarietyOptions
 from infer.scoring.whole import evaluated, lists_by_part, open_table
 from infer.sources.source import Source, select_users
 from infer.system.addresses import place
@@ -130,6 +134,8 @@ class Recommender:
         recent: str = RECENT,
         items: str | Path | None = None,
         reasons: int = 0,
+        most_per: str | None = None,
+        diversity: float = 0.0,
         rules: Rules | None = None,
         **options: Unpack[CallArguments],
     ) -> pl.DataFrame:
@@ -140,7 +146,8 @@ class Recommender:
         users: of a table, only these: an id or several.  fallback, recent: of tables, as of `score`.  items: table of
         items, for `items_where` and fallbacks.  reasons: of one history, a column `because` lists at most so many of
         its items, those that raised the score most.  rules: which items may be recommended, as `rules` gives them; or
-        options say so: only_items, exclude_items, items_where, boost, seen.
+        options say so: only_items, exclude_items, items_where, boost, seen.  most_per: as "genres=2", most items of a
+        category in a list.  diversity: from 0 to 1, how much unlike items count beside good ones.
         For one history no table is read.
         Raises InputError if nothing in a single history is known to the model; of tables, such users are left out.
         """
@@ -148,15 +155,18 @@ class Recommender:
         if not is_history(history):
             if number:
                 raise InputError("reasons are of one history; found a table: give the ids of each user's items")
-            given = {"users": users, "fallback": fallback, "recent": recent, "items": items, "rules": rules}
-            return self.score(history, k, split=None, **given, **options)
+            return self.score(
+                history, k, split=None, users=users, fallback=fallback, recent=recent, items=items, most_per=most_per,
+                diversity=diversity, rules=rules, **options,
+            )  # fmt: skip
         of_tables = [name for name in options if name not in RULES or name in OF_TABLES]
         if of_tables or users is not None or fallback != NONE:
             name = next(iter(of_tables), "users" if users is not None else "fallback")
             raise InputError(f"{name} is an option of tables; found it beside a list of item ids")
         with in_words_of_python(), no_progress():
             one = self._one if rules is None and not options else self._ruled(rules, options, items).of_histories
-            return self._recommend_to_one(one, ids_of(history), whole_number(k, "k", 1), number)
+            reranking, _ = VarietyOptions(most_per, diversity, items_path(items)).reranking(one.job)
+            return self._recommend_to_one(one, ids_of(history), whole_number(k, "k", 1), number, reranking)
 
     def rules(self, *, items: str | Path | None = None, **options: Unpack[RuleArguments]) -> Rules:
         """Which items may be recommended, read once for many calls of `recommend`, `score` and `evaluate`.
@@ -189,6 +199,8 @@ class Recommender:
         fallback: str = NONE,
         recent: str = RECENT,
         items: str | Path | None = None,
+        most_per: str | None = None,
+        diversity: float = 0.0,
         rules: Rules | None = None,
         **options: Unpack[CallArguments],
     ) -> pl.DataFrame:
@@ -201,13 +213,14 @@ class Recommender:
         fallback: "popular", "recent-popular" or "category-popular" gives them such items of the table; a column
         `source` then says which lists are the model's.  recent: how long before the newest event is of late, as "30d".
         items: a table with the items' categories; None is the one beside the model.  rules: as of `recommend`; options
-        may also be only_pairs, exclude_pairs and seen_within.
+        may also be only_pairs, exclude_pairs and seen_within.  most_per, diversity: as of `recommend`.
         """
         asked = fallback_options(fallback, recent, items)
         k, batch_size = whole_number(k, "k", 1), whole_number(batch_size, "batch_size", 1)
         with self._opened(table, split, options, rules, items) as (job, source):
             chosen = source if users is None else select_users(source, texts_of(users))
-            return pl.concat(lists_by_part(job, chosen, k, batch_size, source, asked))
+            variety = VarietyOptions(most_per, diversity, items_path(items))
+            return pl.concat(lists_by_part(job, chosen, k, batch_size, source, asked, variety))
 
     def evaluate(
         self,
@@ -219,6 +232,8 @@ class Recommender:
         batch_size: int = 256,
         recent: str = RECENT,
         items: str | Path | None = None,
+        most_per: str | None = None,
+        diversity: float = 0.0,
         rules: Rules | None = None,
         **options: Unpack[CallArguments],
     ) -> pl.DataFrame:
@@ -229,13 +244,15 @@ class Recommender:
         table: as for `score`, with a column `split`.  seed: of the random lists.  recent: as of `score`, of the
         baseline "recent popularity".  items: a table of items with categories, for diversity and calibration; None: the
         one beside the model, if it is there.  rules: as of `score`; the baselines follow them, too.
+        most_per, diversity: as of `recommend`; "not re-ranked" are the same lists without.
         """
         k, batch_size = whole_number(k, "k", 1), whole_number(batch_size, "batch_size", 1)
         if split is None:
             raise InputError(f"split is {TEST} or {VALIDATION}; found None, which holds nothing out to measure")
         with self._opened(table, split, options, rules, items) as (job, source):
             tables = ExtraTables(items=place(items) if isinstance(items, str) else items)
-            return evaluated(job, source, k, batch_size, whole_number(seed, "seed", 0), recent, tables)
+            variety = VarietyOptions(most_per, diversity, items_path(items))
+            return evaluated(job, source, k, batch_size, whole_number(seed, "seed", 0), recent, tables, variety)
 
     def similar(
         self, item: int | str, k: int = 10, *, only_items: Any = None, exclude_items: Any = None,
@@ -297,7 +314,9 @@ class Recommender:
             raise InputError(f"the rules are of {rules.one.model.path}; make them with rules() of this model")
         return rules
 
-    def _recommend_to_one(self, one: OneHistory, ids: pl.Series, k: int, reasons: int = 0) -> pl.DataFrame:
+    def _recommend_to_one(
+        self, one: OneHistory, ids: pl.Series, k: int, reasons: int = 0, reranking: Reranking | None = None
+    ) -> pl.DataFrame:
         known, name, given = self._job.items.schema[ITEM], self.model.path.name, ids
         if ids.dtype != known:  # numbers are compared as texts, as those of tables are
             ids = ids.cast(pl.String) if known == pl.String else ids.cast(known, strict=False).drop_nulls()
@@ -313,13 +332,13 @@ class Recommender:
         items = np.array([self._index[item] for item in latest if item in self._index], dtype=np.int32)
         if not len(items):
             raise InputError(f"{name} cannot recommend from this history: it knows none of its {len(ids)} items")
-        lists = one.table(items, k)
-        if not reasons:
-            return lists
+        if not reasons and reranking is None:
+            return one.table(items, k)
         levels = np.zeros(len(items), dtype=np.int64) if self.metadata.rating_levels else None
         histories = Histories(pl.Series(USER, [0]), items, np.array([0, len(items)]), levels=levels, repeats=keeps)
         task = Task(one.job, histories, np.array([PAD]), targets=None)
-        return with_reasons(task, lists.insert_column(0, pl.Series(USER, [0] * lists.height)), reasons).drop(USER)
+        lists = model_lists(task, k, batch_size=1, reranking=reranking)
+        return (with_reasons(task, lists, reasons) if reasons else lists).drop(USER)
 
     @contextmanager
     def _opened(

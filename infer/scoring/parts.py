@@ -67,7 +67,7 @@ def score_part(
 
     Of the numbers, users, measured, cold, unknown, repeat_targets and excluded are those of `Totals`; scored: users
     with new lists.  repeated, further: rows that repeated a pair, or were held out but are not measured.
-    interactions: in the histories.  rows, listed: of lists, and users with any.  fallback: users whose list is not the model's.
+    interactions: in the histories.  rows, listed: of lists, and users with any.  fallback: users with another list.
     emptied: users whom the model can personalise, and nothing is left for; refilled: of these, with a fallback's list.
     popular: lists of the model that equal the popular one.  score_min, score_max.  first, last: user ids.  measures: if
     items are held out.  beyond: as of `infer.scoring.beyond.measure`.

@@ -33,7 +33,9 @@ from infer.scoring.job import (
     with_users,
 )
 from infer.scoring.parts import How, score_part
+from infer.scoring.reranking import Reranking
 from infer.scoring.totals import metrics_of
+from infer.scoring.variety import VarietyOptions
 from infer.sources.source import Source, from_frame, open_source
 from infer.system.progress import progress
 from infer.system.stages import Stages
@@ -67,15 +69,25 @@ def open_table(
 
 
 def lists_by_part(
-    job: Job, source: Source, k: int, batch_size: int, whole: Source, asked: FallbackOptions
+    job: Job,
+    source: Source,
+    k: int,
+    batch_size: int,
+    whole: Source,
+    asked: FallbackOptions,
+    variety: VarietyOptions = VarietyOptions(),
 ) -> list[pl.DataFrame]:
     """The lists (user, rank, item, score[, source]) of each part's users, best first.
 
     source: of the users.  whole: of the table, which a fallback's counts are of.  asked: which fallback, if any.
+    variety: how lists are re-ranked.
     """
     asked.plan(job)
     fallback = None if asked.kind == NONE else counted(job, whole, asked).fallback
-    return [lists for lists, _ in _scored(job, source, How(k, batch_size, fallback=fallback))]
+    return [
+        lists
+        for lists, _ in _scored(job, source, How(k, batch_size, fallback=fallback, reranking=_reranking(job, variety)))
+    ]
 
 
 def evaluated(
@@ -86,10 +98,12 @@ def evaluated(
     seed: int,
     recent: str,
     tables: ExtraTables = ExtraTables(),
+    variety: VarietyOptions = VarietyOptions(),
 ) -> pl.DataFrame:
     """(model, metric, value, low, high) of the baselines' lists and of the model's, by its file's name.
 
     recent: the period of what is popular of late.  tables: that figures beyond accuracy are made with.
+    variety: how lists are re-ranked; they are measured without it, too.
     Raises InputError if the table has no held-out items.
     """
     if job.split is None:
@@ -99,10 +113,17 @@ def evaluated(
     beyond = open_extras(job.model, tables).of(job)
     totals = BeyondTotals(beyond, job.model.path.stem, job.items.height, k)
     found = counted(job, source, asked)
-    how = How(k, batch_size, seed, found.popularity, found.recent, beyond=beyond)
+    how = How(k, batch_size, seed, found.popularity, found.recent, beyond=beyond, reranking=_reranking(job, variety))
     numbers = [totals.take(told) for _, told in _scored(job, source, how)]
     metrics = totals.added(metrics_of(job.model.path.stem, numbers, job.items.height, k))
     return pl.concat(table.select(pl.lit(name).alias("model"), pl.all()) for name, table in metrics.items())
+
+
+def _reranking(job: Job, variety: VarietyOptions) -> Reranking | None:
+    reranking, said = variety.reranking(job)
+    for line in said:
+        log.info("%s", line)
+    return reranking
 
 
 def _scored(job: Job, source: Source, how: How) -> Iterator[tuple[pl.DataFrame, dict[str, Any]]]:

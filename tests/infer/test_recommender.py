@@ -331,3 +331,19 @@ def test_the_version_is_that_of_the_installed_project_or_of_the_checkout(monkeyp
 
     monkeypatch.setattr(metadata, "version", missing)
     assert f'version = "{infer.__version__}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_varied_lists_of_one_history_of_a_table_and_of_the_command_are_the_same(artifacts: Path, tmp_path: Path) -> None:
+    model = infer.load(artifacts / "hybrid.onnx")
+    table = pl.read_parquet(artifacts / "interactions.parquet").drop("split")
+    varied = model.score(table, k=5, split=None, diversity=0.7)
+    assert not varied.equals(model.score(table, k=5, split=None))
+    words = [f"--model={artifacts / 'hybrid.onnx'}", "--production", "--k=5", "--diversity=0.7", "--accept"]
+    batch.main([*words, f"--output={tmp_path / 'l.parquet'}"])
+    assert pl.read_parquet(tmp_path / "l.parquet" / "*.parquet").equals(varied)
+    user = varied["user"][0]
+    history = table.filter(pl.col("user") == user).sort("timestamp", "item")["item"].to_list()
+    alone = model.recommend(history, k=5, diversity=0.7)
+    assert alone["item"].to_list() == varied.filter(pl.col("user") == user)["item"].to_list()
+    measured = model.evaluate(k=5, diversity=0.7)["model"].unique()
+    assert {"not re-ranked", "hybrid"} <= set(measured)
