@@ -33,6 +33,11 @@ COMMANDS = {
         main="bench.scale:main",
         configs=["bench.scale:ScaleConfig"],
     ),
+    "latency": Command(
+        "how long one user waits, by size of the catalogue and rules",
+        main="bench.latency:main",
+        configs=["bench.latency:LatencyConfig"],
+    ),
     "floor": Command(
         "the least seconds that a model's arithmetic takes on this machine",
         main="bench.floor:main",
