@@ -4,7 +4,7 @@ In: what the user gave. Out: a frame with the shared columns of ids, as they are
 
     python -m infer.batch --model hybrid.onnx --only-items stock.txt
 
-A file without a header is read as one id a line.
+A text file of one column is read as one id a line, with a header or without.
 """
 
 from collections.abc import Mapping, Sequence
@@ -92,7 +92,9 @@ def _table(given: Any, option: str, needed: Sequence[str]) -> pl.DataFrame:
         return to_polars(given)
     path = located(given)
     if list(needed) == [ITEM] and _is_plain(path):
-        return pl.DataFrame({ITEM: chosen_ids(str(path.absolute()), option)})
+        ids = [_unquoted(line) for line in chosen_ids(str(path.absolute()), option)]
+        headed = guessed(ids[:1], ITEM) is not None
+        return pl.DataFrame({ITEM: ids[headed:]}, schema={ITEM: pl.String})
     probe(path)
     return collect(open_place(path).rows, path)
 
@@ -107,7 +109,7 @@ def _ids(ids: list[Any], option: str) -> pl.DataFrame:
 
 
 def _is_plain(path: Path) -> bool:
-    """Whether it is a text file whose first line is an id and no header."""
+    """Whether it is a text file of one column, with a header or without."""
     if not path.is_file() or path.suffix in (".gz", ".zip", ".zst", ".bz2", ".xz"):
         return False
     with path.open("rb") as file:
@@ -115,7 +117,12 @@ def _is_plain(path: Path) -> bool:
     if b"\0" in start or not start.strip() or kind_of(path) != "csv":
         return False
     first = start.decode("utf-8-sig", errors="replace").splitlines()[0].strip()
-    return not any(mark in first for mark in SEPARATORS) and guessed([first], ITEM) is None
+    return not any(mark in first for mark in SEPARATORS)
+
+
+def _unquoted(line: str) -> str:
+    text = line.strip()
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else line
 
 
 def _numbers(values: pl.Series, source: str) -> pl.Series:

@@ -1,5 +1,6 @@
 """Lists under rules are those that a few lines of plain Python make, whatever the table, the rules and the batch."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,16 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from infer import batch, evaluate, recommend
 from infer.candidates.options import CandidateOptions
-from infer.errors import InputError
+from infer.errors import HeldError, InputError
 from infer.model.session import Model, open_model
 from infer.scoring.fallback import FallbackOptions
 from infer.scoring.whole import lists_by_part, open_table
 from infer.system.progress import no_progress
 from infer.tables.options import TableOptions
 from tests.helpers.markov import write_model
+from tests.helpers.nights import write_night
 from tests.helpers.ruled import Plain, plain_list
 
 ITEMS = list(range(1, 13))
@@ -132,3 +135,104 @@ def test_lists_under_rules_are_those_of_plain_python(
             own = plain_list(user, scores, [(item, hour * HOUR) for hour, item in history], rules, k)
             expected |= {user: own} if own else {}
     assert ruled_lists(model, table, options, k, batch_size) == expected
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nights of 40 items and 30 users, and rules of all kinds for them."""
+    folder = write_night(tmp_path_factory.mktemp("night"))
+    users = pl.read_parquet(folder / "interactions.parquet")["user"].unique().sort()
+    rng = np.random.default_rng(1)
+    pl.DataFrame({"item": range(1, 36)}).write_csv(folder / "stock.csv")
+    pairs = pl.DataFrame({"user": users.to_list() * 20, "item": rng.integers(1, 41, 20 * len(users)).tolist()})
+    pairs[: pairs.height - 7].write_csv(folder / "only.csv")
+    pairs[::3].write_csv(folder / "not.csv")
+    pl.DataFrame({"item": [1, 2, 3], "weight": [2.0, 3.0, 0.5]}).write_csv(folder / "boost.csv")
+    return folder
+
+
+def words(shop: Path) -> list[str]:
+    return [f"--only-items={shop / 'stock.csv'}", f"--only-pairs={shop / 'only.csv'}",
+            f"--exclude-pairs={shop / 'not.csv'}", f"--boost={shop / 'boost.csv'}"]  # fmt: skip
+
+
+def made(shop: Path, name: str, *more: str) -> pl.DataFrame:
+    batch.main([f"--model={shop / 'm.onnx'}", f"--output={shop / name}", *words(shop), *more])
+    return pl.read_parquet(shop / name)
+
+
+def test_lists_do_not_depend_on_batches_parts_shares_or_a_resumed_run(shop: Path, capsys) -> None:
+    whole = made(shop, "whole.parquet")
+    expected = whole["score"].to_numpy().tobytes()
+    assert made(shop, "batch.parquet", "--batch-size=3").equals(whole)
+    assert made(shop, "parts.parquet", "--part-users=4").equals(whole)
+    batch.main(
+        [f"--model={shop / 'm.onnx'}", f"--output={shop / 's.parquet'}", *words(shop), "--part-users=4", "--shard=2/2"]
+    )
+    assert "parts are there" in capsys.readouterr().out and not (shop / "s.parquet").exists()
+    shared = made(shop, "s.parquet", "--part-users=4", "--shard=1/2")
+    assert shared.equals(whole) and shared["score"].to_numpy().tobytes() == expected
+    told = json.loads((shop / "s.json").read_text())
+    assert told["rules"]["only_items"]["file"] == "stock.csv" and set(told["plan"]["options"]["pairs"]) == {
+        "only_pairs", "exclude_pairs"
+    }  # fmt: skip
+    made(shop, "s.parquet", "--part-users=4")
+    assert "nothing to do" in capsys.readouterr().out, "the same rules are the same plan"
+
+
+def test_only_changed_under_other_pairs_gives_the_lists_of_scoring_everyone(shop: Path) -> None:
+    production = ("--production", "--accept")
+    made(shop, "c.parquet", *production)
+    pairs = pl.read_csv(shop / "not.csv")
+    first = pairs["user"].min()
+    pairs.filter(pl.col("user") != first).write_csv(shop / "not.csv")
+    changed = made(shop, "c.parquet", *production, "--only-changed")
+    assert changed.equals(made(shop, "d.parquet", *production))
+    assert 0 < sum(part["scored"] for part in json.loads((shop / "c.json").read_text())["parts"]) <= 2
+
+
+def test_what_rules_leave_nobody_is_said_and_counted_apart_from_cold_users(shop: Path, capsys) -> None:
+    table = pl.read_parquet(shop / "interactions.parquet")
+    users = table["user"].unique().sort()
+    all_but_two = pl.DataFrame({"user": users[2:].to_list() + [999], "item": [5] * (len(users) - 2) + [6]})
+    all_but_two.write_csv(shop / "few.csv")
+    given = [f"--model={shop / 'm.onnx'}", f"--only-pairs={shop / 'few.csv'}", "--accept", "--seen=keep"]
+    batch.main([*given, f"--output={shop / 'few.parquet'}", "--fallback=popular"])
+    said = capsys.readouterr().out
+    assert f"the rules leave 2 of {len(users)} users nothing; 0 of them get popular items" in said
+    assert f"does not have 1 of {len(users) - 1} users, as '999'" in said and "does not know (not in" not in said
+    assert "of the held-out items may not be recommended under the rules: they are misses" in said
+    figures = json.loads((shop / "few.json").read_text())["figures"]
+    assert (figures["emptied"], figures["refilled"]) == (2, 0) and figures["listed"] == len(users) - 2
+    metrics = json.loads((shop / "few.metrics.json").read_text())
+    split = pl.read_parquet(shop / "interactions.parquet").filter(pl.col("split") == "test")
+    allowed = split.filter(pl.col("user").is_in(users[2:].implode()) & (pl.col("item") == 5)).height
+    assert metrics["excluded_targets"] == split.height - allowed
+    assert "only some items of each user" in metrics["protocol"] and "seen items kept" in metrics["protocol"]
+
+
+def test_lists_held_under_other_rules_say_so(shop: Path, tmp_path: Path) -> None:
+    given = [f"--model={shop / 'm.onnx'}", f"--output={tmp_path / 'l.parquet'}", "--production"]
+    batch.main(given)
+    (tmp_path / "one.csv").write_text("item\n7\n")
+    with pytest.raises(HeldError, match="the earlier lists are of other rules .which items may be recommended."):
+        batch.main([*given, f"--only-items={tmp_path / 'one.csv'}"])
+
+
+def test_the_library_and_the_batch_agree_and_evaluation_ranks_among_what_is_allowed(shop: Path, capsys) -> None:
+    lists = (
+        pl.read_parquet(shop / "whole.parquet") if (shop / "whole.parquet").exists() else made(shop, "whole.parquet")
+    )
+    user = lists["user"][0]
+    capsys.readouterr()
+    given = [f"--model={shop / 'm.onnx'}", *words(shop)]
+    recommend.main([*given, f"--user={user}", "--k=10"])
+    shown = [line.split("  ")[0].split(" ")[-1] for line in capsys.readouterr().out.splitlines() if ". item " in line]
+    assert shown == [str(item) for item in lists.filter(pl.col("user") == user)["item"]]
+    evaluate.main([*given, "--negatives=0"])
+    said = capsys.readouterr().out
+    assert "full ranking of 35 of 40 items, seen items dropped, only some items of each user" in said
+    report = json.loads((shop / "m.evaluation.json").read_text())
+    assert report["negatives_checksum"] is None and report["rules"]["boost"]["file"] == "boost.csv"
+    evaluate.main([f"--model={shop / 'm.onnx'}", f"--only-items={shop / 'stock.csv'}", "--negatives=5"])
+    assert pl.read_parquet(shop / "m.negatives.parquet")["item"].max() <= 35
