@@ -333,7 +333,9 @@ def test_the_version_is_that_of_the_installed_project_or_of_the_checkout(monkeyp
     assert f'version = "{infer.__version__}"' in (ROOT / "pyproject.toml").read_text()
 
 
-def test_varied_lists_of_one_history_of_a_table_and_of_the_command_are_the_same(artifacts: Path, tmp_path: Path) -> None:
+def test_varied_lists_of_one_history_of_a_table_and_of_the_command_are_the_same(
+    artifacts: Path, tmp_path: Path
+) -> None:
     model = infer.load(artifacts / "hybrid.onnx")
     table = pl.read_parquet(artifacts / "interactions.parquet").drop("split")
     varied = model.score(table, k=5, split=None, diversity=0.7)
