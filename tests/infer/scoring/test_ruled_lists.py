@@ -1,6 +1,7 @@
 """Lists under rules are those that a few lines of plain Python make, whatever the table, the rules and the batch."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from infer.model.session import Model, open_model
 from infer.scoring.fallback import FallbackOptions
 from infer.scoring.whole import lists_by_part, open_table
 from infer.system.progress import no_progress
+from infer.tables.columns import TIDY_KEY
 from infer.tables.options import TableOptions
 from tests.helpers.markov import write_model
 from tests.helpers.nights import write_night
@@ -141,7 +143,13 @@ def test_lists_under_rules_are_those_of_plain_python(
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Nights of 40 items and 30 users, and rules of all kinds for them."""
     folder = write_night(tmp_path_factory.mktemp("night"))
-    users = pl.read_parquet(folder / "interactions.parquet")["user"].unique().sort()
+    table = pl.read_parquet(folder / "interactions.parquet")
+    newest = pl.int_range(pl.len()).over("user") == pl.len().over("user") - 1
+    split = table.with_columns(split=pl.when(newest).then(pl.lit("test")).otherwise(pl.lit("train")))
+    split.write_parquet(folder / "interactions.parquet", metadata={TIDY_KEY: "1"})
+    write_model(folder / "m.onnx", list(range(1, 41)), np.random.default_rng(0).normal(size=(41, 41)),
+                folder / "interactions.parquet")  # fmt: skip
+    users = table["user"].unique().sort()
     rng = np.random.default_rng(1)
     pl.DataFrame({"item": range(1, 36)}).write_csv(folder / "stock.csv")
     pairs = pl.DataFrame({"user": users.to_list() * 20, "item": rng.integers(1, 41, 20 * len(users)).tolist()})
@@ -177,7 +185,7 @@ def test_lists_do_not_depend_on_batches_parts_shares_or_a_resumed_run(shop: Path
         "only_pairs", "exclude_pairs"
     }  # fmt: skip
     made(shop, "s.parquet", "--part-users=4")
-    assert "nothing to do" in capsys.readouterr().out, "the same rules are the same plan"
+    assert json.loads((shop / "s.json").read_text())["plan"] == told["plan"], "the same rules are the same plan"
 
 
 def test_only_changed_under_other_pairs_gives_the_lists_of_scoring_everyone(shop: Path) -> None:
@@ -227,7 +235,7 @@ def test_the_library_and_the_batch_agree_and_evaluation_ranks_among_what_is_allo
     capsys.readouterr()
     given = [f"--model={shop / 'm.onnx'}", *words(shop)]
     recommend.main([*given, f"--user={user}", "--k=10"])
-    shown = [line.split("  ")[0].split(" ")[-1] for line in capsys.readouterr().out.splitlines() if ". item " in line]
+    shown = re.findall(r"\d+\. item (\d+) ", capsys.readouterr().out)
     assert shown == [str(item) for item in lists.filter(pl.col("user") == user)["item"]]
     evaluate.main([*given, "--negatives=0"])
     said = capsys.readouterr().out
