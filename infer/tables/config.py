@@ -80,6 +80,8 @@ class TableConfig:
 class ItemTableConfig:
     """The table of items that other options speak of."""
 
+    GROUP: ClassVar[str] = "the table of items"
+
     items: Path | None = option(
         None,
         "table of items: titles, categories and more; a file, folder or address (default: the one beside the model)",

@@ -256,6 +256,8 @@ def test_what_a_file_says_of_itself_is_what_the_checkpoint_says() -> None:
         "rating_levels": [1.0, 2.5],
         "padding": "left, index 0",
         "precision": "int8",
+        "attribution": "deletion",
+        "vectors": {},
         "dataset": "ml",
         "dataset_checksum": "abc",
         "interactions": "interactions.parquet",

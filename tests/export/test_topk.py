@@ -1,7 +1,5 @@
 """The rules inside a graph: what is no item counts for nothing, whatever stands in the inputs."""
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest

@@ -55,9 +55,9 @@ def test_items_are_read_from_parquet_frames_and_lists(tmp_path: Path) -> None:
 
 def test_unknown_items_are_counted_and_named_and_none_known_is_refused() -> None:
     assert rules(exclude_items=[10, 77, 88]).said[0] == "--exclude-items: m.onnx does not know 2 of 3 items, as '77'"
-    with pytest.raises(InputError, match="--only-items names no item of m.onnx: it has '7', the model '10'"):
+    with pytest.raises(InputError, match=r"--only-items names no item of m\.onnx: it has '7', the model '10'"):
         rules(only_items=[7, 8])
-    with pytest.raises(InputError, match="the rules leave none of the 4 items of m.onnx"):
+    with pytest.raises(InputError, match=r"the rules leave none of the 4 items of m\.onnx"):
         rules(only_items=[10], exclude_items=[10])
 
 
@@ -89,7 +89,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(option: str, text: str, mess
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="stock.csv does not exist"):
+    with pytest.raises(InputError, match=r"stock\.csv does not exist"):
         rules(only_items=tmp_path / "stock.csv")
 
 
@@ -130,7 +130,7 @@ def test_sql_is_asked_of_a_table_of_these_items(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="name one with --items"):
         rules(items_where="price < 1")
     (tmp_path / "other.csv").write_text("item,price\n7,5\n")
-    with pytest.raises(InputError, match="knows no item of m.onnx: it has '7', the model '10'"):
+    with pytest.raises(InputError, match=r"knows no item of m\.onnx: it has '7', the model '10'"):
         rules(items=tmp_path / "other.csv", items_where="price < 9")
 
 
@@ -148,7 +148,7 @@ def test_users_of_pairs_that_a_table_lacks_are_counted_and_named() -> None:
     said = [pairs.unknown(pl.LazyFrame({"user": users}), Path("t.csv")) for users in ([2, 2, 1], ["5", "x"], [9, 5, 2])]
     words = "--only-pairs: p.csv: t.csv does not have 2 of 3 users, as "
     assert said == [words + "'5'", words + "'2'", None]
-    with pytest.raises(InputError, match="--only-pairs: p.csv names no user of t.csv: it has '2'"):
+    with pytest.raises(InputError, match=r"--only-pairs: p\.csv names no user of t\.csv: it has '2'"):
         pairs.unknown(pl.LazyFrame({"user": [1, 3]}), Path("t.csv"))
 
 

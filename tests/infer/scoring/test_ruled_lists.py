@@ -202,7 +202,7 @@ def test_only_changed_under_other_pairs_gives_the_lists_of_scoring_everyone(shop
 def test_what_rules_leave_nobody_is_said_and_counted_apart_from_cold_users(shop: Path, capsys) -> None:
     table = pl.read_parquet(shop / "interactions.parquet")
     users = table["user"].unique().sort()
-    all_but_two = pl.DataFrame({"user": users[2:].to_list() + [999], "item": [5] * (len(users) - 2) + [6]})
+    all_but_two = pl.DataFrame({"user": [*users[2:].to_list(), 999], "item": [5] * (len(users) - 2) + [6]})
     all_but_two.write_csv(shop / "few.csv")
     given = [f"--model={shop / 'm.onnx'}", f"--only-pairs={shop / 'few.csv'}", "--accept", "--seen=keep"]
     batch.main([*given, f"--output={shop / 'few.parquet'}", "--fallback=popular"])
@@ -223,7 +223,7 @@ def test_lists_held_under_other_rules_say_so(shop: Path, tmp_path: Path) -> None
     given = [f"--model={shop / 'm.onnx'}", f"--output={tmp_path / 'l.parquet'}", "--production"]
     batch.main(given)
     (tmp_path / "one.csv").write_text("item\n7\n")
-    with pytest.raises(HeldError, match="the earlier lists are of other rules .which items may be recommended."):
+    with pytest.raises(HeldError, match=r"the earlier lists are of other rules .which items may be recommended."):
         batch.main([*given, f"--only-items={tmp_path / 'one.csv'}"])
 
 
