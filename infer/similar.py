@@ -22,7 +22,7 @@ from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.histories.vocabulary import PAD, index_of
 from infer.model.session import open_model
-from infer.recommend import named, titles
+from infer.scoring.shown import Names, titles
 from infer.scoring.similar import SIMILAR, Similar, open_similar
 from infer.system.files import replacing
 from infer.system.ownership import MARK, claim
@@ -89,13 +89,14 @@ def _index(similar: Similar, item: str) -> np.ndarray:
 def _show(similar: Similar, config: SimilarConfig, chosen: np.ndarray | None) -> None:
     found = pl.concat(similar.tables(config.k, chosen))
     ids = similar.job.items.schema[ITEM]
-    known = titles(similar.model, config.items, ids)
-    own = similar.job.items.filter(pl.col(ITEM).cast(pl.String) == config.item).join(known, on=ITEM, how="left")
-    print(f"{similar.model.path.name}: nearest to {named(own.row(0, named=True))} {similar.measure}:")
-    listed = found.drop(ITEM).rename({SIMILAR: ITEM}).join(known, on=ITEM, how="left", maintain_order="left")
-    for row in listed.iter_rows(named=True):
-        print(f"{row[RANK]:>3}. {named(row)}  {row[SCORE]:.4f}")
-    if listed.is_empty():
+    known, missing = titles(similar.model, config.items, ids)
+    if missing:
+        print(missing)
+    names = Names(known)
+    print(f"{similar.model.path.name}: nearest to {names.named(str(config.item))} {similar.measure}:")
+    for row in found.iter_rows(named=True):
+        print(f"{row[RANK]:>3}. {names.named(str(row[SIMILAR]))}  {row[SCORE]:.4f}")
+    if found.is_empty():
         print("none: training saw nothing of it, or no other item may be listed")
 
 
