@@ -37,14 +37,15 @@ def screen(
     latest = task.job.items[ITEM].gather(task.histories.flat[::-1][:history].astype("int64") - 1)
     if len(latest):
         yield printable(f"user {user}, the latest of {len(task.histories.flat):,} items:")
-        rows = [("", "Item", "Categories"), *(("", *names.both(item)) for item in latest.cast(pl.String))]
+        rows = list[tuple[str, ...]]([("", "Item", "Categories")])
+        rows += [("", *names.both(item)) for item in latest.cast(pl.String)]
         yield from lines(rows, "<<<", most)
     for item in found[0].places[ITEM].head(HELD).cast(pl.String):
         yield _cut(f"held out: {names.named(item)}  ({_places(found, item)})", most)
     yield ""
     told = any(BECAUSE in each.lists.columns for each in found)
     header = ("Model", "Rank", "", "Item", "Categories", "Score", *(["Because of"] if told else []))
-    rows, hit = [header], False
+    rows, hit = list[tuple[str, ...]]([header]), False
     for each, label in zip(found, labels([each.task.model.path for each in found]), strict=True):
         held = set(each.places[ITEM].cast(pl.String))
         for row in each.lists.iter_rows(named=True):

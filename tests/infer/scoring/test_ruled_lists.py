@@ -235,7 +235,7 @@ def test_the_library_and_the_batch_agree_and_evaluation_ranks_among_what_is_allo
     capsys.readouterr()
     given = [f"--model={shop / 'm.onnx'}", *words(shop)]
     recommend.main([*given, f"--user={user}", "--k=10"])
-    shown = re.findall(r"\d+\. item (\d+) ", capsys.readouterr().out)
+    shown = re.findall(r"item (\d+)", capsys.readouterr().out.partition("Model")[2])
     assert shown == [str(item) for item in lists.filter(pl.col("user") == user)["item"]]
     evaluate.main([*given, "--negatives=0"])
     said = capsys.readouterr().out
