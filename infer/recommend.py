@@ -17,8 +17,8 @@ from infer.scoring.beside import Recommended, for_user
 from infer.scoring.fallback import NONE
 from infer.scoring.job import Job
 from infer.scoring.options import FallbackConfig, ScoringConfig
-from infer.scoring.shown import screen, titles
 from infer.scoring.variety import VarietyConfig
+from infer.shown import screen, titles
 from infer.tables.columns import ITEM
 
 

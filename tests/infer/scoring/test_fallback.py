@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -172,10 +173,8 @@ def recommended(model: Path, user: str, *words: str) -> list[str]:
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         recommend.main([f"--model={model}", f"--user={user}", "--k=3", *words])
-    lines = out.getvalue().splitlines()
-    [header] = [number for number, line in enumerate(lines) if line.startswith("Model ")]
-    ranked = [line for line in lines[header + 1 :] if " item " in line]
-    return [line.split(" item ")[1].split()[0] for line in ranked]
+    _, _, rows = out.getvalue().partition("\nModel ")
+    return re.findall(r"^(?:\S+ +| +)\d+ +(?:\* +)?(?:item )?(\S+)", rows, re.MULTILINE)
 
 
 def test_one_user_is_told_what_is_popular_though_the_table_lacks_them(model: Path) -> None:
