@@ -20,7 +20,7 @@ SCREEN = ROOT / "infer" / "shown.py"  # lines of a screen, which two commands pr
 
 
 def libraries() -> list[Path]:
-    """Every module of the packages that is neither a command, nor what commands show, nor the command line itself, nor a
+    """Every module of the packages that is no command, no screen of commands, not the command line itself, and no
     benchmark."""
     files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
     found = [path for path in files if (ROOT / "infer" / "cli") not in path.parents]
