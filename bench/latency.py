@@ -14,8 +14,9 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from infer.recommender import Rules
 from infer.system.files import write_text
 from infer.system.ownership import MARK, claim
 from infer.tables.columns import ITEM, TIMESTAMP, USER
+from train.config import BertConfig
 from train.presets import configuration
 
 KINDS = ("bert", "hybrid")
@@ -71,8 +73,8 @@ def untrained(kind: str, items: int, folder: Path) -> Path:
         table = path.with_name("items.parquet")
         ids.with_columns(pl.lit(1).alias(USER), pl.col(ITEM).alias(TIMESTAMP)).write_parquet(table)
         config = configuration(kind)
-        if items >= LARGE and getattr(config, "chain", 0):
-            config = replace(config, chain=LARGE_CHAIN)  # type: ignore[call-arg]
+        if items >= LARGE and isinstance(config, BertConfig) and config.chain:
+            config = replace(config, chain=LARGE_CHAIN)
         write_untrained(kind, config, table, path.parent, compared=False)
     return path
 
@@ -88,9 +90,7 @@ def measure(path: Path, rounds: int) -> dict[str, list[float]]:
     """Seconds of each round by rule; raises AssertionError if a list is not the one that the scores give."""
     model = Recommender(path, threads=1)
     rules = rules_of(model)
-    calls: dict[str, Callable[[list[int]], pl.DataFrame]] = {
-        name: (lambda history, rule=rule: model.recommend(history, K, rules=rule)) for name, rule in rules.items()
-    }
+    calls = {name: partial(model.recommend, k=K, rules=rule) for name, rule in rules.items()}
     asked = histories(len(model.metadata.item_ids), rounds + 2)
     for history in asked[:2]:  # what is worked out once
         for name, call in calls.items():

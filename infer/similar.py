@@ -22,7 +22,7 @@ from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.histories.vocabulary import PAD, index_of
 from infer.model.session import open_model
-from infer.recommend import named, titles
+from infer.scoring.shown import named, titles
 from infer.scoring.similar import SIMILAR, Similar, open_similar
 from infer.system.files import replacing
 from infer.system.ownership import MARK, claim
@@ -89,7 +89,9 @@ def _index(similar: Similar, item: str) -> np.ndarray:
 def _show(similar: Similar, config: SimilarConfig, chosen: np.ndarray | None) -> None:
     found = pl.concat(similar.tables(config.k, chosen))
     ids = similar.job.items.schema[ITEM]
-    known = titles(similar.model, config.items, ids)
+    known, missing = titles(similar.model, config.items, ids)
+    if missing:
+        print(missing)
     own = similar.job.items.filter(pl.col(ITEM).cast(pl.String) == config.item).join(known, on=ITEM, how="left")
     print(f"{similar.model.path.name}: nearest to {named(own.row(0, named=True))} {similar.measure}:")
     listed = found.drop(ITEM).rename({SIMILAR: ITEM}).join(known, on=ITEM, how="left", maintain_order="left")

@@ -90,11 +90,14 @@ def test_a_recommendation_shows_films_genres_scores_and_the_held_out_item(artifa
     done = run("infer.recommend", f"--model={artifacts / 'hybrid.onnx'}", "--user=101", "--k=3")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == "hybrid.onnx (ratings.csv) for user 101:" and len(lines) == 5
-    assert all("Film 10" in line and ("[War]" in line or "[Comedy|Drama]" in line) for line in lines[1:4])
+    assert lines[0].startswith("user 101, the latest of ")
+    shown = lines[lines.index("") + 2 :]
+    assert shown[0].startswith("hybrid.onnx     1 ") and len([line for line in shown if "Film 10" in line]) == 3
+    assert all("War" in line or "Comedy|Drama" in line for line in shown if "Film 10" in line)
     table = pl.read_parquet(artifacts / "interactions.parquet")
     held = table.filter((pl.col("user") == 101) & (pl.col("split") == "test"))["item"][0]
-    assert lines[4].startswith(f"held out: Film {held} (1999)") and "rank" in lines[4]
+    [told] = [line for line in lines if line.startswith("held out: ")]
+    assert told.startswith(f"held out: Film {held} (1999)") and "rank" in told
 
 
 def test_new_interactions_are_scored_whole(artifacts: Path, run, tmp_path: Path) -> None:

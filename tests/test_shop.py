@@ -96,4 +96,4 @@ def test_one_customer_is_shown_names_and_categories(shop, run) -> None:
     folder, _ = shop
     done = run("infer.recommend", f"--model={folder / 'hybrid.onnx'}", "--user=c-3", "--k=3")
     assert done.returncode == 0, done.stderr
-    assert " no. " in done.stdout and "  1. " in done.stdout
+    assert " no. " in done.stdout and "hybrid.onnx     1 " in done.stdout

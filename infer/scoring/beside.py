@@ -21,9 +21,9 @@ from infer.tables.columns import ITEM, RANK, USER
 
 @dataclass(frozen=True)
 class Recommended:
-    """task: of the user alone.  lists: (rank, item, score[, because]), the first k.  places: (item, rank) of the held-out
-    items, rank null if it is not among the `size` items that the user may get.  fallback: which, if the model does
-    not know the user."""
+    """task: of the user alone.  lists: (rank, item, score[, because]), the first k.  places: (item, rank) of the
+    held-out items, rank null if it is not among the `size` items that the user may get.  fallback: which, if the model
+    does not know the user."""
 
     task: Task
     lists: pl.DataFrame

@@ -5,13 +5,14 @@ In: `Recommended` of one model or several, and the titles and categories of item
     python -m infer.recommend --model hybrid.onnx,mf.onnx --user 1
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from infer.cli import printable
-from infer.cli.columns import cut, lines
+from infer.cli.columns import lines
 from infer.errors import InputError
 from infer.formats.places import located_items
 from infer.formats.probe import probe
@@ -31,21 +32,22 @@ def screen(
     """The lines.
 
     found: of one user, at least one.  known: (item, title, genres).  history: so many of its latest items at most.
-    most: places in a line; None: nothing is cut.
+    most: places in a line of a table; None: nothing is cut.
     """
     names = _Names(known)
     task = found[0].task
     latest = task.job.items[ITEM].gather(task.histories.flat[::-1][:history].astype("int64") - 1)
     if len(latest):
         yield printable(f"user {user}, the latest of {len(task.histories.flat):,} items:")
-        rows = [("", "Item", "Categories"), *(("", *names.both(item)) for item in latest.cast(pl.String))]
-        yield from lines(rows, "<<<", most)
+        latest_rows = [("", "Item", "Categories"), *(("", *names.both(item)) for item in latest.cast(pl.String))]
+        yield from lines(latest_rows, "<<<", most)
     for item in found[0].places[ITEM].head(HELD).cast(pl.String):
-        yield _cut(f"held out: {names.named(item)}  ({_places(found, item)})", most)
+        yield f"held out: {names.named(item)}  ({_places(found, item)})"
     yield ""
     told = any(BECAUSE in each.lists.columns for each in found)
     header = ("Model", "Rank", "", "Item", "Categories", "Score", *(["Because of"] if told else []))
-    rows, hit = [header], False
+    rows: list[tuple[str, ...]] = [header]
+    hit = False
     for each, label in zip(found, labels([each.task.model.path for each in found]), strict=True):
         held = set(each.places[ITEM].cast(pl.String))
         for row in each.lists.iter_rows(named=True):
@@ -91,6 +93,12 @@ def titles(model: Model, stated: Path | None, ids: pl.DataType) -> tuple[pl.Data
     return table.select(pl.col(ITEM).cast(ids), TITLE, genres.alias(GENRES)), ""
 
 
+def named(row: Mapping[str, Any]) -> str:
+    """An item by its title and genres, as far as they are known."""
+    title = row[TITLE] or f"item {row[ITEM]}"
+    return printable(f"{title} [{row[GENRES]}]" if row[GENRES] else title)
+
+
 class _Names:
     """Titles and categories of items by their ids as texts."""
 
@@ -104,29 +112,31 @@ class _Names:
         return self.title(item), printable(self.known.get(item, (None, None))[1] or "")
 
     def named(self, item: str) -> str:
-        title, categories = self.both(item)
-        return f"{title} [{categories}]" if categories else title
+        title, categories = self.known.get(item, (None, None))
+        return named({ITEM: item, TITLE: title, GENRES: categories})
 
 
 def _places(found: Sequence[Recommended], item: str) -> str:
     """Where each model has a held-out item among all that the user may get."""
-    told = []
-    for each, label in zip(found, labels([each.task.model.path for each in found]), strict=True):
-        place = each.places.filter(pl.col(ITEM).cast(pl.String) == item)[RANK]
-        rank = place[0] if len(place) else None
-        allowed = each.task.job.candidates.determining or each.task.job.candidates.by_user
-        others = "items" if allowed or each.fallback else "unseen items"
-        if rank is not None:
-            where = f"rank {rank:,} of {each.size:,} {others}"
-        else:
-            where = "not among what may be recommended" if item in _ids(each) else "unknown to the model"
-        told.append(where if len(found) == 1 else f"{label}: {where}")
-    return "; ".join(told)
+    names = labels([each.task.model.path for each in found])
+    ranks, others = [_place(each, item) for each in found], [_others(each) for each in found]
+    if len(found) > 1 and len(set(others)) == 1:
+        return "; ".join(f"{name}: {rank}" for name, rank in zip(names, ranks, strict=True)) + f"; of {others[0]}"
+    whole = [f"{rank} of {of}" if rank[-1].isdigit() else rank for rank, of in zip(ranks, others, strict=True)]
+    return whole[0] if len(found) == 1 else "; ".join(f"{n}: {rank}" for n, rank in zip(names, whole, strict=True))
+
+
+def _place(each: Recommended, item: str) -> str:
+    found = each.places.filter(pl.col(ITEM).cast(pl.String) == item)[RANK].drop_nulls()
+    if len(found):
+        return f"rank {found[0]:,}"
+    return "not among what may be recommended" if item in _ids(each) else "unknown to the model"
+
+
+def _others(each: Recommended) -> str:
+    ruled = each.task.job.candidates.determining or each.task.job.candidates.by_user or each.fallback
+    return f"{each.size:,} {'items' if ruled else 'unseen items'}"
 
 
 def _ids(each: Recommended) -> set[str]:
     return set(map(str, each.task.model.metadata.item_ids))
-
-
-def _cut(line: str, most: int | None) -> str:
-    return line if most is None else cut(line, most)

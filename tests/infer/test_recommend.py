@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from infer import recommend
+from infer.cli.columns import width
 from infer.errors import InputError
 from tests.helpers.markov import write_model
 
@@ -39,38 +40,109 @@ def said(capsys, model: Path, *words: str) -> list[str]:
     return capsys.readouterr().out.splitlines()
 
 
-def test_the_list_ends_before_the_held_out_item_whose_place_is_told(model: Path, capsys) -> None:
+def ranked(shown: list[str]) -> list[str]:
+    """The rows of the table, each without the blanks between its columns."""
+    header = next(number for number, line in enumerate(shown) if line.startswith("Model "))
+    return [" ".join(line.split()) for line in shown[header + 1 :]]
+
+
+def test_history_held_out_item_and_list_are_shown(model: Path, capsys) -> None:
     # u reads a b e: d and c are left.
     assert said(capsys, model, "--user=u") == [
-        "m.onnx (by hand) for user u:",
-        "  1. item d [Drama]  4.0000",
-        "  2. See?[2J [War]  3.0000",
+        "user u, the latest of 3 items:",
+        "  Item    Categories",
+        "  item e",
+        "  item b",
+        "  item a",
         "held out: See?[2J [War]  (rank 2 of 2 unseen items)",
+        "",
+        "Model   Rank     Item     Categories   Score",
+        "m.onnx     1     item d   Drama       4.0000",
+        "           2  *  See?[2J  War         3.0000",
+        "* held out",
     ]
-    assert said(capsys, model, "--user=u", "--k=1")[1:] == [
-        "  1. item d [Drama]  4.0000",
-        "held out: See?[2J [War]  (rank 2 of 2 unseen items)",
-    ]
+    shown = said(capsys, model, "--user=u", "--k=1", "--history=1")
+    assert shown[2:4] == ["  item e", "held out: See?[2J [War]  (rank 2 of 2 unseen items)"]
+    assert ranked(shown) == ["m.onnx 1 item d Drama 4.0000"], "no mark, and no word of it"
     # For validation u reads a b: e d c are left.
-    assert said(capsys, model, "--user=u", "--split=validation")[-1] == "held out: item e  (rank 1 of 3 unseen items)"
-    assert said(capsys, model, "--user=w")[-1] == "held out: item zz  (unknown to the model)"
+    shown = said(capsys, model, "--user=u", "--split=validation", "--history=0")
+    assert shown[0] == "held out: item e  (rank 1 of 3 unseen items)"
+    assert "held out: item zz  (unknown to the model)" in said(capsys, model, "--user=w")
 
 
 def test_a_whole_history_and_a_user_of_whom_nothing_is_held_out_show_none(model: Path, capsys) -> None:
-    assert said(capsys, model, "--user=u", "--whole-history")[1:] == ["  1. item d [Drama]  4.0000"]
+    shown = said(capsys, model, "--user=u", "--whole-history")
+    assert ranked(shown) == ["m.onnx 1 item d Drama 4.0000"] and not any("held out" in line for line in shown)
     shown = said(capsys, model, "--user=v")
-    assert len(shown) == 5 and shown[1] == "  1. item e  5.0000"
+    assert ranked(shown)[0] == "m.onnx 1 item e 5.0000" and len(ranked(shown)) == 4
+    assert not any("held out" in line for line in shown)
+
+
+def test_models_stand_side_by_side_and_each_ranks_the_held_out_item(model: Path, capsys, tmp_path: Path) -> None:
+    other = write_model(
+        tmp_path / "n.onnx", ITEMS, np.tile([9, 1, 2, 4, 3, 5], (6, 1)), tmp_path / "interactions.parquet"
+    )
+    shown = said(capsys, Path(f"{model},{other}"), "--user=u", "--history=0")
+    assert shown[0] == "held out: See?[2J [War]  (m.onnx: rank 2; n.onnx: rank 1; of 2 unseen items)"
+    assert ranked(shown) == [
+        "m.onnx 1 item d Drama 4.0000",
+        "2 * See?[2J War 3.0000",
+        "n.onnx 1 * See?[2J War 4.0000",
+        "2 item d Drama 3.0000",
+        "* held out",
+    ]
+    shown = said(capsys, Path(f"{model},{other}"), "--user=u", "--k=1", "--reasons=1", "--seen=keep")
+    assert ranked(shown)[0].startswith("m.onnx 1 item e 5.0000") and "Because of" in "".join(shown)
+
+
+def test_a_model_of_another_table_is_one_line(model: Path, tmp_path: Path) -> None:
+    table = tmp_path / "t.parquet"
+    pl.DataFrame(ROWS[:4], schema=["user", "item", "timestamp", "split"], orient="row").write_parquet(table)
+    other = write_model(tmp_path / "n.onnx", ITEMS, SCORES, table)
+    with pytest.raises(InputError, match=r"n\.onnx was trained on .*t\.parquet, .*m\.onnx on .*: name the table"):
+        recommend.main([f"--model={model},{other}", "--user=u"])
+    foreign = write_model(tmp_path / "f.onnx", list("pqrst"), SCORES, table)
+    words = ["--user=u", f"--interactions={table}"]
+    with pytest.raises(InputError, match=r"^f\.onnx cannot recommend to user u: it knows none of its items$"):
+        recommend.main([f"--model={model},{foreign}", *words])
+    with pytest.raises(InputError, match="a model without a name between its commas"):
+        recommend.main([f"--model={model},", *words])
+
+
+def test_rules_and_fallbacks_hold_for_each_model(model: Path, capsys, tmp_path: Path) -> None:
+    (tmp_path / "stock.txt").write_text("a\nc\n")
+    shown = said(capsys, model, "--user=u", f"--only-items={tmp_path / 'stock.txt'}")
+    assert ranked(shown) == ["m.onnx 1 * See?[2J War 3.0000", "* held out"] and "rank 1 of 1 items" in "".join(shown)
+    (tmp_path / "stock.txt").write_text("d\n")
+    shown = said(capsys, model, "--user=u", f"--only-items={tmp_path / 'stock.txt'}")
+    assert any(line.endswith("(not among what may be recommended)") for line in shown)
+    (tmp_path / "stock.txt").write_text("a\n")
+    with pytest.raises(InputError, match="cannot recommend to user u: the rules leave nothing"):
+        recommend.main([f"--model={model}", "--user=u", f"--only-items={tmp_path / 'stock.txt'}"])
+    shown = said(capsys, model, "--user=nobody", "--fallback=popular", "--k=1", "--reasons=2")
+    assert shown[-1] == "m.onnx does not know the user: popular items" and ranked(shown)[0] == "m.onnx 1 item a"
+
+
+def test_a_narrow_terminal_cuts_titles_and_a_pipe_does_not(model: Path, capsys, tmp_path: Path, monkeypatch) -> None:
+    long = {"item": ["c", "d"], "title": ["東京物語" * 9, "D" * 60], "genres": ["War", "Drama"]}
+    pl.DataFrame(long).write_parquet(tmp_path / "items.parquet")
+    assert "D" * 60 in "\n".join(said(capsys, model, "--user=u"))
+    monkeypatch.setattr(recommend, "terminal", lambda: 60)
+    shown = said(capsys, model, "--user=u", "--history=0")
+    table = shown[shown.index("") + 1 : -1]
+    assert {width(line) for line in table} == {60} and all("…" in line for line in table[1:])
 
 
 def test_titles_may_be_named_or_absent(model: Path, capsys, tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text("item,title\nd,Dee\n")
-    assert said(capsys, model, "--user=u", "--k=1", f"--items={tmp_path / 'other.csv'}")[1] == "  1. Dee  4.0000"
+    shown = said(capsys, model, "--user=u", "--k=1", f"--items={tmp_path / 'other.csv'}")
+    assert ranked(shown) == ["m.onnx 1 Dee 4.0000"]
     (tmp_path / "other.csv").write_text("item,title\n4,Dee\n")
     with pytest.raises(InputError, match=r"other\.csv knows no item of the model: it has 4, the model 'a'"):
         recommend.main([f"--model={model}", "--user=u", f"--items={tmp_path / 'other.csv'}"])
     (tmp_path / "items.parquet").unlink()
     shown = said(capsys, model, "--user=u", "--k=1")
-    assert shown[0].startswith("no titles: ") and shown[2] == "  1. item d  4.0000"
+    assert shown[0].startswith("no titles: ") and ranked(shown) == ["m.onnx 1 item d 4.0000"]
 
 
 def test_nobody_several_and_strangers_are_refused(model: Path) -> None:
@@ -87,9 +159,10 @@ def test_further_columns_do_no_harm_and_categories_stand_in_for_genres(model: Pa
     items = {"item": ["c", "d"], "title": ["See", "Dee"], "genres": ["War", None], "price": [1.5, 2.5]}
     lists = pl.Series("kind", [["X"], ["Y", "Z"]], dtype=pl.List(pl.String))
     pl.DataFrame(items).with_columns(lists).write_parquet(tmp_path / "items.parquet")
-    assert said(capsys, model, "--user=u")[1:3] == ["  1. Dee [Y|Z]  4.0000", "  2. See [War]  3.0000"]
+    assert ranked(said(capsys, model, "--user=u"))[:2] == ["m.onnx 1 Dee Y|Z 4.0000", "2 * See War 3.0000"]
     (tmp_path / "other.csv").write_text("item,title,brand,price\nd,Dee,Acme,3\ne,Eh,Bolt,4\nc,See,Bolt,4\n")
-    assert said(capsys, model, "--user=u", "--k=1", f"--items={tmp_path / 'other.csv'}")[1] == "  1. Dee [Acme]  4.0000"
+    shown = said(capsys, model, "--user=u", "--k=1", f"--items={tmp_path / 'other.csv'}")
+    assert ranked(shown) == ["m.onnx 1 Dee Acme 4.0000"]
     pl.DataFrame({"item": ["c"], "price": [1]}).write_parquet(tmp_path / "items.parquet")
     with pytest.raises(InputError, match="is not the table of items"):
         said(capsys, model, "--user=u")

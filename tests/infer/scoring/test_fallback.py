@@ -172,11 +172,11 @@ def recommended(model: Path, user: str, *words: str) -> list[str]:
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         recommend.main([f"--model={model}", f"--user={user}", "--k=3", *words])
-    return [
-        line.split(". ")[1].removeprefix("item ").split()[0]
-        for line in out.getvalue().splitlines()
-        if line.strip()[:1].isdigit()
-    ]
+    lines = out.getvalue().splitlines()
+    [header] = [number for number, line in enumerate(lines) if line.startswith("Model ")]
+    column = lines[header].index("Item")
+    ranked = [line[column:] for line in lines[header + 1 :] if line.startswith(("m.onnx  ", "        "))]
+    return [line.removeprefix("item ").split()[0] for line in ranked]
 
 
 def test_one_user_is_told_what_is_popular_though_the_table_lacks_them(model: Path) -> None:
