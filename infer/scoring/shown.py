@@ -11,14 +11,13 @@ from typing import Any
 
 import polars as pl
 
-from infer.cli import printable
-from infer.cli.columns import lines
 from infer.errors import InputError
 from infer.formats.places import located_items
 from infer.formats.probe import probe
 from infer.model.session import Model
 from infer.scoring.beside import Recommended
 from infer.scoring.reasons import BECAUSE
+from infer.system.columns import lines, printable
 from infer.tables.columns import GENRES, ITEM, RANK, SCORE, TITLE
 from infer.tables.items import find_items
 

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from infer import recommend
-from infer.cli.columns import width
 from infer.errors import InputError
+from infer.system.columns import width
 from tests.helpers.markov import write_model
 
 ITEMS = list("abcde")

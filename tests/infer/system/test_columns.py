@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from infer.cli.columns import cut, lines, terminal, width
+from infer.system.columns import cut, lines, terminal, width
 
 
 def test_wide_characters_take_two_places_and_marks_none() -> None:

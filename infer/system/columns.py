@@ -2,7 +2,7 @@
 
 In: rows of texts. Out: lines. What goes into a file or a pipe is not cut.
 
-    python -c "from infer.cli.columns import lines; print(*lines([('Item', 'No'), ('東京', '1')], '<>'), sep='\\n')"
+    python -c "from infer.system.columns import lines; print(*lines([('Item', 'No'), ('東京', '1')], '<>'), sep='\\n')"
 """
 
 import shutil
@@ -57,6 +57,11 @@ def cut(text: str, places: int) -> str:
             break
         kept += character
     return kept.rstrip() + CUT
+
+
+def printable(text: str) -> str:
+    """The text without what could steer a terminal: such characters become `?`."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _places(character: str) -> int:
