@@ -49,9 +49,9 @@ evaluate kind *options:
 compare:
     {{python}} -m infer.compare --artifacts={{artifacts}}
 
-# Recommend films to one user and show what was held out: `just recommend 1`
-recommend user kind="hybrid" *options:
-    {{python}} -m infer.recommend --model={{artifacts}}/{{kind}}.onnx --user={{user}} {{options}}
+# Recommend to one user and show what was held out, with one model or several: `just recommend 1 hybrid,mf`
+recommend user kinds="hybrid" *options:
+    {{python}} -m infer.recommend --model={{artifacts}}/{{replace(kinds, ",", ".onnx," + artifacts + "/")}}.onnx --user={{user}} {{options}}
 
 # Compare all models over several seeds; tables and study/study.html: `just study short=true`
 study *options:

@@ -10,15 +10,15 @@ from dataclasses import MISSING, dataclass, replace
 from pathlib import Path
 
 from infer.cli import option, parse, run
-from infer.cli.columns import terminal
 from infer.errors import InputError
 from infer.model.session import ARTIFACTS
 from infer.scoring.beside import Recommended, for_user
 from infer.scoring.fallback import NONE
 from infer.scoring.job import Job
 from infer.scoring.options import FallbackConfig, ScoringConfig
+from infer.scoring.shown import screen, titles
 from infer.scoring.variety import VarietyConfig
-from infer.shown import screen, titles
+from infer.system.columns import terminal
 from infer.tables.columns import ITEM
 
 

@@ -22,8 +22,8 @@ from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.histories.vocabulary import PAD, index_of
 from infer.model.session import open_model
+from infer.scoring.shown import Names, titles
 from infer.scoring.similar import SIMILAR, Similar, open_similar
-from infer.shown import Names, titles
 from infer.system.files import replacing
 from infer.system.ownership import MARK, claim
 from infer.tables.columns import ITEM, RANK, SCORE

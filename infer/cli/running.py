@@ -15,6 +15,7 @@ from typing import Any
 
 from infer.cli.streams import can_write, complain, flush, ready
 from infer.errors import HeldError, InputError, system_says
+from infer.system.columns import printable
 from infer.system.project import PROJECT
 
 UNWRITTEN = "cannot write to standard output: "
@@ -108,8 +109,3 @@ def tell() -> None:
         logger.propagate = False
         if not logger.handlers:
             logger.addHandler(_Told())
-
-
-def printable(text: str) -> str:
-    """The text without what could steer a terminal: such characters become `?`."""
-    return "".join(c if c.isprintable() else "?" for c in text)

@@ -8,6 +8,7 @@ import pytest
 
 from infer import recommend
 from infer.errors import InputError
+from infer.system.columns import width
 from tests.helpers.markov import write_model
 
 ITEMS = list("abcde")
@@ -160,3 +161,41 @@ def test_reasons_stand_behind_the_items_whose_scores_they_raise(tmp_path: Path, 
     model = write_model(tmp_path / "m.onnx", ITEMS, scores, table)
     shown = said(capsys, model, "--user=u", "--whole-history", "--reasons=2")
     assert listed(shown) == ["m.onnx 1 item c 4.0000 Ee", "2 item d 3.0000 Ee"]
+
+
+def test_a_model_of_another_table_is_one_line(model: Path, tmp_path: Path) -> None:
+    table = tmp_path / "t.parquet"
+    pl.DataFrame(ROWS[:4], schema=["user", "item", "timestamp", "split"], orient="row").write_parquet(table)
+    other = write_model(tmp_path / "n.onnx", ITEMS, SCORES, table)
+    with pytest.raises(InputError, match=r"n\.onnx was trained on .*t\.parquet, .*m\.onnx on .*: name the table"):
+        recommend.main([f"--model={model},{other}", "--user=u"])
+    foreign = write_model(tmp_path / "f.onnx", list("pqrst"), SCORES, table)
+    words = ["--user=u", f"--interactions={table}"]
+    with pytest.raises(InputError, match=r"^f\.onnx cannot recommend to user u: it knows none of its items$"):
+        recommend.main([f"--model={model},{foreign}", *words])
+    with pytest.raises(InputError, match="a model without a name between its commas"):
+        recommend.main([f"--model={model},", *words])
+
+
+def test_rules_and_fallbacks_hold_for_each_model(model: Path, capsys, tmp_path: Path) -> None:
+    (tmp_path / "stock.txt").write_text("a\nc\n")
+    shown = said(capsys, model, "--user=u", f"--only-items={tmp_path / 'stock.txt'}")
+    assert listed(shown) == ["m.onnx 1 * See?[2J War 3.0000", "* held out"] and "rank 1 of 1 items" in "".join(shown)
+    (tmp_path / "stock.txt").write_text("d\n")
+    shown = said(capsys, model, "--user=u", f"--only-items={tmp_path / 'stock.txt'}")
+    assert any(line.endswith("(not among what may be recommended)") for line in shown)
+    (tmp_path / "stock.txt").write_text("a\n")
+    with pytest.raises(InputError, match="cannot recommend to user u: the rules leave nothing"):
+        recommend.main([f"--model={model}", "--user=u", f"--only-items={tmp_path / 'stock.txt'}"])
+    shown = said(capsys, model, "--user=nobody", "--fallback=popular", "--k=1", "--reasons=2")
+    assert shown[-1] == "m.onnx does not know the user: popular items" and listed(shown)[0] == "m.onnx 1 item a"
+
+
+def test_a_narrow_terminal_cuts_titles_and_a_pipe_does_not(model: Path, capsys, tmp_path: Path, monkeypatch) -> None:
+    long = {"item": ["c", "d"], "title": ["東京物語" * 9, "D" * 60], "genres": ["War", "Drama"]}
+    pl.DataFrame(long).write_parquet(tmp_path / "items.parquet")
+    assert "D" * 60 in "\n".join(said(capsys, model, "--user=u"))
+    monkeypatch.setattr(recommend, "terminal", lambda: 60)
+    shown = said(capsys, model, "--user=u", "--history=0")
+    table = shown[shown.index("") + 1 : -1]
+    assert {width(line) for line in table} == {60} and all("…" in line for line in table[1:])

@@ -193,6 +193,27 @@ WRONG: dict[str, tuple[Callable, str]] = {
     "an unknown history": (lambda m, f: m.recommend(["x", "y"]), r"m\.onnx cannot recommend .* none of its 2 items"),
     "names beside a history": (lambda m, f: m.recommend(["a"], item="movie"), "item is an option of tables"),
     "users beside a history": (lambda m, f: m.recommend(["a"], users=1), "users is an option of tables"),
+    "pairs beside a history": (lambda m, f: m.recommend(["a"], only_pairs=TABLE), "only_pairs is an option of tables"),
+    "rules of pairs beside a history": (
+        lambda m, f: m.recommend(["a"], rules=m.rules(exclude_pairs=TABLE)),
+        "exclude_pairs is a rule of tables; found it beside a list of item ids",
+    ),
+    "rules twice": (lambda m, f: m.recommend(["a"], rules=m.rules(), seen="keep"), "seen is given beside rules"),
+    "rules that are none": (
+        lambda m, f: m.score(TABLE, rules=["a"]),
+        r"rules are what model\.rules\(.*found a list",
+    ),
+    "a rule that is none": (lambda m, f: m.rules(only=["a"]), "only is no rule; rules are only_items, "),
+    "unknown items": (
+        lambda m, f: m.recommend(["a"], only_items=["x"]),
+        "only_items names no item of .*: it has 'x'",
+    ),
+    "no items": (lambda m, f: m.recommend(["a"], only_items=[]), "only_items: what was given holds no rows"),
+    "nothing left": (lambda m, f: m.recommend(["a"], exclude_items=ITEMS), "the rules leave none of the 5 items"),
+    "another word": (lambda m, f: m.recommend(["a"], seen="hide"), "seen is one of drop, keep, only; found 'hide'"),
+    "no text": (lambda m, f: m.recommend(["a"], items_where=5), "items_where is a text; found 5"),
+    "a weight of nothing": (lambda m, f: m.recommend(["a"], boost={"a": 0}), "boost: a weight is above 0; found 0"),
+    "no table of items": (lambda m, f: m.recommend(["a"], items_where="x = 1"), "name one with items"),
     "k of nothing": (lambda m, f: m.recommend(["a"], k=0), "k is at least 1; found 0"),
     "k of a table": (lambda m, f: m.score(TABLE, k=-1), "k is at least 1; found -1"),
     "k that is a fraction": (lambda m, f: m.evaluate(TABLE, k=2.5), "k is a whole number; found 2.5"),
@@ -293,6 +314,80 @@ def test_threads_share_a_model_and_no_bar_is_shown(model: infer.Recommender, mon
     for thread in threads:
         thread.join()
     assert found == [BEST_TWO] * 4 and written == []
+
+
+def test_rules_in_words_of_python(model: infer.Recommender, tmp_path: Path) -> None:
+    """After a b the scores of a b c d e are 1 2 3 4 5."""
+
+    def items(**rules) -> list[str]:
+        return model.recommend(["a", "b"], **rules)["item"].to_list()
+
+    assert items(only_items=["c", "d"]) == items(only_items={"c", "d"}) == ["d", "c"]
+    assert items(only_items=pl.Series(["c"])) == items(only_items=np.array(["c"])) == ["c"]
+    (tmp_path / "stock.txt").write_text("c\nzz\n")
+    assert items(only_items=str(tmp_path / "stock.txt")) == items(only_items=tmp_path / "stock.txt") == ["c"]
+    assert items(exclude_items=pl.DataFrame({"item": ["e"]})) == ["d", "c"]
+    assert model.recommend(["a", "b"], 2, boost={"c": 2}).rows() == [(1, "c", 6.0), (2, "e", 5.0)]
+    assert items(seen="only") == ["b", "a"] and items(seen="keep", k=1) == ["e"]
+    assert model.recommend(["a", "b"], reasons=1, only_items=["d"]).columns == ["rank", "item", "score", "because"]
+    pl.DataFrame({"item": ITEMS, "price": [1, 2, 3, 4, 5]}).write_csv(tmp_path / "p.csv")
+    assert items(items_where="price < 5", items=tmp_path / "p.csv") == ["d", "c"]
+    rules = model.rules(items_where="price < 5", items=str(tmp_path / "p.csv"))
+    (tmp_path / "p.csv").unlink()
+    assert items(rules=rules) == items(rules=rules) == ["d", "c"], "read once"
+    assert repr(rules).endswith("m.onnx: 4 of 5 items>")
+    assert model.similar("a", only_items=str(tmp_path / "stock.txt"))["similar_item"].to_list() == ["c"]
+
+
+def test_rules_of_a_table_name_users_and_times_too(model: infer.Recommender) -> None:
+    pairs = pl.DataFrame({"user": ["u", "v"], "item": ["e", "b"]})
+    assert model.recommend(TABLE, 1, exclude_pairs=pairs).rows() == [("u", 1, "d", 4.0), ("v", 1, "e", 4.0)]
+    rules = model.rules(only_pairs=pairs)
+    expected = [("u", 1, "e", 5.0), ("v", 1, "b", 1.0)]
+    assert model.score(TABLE, rules=rules).rows() == model.score(TABLE, only_pairs=pairs).rows() == expected
+    # The table ends with second 5; of u's items, b at 2 and a at 1, neither was seen within a second.
+    held = TABLE.with_columns(pl.col("timestamp") * 3600)
+    assert model.recommend(held, 1, users="u", seen_within="3h").rows() == [("u", 1, "e", 5.0)]
+    assert model.recommend(held, users="u", seen_within="3h")["item"].to_list() == ["e", "d", "c", "a"]
+
+
+def test_baselines_and_metrics_follow_the_rules(model: infer.Recommender) -> None:
+    held = TABLE.with_columns(split=pl.Series(["test", "train", "train", "train"]))
+    for rules, hit in (({"only_items": ["b"]}, 1.0), ({"exclude_items": ["b"]}, 0.0)):
+        found = model.evaluate(held, 1, split_column="split", **rules)
+        assert found.filter(model="m", metric="hit@1")["value"].to_list() == [hit]
+
+
+def test_a_path_opens_as_load_does_and_one_history_reads_no_table(model: infer.Recommender, tmp_path: Path) -> None:
+    for table in tmp_path.glob("*.parquet"):
+        table.unlink()
+    opened = infer.Recommender(str(tmp_path / "m.onnx"), threads=1)
+    assert opened.recommend(["a", "b"], k=2).rows() == [(1, "e", 5.0), (2, "d", 4.0)]
+    assert opened.recommend(["a", "b"], only_items=["d"]).rows() == [(1, "d", 4.0)]
+    with pytest.raises(infer.InputError, match=r"the rules are of .*; make them with rules"):
+        opened.recommend(["a"], rules=model.rules(seen="keep"))
+
+
+def test_threads_get_the_lists_of_one(artifacts: Path) -> None:
+    model = infer.Recommender(artifacts / "hybrid.onnx", threads=1)
+    ids = model.metadata.item_ids
+    calls = [({}, [ids[n], ids[n + 1]]) for n in range(8)]
+    calls += [({"rules": model.rules(only_items=ids[::2], boost={ids[2]: 2.0})}, history) for _, history in calls]
+    expected = [model.recommend(history, 5, **given) for given, history in calls]
+    fresh = infer.Recommender(artifacts / "hybrid.onnx", threads=1)  # nothing of it is worked out yet
+    rules = fresh.rules(only_items=ids[::2], boost={ids[2]: 2.0})
+    found: list[list[pl.DataFrame]] = []
+
+    def ask() -> None:
+        found.append([fresh.recommend(h, 5, **({"rules": rules} if given else {})) for given, h in calls])
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 6
+    assert all(one.equals(other) for lists in found for one, other in zip(lists, expected, strict=True))
 
 
 def test_the_model_says_what_it_is(model: infer.Recommender) -> None:

@@ -2,7 +2,7 @@
 
 In: rows of texts. Out: lines. What goes into a file or a pipe is not cut.
 
-    python -c "from infer.cli.columns import lines; print(*lines([('Item', 'Score'), ('東京', '1')], '<>'), sep='\\n')"
+    python -c "from infer.system.columns import lines; print(*lines([('Item', 'No'), ('東京', '1')], '<>'), sep='\\n')"
 """
 
 import shutil
@@ -33,8 +33,8 @@ def terminal() -> int | None:
 def lines(rows: Sequence[Sequence[str]], aligned: str, most: int | None = None) -> list[str]:
     """One line a row.
 
-    rows: of equally many texts.  aligned: `<` or `>` for each column, to the left, which may be cut, or the right.
-    most: places in a line, at most, if the cut columns keep NARROWEST; None: nothing is cut.
+    rows: of equally many texts.  aligned: `<` or `>` for each column, to the left or right; those to the left may be
+    cut.  most: places in a line, at most, if the cut columns keep NARROWEST; None: nothing is cut.
     """
     widths = [max(width(row[column]) for row in rows) for column in range(len(aligned))]
     if most is not None:
@@ -57,6 +57,11 @@ def cut(text: str, places: int) -> str:
             break
         kept += character
     return kept.rstrip() + CUT
+
+
+def printable(text: str) -> str:
+    """The text without what could steer a terminal: such characters become `?`."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _places(character: str) -> int:

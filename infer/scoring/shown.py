@@ -10,13 +10,12 @@ from pathlib import Path
 
 import polars as pl
 
-from infer.cli import printable
-from infer.cli.columns import cut, lines
 from infer.errors import InputError
 from infer.formats.places import located_items
 from infer.formats.probe import probe
 from infer.model.session import Model
 from infer.scoring.beside import Recommended
+from infer.system.columns import cut, lines, printable
 from infer.tables.columns import BECAUSE, GENRES, ITEM, RANK, SCORE, TITLE
 from infer.tables.items import find_items
 
