@@ -11,14 +11,13 @@ import numpy as np
 import polars as pl
 
 from infer.errors import InputError
-from infer.formats.layout import shown
-from infer.formats.places import located, open_place
-from infer.formats.probe import probe
+from infer.formats.places import located
 from infer.formats.reading import collect
 from infer.histories.vocabulary import PAD, index_of
-from infer.tables.columns import ITEM, guessed
+from infer.tables.columns import ITEM
 from infer.tables.events import chosen
 from infer.tables.ids import id_column
+from infer.tables.items import open_items
 
 OPTION = "--items-where"
 
@@ -32,11 +31,7 @@ def items_where(where: str, table: Path | None, vocabulary: pl.DataFrame, model:
     if table is None:
         raise InputError(f"{OPTION} is asked of a table of items: name one with --items")
     path = located(table)
-    probe(path)
-    opened = open_place(path)
-    name = ITEM if ITEM in opened.names else guessed(opened.names, ITEM)
-    if name is None:
-        raise InputError(f"{path} has no item column; its columns: {shown(opened.names)}")
+    opened, name = open_items(path)
     rows = _single(opened.rows, path)
     table_rows = collect(rows, path)
     ids = id_column(table_rows.select(pl.col(name).alias(ITEM)), ITEM, str(path))

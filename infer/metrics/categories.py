@@ -36,6 +36,14 @@ class Categories:
         """(items + 1,) how many categories each item has; 0 if none are known."""
         return np.diff(self.offsets)
 
+    @cached_property
+    def table(self) -> np.ndarray:
+        """(items + 1, most) the categories of each item, filled up with `number`."""
+        place = np.arange(max(1, int(self.sizes.max(initial=0))))
+        padded = np.append(self.codes, self.number)
+        position = np.where(place < self.sizes[:, None], self.offsets[:-1, None] + place, len(self.codes))
+        return np.asarray(padded[position])
+
     def counted(self, items: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """(users,) how many categories each user's items have, taken together with repeats."""
         return segment_sums(self.sizes[items], offsets)

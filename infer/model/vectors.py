@@ -48,6 +48,15 @@ def item_vectors(model: Model) -> np.ndarray:
     return vectors
 
 
+def unit_vectors(model: Model) -> np.ndarray:
+    """(items, dim) float32: the first part of each item's vector, what its encoder knows it by, of length 1; 0 of an
+    item that training did not see. Raises InputError as `item_vectors` does."""
+    vectors = item_vectors(model)[:, : next(iter(model.metadata.vectors.values()))]
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: np.ndarray = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return unit
+
+
 @dataclass(frozen=True)
 class UserSide:
     """A model cut down to what makes user vectors."""

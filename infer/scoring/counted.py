@@ -5,6 +5,7 @@ In: a job, its source and what is asked for. Out: popularity, popularity of late
     counted(job, source, FallbackOptions("recent-popular"), output.source)
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,26 +38,30 @@ def counted(job: Job, source: Source, asked: FallbackOptions, folder: Path | Non
     source: of the whole table.  folder: belongs to this very plan, and to one process at a time; None: keep nothing.
     Raises InputError if a table of items that is needed cannot be used.
     """
-    popularity = (Popularity.load(folder / FILE) if folder else None) or popularity_of(job, source)
-    if folder:
-        popularity.save(folder / FILE)
+    popularity = _kept(folder, FILE, lambda: popularity_of(job, source))
     recent = None
     if asked.kind == OF_LATE or (job.split is not None and is_timed(job)):
-        late = Popularity.load(folder / RECENT_FILE) if folder else None
-        late = late or lately(job, source, checked_period(asked.recent))
-        if folder:
-            late.save(folder / RECENT_FILE)
+        late = _kept(folder, RECENT_FILE, lambda: lately(job, source, checked_period(asked.recent)))
         recent = Recent(asked.recent, late, popularity)
     baseline = recent if recent is not None and recent.differs and job.split is not None else None
     if asked.kind == NONE:
         return Counted(popularity, baseline)
-    categories = _categories(job, asked, folder) if asked.kind == OF_CATEGORY else None
-    of_late = recent if asked.kind == OF_LATE else None
-    fallback = Fallback(asked.kind, popularity, of_late, categories)
-    if categories is not None:
-        counts = pl.Series("count", popularity.counts)
-        fallback = Fallback(asked.kind, popularity, None, categories, members(categories, job.items, counts))
-    return Counted(popularity, baseline, fallback)
+    if asked.kind != OF_CATEGORY:
+        of_late = recent if asked.kind == OF_LATE else None
+        return Counted(popularity, baseline, Fallback(asked.kind, popularity, of_late))
+    categories = _categories(job, asked, folder)
+    weighed = members(categories, job.items, pl.Series("count", popularity.counts))
+    return Counted(popularity, baseline, Fallback(asked.kind, popularity, None, categories, weighed))
+
+
+def _kept(folder: Path | None, name: str, count: Callable[[], Popularity]) -> Popularity:
+    """What an earlier share has counted, or what is counted now, which the next ones find."""
+    found = None if folder is None else Popularity.load(folder / name)
+    if found is None:
+        found = count()
+        if folder is not None:
+            found.save(folder / name)
+    return found
 
 
 def _categories(job: Job, asked: FallbackOptions, folder: Path | None) -> pl.DataFrame:

@@ -9,22 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from infer.errors import InputError
 from infer.formats.places import located
-from infer.histories.vocabulary import index_of
-from infer.metrics.categories import Categories
 from infer.model.session import Model
 from infer.scoring.beyond import Beyond
 from infer.scoring.job import Job, files_in
+from infer.scoring.numbering import numbered
 from infer.system.fingerprints import sha256
 from infer.tables.columns import GENRES, ITEM
 from infer.tables.groups import UserGroups, find_groups
 from infer.tables.items import find_items
+from infer.tables.labels import COLUMN, VALUE
 
-VALUE, COLUMN, CODE, INDEX = "value", "column", "code", "index"
 NEEDED = "diversity and calibration need a table of items with categories: --items FILE"
 
 
@@ -60,7 +58,7 @@ class Extras:
         """With categories by the indexes of the job's items, once the types of its ids are known; None: no figures."""
         if not self.wanted:
             return None
-        return Beyond(None if self.items is None else categories_of(self.items, job.items), self.groups)
+        return Beyond(None if self.items is None else numbered(self.items, job.items), self.groups)
 
 
 def open_extras(model: Model, tables: ExtraTables | None = ExtraTables()) -> Extras:
@@ -112,20 +110,6 @@ def category_rows(path: Path) -> pl.DataFrame | None:
         for name, values in columns.items()
     ).collect()
     return None if rows.is_empty() else rows
-
-
-def categories_of(rows: pl.DataFrame, items: pl.DataFrame) -> Categories | None:
-    """The categories of a model's items, by index; None if the rows name none of them.
-
-    rows: (item, column, value).  items: (item, index).
-    """
-    known = rows.with_columns(pl.Series(INDEX, index_of(rows[ITEM], items))).filter(pl.col(INDEX) > 0)
-    if known.is_empty():
-        return None
-    codes = known.select(COLUMN, VALUE).unique().sort(COLUMN, VALUE).with_row_index(CODE)
-    coded = known.join(codes, on=[COLUMN, VALUE]).select(INDEX, CODE).sort(INDEX, CODE)
-    sizes = np.bincount(coded[INDEX].to_numpy(), minlength=items.height + 1)
-    return Categories(coded[CODE].to_numpy().astype(np.int64), np.concatenate([[0], np.cumsum(sizes)]), codes.height)
 
 
 def _checksum(path: Path) -> str:

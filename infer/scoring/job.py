@@ -190,7 +190,14 @@ def with_newest(job: Job, source: Source) -> Job:
     """The job with the time of its table's latest event, if what was seen counts for a time only."""
     if not job.candidates.within:
         return job
-    return replace(job, newest=max(float(source.read(part)[TIMESTAMP].max() or 0) for part in source.parts))  # type: ignore[arg-type]
+    if source.ordered:
+        return replace(job, newest=_latest(collect(source.rows.select(pl.col(TIMESTAMP).max()), source.path)))
+    return replace(job, newest=max(_latest(source.read(part)) for part in source.parts))
+
+
+def _latest(rows: pl.DataFrame) -> float:
+    """The latest time of rows, 0 without any."""
+    return float(rows[TIMESTAMP].max() or 0)  # type: ignore[arg-type]
 
 
 def with_users(job: Job, rows: pl.LazyFrame) -> Job:

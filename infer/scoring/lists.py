@@ -24,21 +24,13 @@ from infer.tables.columns import ITEM, RANK, SCORE
 LARGEST_SCORES, LARGEST_SEEN = 2**26, 2**24
 
 
-def model_lists(
-    task: Task,
-    k: int,
-    batch_size: int,
-    stages: Stages | None = None,
-    bar: "tqdm[Any] | None" = None,
-    reranking: Reranking | None = None,
-) -> pl.DataFrame:
+def model_lists(task: Task, k: int, batch_size: int, reranking: Reranking | None = None) -> pl.DataFrame:
     """The model's lists: (user, rank, item, score), best first, without items that the user may not get, or padding.
 
-    stages: where the seconds of windows and model are counted.  bar: a progress bar of users.  reranking: what orders
-    lists beside the score.
+    reranking: what orders lists beside the score.
     Raises InputError naming the user if a score is not a number.
     """
-    return ranked_lists(task, k, batch_size, stages, bar, reranking)[0]
+    return ranked_lists(task, k, batch_size, reranking=reranking)[0]
 
 
 def ranked_lists(
@@ -49,7 +41,10 @@ def ranked_lists(
     bar: "tqdm[Any] | None" = None,
     reranking: Reranking | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """`model_lists`, and the same without re-ranking."""
+    """`model_lists`, and the same without re-ranking.
+
+    stages: where the seconds of windows and model are counted.  bar: a progress bar of users.
+    """
     stages = stages or Stages()
     personalisable = task.personalisable
     found, before = _Found(), _Found()

@@ -11,37 +11,17 @@ on a scale from 0 to 1 within the pool and similarity the cosine of the items' v
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from infer.histories.vocabulary import PAD
+from infer.metrics.categories import Categories
 from infer.model.signature import DROPPED
 
 POOL = 5
 # Looked at once more, for users whose list is not full: so many times as many items.
 GROWTH = 4
 STEPS = 1_000_000
-
-
-@dataclass(frozen=True)
-class Categories:
-    """values: (entries,) int32 numbers of categories, item after item.  offsets: (items + 2,), so that item n, padding
-    included, has values[offsets[n]:offsets[n + 1]].  number: of categories."""
-
-    values: np.ndarray
-    offsets: np.ndarray
-    number: int
-
-    @cached_property
-    def table(self) -> np.ndarray:
-        """(items + 1, most) the categories of each item, filled up with `number`."""
-        lengths = np.diff(self.offsets)
-        place = np.arange(max(1, int(lengths.max(initial=0))))
-        position = np.minimum(self.offsets[:-1, None] + place, max(0, len(self.values) - 1))
-        if not len(self.values):
-            return np.full((len(lengths), 1), self.number, dtype=np.int64)
-        return np.where(place < lengths[:, None], self.values[position], self.number)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from infer.histories.histories import Histories
 from infer.histories.vocabulary import PAD
 from infer.model.session import Model
 from infer.model.signature import WINDOW_INPUT
-from infer.model.vectors import item_vectors
+from infer.model.vectors import unit_vectors
 from infer.scoring.job import Job, rows_job
 from infer.scoring.lists import model_lists
 from infer.scoring.task import Task
@@ -107,11 +107,7 @@ class Similar:
     @cached_property
     def _unit(self) -> np.ndarray:
         """(items, dim) float32 of length 1, or 0 of an item that training did not see."""
-        first = next(iter(self.model.metadata.vectors.values()))
-        vectors = item_vectors(self.model)[:, :first]
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        unit: np.ndarray = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-        return unit
+        return unit_vectors(self.model)
 
     @cached_property
     def _candidates(self) -> np.ndarray:

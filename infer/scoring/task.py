@@ -101,9 +101,9 @@ class Task:
     @property
     def excluded(self) -> int:
         """How many held-out items the rules exclude, whether or not seen ones are dropped: no list can hold them."""
-        if self.targets is None:
-            return 0
         rules, users = self.job.candidates, self.histories.users
+        if self.targets is None or (rules.allowed is None and rules.blocked is None and self.own is None):
+            return 0
         places = users.to_frame(USER).with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
         rows = self.targets.join(places, on=USER, how="left", maintain_order="left")["row"].fill_null(-1).to_numpy()
         items = index_of(self.targets[ITEM], self.job.items)
@@ -121,8 +121,8 @@ class Task:
         rules = self.job.candidates
         if rules.blocked is not None or self.recent is not None:
             found = combined(found, digests(self.blocked))
-        if (self.own is not None and rules.only is not None) or self.recent is not None:
-            found = combined(found, digests(self.blocked if self.own is None else self.own))
+        if self.own is not None and (rules.only is not None or self.recent is not None):
+            found = combined(found, digests(self.own))
         return found
 
     @property

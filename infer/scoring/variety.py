@@ -14,14 +14,14 @@ import polars as pl
 
 from infer.cli import option
 from infer.errors import InputError
-from infer.histories.vocabulary import PAD, index_of
-from infer.model.vectors import item_vectors
+from infer.metrics.categories import Categories
+from infer.model.vectors import unit_vectors
 from infer.scoring.job import Job, files_in
-from infer.scoring.reranking import Categories, Reranking
+from infer.scoring.numbering import numbered
+from infer.scoring.reranking import Reranking
 from infer.system.fingerprints import sha256
-from infer.tables.columns import ITEM
 from infer.tables.config import ItemTableConfig
-from infer.tables.labels import VALUE, labels_of
+from infer.tables.labels import labels_of
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ class VarietyOptions:
             column, most = self._limit()
             categories = _categories(labels_of(self._table(job), column), job, self._table(job), said)
         if self.diversity:
-            vectors = _unit(item_vectors(job.model), job.model.metadata.vectors)
+            unit = unit_vectors(job.model)
+            vectors = np.concatenate([np.zeros((1, unit.shape[1]), dtype=np.float32), unit])  # with padding
         return Reranking(most, self.diversity, categories, vectors), said
 
     def _limit(self) -> tuple[str, int]:
@@ -95,24 +96,10 @@ class VarietyConfig(ItemTableConfig):
 
 def _categories(labels: pl.DataFrame, job: Job, table: Path, said: list[str]) -> Categories:
     """Those of the model's items, by index."""
-    index = index_of(labels[ITEM], job.items)
-    known = labels.with_columns(pl.Series("index", index)).filter(pl.col("index") != PAD)
-    if known.is_empty():
+    found = numbered(labels, job.items)
+    if found is None:
         raise InputError(f"{table} knows no item of {job.model.path.name}, as --most-per needs")
-    codes = known[VALUE].unique().sort()
-    code = known[VALUE].cast(pl.Enum(codes)).to_physical().to_numpy().astype(np.int64)
-    order = np.lexsort((code, known["index"].to_numpy()))
-    sizes = np.bincount(known["index"].to_numpy(), minlength=job.items.height + 1)
-    without = int((sizes[1:] == 0).sum())
+    without = int((found.sizes[1:] == 0).sum())
     if without:
         said.append(f"{table}: {without:,} of {job.items.height:,} items have no category, of which there is no limit")
-    return Categories(code[order], np.concatenate([[0], np.cumsum(sizes)]), len(codes))
-
-
-def _unit(vectors: np.ndarray, parts: dict[str, int]) -> np.ndarray:
-    """(items + 1, dim) their first part, as of `infer.scoring.similar`, of length 1; padding is zeros."""
-    size = next(iter(parts.values()))
-    found = np.concatenate([np.zeros((1, size), dtype=np.float32), vectors[:, :size]])
-    lengths = np.linalg.norm(found, axis=1, keepdims=True)
-    unit: np.ndarray = found / np.where(lengths > 0, lengths, 1)
-    return unit
+    return found

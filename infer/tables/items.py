@@ -13,10 +13,12 @@ import polars as pl
 
 from infer.errors import InputError
 from infer.formats.layout import shown
+from infer.formats.opening import Opened
 from infer.formats.places import located, open_place
+from infer.formats.probe import probe
 from infer.formats.reading import collect
 from infer.tables.attributes import NONE, attributes
-from infer.tables.columns import GENRES, ITEM, TITLE, find
+from infer.tables.columns import GENRES, ITEM, TITLE, find, guessed
 from infer.tables.ids import are_canonical, id_column
 from infer.tables.options import TableOptions
 
@@ -75,6 +77,20 @@ def find_items(path: Path, options: TableOptions = TableOptions(), features: str
     if named.height > result.height:
         said.append(f"{path.name}: {named.height - result.height:,} rows repeat an item, of which the first counts")
     return Items(result, said)
+
+
+def open_items(path: Path) -> tuple[Opened, str]:
+    """A table of items as it is written, and its own name of the column of items.
+
+    path: with a copy, if it is an address (`infer.formats.places.located`).
+    Raises InputError if it cannot be read, or has no such column.
+    """
+    probe(path)
+    opened = open_place(path)
+    name = ITEM if ITEM in opened.names else guessed(opened.names, ITEM)
+    if name is None:
+        raise InputError(f"{path} has no item column; its columns: {shown(opened.names)}")
+    return opened, name
 
 
 def says_something(table: pl.DataFrame) -> pl.Series:

@@ -13,13 +13,13 @@ import polars as pl
 
 from infer.errors import InputError
 from infer.formats.layout import shown
-from infer.formats.places import located, open_place
-from infer.formats.probe import probe
+from infer.formats.places import located
 from infer.formats.reading import collect
-from infer.tables.columns import ITEM, guessed
+from infer.tables.columns import ITEM
 from infer.tables.ids import id_column
+from infer.tables.items import open_items
 
-VALUE = "value"
+COLUMN, VALUE = "column", "value"
 
 
 def labels_of(path: Path, column: str) -> pl.DataFrame:
@@ -28,11 +28,7 @@ def labels_of(path: Path, column: str) -> pl.DataFrame:
     Raises InputError if the table cannot be read, or lacks the column or one of items.
     """
     path = located(path)
-    probe(path)
-    opened = open_place(path)
-    name = ITEM if ITEM in opened.names else guessed(opened.names, ITEM)
-    if name is None:
-        raise InputError(f"{path} has no item column; its columns: {shown(opened.names)}")
+    opened, name = open_items(path)
     if column not in opened.names or column == name:
         raise InputError(f"{path} has no column '{column}' of categories; its columns: {shown(opened.names)}")
     table = collect(opened.rows.select(pl.col(name).alias(ITEM), pl.col(column).alias(VALUE)), path)

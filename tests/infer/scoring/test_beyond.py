@@ -12,9 +12,9 @@ from infer import batch
 from infer.errors import InputError
 from infer.model.session import open_model
 from infer.scoring.beyond import Beyond, measure, packed, unpacked
-from infer.scoring.extras import categories_of
 from infer.scoring.figures import BeyondTotals
 from infer.scoring.job import open_job
+from infer.scoring.numbering import numbered
 from infer.scoring.popularity import Popularity
 from infer.scoring.task import cut
 from infer.tables.columns import TIDY_KEY
@@ -236,7 +236,7 @@ def test_values_equal_those_of_rectools(tmp_path: Path) -> None:
     )
     kinds = [(ids[i], "kind", str(code)) for i, own in enumerate(given["categories"]) for code in own]
     categories = pl.DataFrame(kinds, schema=["item", "column", "value"], orient="row")
-    beyond = Beyond(categories_of(categories, job.items))
+    beyond = Beyond(numbered(categories, job.items))
     totals = BeyondTotals(beyond, "m", len(ids), given["k"])
     popularity = Popularity(task.counts, len(task.histories))
     told = measure(task, {"model": lists}, popularity, beyond)

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from infer import batch
 from infer.errors import InputError
+from infer.metrics.categories import Categories
 from infer.model.session import open_model
 from infer.model.signature import DROPPED
 from infer.scoring.job import open_job
 from infer.scoring.lists import ranked_lists
-from infer.scoring.reranking import Categories, Reranking
+from infer.scoring.reranking import Reranking
 from infer.scoring.task import prepare
 from infer.scoring.variety import VarietyOptions
 from tests.helpers.markov import write_model
