@@ -30,14 +30,22 @@ PAPER: dict[str, Any] = {
     "clip": 0.0, "initial_std": 1.0, "average": 0.0,
 }  # fmt: skip
 BERT4REC: dict[str, Any] = {
-    "layers": 2, "norm": "post", "masking": "cloze", "mask_ratio": 0.2, "append_mask": True, "loss": "softmax",
-    "initial_std": 0.02, "learning_rate": 1e-3, "beta2": 0.999,
+    "layers": 2, "norm": "post", "input_norm": True, "transform": True, "max_length": 200, "stride": 100,
+    "masking": "cloze", "mask_ratio": 0.2, "last_share": 1 / 11, "append_mask": True, "loss": "softmax",
+    "initial_weights": "truncated", "initial_std": 0.02, "epochs": 1000, "patience": 100, "batch_size": 256,
+    "learning_rate": 1e-4, "schedule": "linear", "warm_up": 100, "decay_all": False, "beta2": 0.999, "average": 0.0,
 }  # fmt: skip
 SASREC: dict[str, Any] = {
-    "layers": 2, "heads": 1, "feedforward": 64, "activation": "relu", "item_bias": False, "loss": "gbce",
-    "negatives": 1, "calibration": 0.0, "learning_rate": 1e-3, "initial_std": 0.02, "epochs": 60, "patience": 10,
+    "dim": 50, "layers": 2, "heads": 1, "feedforward": 50, "activation": "relu", "norm": "query",
+    "scale_embeddings": True, "item_bias": False, "max_length": 200, "stride": 0, "loss": "gbce", "negatives": 1,
+    "unseen_negatives": True, "calibration": 0.0, "initial_weights": "glorot", "epochs": 1000, "patience": 20,
+    "batch_size": 128, "optimizer": "adam", "learning_rate": 1e-3, "weight_decay": 0.0, "clip": 0.0, "average": 0.0,
 }  # fmt: skip
-GSASREC = SASREC | {"negatives": 256, "calibration": 0.75, "epochs": 25}
+GSASREC = SASREC | {
+    "dim": 128, "feedforward": 128, "dropout": 0.5, "input_dropout": 0.5, "scale_embeddings": False,
+    "head": "separate", "negatives": 256, "unseen_negatives": False, "calibration": 0.75, "initial_weights": "normal",
+    "initial_std": 1.0, "epochs": 2000, "patience": 100, "beta2": 0.999,
+}  # fmt: skip
 # What a preset changes of a kind; a kind that is not named is the same as by default.
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "paper": {
