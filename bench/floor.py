@@ -20,6 +20,7 @@ from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.model.session import PROVIDERS
 from train.config import BertConfig, LinearConfig, MFConfig, TrainConfig
+from train.sizing import sized
 
 SCORE_BYTES = 4
 
@@ -56,9 +57,10 @@ class Floor:
 def encoder_macs(config: TrainConfig, lengths: np.ndarray) -> int:
     """MACs of everything but the scores of the items, on the latest `window` of each user's items.
 
-    lengths: (users,) items in each history. In the last layer of a transformer only the newest position is computed:
-    its query, carried over to what the others hold, and the sum of that, projected. Layer norms and activations
-    are not counted. An item-item model adds `neighbours` numbers an item. Raises InputError for other models.
+    lengths: (users,) items in each history. In the last layer of an encoder only the newest position is computed: of a
+    transformer its query, carried over to what the others hold, and the sum of that, projected; of HSTU also values
+    and keys of all. Layer norms and activations are not counted. An item-item model adds `neighbours` numbers an item.
+    Raises InputError for other models.
     """
     if isinstance(config, MFConfig):
         return 0
@@ -66,10 +68,16 @@ def encoder_macs(config: TrainConfig, lengths: np.ndarray) -> int:
         return int(np.minimum(lengths, config.max_length).sum()) * config.neighbours
     if not isinstance(config, BertConfig):
         raise InputError(f"no MACs are known of {type(config).__name__}: give the configurations of its members")
+    config = sized(config)
     dim, inner = config.dim, config.feedforward
     chain = int(np.minimum(lengths, config.max_length).sum()) * config.chain
     read = (np.minimum(lengths, config.max_length - config.append_mask) + config.append_mask).astype(np.int64)
     pairs = read * (read + 1) // 2 if config.masking == "causal" else read * read
+    if config.block == "hstu":
+        whole = read * 5 * dim * dim + 2 * pairs * dim  # gate, query, value, key, output; both products of attention
+        newest = (2 * read + 3) * dim * dim + 2 * read * dim
+        newest[read == 0] = 0
+        return int((config.layers - 1) * whole.sum() + newest.sum()) + chain
     whole = read * (4 * dim * dim + 2 * dim * inner) + 2 * pairs * dim  # query, key, value, output; both attentions
     newest = 4 * dim * dim + 2 * dim * inner + 2 * config.heads * read * dim
     newest[read == 0] = 0
@@ -78,7 +86,7 @@ def encoder_macs(config: TrainConfig, lengths: np.ndarray) -> int:
 
 def head_width(config: TrainConfig) -> int:
     """Length of what scores an item by a dot product: its vector, and its part of a chain; 64 without one."""
-    return getattr(config, "dim", 64) + getattr(config, "chain", 0)
+    return getattr(sized(config), "dim", 64) + getattr(config, "chain", 0)
 
 
 def head_macs(config: TrainConfig, users: int, items: int) -> int:

@@ -79,13 +79,19 @@ class BertConfig(TrainConfig):
     the paper's MiniBERT4Rec.
     """
 
-    dim: int = option(64, "length of item vectors and hidden states", minimum=1)
-    layers: int = option(1, "encoder layers", minimum=1)
-    heads: int = option(2, "attention heads; divides dim", minimum=1)
-    feedforward: int = option(256, "hidden width of the feed-forward blocks", minimum=1)
-    activation: Literal["relu", "gelu"] = option("gelu", "in the feed-forward blocks")
+    dim: int = option(
+        0, "length of item vectors and hidden states; 0: 64, or 128 from 300,000 interactions on", minimum=0
+    )
+    block: Literal["hstu", "transformer"] = option(
+        "hstu", "encoder layers: gated sums with a bias by distance (HSTU), or attention and feed-forward block"
+    )
+    layers: int = option(2, "encoder layers", minimum=1)
+    heads: int = option(0, "attention heads; divides dim; 0: of 32 dimensions each", minimum=0)
+    feedforward: int = option(256, "transformer: hidden width of the feed-forward blocks", minimum=1)
+    activation: Literal["relu", "gelu"] = option("gelu", "transformer: in the feed-forward blocks")
     norm: Literal["post", "pre", "query"] = option(
-        "pre", "layer norm after each block (as BERT), before it, or of the queries only (as SASRec's authors)"
+        "pre",
+        "transformer: layer norm after each block (as BERT), before it, or of the queries only (as SASRec's authors)",
     )
     scale_embeddings: bool = option(False, "multiply the embedded items by the root of dim (as SASRec)")
     input_norm: bool = option(False, "layer norm of the embedded items with their positions (as BERT)")
@@ -145,7 +151,7 @@ class BertConfig(TrainConfig):
     frozen_epochs: int = option(0, "first epochs in which the item embeddings stay fixed", minimum=0)
     epochs: int = option(25, "passes over the sequences, at most", minimum=1)
     patience: int = option(6, "stop after so many epochs without a better validation NDCG; 0: never", minimum=0)
-    batch_size: int = option(16, "sequences in a step", minimum=1)
+    batch_size: int = option(0, "sequences in a step; 0: as many as hold about 800 items", minimum=0)
     optimizer: Literal["adamw", "adam"] = option("adamw", "decay of the weights beside the gradient, or in it")
     learning_rate: float = option(2e-3, "of the optimizer", minimum=0)
     schedule: Literal["constant", "linear", "cosine"] = option(
@@ -166,7 +172,10 @@ class BertConfig(TrainConfig):
     def check(self) -> None:
         """Raise InputError, with the reason, if options exclude each other."""
         refused = {
-            "dim": (self.dim % self.heads, f"--dim {self.dim} is not a multiple of --heads {self.heads}"),
+            "dim": (
+                self.heads and self.dim % self.heads,
+                f"--dim {self.dim} is not a multiple of --heads {self.heads}",
+            ),
             "dropout": (self.dropout >= 1, f"--dropout {self.dropout} is not below 1"),
             "input": (self.input_dropout >= 1, f"--input-dropout {self.input_dropout} is not below 1"),
             "beta2": (self.beta2 >= 1, f"--beta2 {self.beta2} is not below 1"),

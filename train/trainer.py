@@ -24,6 +24,7 @@ from train.loop import fit
 from train.models.base import ScoringModel
 from train.models.registry import build
 from train.run import EpochRecord, Run
+from train.sizing import said, sized
 from train.validation import validation_rows
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
     outputs = [checkpoint.finished(config.artifacts, name), checkpoint.partial(config.artifacts, name), history]
     claim(outputs, inputs=[config.artifacts / INTERACTIONS_FILE, config.artifacts / ITEMS_FILE])
     data = load(config.artifacts)
+    config = sized(config, data)
     if config.solves_first:
         log.info("%s: solving for the vectors that it starts from ...", name)
     began = time.perf_counter()
@@ -52,6 +54,8 @@ def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
     _resume(name, config, provenance, run)
     weights = sum(p.numel() for p in model.parameters())
     log.info("%s on %s: %s weights, seed %d", name, data.name, f"{weights:,}", config.seed)
+    if chosen := said(config, data):
+        log.info(chosen)
     if not len(validation_rows(data, config)):
         log.info(_unmeasured(model, config))
     for record in fit(run, data, config):

@@ -12,7 +12,7 @@ from infer.errors import InputError
 from train.config import BertConfig, BestConfig, LinearConfig, MFConfig
 
 # dim 4, feed-forward 8: a projection is 16, a feed-forward block 2 x 4 x 8 = 64.
-SMALL = {"dim": 4, "heads": 2, "feedforward": 8, "max_length": 3}
+SMALL = {"block": "transformer", "dim": 4, "heads": 2, "feedforward": 8, "max_length": 3}
 
 
 def test_macs_by_hand() -> None:
@@ -27,6 +27,11 @@ def test_macs_by_hand() -> None:
     assert encoder_macs(BertConfig(**SMALL, layers=2), np.array([3])) == three + 384 + 48
     assert encoder_macs(BertConfig(**SMALL, layers=2, masking="last"), np.array([3])) == three + 384 + 72
     # An appended mask takes one of the three places: histories of 2 and of 5 both fill the window.
+    # HSTU: value and key of three positions, gate, query and output of one; two sums over three. A layer before it has
+    # five matrices for each, and six pairs.
+    hstu = {**SMALL, "block": "hstu"}
+    assert encoder_macs(BertConfig(**hstu, layers=1), np.array([3, 0])) == 6 * 16 + 3 * 16 + 2 * 3 * 4
+    assert encoder_macs(BertConfig(**hstu, layers=2), np.array([3])) == 168 + 3 * 5 * 16 + 2 * 6 * 4
     masked = BertConfig(**SMALL, layers=1, masking="last", append_mask=True)
     assert encoder_macs(masked, np.array([2, 5])) == 2 * three
     # A chain of rank 5 sums over the two items of the history, and is as many columns of the head.

@@ -55,9 +55,10 @@ MF = EVERY | {
     "ratings": Row("off"),
 }
 BERT = EVERY | {
-    "dim": Row(64),
-    "layers": Row(1),
-    "heads": Row(2),
+    "dim": Row(0),
+    "block": Row("hstu"),
+    "layers": Row(2),
+    "heads": Row(0),
     "feedforward": Row(256),
     "activation": Row("gelu"),
     "norm": Row("pre"),
@@ -98,7 +99,7 @@ BERT = EVERY | {
     "frozen_epochs": Row(0),
     "epochs": Row(25),
     "patience": Row(6),
-    "batch_size": Row(16),
+    "batch_size": Row(0),
     "optimizer": Row("adamw"),
     "learning_rate": Row(2e-3),
     "schedule": Row("constant"),
@@ -143,6 +144,7 @@ PAPER_MF = MF | {
     "initial_std": Row(0.1, source=GUESS),
 }
 PAPER_BERT = BERT | {
+    "block": of("paper: nn.TransformerEncoderLayer", "transformer"),
     "dim": of("paper: the length of MF's item vectors, from which the hybrid starts", 32),
     "layers": Row(2, source=GUESS),
     "heads": Row(4, source=GUESS),
@@ -177,6 +179,7 @@ PAPER_HYBRID = PAPER_BERT | {
     "frozen_epochs": Row(2, source=GUESS),
 }
 BERT4REC = BERT | {
+    "block": of("sun: Transformer layer", "transformer"),
     "dim": of("sun: hidden_size", 64),
     "layers": of("sun: L, num_hidden_layers", 2),
     "heads": of("sun: h, num_attention_heads", 2),
@@ -214,6 +217,7 @@ BERT4REC = BERT | {
     "average": of("sun: none", 0.0),
 }
 SASREC = BERT | {
+    "block": of("kang: self-attention and point-wise feed-forward block", "transformer"),
     "dim": of("kang: d, hidden_units", 50),
     "layers": of("kang: b, num_blocks", 2),
     "heads": of("kang: num_heads", 1),
@@ -400,7 +404,7 @@ def test_differences_are_named_with_their_values() -> None:
     changed = presets.differences(configuration("bert", "bert4rec"))
     defaults = ours(BERT)
     assert changed == {name: value for name, value in ours(BERT4REC).items() if value != defaults[name]}
-    assert "dim" not in changed and changed["last_share"] == 1 / 11
+    assert "ratings" not in changed and changed["last_share"] == 1 / 11
     assert presets.differences(configuration("content")) == {"kind": "content", "neighbours": 50}
 
 
@@ -422,9 +426,10 @@ FROM_ONE = """
 
 
 @pytest.mark.parametrize("config", [MFConfig, BertConfig, HybridConfig, BestConfig, LinearConfig])
-def test_the_least_value_of_an_option_is_zero_where_that_means_none_and_otherwise_one(config: type) -> None:
+def test_the_least_value_of_an_option_is_zero_where_that_has_a_meaning_and_otherwise_one(config: type) -> None:
     least = {field.name: field.metadata["minimum"] for field in fields(config)}
     numbers = {name: value for name, value in least.items() if value is not None}
-    assert numbers == {name: 0 if name in FROM_ZERO.split() else 1 for name in numbers}
+    by_table = ("dim", "heads", "batch_size") if issubclass(config, BertConfig) else ()
+    assert numbers == {name: 0 if name in (*FROM_ZERO.split(), *by_table) else 1 for name in numbers}
     assert set(numbers) <= {*FROM_ZERO.split(), *FROM_ONE.split()}
     assert not {name for name in least if least[name] is None} & {*FROM_ZERO.split(), *FROM_ONE.split()}

@@ -25,11 +25,12 @@ from infer.model.signature import LEVELS_INPUT, WINDOW_INPUT
 from train.config import BertConfig
 from train.data.dataset import Data
 from train.models.base import ScoringModel
-from train.models.layers import ACTIVATIONS, newest_of, sinusoidal
-from train.models.losses import BLOCKED, generalised_bce, next_item_loss, sampled_softmax
+from train.models.encoders import encoder
+from train.models.layers import Dropout, sinusoidal
+from train.models.losses import generalised_bce, next_item_loss, sampled_softmax
 from train.models.masking import SequenceBatch, batches, negative_probability, window_count
-from train.models.querynorm import QueryNormLayer
 from train.models.starting import groups, initialise
+from train.sizing import sized
 
 # To look up and score one item for one state takes as long as about a hundred scores of one large product.
 WORTH_SCORING_ALL = 100
@@ -49,6 +50,7 @@ class MiniBERT4Rec(ScoringModel):
 
     def __init__(self, items: int, config: BertConfig, counts: np.ndarray | None = None, levels: int = 0) -> None:
         super().__init__()
+        config = sized(config)
         config.check()
         counts = np.zeros(items + 1) if counts is None else counts
         self.config, self.mask = config, items + 1
@@ -77,22 +79,10 @@ class MiniBERT4Rec(ScoringModel):
                     table.weight *= config.initial_std
             age = torch.arange(self.length)[:, None] - torch.arange(self.length)
             self.register_buffer("fading", (config.chain_decay ** age.clamp(min=0)).tril(), persistent=False)
-        self.input_dropout = nn.Dropout(config.input_dropout)
+        self.input_dropout = Dropout(config.input_dropout)
         if config.input_norm:
             self.input_norm = nn.LayerNorm(config.dim)
-        layer: nn.Module = nn.TransformerEncoderLayer(
-            config.dim,
-            config.heads,
-            config.feedforward,
-            config.dropout,
-            activation=ACTIVATIONS[config.activation],
-            batch_first=True,
-            norm_first=config.norm == "pre",
-        )
-        if config.norm == "query":
-            layer = QueryNormLayer(config)
-        last = None if config.norm == "post" else nn.LayerNorm(config.dim)
-        self.encoder = nn.TransformerEncoder(layer, config.layers, norm=last, enable_nested_tensor=False)
+        self.encoder = encoder(config)
         if config.head == "separate":
             self.head = nn.Linear(config.dim, self.mask, bias=config.item_bias)
         elif config.item_bias:
@@ -117,12 +107,8 @@ class MiniBERT4Rec(ScoringModel):
         """Whether the chain takes part in what is computed now: a fixed one has no part in training."""
         return self.rank > 0 and (self.config.chain_trained or not self.training)
 
-    def embedded(self, window: Tensor, levels: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """What the encoder reads: (batch, length, dim) vectors, and what is added to the attention to
-        padding (batch, length) and, reading only backwards, to what comes later (length, length).
-
-        A length below the window leaves out the oldest positions.
-        """
+    def embedded(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
+        """What the encoder reads: (batch, length, dim). A length below the window leaves out the oldest positions."""
         hidden, length = self.items(window), window.shape[1]
         if self.config.scale_embeddings:
             hidden = hidden * self.config.dim**0.5
@@ -132,17 +118,11 @@ class MiniBERT4Rec(ScoringModel):
             hidden = hidden + self.levels(levels)
         if self.config.input_norm:
             hidden = self.input_norm(hidden)
-        padding = (window == PAD) * BLOCKED
-        future = None
-        if self.config.masking == "causal":
-            future = torch.full((length, length), BLOCKED, device=window.device).triu(1)
-        return self.input_dropout(hidden), padding, future
+        return self.input_dropout(hidden)
 
     def states(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
         """(batch, length) item indexes and rating levels to (batch, length, dim + rank), rank 0 unless `chained`."""
-        hidden, padding, future = self.embedded(window, levels)
-        # Said outright, or the encoder would compare the mask's values, which no exporter can trace.
-        states = self.encoder(hidden, mask=future, src_key_padding_mask=padding, is_causal=False)
+        states = self.encoder(self.embedded(window, levels), window != PAD)
         states = self.transform(states) if self.config.transform else states
         if not self.chained:
             return states
@@ -156,13 +136,7 @@ class MiniBERT4Rec(ScoringModel):
 
     def newest_state(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
         """(batch, dim + rank): `states` at the last position, without computing the others in the last layer."""
-        hidden, padding, future = self.embedded(window, levels)
-        for layer in self.encoder.layers[:-1]:
-            hidden = layer(hidden, src_mask=future, src_key_padding_mask=padding, is_causal=False)
-        last = self.encoder.layers[-1]
-        by_query = self.config.norm == "query"
-        newest = last.newest(hidden, padding) if by_query else newest_of(last, hidden, padding)
-        newest = newest if self.encoder.norm is None else self.encoder.norm(newest)
+        newest = self.encoder.newest(self.embedded(window, levels), window != PAD)
         newest = self.transform(newest) if self.config.transform else newest
         if not self.chained:
             return newest

@@ -1,77 +1,86 @@
-"""Gated layers whose attention is pointwise instead of a softmax, with a bias by distance (HSTU, Zhai et al. 2024).
+"""Gated layers whose attention is a weighted sum, with a bias by distance: HSTU (Zhai et al. 2024).
 
 In: hidden states (batch, length, dim), left-padded. Out: the same, or of the last position alone. "Actions Speak
-Louder than Words", equations 1 to 3, without its bias by time: u, v, q, k = silu(W norm(x)); each position sums the
-values before it times silu(q k + bias of the distance) / length, which is normed and gated by u. A sum instead of a
-mean keeps how often something was there; one layer stands for attention and feed-forward block together.
+Louder than Words", equations 1 to 3, without its bias by time: u, q, v, k = silu(W norm(x)); every position sums the
+values v it may read, each times silu(q k + bias of the distance) / length; the sum is normed, gated by u and projected.
+Nothing is normalised to 1 as in a softmax, so that a sum also says how often something was there; one layer stands for
+attention and feed-forward block together.
 
     python -m train bert --block=hstu
 """
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from train.models.layers import Dropout
 
 
 class HSTULayer(nn.Module):
-    """One layer with a residual connection; reads only backwards.
+    """One layer with a residual connection.
 
-    length: of the longest window.  dropout: of what is added to the residual stream.
+    length: of the longest window.  dropout: of what is added to the residual stream.  causal: whether a position reads
+    only itself and what is before it.
     """
 
-    distance: Tensor  # (length, length): how far the column's position lies before the row's
-    before: Tensor  # (length, length): 1 / length where it does, else 0
+    distance: Tensor  # (length, length): which bias the column's position has for the row's
+    weight: Tensor  # (length, length): 1 / length, or 0 of what is not read
 
-    def __init__(self, dim: int, heads: int, length: int, dropout: float) -> None:
+    def __init__(self, dim: int, heads: int, length: int, dropout: float, causal: bool) -> None:
         super().__init__()
         self.heads = heads
         self.norm = nn.LayerNorm(dim)
-        self.projection = nn.Linear(dim, 4 * dim)
+        self.projection = nn.Linear(dim, 4 * dim)  # gate and query, value and key
         self.attended_norm = nn.LayerNorm(dim)
         self.output = nn.Linear(dim, dim)
-        self.bias = nn.Parameter(torch.zeros(heads, length))  # by distance
+        self.bias = nn.Parameter(torch.zeros(heads, length if causal else 2 * length - 1))
         self.dropout = Dropout(dropout)
         place = torch.arange(length)
         distance = place[:, None] - place
-        self.register_buffer("distance", distance.clamp(min=0), persistent=False)
-        self.register_buffer("before", (distance >= 0) / length, persistent=False)
+        weight = torch.full((length, length), 1 / length)
+        # Without a direction those behind have the last of the biases, which Python's index -1 is.
+        self.register_buffer("distance", distance.clamp(min=0) if causal else distance % (2 * length - 1), False)
+        self.register_buffer("weight", weight.tril() if causal else weight, False)
 
     def forward(self, hidden: Tensor, real: Tensor) -> Tensor:
         """(batch, length, dim) hidden states, and what is no padding (batch, length), to (batch, length, dim)."""
         length = hidden.shape[1]
-        gate, value, query, key = self._projected(self.norm(hidden)).unbind(3)  # (batch, heads, length, size)
-        bias, before = self.bias[:, self.distance[:length, :length]], self.before[:length, :length]
-        return hidden + self._added(gate, value, query, key, bias, before * real[:, None, None])
+        gate, query, value, key = functional.silu(self.projection(self.norm(hidden))).chunk(4, 2)
+        bias = self.bias[:, self.distance[:length, :length]]  # (heads, length, length)
+        weight = real[:, None, None] * self.weight[:length, :length]
+        return hidden + self._added(gate, query, value, key, bias, weight)
 
     def newest(self, hidden: Tensor, real: Tensor) -> Tensor:
         """(batch, length, dim) to (batch, dim): the layer's output at the last position alone, for scoring."""
-        length = hidden.shape[1]
-        gate, value, query, key = self._projected(self.norm(hidden)).unbind(3)
+        length, dim = hidden.shape[1:]
+        read, (weight, other), (shift, rest) = self.norm(hidden), *self._halves(dim)
+        gate, query = functional.silu(functional.linear(read[:, -1:], weight, shift)).chunk(2, 2)
+        value, key = functional.silu(functional.linear(read, other, rest)).chunk(2, 2)
         bias = self.bias[:, self.distance[length - 1, :length]][:, None]  # (heads, 1, length)
-        before = real[:, None, None] * self.before[-1, -1]
-        added = self._added(gate[:, :, -1:], value, query[:, :, -1:], key, bias, before)
+        added = self._added(gate, query, value, key, bias, real[:, None, None] * self.weight[-1, -1])
         return hidden[:, -1] + added[:, 0]
 
-    def _projected(self, read: Tensor) -> Tensor:
-        """(batch, length, dim) to (batch, heads, length, 4, size): gate, value, query and key of each head."""
-        batch, length, dim = read.shape
-        parts = nn.functional.silu(self.projection(read)).view(batch, length, 4, self.heads, dim // self.heads)
-        return parts.permute(0, 3, 1, 2, 4)
+    def _halves(self, dim: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Weights and biases of the projection: what only the reading position needs, and what those read need."""
+        return self.projection.weight.split(2 * dim), self.projection.bias.split(2 * dim)
 
-    def _added(self, gate: Tensor, value: Tensor, query: Tensor, key: Tensor, bias: Tensor, weight: Tensor) -> Tensor:
-        """(batch, queries, dim): what is added at the queries' positions. weight: (batch, 1, queries or 1, length)."""
-        attention = nn.functional.silu(query @ key.transpose(-1, -2) + bias) * weight
-        attended, gates = ((part.transpose(1, 2).flatten(2)) for part in (attention @ value, gate))
-        return self.dropout(self.output(self.attended_norm(attended) * gates))
+    def _added(self, gate: Tensor, query: Tensor, value: Tensor, key: Tensor, bias: Tensor, weight: Tensor) -> Tensor:
+        """(batch, n, dim): what the layer adds at the n positions of gate and query.
+
+        value, key: (batch, length, dim).  bias: (heads, n, length).  weight: of products, (batch, 1, n or 1, length).
+        """
+        query, value, key = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (query, value, key))
+        attention = functional.silu(query @ key.transpose(2, 3) + bias) * weight
+        attended = (attention @ value).transpose(1, 2).flatten(2)
+        return self.dropout(self.output(self.attended_norm(attended) * gate))
 
 
 class HSTU(nn.Module):
-    """A stack of layers and a last norm."""
+    """Layers, and a last norm."""
 
-    def __init__(self, dim: int, heads: int, length: int, dropout: float, layers: int) -> None:
+    def __init__(self, dim: int, heads: int, length: int, dropout: float, causal: bool, layers: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(HSTULayer(dim, heads, length, dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(HSTULayer(dim, heads, length, dropout, causal) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, hidden: Tensor, real: Tensor) -> Tensor:
@@ -81,7 +90,7 @@ class HSTU(nn.Module):
         return self.norm(hidden)
 
     def newest(self, hidden: Tensor, real: Tensor) -> Tensor:
-        """(batch, length, dim) to (batch, dim): the last position of `forward`."""
+        """(batch, length, dim) to (batch, dim): `forward` at the last position alone."""
         for layer in list(self.layers)[:-1]:
             hidden = layer(hidden, real)
         return self.norm(self.layers[-1].newest(hidden, real))

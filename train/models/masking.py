@@ -68,7 +68,7 @@ def batches(data: Data, config: BertConfig, mask: int, generator: torch.Generato
     probability = torch.from_numpy(negative_probability(data.counts, config))
     weights = torch.from_numpy(level_weights(data.rating_levels))
     for rows in torch.randperm(len(window), generator=generator).split(config.batch_size):
-        items, rated = window[rows], levels[rows]
+        items, rated = _trimmed(window[rows], levels[rows])
         if config.masking == "causal":
             inputs, targets = items[:, :-1], items[:, 1:]
             input_levels, target_levels = rated[:, :-1], rated[:, 1:]
@@ -102,6 +102,12 @@ def sequences(data: Data, length: int, stride: int, generator: torch.Generator) 
     """
     begin, end, _ = _spans(data, stride, generator)
     return _cut(data, begin, end, length)
+
+
+def _trimmed(items: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+    """The same sequences without the oldest places that are padding in all of them; at least two places."""
+    first = int((items != PAD).any(0).int().argmax().clamp(max=items.shape[1] - 2)) if items.shape[1] > 2 else 0
+    return items[:, first:], levels[:, first:]
 
 
 def window_count(lengths: np.ndarray, stride: int) -> float:

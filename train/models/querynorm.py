@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from train.config import BertConfig
-from train.models.layers import ACTIVATIONS
+from train.models.layers import ACTIVATIONS, Dropout
 
 
 class Attention(nn.Module):
@@ -61,7 +61,7 @@ class QueryNormLayer(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(config.dim), nn.LayerNorm(config.dim)
         self.linear1 = nn.Linear(config.dim, config.feedforward)
         self.linear2 = nn.Linear(config.feedforward, config.dim)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.activation = ACTIVATIONS[config.activation]
 
     def forward(

@@ -22,6 +22,7 @@ from train.config import LinearConfig, MFConfig
 from train.models.base import ScoringModel
 from train.models.bert import MiniBERT4Rec
 from train.models.linear import Neighbours
+from train.models.losses import BLOCKED
 from train.models.mf import MF
 from train.presets import configuration
 
@@ -44,7 +45,8 @@ def prepared(path: Path) -> tuple[Task, pl.DataFrame]:
 
 def encoder() -> MiniBERT4Rec:
     torch.manual_seed(3)
-    small = {"dim": 8, "heads": 2, "feedforward": 16, "max_length": WINDOW, "chain": 4, "initial_std": 0.7}
+    small = {"block": "transformer", "layers": 1, "dim": 8, "heads": 2, "feedforward": 16}
+    small |= {"max_length": WINDOW, "chain": 4, "initial_std": 0.7}
     model = MiniBERT4Rec(ITEMS, configuration("hybrid", **small), levels=0).eval()
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -131,7 +133,8 @@ def test_the_chain_alone_is_told_apart_exactly_by_padding(tmp_path: Path) -> Non
 
 def attention(model: MiniBERT4Rec, window: torch.Tensor) -> torch.Tensor:
     """(length,) how much the last position looks at each, as PyTorch's own attention says."""
-    hidden, padding, future = model.embedded(window)
+    hidden, padding = model.embedded(window), (window == 0) * BLOCKED
+    future = torch.full((window.shape[1],) * 2, BLOCKED).triu(1)
     layer = model.encoder.layers[0]
     read = layer.norm1(hidden)
     return layer.self_attn(read, read, read, attn_mask=future, key_padding_mask=padding)[1][0, -1]

@@ -324,7 +324,7 @@ def test_sinusoidal_positions_are_vaswanis() -> None:
     np.testing.assert_allclose(sinusoidal(3, 3).numpy()[:, :2], np.array(expected)[:, :2], atol=1e-6)
     model, plain = made("default", positions="sinusoidal"), made("default", positions="none")
     rows = windows([6])
-    added = model.embedded(rows)[0] - plain.embedded(rows)[0]
+    added = model.embedded(rows) - plain.embedded(rows)
     torch.testing.assert_close(added[0], sinusoidal(6, 8))
 
 
@@ -429,8 +429,8 @@ def test_a_step_of_adamw_by_hand() -> None:
 
 def test_input_dropout_drops_its_share_of_what_is_embedded_and_scales_the_rest() -> None:
     model, window = made("default", input_dropout=0.25, dropout=0.0), windows([6] * 400)
-    whole = model.embedded(window)[0]
-    dropped = model.train().embedded(window)[0]
+    whole = model.embedded(window)
+    dropped = model.train().embedded(window)
     kept = dropped != 0
     assert (~kept).float().mean().item() == pytest.approx(0.25, abs=0.01)
     torch.testing.assert_close(dropped[kept], whole[kept] / 0.75)
@@ -452,14 +452,18 @@ def test_each_dropout_alone_disturbs_training_but_not_evaluation(name: str) -> N
 
 
 def test_the_encoder_has_the_stated_shape() -> None:
-    model = made("default", layers=3, heads=4, feedforward=24, dropout=0.3, activation="relu", norm="post")
+    model = made(
+        "default", block="transformer", layers=3, heads=4, feedforward=24, dropout=0.3, activation="relu", norm="post"
+    )
     assert len(model.encoder.layers) == 3
     for layer in model.encoder.layers:
         assert layer.self_attn.num_heads == 4 and layer.self_attn.embed_dim == 8
         assert layer.linear1.out_features == layer.linear2.in_features == 24
-        assert {layer.dropout.p, layer.dropout1.p, layer.dropout2.p, layer.self_attn.dropout} == {0.3}
+        dropped = {round(0.3 * 65536)}
+        assert {layer.dropout.dropped, layer.dropout1.dropped, layer.dropout2.dropped} == dropped
+        assert layer.self_attn.dropout == 0.3
         assert layer.activation(torch.tensor([-1.0, 2.0])).tolist() == [0, 2] and not layer.norm_first
-    other = made("default", activation="gelu", norm="pre")
+    other = made("default", block="transformer", activation="gelu", norm="pre")
     # 2 times the share of the normal distribution below 2.
     assert other.encoder.layers[0].activation(torch.tensor([2.0])).item() == pytest.approx(2 * 0.97725, abs=1e-4)
     assert other.encoder.layers[0].norm_first and other.encoder.norm is not None

@@ -110,7 +110,7 @@ def test_hidden_items_are_replaced_and_are_the_targets(masking: str) -> None:
 
 
 def test_ratings_weigh_the_loss_in_proportion() -> None:
-    config = BertConfig(masking="last", max_length=3, stride=0, loss="softmax", ratings="weight")
+    config = BertConfig(batch_size=16, masking="last", max_length=3, stride=0, loss="softmax", ratings="weight")
     (batch,) = batches(data([3, 4]), config, MASK, generator(0))
     # The last items 3 and 4 have the levels 1 and 2: ratings 1 and 3, the mean rating of the scale being 3.
     assert dict(zip(batch.item.tolist(), batch.weight.tolist(), strict=True)) == pytest.approx({3: 1 / 3, 4: 1.0})
@@ -259,7 +259,7 @@ def test_without_ratings_every_level_is_that_of_no_rating() -> None:
     found, levels = sequences(source, 4, 2, generator(0))
     assert found.shape == levels.shape and found.any() and not levels.any()
     for ratings in ("off", "weight"):
-        config = BertConfig(masking="last", max_length=4, stride=0, loss="softmax", ratings=ratings)
+        config = BertConfig(batch_size=16, masking="last", max_length=4, stride=0, loss="softmax", ratings=ratings)
         (batch,) = batches(source, config, MASK, generator(0))
         assert batch.weight.tolist() == [1, 1] and not batch.levels.any()
 
@@ -304,7 +304,7 @@ def test_a_history_of_one_item_has_nothing_to_predict_from() -> None:
 
 @pytest.mark.parametrize("masking", ["last", "causal"])
 def test_a_batch_is_as_wide_as_the_window(masking: str) -> None:
-    config = BertConfig(masking=masking, max_length=5, stride=0, loss="softmax", ratings="embedding")
+    config = BertConfig(batch_size=16, masking=masking, max_length=5, stride=0, loss="softmax", ratings="embedding")
     (batch,) = batches(data([9, 3]), config, MASK, generator(0))
     assert batch.window.shape == batch.levels.shape == (2, 5)
     kept = batch.window != MASK
@@ -313,8 +313,16 @@ def test_a_batch_is_as_wide_as_the_window(masking: str) -> None:
     assert torch.equal(batch.levels, expected)
 
 
+def test_a_batch_is_as_wide_as_its_longest_sequence_and_predicts_the_same() -> None:
+    config = BertConfig(batch_size=2, masking="causal", max_length=9, stride=0, loss="softmax", ratings="embedding")
+    (batch,) = batches(data([5, 3]), config, MASK, generator(0))
+    assert sorted(batch.window.tolist()) == [[0, 0, 1, 2], [1, 2, 3, 4]] and batch.levels.shape == (2, 4)
+    predicted = zip(batch.window.flatten()[batch.place].tolist(), batch.item.tolist(), strict=True)
+    assert sorted(predicted) == [(1, 2), (1, 2), (2, 3), (2, 3), (3, 4), (4, 5)]
+
+
 def test_causal_targets_are_weighed_by_their_own_rating() -> None:
-    config = BertConfig(masking="causal", max_length=4, stride=0, loss="softmax", ratings="weight")
+    config = BertConfig(batch_size=16, masking="causal", max_length=4, stride=0, loss="softmax", ratings="weight")
     (batch,) = batches(data([5]), config, MASK, generator(0))
     assert batch.item.tolist() == [2, 3, 4, 5]
     # Levels 3, 1, 2, 3 of the ratings 1, 3, 5, whose mean is 3.
@@ -323,6 +331,6 @@ def test_causal_targets_are_weighed_by_their_own_rating() -> None:
 
 @pytest.mark.parametrize(("loss", "shape"), [("softmax", (0,)), ("sampled", (7,)), ("gbce", (4, 7))])
 def test_negatives_are_drawn_as_often_as_asked(loss: str, shape: tuple) -> None:
-    config = BertConfig(masking="causal", max_length=4, stride=0, loss=loss, negatives=7)
+    config = BertConfig(batch_size=16, masking="causal", max_length=4, stride=0, loss=loss, negatives=7)
     (batch,) = batches(data([5]), config, MASK, generator(0))
     assert batch.negatives.shape == shape and batch.negatives.dtype == torch.int64

@@ -1,0 +1,51 @@
+"""Sizes that follow from the table."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from train.config import BertConfig, MFConfig
+from train.data.dataset import Data
+from train.models.masking import window_count
+from train.presets import configuration
+from train.sizing import MANY, said, sequences, sized
+
+
+def table(*lengths: int) -> Data:
+    histories = SimpleNamespace(lengths=np.array(lengths), items=np.zeros(sum(lengths), dtype=np.int64))
+    return SimpleNamespace(histories=histories)  # type: ignore[return-value]
+
+
+def test_wider_vectors_begin_with_many_interactions() -> None:
+    assert sized(BertConfig(), table(MANY - 1)).dim == 64 and sized(BertConfig(), table(MANY)).dim == 128
+    assert sized(BertConfig()).dim == 64
+
+
+@pytest.mark.parametrize(("dim", "heads"), [(128, 4), (64, 2), (8, 2), (3, 1), (96, 3), (100, 2)])
+def test_heads_have_32_dimensions_where_that_divides(dim: int, heads: int) -> None:
+    assert sized(BertConfig(dim=dim)).heads == heads
+
+
+def test_what_is_given_stays() -> None:
+    given = BertConfig(dim=32, heads=4, batch_size=3)
+    assert sized(given, table(MANY)) == given
+    assert sized(MFConfig(), table(5)) == MFConfig() and not said(MFConfig(), table(5))
+    assert sized(configuration("bert", "sasrec"), table(MANY)) == configuration("bert", "sasrec")
+
+
+def test_a_step_has_about_as_many_items_whatever_the_histories() -> None:
+    # One window of 8 items each; a further one, that begins 1 to 25 earlier, has seldom any.
+    assert sequences(np.full(1000, 8), 50, 25) == 100
+    # Of 1,000 items there are 39 windows more, all but full: 16 of 50 items.
+    assert sequences(np.full(50, 1000), 50, 25) == 16
+    assert sequences(np.full(50, 1000), 50, 0) == 16 and sequences(np.full(9, 2), 50, 0) == 400
+    assert sequences(np.array([1, 0]), 50, 25) == 16 and sequences(np.full(9, 2), 50, 25) == 400
+
+
+def test_what_was_chosen_is_said_with_its_reason() -> None:
+    data = table(8, 0, 8)
+    assert said(sized(BertConfig(), data), data) == (
+        "64 dimensions, 2 heads and 100 sequences a step, for 16 interactions of 2 users"
+    )
+    assert window_count(np.array([8, 0, 8]), 25) == pytest.approx(2 + 12 / 25)

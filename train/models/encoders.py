@@ -1,0 +1,78 @@
+"""The encoder of a sequence model: transformer layers, or those of HSTU.
+
+In: embedded items (batch, length, dim), and which positions are no padding. Out: a state for each position, or that of
+the last alone.
+
+    python -m train bert --block=transformer
+"""
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from train.config import BertConfig
+from train.models.hstu import HSTU
+from train.models.layers import ACTIVATIONS, Dropout, newest_of
+from train.models.losses import BLOCKED
+from train.models.querynorm import QueryNormLayer
+
+
+class Transformer(nn.Module):
+    """`nn.TransformerEncoderLayer`s, or SASRec's, and a last norm unless each layer ends with one.
+
+    All layers start with the same weights, as in `nn.TransformerEncoder`.
+    """
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.causal = config.masking == "causal"
+        layer: nn.Module
+        if config.norm == "query":
+            layer = QueryNormLayer(config)
+        else:
+            layer = nn.TransformerEncoderLayer(
+                config.dim,
+                config.heads,
+                config.feedforward,
+                config.dropout,
+                activation=ACTIVATIONS[config.activation],
+                batch_first=True,
+                norm_first=config.norm == "pre",
+            )
+            layer.dropout, layer.dropout1, layer.dropout2 = (Dropout(config.dropout) for _ in range(3))
+        self.layers = nn.ModuleList(deepcopy(layer) for _ in range(config.layers))
+        self.norm = None if config.norm == "post" else nn.LayerNorm(config.dim)
+
+    def forward(self, hidden: Tensor, real: Tensor) -> Tensor:
+        """(batch, length, dim) hidden states, and what is no padding (batch, length), to (batch, length, dim)."""
+        return self._ended(self._through(self.layers, hidden, ~real * BLOCKED))
+
+    def newest(self, hidden: Tensor, real: Tensor) -> Tensor:
+        """(batch, length, dim) to (batch, dim): `forward` at the last position alone."""
+        padding = ~real * BLOCKED
+        hidden = self._through(list(self.layers)[:-1], hidden, padding)
+        last = self.layers[-1]
+        if isinstance(last, QueryNormLayer):
+            return self._ended(last.newest(hidden, padding))
+        return self._ended(newest_of(last, hidden, padding))
+
+    def _through(self, layers: nn.ModuleList | list[nn.Module], hidden: Tensor, padding: Tensor) -> Tensor:
+        """The layers in turn; padding: (batch, length), added to the attention."""
+        length = hidden.shape[1]
+        future = torch.full((length, length), BLOCKED, device=hidden.device).triu(1) if self.causal else None
+        for layer in layers:
+            # Said outright, or the layer would compare the mask's values, which no exporter can trace.
+            hidden = layer(hidden, src_mask=future, src_key_padding_mask=padding, is_causal=False)
+        return hidden
+
+    def _ended(self, states: Tensor) -> Tensor:
+        return states if self.norm is None else self.norm(states)
+
+
+def encoder(config: BertConfig) -> HSTU | Transformer:
+    """A new encoder with the layers that `config.block` names."""
+    if config.block == "transformer":
+        return Transformer(config)
+    causal = config.masking == "causal"
+    return HSTU(config.dim, config.heads, config.max_length, config.dropout, causal, config.layers)

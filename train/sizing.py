@@ -1,0 +1,61 @@
+"""What follows from the table: the sizes of a transformer that nobody has given.
+
+In: a configuration in which a size is 0, and the data. Out: the same with sizes.
+
+    python -m train bert  # "dim 64, 2 heads, 16 sequences a step: of 98,396 interactions ..."
+
+dim         64, or 128 from MANY interactions on: fewer do not carry wider vectors
+heads       of 32 dimensions each, at least two
+batch_size  so many sequences that a step has about TARGETS items: where histories are short it takes more of them
+"""
+
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from train.config import BertConfig, TrainConfig
+from train.data.dataset import Data
+
+MANY = 300_000
+SMALL, LARGE = 64, 128
+HEAD = 32
+TARGETS = 800
+FEWEST, MOST = 16, 512
+
+Config = TypeVar("Config", bound=TrainConfig)
+
+
+def sized(config: Config, data: Data | None = None) -> Config:
+    """The configuration with a size for every 0; without data as for a small table of long histories."""
+    if not isinstance(config, BertConfig):
+        return config
+    dim, heads, batch = config.dim, config.heads, config.batch_size
+    dim = dim or (LARGE if data is not None and len(data.histories.items) >= MANY else SMALL)
+    heads = heads or next(n for n in range(max(2, dim // HEAD), 0, -1) if dim % n == 0)
+    batch = batch or (FEWEST if data is None else sequences(data.histories.lengths, config.max_length, config.stride))
+    return replace(config, dim=dim, heads=heads, batch_size=batch)
+
+
+def sequences(lengths: np.ndarray, window: int, stride: int) -> int:
+    """How many training sequences hold about TARGETS items.
+
+    lengths: (users,) items in each history.  A user's latest window holds min(length, window) items; the further ones,
+    `stride` apart, hold full windows but for the last few.
+    """
+    lengths = lengths[lengths > 1]
+    if not len(lengths):
+        return FEWEST
+    further = np.maximum(lengths - 2, 0) // stride if stride else np.zeros_like(lengths)
+    held = np.minimum(lengths, window).sum() + (further * np.minimum(lengths / 2, window)).sum()
+    return int(np.clip(round(TARGETS * (len(lengths) + further.sum()) / held), FEWEST, MOST))
+
+
+def said(config: TrainConfig, data: Data) -> str:
+    """What was chosen and from what, in words; empty if the model has no such sizes."""
+    if not isinstance(config, BertConfig):
+        return ""
+    return (
+        f"{config.dim} dimensions, {config.heads} heads and {config.batch_size} sequences a step, for "
+        f"{len(data.histories.items):,} interactions of {int((data.histories.lengths > 0).sum()):,} users"
+    )
