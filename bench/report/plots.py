@@ -87,8 +87,8 @@ def peers(records: list[Record]) -> str | None:
     rows = []
     for record in (r for r in of(records, "peers") if "ratio" in r.info):
         info, beside = record.info, label(records, record)
-        ratio = (info[key] for key in ("ratio", "low", "high"))
-        rows.append(Dot(f"{info['peer']} beside {beside}", "median, quartiles", *ratio, calm=info.get("calm")))
+        ratio, low, high = (info[key] for key in ("ratio", "low", "high"))
+        rows.append(Dot(f"{info['peer']} beside {beside}", "median, quartiles", ratio, low, high, info.get("calm")))
     return dots(rows, "seconds ÷ ours")
 
 
