@@ -21,3 +21,11 @@ def paired_ratio(theirs: Sequence[float], ours: Sequence[float]) -> dict[str, fl
     ratios = np.array(theirs[-len(ours) :]) / np.array(ours)
     low, middle, high = (float(np.percentile(ratios, share)) for share in (25, 50, 75))
     return {"ratio": middle, "low": low, "high": high}
+
+
+def calm_ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
+    """The least seconds of theirs ÷ the least of ours: what else the machine does only adds seconds.
+
+    theirs, ours: seconds of each round; as in `paired_ratio`, `theirs` may begin with warm-up rounds.
+    """
+    return min(theirs[-len(ours) :]) / min(ours)
