@@ -24,8 +24,11 @@ def paired_ratio(theirs: Sequence[float], ours: Sequence[float]) -> dict[str, fl
 
 
 def calm_ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
-    """The least seconds of theirs ÷ the least of ours: what else the machine does only adds seconds.
+    """Seconds of the fastest quarter of their rounds ÷ those of ours: what else the machine does only adds seconds.
 
-    theirs, ours: seconds of each round; as in `paired_ratio`, `theirs` may begin with warm-up rounds.
+    theirs, ours: seconds of each round; as in `paired_ratio`, `theirs` may begin with warm-up rounds. A quarter, since
+    the least of all may be one lucky round.
     """
-    return min(theirs[-len(ours) :]) / min(ours)
+    quarter = max(1, len(ours) // 4)
+    fastest = (sum(sorted(seconds)[:quarter]) for seconds in (theirs[-len(ours) :], ours))
+    return float(next(fastest) / next(fastest))

@@ -3,6 +3,7 @@
 pytest --benchmark-only --peers bench/test_peers.py
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,7 @@ def test_peers(benchmark, case, peer: str, tmp_path: Path, request: pytest.Fixtu
         "peers", batch=BATCH, peer=f"{peer} {other.about['version']}", note=other.about["note"],
         peer_seconds=float(np.median(theirs[-ROUNDS:])), **paired_ratio(theirs, benchmark.stats.stats.data),
         calm=calm_ratio(theirs, benchmark.stats.stats.data), at_rest=other.at_rest,
+        load=os.getloadavg()[0],
     )  # fmt: skip
 
 

@@ -15,8 +15,8 @@ ROW = 34  # pixels
 
 @dataclass(frozen=True)
 class Dot:
-    """One ratio. label: its row; group: its colour; low, high: ends of its interval; calm: of the least
-    seconds of both, where that is known."""
+    """One ratio. label: its row; group: its colour; low, high: ends of its interval; calm: of the fastest
+    rounds of both, where that is known."""
 
     label: str
     group: str

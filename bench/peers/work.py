@@ -1,7 +1,8 @@
 """One library's side of the comparison; runs in that library's own environment, without this project.
 
 In: a name and a folder with work.npz (`bench.peers.peer.write_work`). Out: a line of JSON when ready, and a line
-with the seconds of a round for each line read, once its threads stand still; the lists of the last round in NAME.npy, (users, k) item indexes.
+with the seconds of a round for each line read, once its threads stand still; the lists of the last round in NAME.npy,
+(users, k) item indexes.
 
     .venv-peers/mf/bin/python bench/peers/work.py implicit FOLDER
 """

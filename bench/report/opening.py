@@ -13,8 +13,8 @@ from bench.report.values import MODELS, label, main_sweep, of
 GLOSSARY = [
     ("ratio", "Seconds of one way divided by those of ONNX Runtime in the same round: 2 is twice as long, 1 is equal. "
      "Shown are the median of the rounds and, in brackets or as a line, their quartiles."),
-    ("calm ratio", "The least seconds of one divided by the least of the other. What else the machine does only adds "
-     "seconds, so this is the ratio that counts where a machine is shared."),
+    ("calm ratio", "The fastest quarter of one's rounds divided by that of the other. What else the machine does only "
+     "adds seconds, so this is the ratio that counts where a machine is shared."),
     ("same work", "It computes no more than the exported graph: only the newest position is read out and scored."),
     ("notebook loop", "Every position of a history is encoded and scored against all items, and all but the last are "
      "thrown away, as plain training code does when it is used to recommend."),
