@@ -9,7 +9,7 @@ default:
     @just --justfile={{quote(justfile())}} --list --unsorted
 
 # Prepare data, then train, export and score mf, bert and hybrid: `just train-all preset=paper dataset=ml-100k`
-train-all *options: (data replace_regex(options, "preset=[^ ]+", "")) (train-three if options =~ "preset=" { replace_regex(options, "^.*(preset=[^ ]+).*$", "$1") } else { "" }) export-all score-all
+train-all *options: (data replace_regex(options, "preset=[^ ]+", "")) (train-three if options =~ "preset=" { replace_regex(options, "^.*(preset=[^ ]+).*$", "$1") } else { "" }) export-all score-all curves
 
 # Write the interactions and items of a data set, given by name or path: `just data dataset=ml-1m`
 data *options:
@@ -48,6 +48,10 @@ evaluate kind *options:
 # Print the metrics of all scored models side by side
 compare:
     {{python}} -m infer.compare --artifacts={{artifacts}}
+
+# Show how the models trained, on one page (training.html): `just curves bert hybrid`
+curves *names:
+    {{python}} -m bench.curves {{names}} --artifacts={{artifacts}}
 
 # Recommend to one user and show what was held out, with one model or several: `just recommend 1 hybrid,mf`
 recommend user kinds="hybrid" *options:

@@ -23,6 +23,11 @@ COMMANDS = {
         main="bench.report.__main__:main",
         configs=["bench.report.__main__:ReportConfig"],
     ),
+    "curves": Command(
+        "one HTML page of how models trained",
+        main="bench.curves.__main__:main",
+        configs=["bench.curves.__main__:CurvesConfig"],
+    ),
     "compare": Command(
         "which benchmarks became slower than in a saved run",
         main="bench.compare:main",

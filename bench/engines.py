@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.peers.work import Search, faiss_search, implicit_search
+from bench.peers.work import Search, faiss_search, implicit_search, rest
 from bench.workloads.cases import K
 from infer.errors import InputError
 from infer.histories.histories import Histories
@@ -102,6 +102,7 @@ def compare(ways: dict[str, Way], histories: Histories, batch_size: int, rounds:
         batch = histories.take(np.sort(rng.choice(len(histories), min(batch_size, len(histories)), replace=False)))
         expected = None
         for name, way in ways.items():
+            rest()  # threads of the way before still wait for work, busily
             began = time.perf_counter()
             items = way(batch)
             seconds = time.perf_counter() - began

@@ -15,13 +15,12 @@ import pytest
 import torch
 
 from bench.engines import top_unseen
+from bench.peers.work import rest
 from bench.ratios import ROUNDS, paired_ratio
 from bench.workloads.cases import BATCH, Case, K
 from bench.workloads.workload import KINDS
 from infer.errors import first_line
 
-# Threads of the engine before still wait for work, busily, and would be in the way of the next.
-PAUSE = 0.02
 Way = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
@@ -66,12 +65,12 @@ def test_engines(benchmark, case, kind: str, device: str) -> None:
     def take_turns() -> None:
         order.append(order.pop(0))
         for name in order:
-            time.sleep(PAUSE)
+            rest()
             began = time.perf_counter()
             items, scores = others[name](rows)
             seconds[name].append(time.perf_counter() - began)
             timed.check(rows, items, scores)
-        time.sleep(PAUSE)
+        rest()
 
     histories, users = timed.part(rows)
     items, scores = benchmark.pedantic(

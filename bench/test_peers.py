@@ -3,7 +3,7 @@
 pytest --benchmark-only --peers bench/test_peers.py
 """
 
-import time
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +11,13 @@ import pytest
 
 from bench.engines import AGREE
 from bench.peers.peer import PEERS, Peer, write_work
-from bench.ratios import paired_ratio
+from bench.peers.work import rest
+from bench.ratios import calm_ratio, paired_ratio
 from bench.workloads.cases import BATCH, Case, K
 from infer.histories.windows import seen
 from infer.scoring.lists import model_lists
 
-ROUNDS = 8  # the slowest takes seconds for one
-PAUSE = 0.05
+ROUNDS = 24  # enough that both sides meet a calm moment
 
 
 @pytest.mark.parametrize("peer", PEERS)
@@ -38,9 +38,8 @@ def test_peers(benchmark, case, peer: str, tmp_path: Path, request: pytest.Fixtu
     theirs: list[float] = []
 
     def its_turn() -> None:
-        time.sleep(PAUSE)
-        theirs.append(other.round())
-        time.sleep(PAUSE)
+        rest()
+        theirs.append(other.round())  # answers when its own threads stand still
 
     benchmark.pedantic(lambda: model_lists(task, K, BATCH), setup=its_turn, rounds=ROUNDS, warmup_rounds=2)
     other.close()
@@ -49,6 +48,8 @@ def test_peers(benchmark, case, peer: str, tmp_path: Path, request: pytest.Fixtu
     benchmark.extra_info |= ours.about(
         "peers", batch=BATCH, peer=f"{peer} {other.about['version']}", note=other.about["note"],
         peer_seconds=float(np.median(theirs[-ROUNDS:])), **paired_ratio(theirs, benchmark.stats.stats.data),
+        calm=calm_ratio(theirs, benchmark.stats.stats.data), at_rest=other.at_rest,
+        load=os.getloadavg()[0],
     )  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """Tables, plots and sentences as one HTML page that needs no network.
 
-In: sections (title, sentences, tables, plots) and a template. Out: a file with everything it needs inside.
+In: sections (title, sentences, tables, plots) and a template. Out: a file with everything it needs inside. Every page
+begins alike, with what it is given of: `head`, sentences on what was compared, on what and when; `picture`, one plot of
+what is gained against what it costs; `summary`, the answers; `glossary`, pairs of a term and its meaning.
 
     write_page(Path("study.html"), "study/study.html.j2", title="...", sections=[section("Top-k", plots=[...])])
 """
@@ -55,8 +57,9 @@ def figure(**layout: Any) -> go.Figure:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "colorway": COLOURS,
-        "margin": {"l": 50, "r": 10, "t": 10, "b": 40},
-        "legend": {"orientation": "h", "y": -0.2},
+        "margin": {"l": 50, "r": 20, "t": 10, "b": 45},
+        # above, since titles of axes stand below
+        "legend": {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "traceorder": "normal"},
         "xaxis": axis,
         "yaxis": axis,
         "height": 400,

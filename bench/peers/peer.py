@@ -41,7 +41,8 @@ log = logging.getLogger(__name__)
 
 
 class Peer:
-    """A library's process. about: what it says of itself (version, note on what differs)."""
+    """A library's process. about: what it says of itself (version, note on what differs).  at_rest: whether its
+    threads stood still after every round."""
 
     def __init__(self, name: str, folder: Path) -> None:
         python = environment(PEERS[name][0])
@@ -57,14 +58,17 @@ class Peer:
             env=os.environ | VARIABLES,
         )
         assert self.process.stdin is not None and self.process.stdout is not None
+        self.at_rest = True
         self.questions, self.answers = self.process.stdin, self.process.stdout
         self.about = self._answer()
 
     def round(self) -> float:
-        """Let it do the work once; returns the seconds it took."""
+        """Let it do the work once; returns the seconds it took, when its threads stand still again."""
         self.questions.write("go\n")
         self.questions.flush()
-        return self._answer()["seconds"]
+        answer = self._answer()
+        self.at_rest = self.at_rest and answer["at_rest"]
+        return answer["seconds"]
 
     def close(self) -> None:
         """End the process."""

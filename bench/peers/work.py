@@ -1,7 +1,8 @@
 """One library's side of the comparison; runs in that library's own environment, without this project.
 
 In: a name and a folder with work.npz (`bench.peers.peer.write_work`). Out: a line of JSON when ready, and a line
-with the seconds of a round for each line read; the lists of the last round in NAME.npy, (users, k) item indexes.
+with the seconds of a round for each line read, once its threads stand still; the lists of the last round in NAME.npy,
+(users, k) item indexes.
 
     .venv-peers/mf/bin/python bench/peers/work.py implicit FOLDER
 """
@@ -20,6 +21,20 @@ Lists = Callable[[], np.ndarray]  # (users, k) item indexes
 Ready = tuple[Lists, str]
 # (users, dim) queries, the item indexes that they have seen, one user after the other, and where each begins.
 Search = Callable[[np.ndarray, np.ndarray, np.ndarray], Lists]
+
+
+def rest(limit: float = 1.0, step: float = 0.02) -> bool:
+    """Wait until this process' threads stand still; whether they do, after `limit` seconds at most.
+
+    Threads of OpenMP, BLAS and ONNX Runtime wait busily for more work, and would take the core from whoever is next.
+    """
+    until = time.perf_counter() + limit
+    while time.perf_counter() < until:
+        before = time.process_time()
+        time.sleep(step)
+        if time.process_time() - before < step / 10:
+            return True
+    return False
 
 
 def implicit_search(vectors: np.ndarray, k: int) -> Search:
@@ -188,7 +203,7 @@ def main(name: str, folder: Path) -> None:
         lists = call()
         seconds = time.perf_counter() - began
         np.save(folder / f"{name}.npy", lists)
-        print(json.dumps({"seconds": seconds}), flush=True)
+        print(json.dumps({"seconds": seconds, "at_rest": rest()}), flush=True)
 
 
 if __name__ == "__main__":

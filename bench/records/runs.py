@@ -1,4 +1,4 @@
-"""Saved benchmark runs, checked: the JSON of `pytest --benchmark-only --benchmark-json=FILE`.
+"""Saved benchmark runs, checked: the JSON of `pytest --benchmark-only --benchmark-json=FILE`, or of `bench.scale`.
 
 In: files. Out: a `Record` for each benchmark, with its statistics and what it says of itself (`bench.records.records`).
 
@@ -7,7 +7,7 @@ In: files. Out: a `Record` for each benchmark, with its statistics and what it s
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,15 @@ class Record:
     """One benchmark of one run.
 
     run: name of the file without its suffix.  stats: seconds (min, median, iqr), rounds and data, every round's
-    seconds.  info: what the benchmark says of itself; empty for one that is of no model.
+    seconds.  info: what the benchmark says of itself; empty for one that is of no model.  day: when the run began
+    (year-month-day), if the file says so.
     """
 
     run: str
     name: str
     stats: dict[str, Any]
     info: dict[str, Any]
+    day: str | None = None
 
     @property
     def part(self) -> str:
@@ -55,11 +57,14 @@ def load(path: Path) -> list[Record]:
         content = json.loads(path.read_text())
     except (ValueError, RecursionError):
         raise InputError(f"{path} is not JSON; expected a file of --benchmark-json") from None
+    if isinstance(content, dict) and content.get("part") == "scale":
+        return [_record(path, {"name": "scale", "stats": _whole(content), "extra_info": content})]
     if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
         raise InputError(f"{path} is not a benchmark run; expected a file of --benchmark-json")
     if not content["benchmarks"]:
         raise InputError(f"{path} is an empty run: no benchmark was executed")
-    records = [_record(path, row) for row in content["benchmarks"]]
+    day = str(content.get("datetime", ""))[:10] or None
+    records = [replace(_record(path, row), day=day) for row in content["benchmarks"]]
     if all(record.part == "other" for record in records):
         raise InputError(f"{path} holds no record of format {FORMAT}: run the benchmarks of this version")
     _put_on_best_rates([record for record in records if "floor_work" in record.info])
@@ -73,6 +78,12 @@ def load_all(paths: Sequence[Path]) -> list[Record]:
     if twice is not None:
         raise InputError(f"two runs are called {twice}; rename one, for names tell them apart")
     return [record for path in paths for record in load(path)]
+
+
+def _whole(content: dict[str, Any]) -> dict[str, Any]:
+    """Statistics of the one round of `bench.scale`."""
+    total = content["seconds"]["total"] if isinstance(content.get("seconds"), dict) else None
+    return {"min": total, "median": total, "iqr": 0.0, "rounds": 1, "data": [total]}
 
 
 def _put_on_best_rates(records: list[Record]) -> None:

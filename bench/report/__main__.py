@@ -1,7 +1,7 @@
 """One offline HTML page from the JSON of one or more benchmark runs: what to run, where, and at what cost.
 
-In: files of `pytest --benchmark-only --benchmark-json=FILE`; by default those in bench/results/. Out: report.html,
-with everything it needs inside.
+In: files of `pytest --benchmark-only --benchmark-json=FILE` and of `python -m bench.scale --record=FILE`; by default
+those in bench/results/. Out: report.html, with everything it needs inside.
 
     python -m bench.report run.json --output=report.html
 """
@@ -31,7 +31,10 @@ def main(argv: Sequence[str]) -> None:
     """Parse, load, render, print."""
     names, rest = leading(argv)
     config = parse(ReportConfig, rest, __doc__)
-    files = [Path(name) for name in names] or sorted(RESULTS.glob("run-*.json"))
+    files = [Path(name) for name in names] or [
+        *sorted(RESULTS.glob("run-*.json")),
+        *sorted(RESULTS.glob("scale-*.json")),
+    ]
     if not files:
         raise InputError(f"no run is named and {RESULTS} holds no run-*.json: name the files to show")
     claim([config.output], inputs=files)

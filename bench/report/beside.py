@@ -49,8 +49,10 @@ def peers(records: list[Record]) -> Table:
     for record in of(records, "peers"):
         info = record.info
         ratio = interval(*(info.get(name) for name in ("ratio", "low", "high")))
-        rows.append([info["peer"], label(records, record), duration(info.get("peer_seconds")), ratio, info["note"]])
-    header = ["library", "beside", "seconds", "seconds ÷ ours", "what differs"]
+        calm = interval(info.get("calm"))
+        seconds = duration(info.get("peer_seconds"))
+        rows.append([info["peer"], label(records, record), seconds, ratio, calm, info["note"]])
+    header = ["library", "beside", "seconds", "seconds ÷ ours", "calm ratio", "what differs"]
     return table("Other libraries, same data, k and seen rule", header, rows)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from bench.html.page import section, write_page
 from bench.records.runs import Record
-from bench.report import beside, plots, tables
+from bench.report import beside, plots, scale, tables
+from bench.report.opening import GLOSSARY, head, picture
 from bench.report.summary import summary
 
 FLOOR = (
@@ -20,6 +21,10 @@ FLOOR = (
 NOISE = (
     "A batch holds users drawn at random; python -m infer.batch groups those with histories of similar length. "
     "Spread is the interquartile range of the rounds in per cent of their median."
+)
+PEERS = (
+    "Each library runs in a process of its own, and neither side begins while threads of the other still wait busily. "
+    "What else the machine does only adds seconds: where it is shared, the calm ratio counts."
 )
 
 
@@ -40,6 +45,12 @@ def sections(records: list[Record]) -> list[dict]:
                 ("Distance from the floor against batch size", plots.floors(records)),
             ],
         ),
+        section(
+            "At MovieLens' sizes",
+            scale.sentences(records),
+            [scale.ways(records), scale.commands(records)],
+            [("Other ways to the same lists, by size of the table", scale.ratios(records))],
+        ),
         section("Latency of one user", plots=[("Share of requests answered by then", plots.latency(records))]),
         section(
             "Where the command's time goes",
@@ -50,9 +61,14 @@ def sections(records: list[Record]) -> list[dict]:
         section(
             "Engines and precision",
             tables=[beside.engines(records), beside.precision(records)],
-            plots=[("Other engines beside ONNX Runtime", plots.ratios(records))],
+            plots=[("Other engines beside ONNX Runtime", plots.engines(records))],
         ),
-        section("Other libraries", tables=[beside.peers(records)]),
+        section(
+            "Other libraries",
+            [PEERS],
+            [beside.peers(records)],
+            [("Other libraries beside ours", plots.peers(records))],
+        ),
         section("Parts by themselves", tables=[beside.others(records)]),
         section("The machine's rates", tables=[beside.rates(records)]),
     ]
@@ -65,7 +81,10 @@ def write_report(records: list[Record], path: Path) -> Path:
         "report/report.html.j2",
         sections(records),
         title="What recommending costs",
+        head=head(records),
+        picture=picture(records),
         summary=summary(records),
+        glossary=GLOSSARY,
         overview=tables.overview(records),
         machine=tables.machine(records),
     )

@@ -7,11 +7,13 @@ In: records of one or more runs. Out: what `bench.study.plots` makes for the stu
 
 import numpy as np
 
-from bench.html.page import COLOURS, GREY, figure
+from bench.html.axes import drawn, plain, whole
+from bench.html.dots import Dot, dots
+from bench.html.page import COLOURS, figure
 from bench.records.runs import Record
-from bench.report.values import label, main_sweep, of
+from bench.report.scale import WORK
+from bench.report.values import MODELS, label, main_sweep, of
 
-MODELS = ("mf", "bert", "hybrid", "best")
 STAGES = ("open", "read", "windows", "model", "write", "measure", "publish")
 DASHES = ("solid", "dash", "dot", "dashdot")
 
@@ -27,17 +29,17 @@ def floors(records: list[Record]) -> str | None:
 
 
 def latency(records: list[Record]) -> str | None:
-    """Share of requests answered within so many milliseconds, one user at a time."""
+    """Share of requests answered within so many milliseconds, up to p99; the legend names the slowest."""
     plot = figure(xaxis_title="milliseconds for one user", yaxis_title="share answered, %")
     plot.update_xaxes(type="log")
     for record in of(records, "latency"):
-        seconds = np.sort(record.stats["data"])
-        share = np.arange(1, len(seconds) + 1) / len(seconds) * 100
+        milliseconds = np.sort(record.stats["data"]) * 1e3
+        share = np.arange(1, len(milliseconds) + 1) / len(milliseconds) * 100
+        shown = max(1, int(0.99 * len(milliseconds)))  # one slow request would stretch the axis
         line = _line(records, record.series) | {"shape": "hv"}
-        plot.add_scatter(
-            x=(seconds * 1e3).tolist(), y=share.tolist(), mode="lines", name=label(records, record), line=line
-        )
-    return _drawn(plot)
+        name = f"{label(records, record)} (slowest {plain(milliseconds[-1])} ms)"
+        plot.add_scatter(x=milliseconds[:shown].tolist(), y=share[:shown].tolist(), mode="lines", name=name, line=line)
+    return drawn(plot)
 
 
 def stages(records: list[Record]) -> str | None:
@@ -48,7 +50,7 @@ def stages(records: list[Record]) -> str | None:
         values = [record.info["stage_seconds"].get(name, 0.0) for record in commands]
         if commands:
             plot.add_bar(x=values, y=[label(records, record) for record in commands], name=name, orientation="h")
-    return _drawn(plot)
+    return drawn(plot)
 
 
 def curves(records: list[Record], column: str, axis: str) -> str | None:
@@ -57,6 +59,8 @@ def curves(records: list[Record], column: str, axis: str) -> str | None:
     plot = figure(xaxis_title=names[axis], yaxis_title=names[column])
     if axis == "elapsed":
         plot.update_xaxes(type="log")
+    else:
+        plot.update_xaxes(whole(max((r.info["curve"]["epoch"][-1] for r in of(records, "convergence")), default=1)))
     for record in of(records, "convergence"):
         curve = record.info["curve"]
         if None in curve[column]:
@@ -65,24 +69,27 @@ def curves(records: list[Record], column: str, axis: str) -> str | None:
             x=curve[axis], y=curve[column], mode="lines+markers", name=label(records, record),
             line=_line(records, record.series),
         )  # fmt: skip
-    return _drawn(plot)
+    return drawn(plot)
 
 
-def ratios(records: list[Record]) -> str | None:
-    """Other engines' seconds in units of ONNX Runtime's."""
-    plot = figure(xaxis_title="seconds ÷ ONNX Runtime's", barmode="group")
-    plot.update_xaxes(type="log")
-    timed = of(records, "engines")
-    for name in dict.fromkeys(name for record in timed for name in record.info["engines"]):
-        bars = [(label(records, r), r.info["engines"][name]) for r in timed if name in r.info["engines"]]
-        values = [engine["ratio"] for _, engine in bars]
-        error = {
-            "array": [engine["high"] - engine["ratio"] for _, engine in bars],
-            "arrayminus": [engine["ratio"] - engine["low"] for _, engine in bars],
-            "color": GREY,
-        }
-        plot.add_bar(x=values, y=[text for text, _ in bars], name=name, orientation="h", error_x=error)
-    return _drawn(plot)
+def engines(records: list[Record]) -> str | None:
+    """Other engines' seconds in units of ONNX Runtime's, on a trained model."""
+    rows = [
+        Dot(label(records, record), f"{name} ({WORK.get(name, name)})", *(e[key] for key in ("ratio", "low", "high")))
+        for record in of(records, "engines")
+        for name, e in record.info["engines"].items()
+    ]
+    return dots(rows, "seconds ÷ ONNX Runtime's")
+
+
+def peers(records: list[Record]) -> str | None:
+    """Other libraries' seconds in units of ours, with the calm ratio where the record has one."""
+    rows = []
+    for record in (r for r in of(records, "peers") if "ratio" in r.info):
+        info, beside = record.info, label(records, record)
+        ratio, low, high = (info[key] for key in ("ratio", "low", "high"))
+        rows.append(Dot(f"{info['peer']} beside {beside}", "median, quartiles", ratio, low, high, info.get("calm")))
+    return dots(rows, "seconds ÷ ours")
 
 
 def _by_batch_size(records: list[Record], value: str, axis: str) -> str | None:
@@ -93,7 +100,7 @@ def _by_batch_size(records: list[Record], value: str, axis: str) -> str | None:
         swept = sorted(swept, key=lambda record: record.info["batch"])
         x, y = [record.info["batch"] for record in swept], [record.info[value] for record in swept]
         plot.add_scatter(x=x, y=y, mode="lines+markers", name=label(records, swept[0]), line=_line(records, series))
-    return _drawn(plot)
+    return drawn(plot)
 
 
 def _by_series(records: list[Record]) -> dict[tuple[str, str, str], list[Record]]:
@@ -106,10 +113,6 @@ def _by_series(records: list[Record]) -> dict[tuple[str, str, str], list[Record]
 def _line(records: list[Record], series: tuple[str, str, str]) -> dict:
     """A colour a model, a dash a device and run."""
     model, device, run = series
-    kinds = list(dict.fromkeys(r.series[1:] for r in records if r.part != "other"))
+    kinds = list(dict.fromkeys(r.series[1:] for r in records if r.part not in ("other", "scale")))
     colour = COLOURS[MODELS.index(model) if model in MODELS else -1]
     return {"color": colour, "width": 2, "dash": DASHES[kinds.index((device, run)) % len(DASHES)]}
-
-
-def _drawn(plot) -> str | None:
-    return plot.to_json() if plot.data else None

@@ -8,6 +8,8 @@ In: records of one or more runs. Out: records, or texts.
 from bench.html.texts import NOTHING
 from bench.records.runs import Record
 
+MODELS = ("mf", "bert", "hybrid", "best")
+
 
 def of(records: list[Record], *parts: str) -> list[Record]:
     """The records of some parts, in their order."""
@@ -15,9 +17,10 @@ def of(records: list[Record], *parts: str) -> list[Record]:
 
 
 def label(records: list[Record], record: Record) -> str:
-    """Model and device; with the run where the page shows more than one."""
+    """Model and device; with the run where the page shows the same of another run, too."""
     model, device, run = record.series
-    return f"{model}, {device}" + (f" ({run})" if len({r.run for r in records}) > 1 else "")
+    runs = {r.run for r in records if r.part == record.part and r.series[:2] == (model, device)}
+    return f"{model}, {device}" + (f" ({run})" if len(runs | {run}) > 1 else "")
 
 
 def main_sweep(inference: list[Record]) -> list[Record]:

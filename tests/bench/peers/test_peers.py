@@ -1,6 +1,7 @@
 """Other libraries' side: the work they are given, their answers, and what happens when one fails."""
 
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from bench.peers import peer as peers
 from bench.peers.peer import ENVIRONMENTS, PEERS, Peer, environment, write_work
-from bench.peers.work import first_unseen
+from bench.peers.work import first_unseen, rest
 from infer.errors import InputError
 from infer.histories.histories import Histories
 
@@ -29,7 +30,7 @@ def test_implicit_answers_by_hand(here, tmp_path: Path) -> None:
     write_work(tmp_path, HISTORIES, np.array([0, 1]), 4, 2, 3, (QUERIES, VECTORS))
     peer = Peer("implicit", tmp_path)
     assert peer.about["version"] and "same factors" in peer.about["note"]
-    assert peer.round() > 0 and peer.round() > 0
+    assert peer.round() > 0 and peer.round() > 0 and peer.at_rest
     peer.close()
     assert np.load(peer.lists).tolist() == [[4, 3], [3, 2]]
 
@@ -39,6 +40,24 @@ def test_candidates_that_were_seen_are_passed_over() -> None:
     seen[0, [1, 4]] = seen[1, 2] = True
     lists = first_unseen(np.array([[4, 1, 3, 2], [3, 2, 4, 1]]), seen, 2)
     assert lists.tolist() == [[3, 2], [3, 4]]
+
+
+def test_threads_that_wait_busily_are_waited_for() -> None:
+    ended = threading.Event()
+
+    def spin() -> None:
+        while not ended.is_set():
+            pass
+
+    assert rest()
+    spinning = threading.Thread(target=spin)
+    spinning.start()
+    try:
+        assert not rest(limit=0.2)
+    finally:
+        ended.set()
+        spinning.join()
+    assert rest()
 
 
 def test_a_library_that_fails_is_named(here, tmp_path: Path) -> None:

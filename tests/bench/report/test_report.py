@@ -13,7 +13,7 @@ from bench.report.summary import summary
 from tests.helpers.browser import opened
 from tests.helpers.records import record
 
-PLOTS = 9
+PLOTS = 11
 CURVE = {"epoch": [1, 2], "elapsed": [2.0, 4.0], "train_loss": [8.0, 7.0], "validation_loss": [7.0, 6.0]}
 STAGES = {"open": 0.1, "read": 0.1, "windows": 0.1, "model": 0.5, "write": 0.1, "measure": 0.1, "total": 1.0}
 PROBE = """

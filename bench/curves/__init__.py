@@ -1,0 +1,1 @@
+"""The training curves of models as a page."""

@@ -1,0 +1,92 @@
+"""How a model trained: its epochs, and what its checkpoint says of what was kept and what ended it.
+
+In: NAME.history.parquet and, if it is there, NAME.pt. Out: a `Training`.
+
+    read(Path("artifacts"), "bert").ended  # "no better NDCG@10 for 6 epochs (--patience=6)"
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from infer.errors import InputError
+from train import checkpoint
+
+DEFAULT = ("mf", "bert", "hybrid")  # what `just train-all` trains
+NDCG, HIT = "validation_ndcg_at_10", "validation_hit_at_10"
+COLUMNS = ("epoch", "train_loss", "validation_loss", HIT, NDCG, "seconds", "preparation_seconds")
+RETRAIN = "train it again"
+
+
+@dataclass(frozen=True)
+class Training:
+    """One finished training.
+
+    epochs: a row an epoch, COLUMNS and elapsed, the seconds from its start to the end of the epoch, with what it
+    prepared and without validation.  day: when the history was written.  provenance: of its checkpoint; None without
+    one of the same epochs.  kept: the epoch whose weights were kept, as far as that is known.
+    """
+
+    name: str
+    epochs: pl.DataFrame
+    day: date
+    provenance: dict[str, Any] | None = None
+    kept: int | None = None
+
+    @property
+    def solved(self) -> bool:
+        """Whether it has no loss, being solved in closed form."""
+        return self.epochs["train_loss"].null_count() == self.epochs.height
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The first epoch of the highest validation NDCG@10; None where nothing is held out."""
+        return _first(self.epochs, pl.col(NDCG) == pl.col(NDCG).max())
+
+    @property
+    def least_loss(self) -> dict[str, Any] | None:
+        """The first epoch of the least validation loss, if it has one."""
+        return _first(self.epochs, pl.col("validation_loss") == pl.col("validation_loss").min())
+
+    @property
+    def ended(self) -> str:
+        """What ended it, in words."""
+        if self.solved:
+            return "solved in one step"
+        if self.provenance is None:
+            return f"not known: no {self.name}.pt of these epochs"
+        config, done = self.provenance["config"], self.epochs.height
+        if done >= config["epochs"]:
+            return f"all {done} epochs were done (--epochs={config['epochs']})"
+        patience = config["patience"]
+        return f"no better NDCG@10 for {patience} epoch{'' if patience == 1 else 's'} (--patience={patience})"
+
+
+def read(artifacts: Path, name: str) -> Training:
+    """The training of a model; raises InputError if its history is missing or is none."""
+    path = artifacts / f"{name}.history.parquet"
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: train the model with `python -m train`, or name another")
+    try:
+        table = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError):
+        raise InputError(f"{path} is not readable as Parquet: {RETRAIN}") from None
+    missing = [column for column in COLUMNS if column not in table.columns]
+    if missing or not table.height:
+        raise InputError(f"{path} is no history of a training ({missing[0] if missing else 'no rows'}): {RETRAIN}")
+    elapsed = pl.col("seconds").cum_sum() + pl.col("preparation_seconds")
+    epochs = table.select(COLUMNS).with_columns(elapsed=elapsed)
+    day = date.fromtimestamp(path.stat().st_mtime)
+    finished = checkpoint.finished(artifacts, name)
+    if finished.is_file():
+        content = checkpoint.read(finished, RETRAIN)
+        if len(content["history"]) == epochs.height:
+            return Training(name, epochs, day, content["provenance"], content["best"]["epoch"])
+    return Training(name, epochs, day)
+
+
+def _first(epochs: pl.DataFrame, met: pl.Expr) -> dict[str, Any] | None:
+    return next(iter(epochs.filter(met).head(1).to_dicts()), None)
