@@ -109,8 +109,8 @@ class BertConfig(TrainConfig):
     )
     initial: Literal["random", "mf", "ials", "ppmi", "ials+ppmi", "norms", "shuffled"] = option(
         "random",
-        "item vectors: random, of a trained mf, of implicit ALS, of factorised transition PPMI, or half each; controls: "
-        "only the norms of implicit ALS, or its vectors given to other items",
+        "item vectors: random, of a trained mf, of implicit ALS, of factorised transition PPMI, or half each; as "
+        "controls only the norms of implicit ALS, or its vectors given to other items",
     )
     content: float = option(1.0, "--initial=ials: weight of genres, year and title words in it; 0: none", minimum=0)
     mf: str = option("mf", "--initial=mf: name of the trained model to start from")
@@ -207,8 +207,8 @@ class HybridConfig(BertConfig):
 
     initial: Literal["random", "mf", "ials", "ppmi", "ials+ppmi", "norms", "shuffled"] = option(
         "ials",
-        "item vectors: random, of a trained mf, of implicit ALS, of factorised transition PPMI, or half each; controls: "
-        "only the norms of implicit ALS, or its vectors given to other items",
+        "item vectors: random, of a trained mf, of implicit ALS, of factorised transition PPMI, or half each; as "
+        "controls only the norms of implicit ALS, or its vectors given to other items",
     )
     chain: int = option(
         192, "rank of a factorised Markov chain whose scores are added to the encoder's; 0: none", minimum=0

@@ -27,16 +27,15 @@ from infer.tables.columns import (
     RULES_KEY,
     SPLIT,
     TEST,
-    TIDY_KEY,
     TIMESTAMP,
     USER,
 )
-from train.data.catalogue import CATALOGUE_KEY
+from train.data.catalogue import CATALOGUE_KEY, item_ids
 from train.data.holding import hold_out
 from train.data.prepare import DataConfig
 
 LEAST_USERS = 100  # measured by a variation, or it tells nothing apart
-KEPT_KEYS = (DATASET_KEY, CATALOGUE_KEY, RULES_KEY, TIDY_KEY)
+KEPT_KEYS = (DATASET_KEY, CATALOGUE_KEY, RULES_KEY)
 
 
 @dataclass(frozen=True)
@@ -122,11 +121,9 @@ def unfit(data: DataSet, split: str, changes: dict[str, Any]) -> str | None:
     return None
 
 
-def with_catalogue(data: DataSet) -> dict[str, str]:
-    """Metadata by which a part of the table has all items of the table of items as candidates, as the whole may have.
-
-    Empty where that table lacks an item that somebody has had.
-    """
-    items = pl.read_parquet(data.folder / ITEMS_FILE)[ITEM]
-    known = pl.read_parquet(data.path, columns=[ITEM])[ITEM].is_in(items.implode()).all()
-    return {CATALOGUE_KEY: sha256(data.folder / ITEMS_FILE)} if known else {}
+def catalogue_of(data: DataSet) -> dict[str, str]:
+    """Metadata by which a part of the table has the candidates of the whole; empty where the items do not allow it."""
+    whole = pl.read_parquet(data.path, columns=[ITEM])
+    described = {CATALOGUE_KEY: sha256(data.folder / ITEMS_FILE)}
+    alone = item_ids(data.folder, whole.clear(), described)
+    return described if alone == item_ids(data.folder, whole, data.about) else {}

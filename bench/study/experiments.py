@@ -139,4 +139,9 @@ PAIRS = (
     ("gsasrec", "scratch"),
 )
 # The same question asked of each cohort: does it help where an item or a user is little known?
-COHORT_PAIRS = (("hybrid-ials", "scratch"), ("hybrid", "scratch"), ("hybrid-paper", "bert-paper"), ("best", "ease-markov"))
+COHORT_PAIRS = (
+    ("hybrid-ials", "scratch"),
+    ("hybrid", "scratch"),
+    ("hybrid-paper", "bert-paper"),
+    ("best", "ease-markov"),
+)

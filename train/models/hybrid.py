@@ -2,8 +2,9 @@
 
 In: item vectors (of artifacts/mf.pt, implicit ALS or transition PPMI) and a sequence model. Out: the
 same model, whose item embeddings are those vectors, rescaled and with a little noise; they stay
-fixed for the first epochs (`MiniBERT4Rec.start_epoch`) and are trained from then on. Two controls take from
-implicit ALS only the norms, or its vectors for the wrong items. The chain beside the encoder comes from `train.models.chain`. With --initial=random and without a chain it is the plain `bert`.
+fixed for the first epochs (`MiniBERT4Rec.start_epoch`) and are trained from then on. Two
+controls take from implicit ALS the norms alone, or its vectors for other items. The chain beside the
+encoder comes from `train.models.chain`. With --initial=random and without a chain it is the plain `bert`.
 
     python -m train hybrid
 """
