@@ -98,7 +98,8 @@ def data_sets(artifacts: str) -> list[DataSet]:
         if called.count(name) > 1:
             raise InputError(f"--artifacts: two folders are called '{name}'; rename one, for their trials' folders")
     stated = [DataSet("", folder).about[DATASET_KEY] for folder in folders]
-    names = called if len(set(stated)) < len(stated) else stated
+    # What a table was copied from says nothing if it is called as every prepared table is.
+    names = called if len(set(stated)) < len(stated) or INTERACTIONS_FILE in stated else stated
     return [DataSet(name, folder) for name, folder in zip(names, folders, strict=True)]
 
 
@@ -111,11 +112,14 @@ def variation(data: DataSet, changes: tuple[tuple[str, Any], ...]) -> tuple[pl.D
 
 def unfit(data: DataSet, split: str, changes: dict[str, Any]) -> str | None:
     """Why a variation would say nothing of this data set; None if it would."""
+    moments = pl.read_parquet(data.path, columns=[USER, TIMESTAMP])
+    if "ties" in changes:
+        untied = not moments.is_duplicated().any()
+        return f"{split} is left out: no user has two interactions at the same time" if untied else None
+    if moments.group_by(USER).agg(pl.col(TIMESTAMP).min())[TIMESTAMP].n_unique() == 1:
+        return f"{split} is left out: everyone begins at the same time, so times are only an order"
     made, _ = variation(data, tuple(changes.items()))
     users = made.filter(pl.col(SPLIT) == TEST)[USER].n_unique()
-    if "ties" in changes:
-        untied = pl.read_parquet(data.path, columns=[USER, TIMESTAMP]).is_duplicated().sum() == 0
-        return f"{split} is left out: no user has two interactions at the same time" if untied else None
     if users < LEAST_USERS:
         return f"{split} is left out: {users} users would be measured, fewer than {LEAST_USERS}"
     return None
