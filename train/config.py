@@ -123,9 +123,10 @@ class BertConfig(TrainConfig):
     ratings: Literal["off", "embedding", "weight"] = option(
         "off", "ignored, added to the input, or weighing the loss (and what --initial=ials starts from)"
     )
-    initial: Literal["random", "mf", "ials", "ppmi", "ials+ppmi"] = option(
+    initial: Literal["random", "mf", "ials", "ppmi", "ials+ppmi", "norms", "shuffled"] = option(
         "random",
-        "item vectors: random, of a trained mf, of implicit ALS, of factorised transition PPMI, or half each",
+        "item vectors: random, of a trained mf, of implicit ALS, of factorised transition PPMI, or half each; as "
+        "controls only the norms of implicit ALS, or its vectors given to other items",
     )
     content: float = option(1.0, "--initial=ials: weight of genres, year and title words in it; 0: none", minimum=0)
     mf: str = option("mf", "--initial=mf: name of the trained model to start from")
@@ -247,8 +248,10 @@ class HybridConfig(BertConfig):
     As `bert` it reads only backwards by default; --preset=paper is the paper's, bidirectional and without the chain.
     """
 
-    initial: Literal["random", "mf", "ials", "ppmi", "ials+ppmi"] = option(
-        "ials", "item vectors: random, of a trained mf, of implicit ALS, of factorised transition PPMI, or half each"
+    initial: Literal["random", "mf", "ials", "ppmi", "ials+ppmi", "norms", "shuffled"] = option(
+        "ials",
+        "item vectors: random, of a trained mf, of implicit ALS, of factorised transition PPMI, or half each; as "
+        "controls only the norms of implicit ALS, or its vectors given to other items",
     )
     chain: int = option(
         192, "rank of a factorised Markov chain whose scores are added to the encoder's; 0: none", minimum=0

@@ -1,21 +1,26 @@
 """What the study found, in sentences made from its tables.
 
-In: the tables of `bench.study.tables`. Out: sentences for the page. A difference whose interval contains 0 is
-called not distinguishable.
+In: the tables of `bench.study.tables`. Out: sentences for the page, those of each data set together. A difference is
+called better or worse if it is significant (`bench.study.significance.verdict`); a study that trained for fewer epochs
+than configured says so first, and calls nothing better.
 
-    python -m bench.study
+    python -m bench.study.record --record=bench/results/study
 """
+
+from collections.abc import Iterator
 
 import polars as pl
 
 from bench.html.texts import interval, metric_title
 from bench.study.experiments import LEAVE_ONE_OUT, TITLES
-from bench.study.significance import mean_interval
+from bench.study.significance import BOTH, mean_interval
 
+Tables = dict[str, pl.DataFrame]
 # The paper's two models: hits among its 610 users, Hit@10 % and NDCG@10 %.
 PAPER_USERS = 610
 PAPER_HITS = {"bert-paper": 10, "hybrid-paper": 17}
 PAPER = {"bert-paper": (1.6, 0.8), "hybrid-paper": (2.8, 1.36)}
+EPOCHS, WHOLE = "epochs of a transformer", "as configured"  # in the table about
 SCRATCH = "the same transformer from scratch"
 NAMES = TITLES | {
     "scratch": SCRATCH,
@@ -23,23 +28,31 @@ NAMES = TITLES | {
     "hybrid-paper": "the paper's hybrid",
     "scratch-chain": f"{SCRATCH}, with the hybrid's chain",
     "scratch-random": f"{SCRATCH}, with a chain trained from random weights",
+    "scratch-markov": f"{SCRATCH}, blended with the Markov chain",
+    "hybrid-ials": "the transformer started from iALS alone",
+    "hybrid-norms": "the transformer started from random directions with the norms of iALS",
+    "hybrid-shuffled": "the transformer started from iALS vectors of other items",
+    "hybrid-ppmi": "the transformer started from PPMI alone",
+    "hybrid-mf": "the transformer started from MF of ratings alone",
+    "ials-markov": "the transformer started from iALS, blended with the Markov chain",
     "chain": "the factorised Markov chain alone",
     "hybrid": "the hybrid",
-    **{
-        f"hybrid-{end}": f"the hybrid with {of} only"
-        for end, of in (("ials", "iALS"), ("ppmi", "PPMI"), ("mf", "rating MF"))
-    },
 }
-# Of whom the first lines of the page speak, in this order.
+# What the first lines of the page say, in this order: what is asked, and of whom.
 ASKED = (
-    ("hybrid", "scratch"),
-    ("hybrid", "scratch-random"),
-    ("hybrid", "scratch-chain"),
-    ("hybrid", "chain"),
-    ("hybrid-ials", "scratch"),
-    ("hybrid-paper", "bert-paper"),
-    ("hybrid", "markov"),
-    ("best", "ease-markov"),
+    ("Does matrix factorization help BERT?", "hybrid-ials", "scratch"),
+    ("Control, norms alone:", "hybrid-norms", "scratch"),
+    ("Control, a placebo:", "hybrid-shuffled", "scratch"),
+    ("MF of ratings:", "hybrid-mf", "scratch"),
+    ("Transitions, unfactorised:", "scratch-markov", "scratch"),
+    ("Transitions, factorised:", "scratch-chain", "scratch"),
+    ("iALS beside the blended transitions:", "ials-markov", "scratch-markov"),
+    ("iALS beside the factorised transitions:", "hybrid", "scratch-chain"),
+    ("Both together:", "hybrid", "scratch"),
+    ("The encoder beside the chain:", "hybrid", "chain"),
+    ("As in the paper:", "hybrid-paper", "bert-paper"),
+    ("Against the Markov chain:", "hybrid", "markov"),
+    ("Against what needs no training:", "best", "ease-markov"),
 )
 
 
@@ -56,39 +69,59 @@ def paper_note() -> str:
     )
 
 
-def compared(row: dict, one: str, other: str) -> str:
+def compared(row: dict, one: str, other: str, judges: bool = True) -> str:
     """A sentence that says whether one is better than the other, by how much and how surely.
 
-    row: one of the table differences.
+    row: one of the table differences.  judges: whether it says so, or only by how much they differ.
     """
     points, low, high = (row[name] * 100 for name in ("value", "low", "high"))
-    metric = metric_title(row["metric"])
-    verdict = "better than" if row["low"] > 0 else "worse than" if row["high"] < 0 else "not distinguishable from"
     seeds = f"{row['seeds']} seeds" if row["seeds"] > 1 else "1 seed"
-    if row.get("seeds_low") is not None:
-        seeds += f": [{row['seeds_low'] * 100:+.2f}, {row['seeds_high'] * 100:+.2f}]"
-    return _capital(
-        f"{one} is {verdict} {other}: {points:+.2f} points of {metric} [{low:+.2f}, {high:+.2f}], p = {row['p']:.4f} "
-        f"({row['users']} users; {seeds})."
+    over = "" if row["over"] == BOTH else ", interval over users alone"
+    figures = (
+        f"{points:+.2f} points of {metric_title(row['metric'])} [{low:+.2f}, {high:+.2f}], corrected p = "
+        f"{row['p_corrected']:.4f} ({row['users']} users; {seeds}{over})"
     )
+    if not judges:
+        return _capital(f"{one} minus {other}: {figures}.")
+    if row["significant"]:
+        return _capital(f"{one} is {'better' if points > 0 else 'worse'} than {other}: {figures}.")
+    return _capital(f"{one} is not distinguishable from {other}, as {row['why']}: {figures}.")
 
 
-def answers_top(tables: dict[str, pl.DataFrame]) -> list[str]:
-    """RQ1 in sentences."""
-    sentences: list[str] = []
-    for model, other in ASKED:
-        rows = tables["differences"].filter(
-            pl.col("one") == model, pl.col("other") == other, pl.col("metric") == "hit@10",
-            pl.col("data") == LEAVE_ONE_OUT, pl.col("cohort").is_null(),
-        )  # fmt: skip
-        sentences += [compared(row, NAMES[model], NAMES[other]) for row in rows.to_dicts()]
+def short_note(tables: Tables) -> str | None:
+    """What to say first of a study that trained for fewer epochs than configured; None of a whole one."""
+    about = dict(tables["about"].select("name", "value").iter_rows()) if "about" in tables else {}
+    epochs = about.get(EPOCHS, WHOLE)
+    if epochs == WHOLE:
+        return None
+    return f"This study trained for {epochs}, fewer than configured: it says nothing about which model is better."
+
+
+def answers_top(tables: Tables) -> list[str]:
+    """RQ1 in sentences: whether the start from iALS alone helps, then every other part beside its own control."""
+    note = short_note(tables)
+    sentences = [] if note is None else [note]
+    for prefix, own in _by_set(tables):
+        for question, model, other in ASKED:
+            rows = own["differences"].filter(
+                pl.col("one") == model, pl.col("other") == other, pl.col("metric") == "hit@10",
+                pl.col("split") == LEAVE_ONE_OUT, pl.col("cohort").is_null(),
+            )  # fmt: skip
+            sentences += [
+                f"{prefix}{question} {compared(row, NAMES[model], NAMES[other], note is None)}"
+                for row in rows.to_dicts()
+            ]
     return sentences
 
 
-def answers_cold(tables: dict[str, pl.DataFrame]) -> list[str]:
+def answers_cold(tables: Tables) -> list[str]:
     """RQ2 in sentences: the rarest items and the shortest histories, then items that nobody had rated."""
-    sentences = []
-    for model, other in (("hybrid", "scratch"), ("best", "ease-markov")):
+    judges = short_note(tables) is None
+    return [prefix + sentence for prefix, own in _by_set(tables) for sentence in _cold(own, judges)]
+
+
+def _cold(tables: Tables, judges: bool) -> Iterator[str]:
+    for model, other in (("hybrid-ials", "scratch"), ("hybrid", "scratch"), ("best", "ease-markov")):
         rows = tables["differences"].filter(
             pl.col("one") == model, pl.col("other") == other, pl.col("metric") == "hit@100", pl.col("by").is_not_null()
         )
@@ -97,23 +130,36 @@ def answers_cold(tables: dict[str, pl.DataFrame]) -> list[str]:
             ("history_length", "Users with {} earlier items", 1),
         ):
             for row in rows.filter(pl.col("by") == by).head(number).to_dicts():
-                sentences.append(f"{where.format(row['cohort'])}: {compared(row, NAMES[model], NAMES[other])}")
+                yield f"{where.format(row['cohort'])}: {compared(row, NAMES[model], NAMES[other], judges)}"
     new = tables["newcomers"].filter(pl.col("metric") == "hit@100", pl.col("experiment").is_in(["hybrid", "best"]))
     for row in new.to_dicts():
-        sentences.append(
+        yield (
             f"{_capital(NAMES[row['experiment']])} has {row['value']:.1%} [{row['low']:.1%}, {row['high']:.1%}] of "
             f"{row['targets']} held-out items that nobody had rated (validation and test) among its first hundred."
         )
+
+
+def answers_scarcity(tables: Tables) -> list[str]:
+    """Whether the start from iALS helps more where there are fewer users, or shorter histories."""
+    judges = short_note(tables) is None
+    sentences = []
+    for prefix, own in _by_set(tables):
+        for row in own["scarcity"].filter(pl.col("metric") == "hit@10").to_dicts():
+            length = "whole histories" if row["history"] is None else f"the latest {row['history']} events of each"
+            sentence = compared(row | {"users": row["measured"]}, NAMES[row["one"]], NAMES[row["other"]], judges)
+            sentences.append(f"{prefix}{row['users']:,} users, {length}: {sentence}")
     return sentences
 
 
-def answers_convergence(tables: dict[str, pl.DataFrame]) -> list[str]:
+def answers_convergence(tables: Tables) -> list[str]:
     """RQ3 in sentences: time to the best validation loss of training from scratch, and seconds an epoch."""
+    judges = short_note(tables) is None
     sentences = []
-    for name in ("hybrid", "hybrid-ials", "hybrid-ppmi", "hybrid-mf"):
-        of_model = tables["convergence"].filter(pl.col("experiment") == name)
-        if of_model.height:
-            sentences.append(_capital(_sooner(of_model, NAMES[name])))
+    for prefix, own in _by_set(tables):
+        for name in ("hybrid-ials", "hybrid", "hybrid-ppmi", "hybrid-mf") if judges else ():
+            of_model = own["convergence"].filter(pl.col("experiment") == name)
+            if of_model.height:
+                sentences.append(prefix + _capital(_sooner(of_model, NAMES[name])))
     speeds = {row["name"]: row for row in tables["speed"].to_dicts()}
     if speeds:
         ratio, goal = speeds["ratio"], [f"{speeds[n]['value']:.2f} s" for n in ("sampled", "softmax")]
@@ -123,6 +169,23 @@ def answers_convergence(tables: dict[str, pl.DataFrame]) -> list[str]:
             f"{interval(ratio['value'], ratio['low'], ratio['high'])} of it (in alternation, on one thread)."
         )
     return sentences
+
+
+def of_set(tables: Tables, data: str) -> Tables:
+    """The rows of one data set."""
+    return {name: table.filter(pl.col("data") == data) for name, table in tables.items()}
+
+
+def sets(tables: Tables) -> list[str]:
+    """The data sets by name, in the order in which they were given."""
+    return list(dict.fromkeys(tables["differences"]["data"])) or ["the data"]
+
+
+def _by_set(tables: Tables) -> Iterator[tuple[str, Tables]]:
+    """What sentences begin with, and tables, of each data set."""
+    names = sets(tables)
+    for name in names:
+        yield (f"{name}: " if len(names) > 1 else ""), of_set(tables, name)
 
 
 def _sooner(by_seed: pl.DataFrame, name: str) -> str:

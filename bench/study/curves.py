@@ -61,10 +61,12 @@ def convergence(history: pl.DataFrame) -> pl.DataFrame:
 
 def speed(measured: pl.DataFrame) -> pl.DataFrame:
     """(name, rounds, value, low, high): seconds of an epoch by loss, and sampled / softmax; t-intervals over rounds."""
+    schema = {"name": pl.String, "rounds": pl.Int64, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64}
+    if measured.is_empty():
+        return pl.DataFrame(schema=schema)
     by_round = measured.pivot("loss", index="round", values="seconds_per_epoch").sort("round")
     by_round = by_round.with_columns(ratio=pl.col("sampled") / pl.col("softmax"))
     rows = [(n, by_round.height, *mean_interval(by_round[n].to_numpy())) for n in ("sampled", "softmax", "ratio")]
-    schema = {"name": pl.String, "rounds": pl.Int64, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 

@@ -1,55 +1,67 @@
 """Is one model of the study better than another, for everyone and within cohorts?
 
-In: ranks by (data, experiment, seed). Out: the table differences of `bench.study.tables`; `bench.study.significance`
-does the statistics.
+In: the ranks of one data set by (split, experiment, seed). Out: the table differences of `bench.study.tables`;
+`bench.study.significance` does the statistics.
 
     python -m bench.study
 """
 
 import polars as pl
 
-from bench.study.experiments import COHORT_PAIRS, LEAVE_ONE_OUT, PAIRS
-from bench.study.significance import paired
+from bench.study.experiments import COHORT_PAIRS, LEAVE_ONE_OUT, PAIRS, PRIMARY, PRIMARY_METRICS
+from bench.study.significance import judged, paired
 from infer.metrics.cohorts import EDGES, cohort
 
 COMPARED = ("hit@10", "ndcg@10", "hit@100")
 COHORT_METRICS = ("hit@10", "hit@100")
-SCHEMA = {
-    **dict.fromkeys(("data", "one", "other", "by", "cohort", "metric"), pl.String),
+PRIMARY_FAMILY, SECONDARY_FAMILY, COHORT_FAMILY = "primary", "secondary", "cohorts"
+MEASURED = {
     **dict.fromkeys(("value", "low", "high", "p"), pl.Float64),
     **dict.fromkeys(("users", "seeds"), pl.Int64),
-    **dict.fromkeys(("seeds_low", "seeds_high"), pl.Float64),
+    "over": pl.String,
 }
+VERDICT = {"p_corrected": pl.Float64, "significant": pl.Boolean, "why": pl.String}
+ROW = {**dict.fromkeys(("split", "family", "one", "other", "by", "cohort", "metric"), pl.String), **MEASURED}
+SCHEMA = ROW | VERDICT
+Ranks = dict[tuple[str, str, int], pl.DataFrame]  # (split, experiment, seed) -> ranks
 
 
-def differences(ranks: dict[tuple[str, str, int], pl.DataFrame]) -> pl.DataFrame:
+def differences(ranks: Ranks) -> pl.DataFrame:
     """A row a pair, split and metric (by and cohort null), and a row for each cohort of some pairs.
 
-    value: the first model's metric minus the second's, over the same users and seeds.
+    value: the first model's metric minus the second's, over the same users and seeds.  p_corrected: within its family.
     """
     rows = []
-    for data in dict.fromkeys(key[0] for key in ranks):
+    for split in dict.fromkeys(key[0] for key in ranks):
         for model, other in PAIRS:
-            ours, theirs = _same_seeds(*(_by_seed(ranks, data, name) for name in (model, other)))
-            names = {"data": data, "one": model, "other": other}
-            rows += [names | vars(paired(ours, theirs, metric)) for metric in COMPARED if ours]
+            ours, theirs = same_seeds(*(by_seed(ranks, split, name) for name in (model, other)))
+            for metric in COMPARED if ours else ():
+                names = {"split": split, "family": family(split, model, other, metric), "one": model, "other": other}
+                rows.append(names | vars(paired(ours, theirs, metric)))
     for model, other in COHORT_PAIRS:
-        ours, theirs = _same_seeds(*(_by_seed(ranks, LEAVE_ONE_OUT, name) for name in (model, other)))
+        ours, theirs = same_seeds(*(by_seed(ranks, LEAVE_ONE_OUT, name) for name in (model, other)))
         for by in EDGES if ours else ():
-            names = {"data": LEAVE_ONE_OUT, "one": model, "other": other, "by": by}
+            names = {"split": LEAVE_ONE_OUT, "family": COHORT_FAMILY, "one": model, "other": other, "by": by}
             labels = ours[0].select(cohort(by).alias("cohort"))["cohort"].unique().sort()
             for label in labels:
                 inside = [[table.filter(cohort(by) == label) for table in tables] for tables in (ours, theirs)]
                 tests = (paired(inside[0], inside[1], metric) for metric in COHORT_METRICS)
                 rows += [names | {"cohort": label} | vars(test) for test in tests]
-    return pl.DataFrame([{name: row.get(name) for name in SCHEMA} for row in rows], schema=SCHEMA)
+    return judged(pl.DataFrame([{name: row.get(name) for name in ROW} for row in rows], schema=ROW))
 
 
-def _by_seed(ranks: dict[tuple[str, str, int], pl.DataFrame], data: str, name: str) -> dict[int, pl.DataFrame]:
-    return {seed: table for (d, n, seed), table in ranks.items() if (d, n) == (data, name)}
+def family(split: str, one: str, other: str, metric: str) -> str:
+    """Which tests it is corrected with."""
+    primary = (one, other) in PRIMARY and metric in PRIMARY_METRICS and split == LEAVE_ONE_OUT
+    return PRIMARY_FAMILY if primary else SECONDARY_FAMILY
 
 
-def _same_seeds(
+def by_seed(ranks: Ranks, split: str, name: str) -> dict[int, pl.DataFrame]:
+    """One model's tables on one split."""
+    return {seed: table for (s, n, seed), table in ranks.items() if (s, n) == (split, name)}
+
+
+def same_seeds(
     first: dict[int, pl.DataFrame], second: dict[int, pl.DataFrame]
 ) -> tuple[list[pl.DataFrame], list[pl.DataFrame]]:
     """Tables of the seeds that both have; a model with one seed stands beside every seed of the other."""

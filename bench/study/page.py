@@ -12,7 +12,7 @@ import polars as pl
 from bench.html.page import Plot, section, write_page
 from bench.html.texts import metric_title
 from bench.study import shown
-from bench.study.answers import answers_cold, answers_convergence, answers_top, paper_note
+from bench.study.answers import answers_cold, answers_convergence, answers_top, of_set, paper_note, sets
 from bench.study.plots import bars, cohorts, curves
 
 PROTOCOLS = (
@@ -35,12 +35,13 @@ def write_study(tables: dict[str, pl.DataFrame], path: Path, command: str) -> Pa
         title="Does matrix factorization help BERT4Rec?",
         command=command,
         summary=[*answers_top(tables)[:3], *cold[1:2], *cold[-1:], *answers_convergence(tables)[:1]],
-        about=tables["about"].rows(),
+        about=tables["about"].select("name", "value").rows(),
     )
 
 
 def sections(tables: dict[str, pl.DataFrame]) -> list[dict]:
     """Title, sentences, tables (caption, header, rows) and plots (caption, JSON) of every part of the page."""
+    everything, tables = tables, of_set(tables, sets(tables)[0])
     groups = (
         ("target_count", "how often the held-out item had been rated"),
         ("history_length", "the length of the user's history"),
@@ -58,19 +59,19 @@ def sections(tables: dict[str, pl.DataFrame]) -> list[dict]:
     return [
         section(
             "RQ1: does matrix factorization help top-k?",
-            [*answers_top(tables), paper_note()],
+            [*answers_top(everything), paper_note()],
             [shown.overview(tables), shown.differences(tables)],
-            [("Hit@10, mean over seeds and 95% t-interval", bars(tables))],
+            [("Hit@10, mean over seeds and 95% interval (crossed bootstrap)", bars(tables))],
         ),
         section(
             "RQ2: does it help cold start?",
-            answers_cold(tables),
+            answers_cold(everything),
             [shown.differences(tables, cohorts=True), shown.newcomers(tables)],
             cohort_plots,
         ),
         section(
             "RQ3: does it converge sooner?",
-            answers_convergence(tables),
+            answers_convergence(everything),
             [shown.convergence(tables), shown.speed(tables)],
             training_plots,
         ),

@@ -19,7 +19,7 @@ def bars(tables: dict[str, pl.DataFrame]) -> str:
     """Hit@10 of every model, with its interval over seeds."""
     rows = (
         tables["summary"]
-        .filter(pl.col("data") == LEAVE_ONE_OUT, pl.col("protocol") == "full", pl.col("metric") == "hit@10")
+        .filter(pl.col("split") == LEAVE_ONE_OUT, pl.col("protocol") == "full", pl.col("metric") == "hit@10")
         .sort("value", maintain_order=True)
     )
     plot = figure(xaxis_title="Hit@10, %", height=120 + 24 * rows.height)

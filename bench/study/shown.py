@@ -18,7 +18,7 @@ Tables = dict[str, pl.DataFrame]
 
 def overview(tables: Tables) -> dict:
     """Every model, full ranking, worst first."""
-    full = tables["summary"].filter(pl.col("data") == LEAVE_ONE_OUT, pl.col("protocol") == "full")
+    full = tables["summary"].filter(pl.col("split") == LEAVE_ONE_OUT, pl.col("protocol") == "full")
     order = full.filter(pl.col("metric") == "hit@10").sort("value", maintain_order=True)["experiment"]
     rows = []
     for name in order:
@@ -28,27 +28,35 @@ def overview(tables: Tables) -> dict:
         shown = [percent(m["value"], m["low"], m["high"]) for m in metrics]
         rows.append([by_metric["mrr"]["title"], str(by_metric["mrr"]["seeds"]), *shown, paper])
     header = ["model", "seeds", "Hit@10 %", "NDCG@10 %", "Hit@100 %", "MRR %", "in the paper: Hit@10 / NDCG@10 %"]
-    return table("Test items, full ranking, seen items dropped; mean over seeds [95% t-interval]", header, rows)
+    return table(
+        "Test items, full ranking, seen items dropped; mean over seeds [95%, crossed bootstrap of users and seeds]",
+        header,
+        rows,
+    )
 
 
 def differences(tables: Tables, cohorts: bool = False) -> dict:
     """Paired differences: of everyone, or within cohorts."""
-    chosen = tables["differences"].filter(pl.col("data") == LEAVE_ONE_OUT, pl.col("cohort").is_not_null() == cohorts)
+    chosen = tables["differences"].filter(pl.col("split") == LEAVE_ONE_OUT, pl.col("cohort").is_not_null() == cohorts)
     rows = [
         [
             f"{TITLES[row['one']]} − {TITLES[row['other']]}",
             *([f"{row['by'].replace('_', ' ')} {row['cohort']}", str(row["users"])] if cohorts else []),
             metric_title(row["metric"]),
             percent(row["value"], row["low"], row["high"]),
+            row["over"],
             f"{row['p']:.4f}",
-            NOTHING if row["seeds_low"] is None else f"[{percent(row['seeds_low'])}, {percent(row['seeds_high'])}]",
-            "yes" if row["low"] > 0 or row["high"] < 0 else "no",
+            f"{row['p_corrected']:.4f} ({row['family']})",
+            "yes" if row["significant"] else f"no: {row['why']}",
         ]
         for row in chosen.to_dicts()
     ]
-    header = ["difference", *(["cohort", "users"] if cohorts else []), "metric", "points [95% over users]"]
-    header += ["permutation p", "95% over seeds", "distinguishable"]
-    caption = "The same users and seeds, paired; intervals and p are not corrected for the number of comparisons"
+    header = ["difference", *(["cohort", "users"] if cohorts else []), "metric", "points [95%]", "interval over"]
+    header += ["permutation p", "corrected p (family)", "significant"]
+    caption = (
+        "The same users and seeds, paired. Intervals by a crossed bootstrap; p corrected within each family by Holm's "
+        "method; significant if the corrected p is below 0.05 and the interval excludes 0"
+    )
     return table(caption, header, rows)
 
 
@@ -96,8 +104,11 @@ def speed(tables: Tables) -> dict:
 
 def protocols(tables: Tables) -> dict:
     """Full and sampled ranking side by side."""
-    metrics, number = ("hit@1", "hit@10", "ndcg@10", "mrr"), dict(tables["about"].iter_rows())["sampled negatives"]
-    main = tables["summary"].filter(pl.col("data") == LEAVE_ONE_OUT)
+    metrics, number = (
+        ("hit@1", "hit@10", "ndcg@10", "mrr"),
+        dict(tables["about"].select("name", "value").iter_rows())["sampled negatives"],
+    )
+    main = tables["summary"].filter(pl.col("split") == LEAVE_ONE_OUT)
     names = {"full": "full", "uniform": f"{number} uniform", "popularity": f"{number} popular"}
     rows = []
     for group in main.partition_by("experiment", maintain_order=True):
@@ -112,12 +123,16 @@ def variations(tables: Tables) -> dict:
     splits, metrics = (LEAVE_ONE_OUT, *VARIATIONS), ("hit@10", "ndcg@10")
     full = tables["summary"].filter(pl.col("protocol") == "full", pl.col("metric").is_in(metrics))
     rows = []
-    for name in full.filter(pl.col("data") != LEAVE_ONE_OUT)["experiment"].unique(maintain_order=True):
+    for name in full.filter(pl.col("split") != LEAVE_ONE_OUT)["experiment"].unique(maintain_order=True):
         some = full.filter(pl.col("experiment") == name)
-        by_split = {(r["data"], r["metric"]): percent(r["value"], r["low"], r["high"]) for r in some.to_dicts()}
+        by_split = {(r["split"], r["metric"]): percent(r["value"], r["low"], r["high"]) for r in some.to_dicts()}
         rows.append([some["title"][0], *(by_split.get((d, m), NOTHING) for d in splits for m in metrics)])
     header = [f"{m}, {d.replace('-', ' ')}" for d in splits for m in ("Hit@10", "NDCG@10")]
-    return table("Test items, full ranking, %; mean over seeds [95% t-interval]", ["model", *header], rows)
+    return table(
+        "Test items, full ranking, %; mean over seeds [95%, crossed bootstrap of users and seeds]",
+        ["model", *header],
+        rows,
+    )
 
 
 def top(tables: Tables) -> list[dict]:

@@ -1,31 +1,30 @@
 """The study's trials: which there are, and how the missing ones are made, several at once.
 
-In: the study's options, and a prepared data folder. Out: trials (`bench.study.trials`), those of stage 0 first.
+In: the study's options, and prepared data folders. Out: trials (`bench.study.trials`), those of stage 0 first.
 
     python -m bench.study --workers=2
 """
 
 import logging
 import os
-import shutil
+import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process, resource_tracker
 from pathlib import Path
 
 import polars as pl
 
+from bench.study.datasets import DataSet, data_sets, unfit, variation
 from bench.study.experiments import EXPERIMENTS, LEAVE_ONE_OUT, VARIATIONS, Experiment
+from bench.study.scarcity import PAIR, Cell, cells, write_part
 from bench.study.trials import Trial, finished, prepare_folder, run_safely
 from infer.cli import option
 from infer.errors import InputError
-from infer.formats.opening import read_table
-from infer.system.files import replacing
-from infer.tables.columns import DATASET_KEY, INTERACTIONS_FILE, ITEMS_FILE, PROTOCOL_KEY, SPLIT, TEST, USER
-from train.data.catalogue import CATALOGUE_KEY
-from train.data.prepare import DataConfig, hold_out
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ log = logging.getLogger(__name__)
 class StudyConfig:
     """Options of `python -m bench.study`."""
 
-    artifacts: Path = option(Path("artifacts"), "folder with interactions.parquet and items.parquet")
+    artifacts: str = option("artifacts", "folders with interactions.parquet and items.parquet, separated by commas")
     output: Path = option(Path("study"), "folder to write to")
     seeds: int = option(5, "seeds 0, 1, ... of every model that has randomness", minimum=1)
     epochs: int | None = option(None, "at most so many of a transformer, for a quick look", minimum=1)
@@ -42,25 +41,67 @@ class StudyConfig:
     only: str | None = option(None, "only these experiments, by name, separated by commas")
     negatives: int = option(100, "sampled negatives of each user", minimum=1)
     user: str | None = option(None, "whose five best films are shown (default: the first that is measured)")
+    curve: bool = option(False, "also train on fewer users and on shorter histories: does the start help more there?")
+    record: Path | None = option(None, "folder to write the tables to, too, small enough to be kept")
     workers: int = option(0, "processes at once, each with one thread; 0 means one for each core", minimum=0)
 
 
-def trials(config: StudyConfig) -> list[Trial]:
-    """Every trial of the study, in the order in which they can be made; raises InputError on unknown names."""
-    seeds, epochs = config.seeds, config.epochs
+@dataclass(frozen=True)
+class Plan:
+    """What a study is made of.
+
+    sets: the data sets.  trials: in the order in which they can be made.  cells: the parts of each data set, by its
+    name.  notes: (data set, what is left out of it and why).
+    """
+
+    sets: list[DataSet]
+    trials: list[Trial]
+    cells: dict[str, list[Cell]]
+    notes: list[tuple[str, str]]
+
+
+def plan(config: StudyConfig) -> Plan:
+    """Every trial of the study; raises InputError on unknown names, and if a data set leaves nothing to do."""
+    experiments, epochs = chosen(config), config.epochs
+    most = config.seeds
     if config.short:
-        seeds, epochs = min(seeds, 2), min(epochs or 6, 6)
-    wanted: list[Trial] = []
-    for data in [LEAVE_ONE_OUT] if config.short else [LEAVE_ONE_OUT, *VARIATIONS]:
-        most = seeds if data == LEAVE_ONE_OUT else min(seeds, 2)
-        folder = config.output / "trials" / data
-        wanted += [
-            Trial(experiment, data, seed, folder / f"seed{seed}", epochs, config.negatives)
-            for experiment in chosen(config)
-            if data == LEAVE_ONE_OUT or experiment.varied
-            for seed in range(min(most, experiment.seeds))
-        ]
-    return sorted(wanted, key=lambda trial: trial.experiment.stage)
+        most, epochs = min(most, 2), min(epochs or 6, 6)
+    found = Plan(data_sets(config.artifacts), [], {}, [])
+    for data in found.sets:
+        splits, fit = _splits(config, data, experiments, found), [e for e in experiments if data.rated or not e.rated]
+        if len(fit) < len(experiments):
+            names = ", ".join(e.name for e in experiments if e not in fit)
+            found.notes.append((data.name, f"{names} are left out: the table has no ratings"))
+        if not fit:
+            raise InputError(f"{data.path} has no ratings, which all that --only names needs")
+        for split, asked in splits.items():
+            folder = config.output / "trials" / data.folder.resolve().name / split
+            found.trials.extend(
+                Trial(experiment, data.name, split, seed, folder / f"seed{seed}", epochs, config.negatives)
+                for experiment in fit
+                if experiment.name in asked
+                for seed in range(min(2 if split in VARIATIONS else most, most, experiment.seeds))
+            )
+    found.trials.sort(key=lambda trial: trial.experiment.stage)
+    return found
+
+
+def _splits(config: StudyConfig, data: DataSet, experiments: list[Experiment], found: Plan) -> dict[str, set[str]]:
+    """The splits of a data set, and the names of the experiments that are run on each."""
+    splits = {LEAVE_ONE_OUT: {e.name for e in experiments}}
+    varied = {e.name for e in experiments if e.varied}
+    for name, changes in VARIATIONS.items() if varied and not config.short else ():
+        reason = unfit(data, name, changes)
+        if reason is None:
+            splits[name] = varied
+        else:
+            found.notes.append((data.name, reason))
+    if config.curve:
+        if not {e.name for e in experiments} >= set(PAIR):
+            raise InputError(f"--curve compares {' and '.join(PAIR)}: let --only name both")
+        found.cells[data.name] = cells(pl.read_parquet(data.path))
+        splits |= {cell.split: set(PAIR) for cell in found.cells[data.name] if not cell.last}
+    return splits
 
 
 def chosen(config: StudyConfig) -> list[Experiment]:
@@ -80,36 +121,32 @@ def chosen(config: StudyConfig) -> list[Experiment]:
     return experiments
 
 
-def shown_user(config: StudyConfig) -> str:
+def shown_user(config: StudyConfig, data: DataSet) -> str:
     """Id of the user whose films are shown; raises InputError if nothing of theirs was held out."""
-    table = read_table(config.artifacts / INTERACTIONS_FILE)
-    measured = table.filter(pl.col(SPLIT) == TEST)[USER].cast(pl.String) if SPLIT in table.columns else pl.Series()
-    if measured.is_empty():
-        raise InputError(f"{config.artifacts / INTERACTIONS_FILE} has no held-out items: run `python -m train.data`")
+    measured = data.measured
     if config.user is not None and config.user not in measured:
-        raise InputError(f"--user: {config.artifacts / INTERACTIONS_FILE} has no held-out item of user '{config.user}'")
+        raise InputError(f"--user: {data.path} has no held-out item of user '{config.user}'")
     return config.user or measured[0]
 
 
-def prepare(config: StudyConfig, wanted: list[Trial]) -> None:
+def prepare(config: StudyConfig, found: Plan) -> None:
     """Give every trial's folder its data; other splits are made from the same interactions.
 
     Raises InputError if a folder holds other data.
     """
-    path = config.artifacts / INTERACTIONS_FILE
-    for data in dict.fromkeys(trial.data for trial in wanted):
-        source = config.artifacts
-        if data != LEAVE_ONE_OUT:
-            source = config.output / "data" / data
-            made = hold_out(pl.read_parquet(path).drop(SPLIT), DataConfig(**VARIATIONS[data]))
-            kept = {k: v for k, v in pl.read_parquet_metadata(path).items() if k in (DATASET_KEY, CATALOGUE_KEY)}
-            metadata = {DATASET_KEY: path.name} | kept | {PROTOCOL_KEY: made.protocol}
-            with replacing(source / INTERACTIONS_FILE, owned=True) as temporary:
-                made.interactions.write_parquet(temporary, metadata=metadata)
-            with replacing(source / ITEMS_FILE, owned=True) as temporary:
-                shutil.copyfile(config.artifacts / ITEMS_FILE, temporary)
-        for folder in dict.fromkeys(trial.folder for trial in wanted if trial.data == data):
-            prepare_folder(folder, source)
+    for data in found.sets:
+        parts = {cell.split: cell for cell in found.cells.get(data.name, [])}
+        own = [trial for trial in found.trials if trial.data == data.name]
+        for split in dict.fromkeys(trial.split for trial in own):
+            source = config.output / "data" / data.folder.resolve().name / split
+            if split == LEAVE_ONE_OUT:
+                source = data.folder
+            elif split in VARIATIONS:
+                data.write(source, *variation(data, tuple(VARIATIONS[split].items())))
+            else:
+                write_part(data, parts[split], source)
+            for folder in dict.fromkeys(trial.folder for trial in own if trial.split == split):
+                prepare_folder(folder, source)
 
 
 def make_all(config: StudyConfig, wanted: list[Trial]) -> None:
@@ -124,11 +161,12 @@ def make_all(config: StudyConfig, wanted: list[Trial]) -> None:
         if not missing:
             continue
         with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent) as pool:
-            running = {pool.submit(run_safely, trial): trial for trial in missing}
+            with _uninterrupted():
+                running = {pool.submit(run_safely, trial): trial for trial in missing}
             try:
                 for future in as_completed(running):
                     trial, result = running[future], future.result()
-                    name = f"{trial.experiment.title} seed {trial.seed} {trial.data}"
+                    name = f"{trial.experiment.title} seed {trial.seed} {trial.data} {trial.split}"
                     if isinstance(result, str):
                         raise InputError(f"{name}: {result}")
                     done = min(done + 1, total)
@@ -143,6 +181,23 @@ def make_all(config: StudyConfig, wanted: list[Trial]) -> None:
                         process.terminate()
                 pool.shutdown(cancel_futures=True)
                 raise
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Workers that are started within never see Ctrl-C, which a terminal sends to all of them: this process ends them.
+
+    Blocked signals stay so in what a process starts; one that comes here meanwhile arrives at the end.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # else it is started within, and unblocks them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:

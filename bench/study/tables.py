@@ -1,17 +1,24 @@
 """The study's trials as tidy tables: everything its page says is computed from these.
 
-In: finished trials. Out, as a dictionary and as Parquet files; values are shares in [0, 1], times seconds:
+In: finished trials. Out, as a dictionary and as Parquet files; values are shares in [0, 1], times seconds. Each begins
+with `data`, the data set, and `split` (of notes data alone):
 
-    metrics      data, experiment, title, seed, protocol, metric, value
-    summary      data, experiment, title, protocol, metric, seeds, value, low, high (t-interval over seeds)
-    differences  data, one, other, by, cohort, metric, value, low, high, p, users, seeds, seeds_low, seeds_high
+    metrics      experiment, title, seed, part (test, validation), protocol, metric, value
+    summary      experiment, title, protocol, metric, seeds, users, value, low, high, over, validation, optimism
+    differences  family, one, other, by, cohort, metric, value, low, high, p, users, seeds, over, p_corrected,
+                 significant, why
+    scarcity     of, users, history, measured, family, one, other, metric, other_value, value, low, high, p, seeds,
+                 over, validation, p_corrected, significant, why (with --curve)
     cohorts      experiment, title, by, cohort, users, metric, value, low, high (all seeds together)
     newcomers    experiment, title, metric, targets, value, low, high (never rated; validation and test)
     history      experiment, title, seed, elapsed, epoch, train_loss, validation_loss, validation_ndcg_at_10, seconds
     convergence  experiment, title, seed, goal, epochs, goal_epochs, seconds, goal_seconds
-    speed        name, rounds, value, low, high
-    top          experiment, title, user, rank (0: held out), film, genres
+    speed        name, rounds, value, low, high (of the first data set)
+    top          experiment, title, user, rank (0: held out), film, genres (of the first data set)
     about        name, value
+    notes        data, note: what was left out, and why
+
+low, high: 95% by `bench.study.significance.crossed`, over what `over` says.  optimism: validation minus test.
 
     python -m bench.study
 """
@@ -19,15 +26,21 @@ In: finished trials. Out, as a dictionary and as Parquet files; values are share
 import json
 import os
 import platform
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
-from bench.study.baselines import BASELINES, baseline_ranks
+from bench.study.answers import EPOCHS, WHOLE
+from bench.study.baselines import baseline_ranks
 from bench.study.curves import convergence, history, speed
-from bench.study.differences import differences
+from bench.study.differences import Ranks, differences
 from bench.study.experiments import LEAVE_ONE_OUT
-from bench.study.significance import mean_interval
+from bench.study.scarcity import SCHEMA as SCARCITY
+from bench.study.scarcity import Cell, scarcity
+from bench.study.significance import BOTH, USERS_ONLY, crossed
+from bench.study.study import Plan
 from bench.study.trials import LIBRARIES, Trial
 from infer.metrics.cohorts import cohort_metrics
 from infer.metrics.intervals import wilson
@@ -41,75 +54,134 @@ from infer.scoring.task import prepare, select_users
 from infer.system.files import replacing
 from infer.system.ownership import MARK
 from infer.system.versions import versions
-from infer.tables.columns import GENRES, ITEM, ITEMS_FILE, RANK, TITLE
+from infer.tables.columns import GENRES, INTERACTIONS_FILE, ITEM, ITEMS_FILE, RANK, TEST, TITLE, USER, VALIDATION
 
-Ranks = dict[tuple[str, str, int], pl.DataFrame]  # (data, experiment, seed) -> ranks
 SHOWN = ("bert-paper", "hybrid-paper", "scratch", "hybrid", "ease-markov", "best")
-SUMMARY = {"seeds": pl.Int64, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64}
+PARTS = (TEST, VALIDATION)
+RESAMPLES = 1999  # of a summary, of which there are thousands
+NAMES = ("experiment", "title", "protocol", "metric")
+SUMMARY = {
+    **dict.fromkeys(("split", *NAMES), pl.String), **dict.fromkeys(("seeds", "users"), pl.Int64),
+    **dict.fromkeys(("value", "low", "high"), pl.Float64), "over": pl.String,
+    **dict.fromkeys(("validation", "optimism"), pl.Float64),
+}  # fmt: skip
 
 
-def write_tables(trials: list[Trial], speeds: pl.DataFrame, user: str, folder: Path) -> dict[str, pl.DataFrame]:
+def write_tables(plan: Plan, speeds: pl.DataFrame, user: str, folder: Path) -> dict[str, pl.DataFrame]:
     """Collect the trials and write one Parquet file a table."""
-    tables = collect(trials, speeds, user)
+    tables = collect(plan, speeds, user)
     for name, table in tables.items():
         with replacing(folder / f"{name}.parquet", owned=True) as temporary:
             table.write_parquet(temporary, metadata=MARK)
     return tables
 
 
-def collect(trials: list[Trial], speeds: pl.DataFrame, user: str) -> dict[str, pl.DataFrame]:
+def collect(plan: Plan, speeds: pl.DataFrame, user: str) -> dict[str, pl.DataFrame]:
     """The tables by name; one without rows where no trial has what it shows."""
-    ranks: Ranks = {}
-    for data in dict.fromkeys(trial.data for trial in trials):
-        of_split = [trial for trial in trials if trial.data == data]
-        ranks |= {(data, name, 0): table for name, table in baseline_ranks(of_split[0]).items()}
-        ranks |= {(data, t.experiment.name, t.seed): pl.read_parquet(t.file("ranks.parquet")) for t in of_split}
-    titles = {trial.experiment.name: trial.experiment.title for trial in trials} | {name: name for name in BASELINES}
-    metrics = pl.concat([_metrics(*key, titles[key[1]], table) for key, table in ranks.items()])
-    main = [trial for trial in trials if trial.data == LEAVE_ONE_OUT]
+    by_set = []
+    for number, data in enumerate(plan.sets):
+        trials = [trial for trial in plan.trials if trial.data == data.name]
+        tables = _of_set(trials, plan.cells.get(data.name, []), user if number == 0 else None)
+        tables["speed"] = speed(speeds if number == 0 else speeds.clear())
+        by_set.append({name: _placed(table, data.name) for name, table in tables.items()})
+    found = {name: pl.concat([tables[name] for tables in by_set]) for name in by_set[0]}
+    notes = pl.DataFrame(plan.notes, schema={"data": pl.String, "note": pl.String}, orient="row")
+    return found | {"notes": notes}
+
+
+def _placed(table: pl.DataFrame, data: str) -> pl.DataFrame:
+    """With the columns data and split in front; what has no split is of leave-one-out."""
+    split = [] if "split" in table.columns else [pl.lit(LEAVE_ONE_OUT).alias("split")]
+    placed = table.select(pl.lit(data).alias("data"), *split, pl.all())
+    return placed.select("data", "split", pl.exclude("data", "split"))
+
+
+def _of_set(trials: list[Trial], cells: list[Cell], user: str | None) -> dict[str, pl.DataFrame]:
+    """The tables of one data set. user: whose best films are shown, if any."""
+    ranks: dict[str, Ranks] = {part: {} for part in PARTS}
+    titles = {trial.experiment.name: trial.experiment.title for trial in trials}
+    for split in dict.fromkeys(trial.split for trial in trials):
+        of_split = [trial for trial in trials if trial.split == split]
+        for part in PARTS:
+            baselines = baseline_ranks(of_split[0], part)
+            titles |= {name: name for name in baselines}
+            ranks[part] |= {(split, name, 0): table for name, table in baselines.items()}
+            file = "ranks.parquet" if part == TEST else f"{part}.ranks.parquet"
+            ranks[part] |= {(split, t.experiment.name, t.seed): pl.read_parquet(t.file(file)) for t in of_split}
+    metrics = pl.concat(
+        [_metrics(*key, titles[key[1]], part, table) for part in PARTS for key, table in ranks[part].items()]
+    )
+    main = [trial for trial in trials if trial.split == LEAVE_ONE_OUT]
+    parts = {cell.split for cell in cells if not cell.last}
+    compared: Ranks = {key: table for key, table in ranks[TEST].items() if key[0] not in parts}
     epochs = history(main)
+    curve = pl.DataFrame(schema=SCARCITY)
+    if cells:
+        interactions = pl.read_parquet(main[0].folder / INTERACTIONS_FILE)
+        curve = scarcity(cells, ranks[TEST], ranks[VALIDATION], interactions)
     return {
         "metrics": metrics,
-        "summary": _summary(metrics),
-        "differences": differences(ranks),
-        "cohorts": _cohorts(ranks, titles),
+        "summary": _summary(ranks[TEST], titles, metrics),
+        "differences": differences(compared),
+        "scarcity": curve,
+        "cohorts": _cohorts(ranks[TEST], titles),
         "newcomers": _newcomers(main),
         "history": epochs,
         "convergence": convergence(epochs),
-        "speed": speed(speeds),
-        "top": _top(main, user),
+        "top": _top(main if user is not None else [], user or ""),
         "about": _about(main),
     }
 
 
-def _metrics(data: str, experiment: str, seed: int, title: str, ranks: pl.DataFrame) -> pl.DataFrame:
-    """Every metric under every protocol, of one trial."""
-    parts = []
+def _per_user(ranks: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Every metric of each user, a column each, under every protocol that the ranks have."""
+    found = {}
     for protocol, column in (("full", RANK), *((p, f"{RANK}_{p}") for p in PROTOCOLS)):
         expressions = {n: e for k in CUTOFFS for n, e in rank_metrics(k).items() if n.startswith(("hit", "ndcg"))}
         expressions["mrr"] = (1 / pl.col(RANK)).fill_null(0.0)
-        by_rank = ranks.select(pl.col(column).alias(RANK))
-        means = by_rank.select(expression.mean().alias(name) for name, expression in expressions.items())
-        parts.append(means.unpivot(variable_name="metric").with_columns(protocol=pl.lit(protocol)))
-    names = {"data": data, "experiment": experiment, "title": title, "seed": seed}
+        if column in ranks.columns:
+            by_rank = ranks.sort(USER).select(pl.col(column).alias(RANK))
+            found[protocol] = by_rank.select(e.cast(pl.Float64).alias(n) for n, e in expressions.items())
+    return found
+
+
+def _metrics(split: str, experiment: str, seed: int, title: str, part: str, ranks: pl.DataFrame) -> pl.DataFrame:
+    """Every metric under every protocol, of one trial."""
+    parts = [
+        values.mean().unpivot(variable_name="metric").with_columns(protocol=pl.lit(protocol))
+        for protocol, values in _per_user(ranks).items()
+    ]
+    names = {"split": split, "experiment": experiment, "title": title, "seed": seed, "part": part}
     columns = (pl.lit(value).alias(name) for name, value in names.items())
     return pl.concat(parts).select(*columns, "protocol", "metric", "value")
 
 
-def _summary(metrics: pl.DataFrame) -> pl.DataFrame:
-    by = ["data", "experiment", "title", "protocol", "metric"]
-    rows = [
-        (*group.select(by).row(0), group.height, *mean_interval(group["value"].to_numpy()))
-        for group in metrics.partition_by(by, maintain_order=True)
-    ]
-    return pl.DataFrame(rows, schema={**dict.fromkeys(by, pl.String), **SUMMARY}, orient="row")
+def _summary(ranks: Ranks, titles: dict[str, str], metrics: pl.DataFrame) -> pl.DataFrame:
+    """A row a model, protocol and metric: its mean over seeds on test items, and on validation items."""
+    key = ["split", "experiment", "protocol", "metric"]
+    earlier = metrics.filter(pl.col("part") == VALIDATION).group_by(key).agg(pl.col("value").mean().alias("validation"))
+    rows = []
+    for split, experiment in dict.fromkeys((s, e) for s, e, _ in ranks):
+        tables = [_per_user(table) for (s, e, _), table in ranks.items() if (s, e) == (split, experiment)]
+        for protocol, first in tables[0].items():
+            values = np.stack([table[protocol].to_numpy().T for table in tables], axis=1)  # (metrics, seeds, users)
+            seeds, users = values.shape[1:]
+            for metric, of_metric, bounds in zip(first.columns, values, crossed(values, RESAMPLES), strict=True):
+                if np.ptp(of_metric) == 0:  # nothing to draw: not a single hit has an upper bound all the same
+                    bounds = wilson(float(of_metric.flat[0]), users)
+                names = (split, experiment, titles[experiment], protocol, metric)
+                over = BOTH if seeds > 1 else USERS_ONLY
+                rows.append((*names, seeds, users, float(of_metric.mean()), *bounds, over))
+    table = pl.DataFrame(rows, schema=dict(list(SUMMARY.items())[:-2]), orient="row")
+    table = table.join(earlier, on=key, how="left", maintain_order="left")
+    return table.with_columns(optimism=pl.col("validation") - pl.col("value"))
 
 
 def _cohorts(ranks: Ranks, titles: dict[str, str]) -> pl.DataFrame:
     """Seeds share their users, so they are averaged, not counted as more users."""
     groups: dict[str, list[pl.DataFrame]] = {}
-    for (data, experiment, _), table in ranks.items():
-        if data == LEAVE_ONE_OUT:
+    for (split, experiment, _), table in ranks.items():
+        if split == LEAVE_ONE_OUT:
             groups.setdefault(experiment, []).append(cohort_metrics(table))
     parts = []
     for name, of_seeds in groups.items():
@@ -157,6 +229,7 @@ def _top(trials: list[Trial], user: str) -> pl.DataFrame:
 
 
 def _about(trials: list[Trial]) -> pl.DataFrame:
+    cut = any(trial.config() != replace(trial, epochs=None).config() for trial in trials)
     report = json.loads(trials[0].file("evaluation.json").read_text())
     rows = {
         "data set": report["dataset"],
@@ -164,7 +237,7 @@ def _about(trials: list[Trial]) -> pl.DataFrame:
         "held out": report["protocol"],
         "users measured": f"{report['users_measured']:,}",
         "seeds": ", ".join(str(seed) for seed in sorted({trial.seed for trial in trials})),
-        "epochs of a transformer": f"at most {trials[0].epochs}" if trials[0].epochs else "as configured",
+        EPOCHS: f"at most {trials[0].epochs} epochs" if cut else WHOLE,
         "sampled negatives": str(trials[0].negatives),
         "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores; one thread a model",
         **versions(*LIBRARIES),

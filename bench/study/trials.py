@@ -1,6 +1,6 @@
 """How one trial of the study is made: an experiment on one split of the data with one seed.
 
-In: a prepared data folder. Out, in OUTPUT/trials/SPLIT/seedN/: checkpoint, history, ONNX file, ranks,
+In: a prepared data folder. Out, in OUTPUT/trials/DATA/SPLIT/seedN/: checkpoint, history, ONNX file, ranks,
 evaluation and, written last, NAME.trial.json, which says that the trial is finished and of what.
 
     python -m bench.study
@@ -36,12 +36,13 @@ LIBRARIES = ("torch", "implicit", "onnxruntime", "polars", "numpy")
 class Trial:
     """One experiment on one split with one seed.
 
-    folder: where its files lie.  epochs: most epochs of a transformer, None as configured.
+    data: name of the data set.  folder: where its files lie.  epochs: most epochs of a transformer, None as configured.
     negatives: sampled negatives of each user.
     """
 
     experiment: Experiment
     data: str
+    split: str
     seed: int
     folder: Path
     epochs: int | None

@@ -2,8 +2,9 @@
 
 In: item vectors (of artifacts/mf.pt, implicit ALS or transition PPMI) and a sequence model. Out: the
 same model, whose item embeddings are those vectors, rescaled and with a little noise; they stay
-fixed for the first epochs (`MiniBERT4Rec.start_epoch`) and are trained from then on. The chain beside
-the encoder comes from `train.models.chain`. With --initial=random and without a chain it is the plain `bert`.
+fixed for the first epochs (`MiniBERT4Rec.start_epoch`) and are trained from then on. Two
+controls take from implicit ALS the norms alone, or its vectors for other items. The chain beside the
+encoder comes from `train.models.chain`. With --initial=random and without a chain it is the plain `bert`.
 
     python -m train hybrid
 """
@@ -33,6 +34,9 @@ def item_vectors(data: Data, config: BertConfig) -> tuple[Tensor, dict[str, str]
     """
     if config.initial in ("ials", "ppmi"):
         return _solved(data, config, config.initial, config.dim), {}
+    if config.initial in ("norms", "shuffled"):
+        control = random_directions if config.initial == "norms" else shuffled
+        return control(_solved(data, config, "ials", config.dim), config.seed), {}
     if config.initial == "ials+ppmi":
         sizes = {"ials": config.dim - config.dim // 2, "ppmi": config.dim // 2}
         halves = [_solved(data, config, name, size) for name, size in sizes.items() if size]
@@ -60,6 +64,21 @@ def _solved(data: Data, config: BertConfig, name: str, dim: int) -> Tensor:
     weighted = config.ratings == "weight"
     factors = initial.ials(data, dim, ROUNDS, CONFIDENCE, REGULARIZATION, config.seed, config.content, weighted)
     return nn.functional.normalize(torch.from_numpy(factors[1]))
+
+
+def random_directions(vectors: Tensor, seed: int) -> Tensor:
+    """(items + 1, dim) vectors of the same norms in random directions: what the scale of a start is worth by itself."""
+    directions = torch.randn(vectors.shape, generator=torch.Generator().manual_seed(seed))
+    return nn.functional.normalize(directions) * vectors.norm(dim=1, keepdim=True)
+
+
+def shuffled(vectors: Tensor, seed: int) -> Tensor:
+    """(items + 1, dim) the same vectors, each given to an item drawn at random: a placebo that no item fits.
+
+    Padding, which is row 0, keeps its own.
+    """
+    order = torch.randperm(len(vectors) - 1, generator=torch.Generator().manual_seed(seed)) + 1
+    return torch.cat([vectors[:1], vectors[order]])
 
 
 def start_from(model: MiniBERT4Rec, vectors: Tensor) -> None:

@@ -2,44 +2,99 @@
 
 import polars as pl
 
-from bench.study.answers import answers_cold, answers_convergence, compared, paper_note
+from bench.study.answers import answers_cold, answers_convergence, answers_scarcity, answers_top, compared, paper_note
 from bench.study.curves import CONVERGENCE, speed
 from bench.study.differences import SCHEMA
 
-NOTHING = pl.DataFrame(schema={"experiment": pl.String, "metric": pl.String})
+NOTHING = pl.DataFrame(schema={"data": pl.String, "experiment": pl.String, "metric": pl.String})
+PLACED = {"data": pl.String, **SCHEMA}
 
 
 def row(value: float, low: float, high: float, **more) -> dict:
-    return {"metric": "hit@10", "value": value, "low": low, "high": high, "p": 0.01, "users": 610, "seeds": 5} | more
+    found = {
+        "metric": "hit@10",
+        "value": value,
+        "low": low,
+        "high": high,
+        "p_corrected": 0.01,
+        "users": 610,
+        "seeds": 5,
+    }
+    return found | {"over": "users and seeds", "significant": True, "why": None, "data": "d"} | more
 
 
-def test_an_interval_with_zero_is_not_distinguishable() -> None:
-    assert compared(row(0.02, 0.01, 0.03, seeds_low=0.005, seeds_high=0.035), "A", "B") == (
-        "A is better than B: +2.00 points of Hit@10 [+1.00, +3.00], p = 0.0100 (610 users; 5 seeds: [+0.50, +3.50])."
+def table(*rows: dict) -> pl.DataFrame:
+    return pl.DataFrame([{name: row.get(name) for name in PLACED} for row in rows], schema=PLACED)
+
+
+NOT = {"significant": False, "why": "the interval holds 0"}
+
+
+def test_a_sentence_says_what_the_verdict_says() -> None:
+    assert compared(row(0.02, 0.01, 0.03), "A", "B") == (
+        "A is better than B: +2.00 points of Hit@10 [+1.00, +3.00], corrected p = 0.0100 (610 users; 5 seeds)."
     )
-    assert compared(row(0.02, -0.01, 0.05), "A", "B").startswith("A is not distinguishable from B: +2.00")
-    assert compared(row(0.0, 0.0, 0.0), "A", "B").startswith("A is not distinguishable from B: +0.00")
-    assert compared(row(-0.02, -0.03, -0.01, seeds=1), "the A", "B").startswith("The A is worse than B: -2.00")
+    assert compared(row(0.02, -0.01, 0.05, **NOT), "A", "B").startswith(
+        "A is not distinguishable from B, as the interval holds 0: +2.00 points"
+    )
+    one_seed = compared(row(-0.02, -0.03, -0.01, seeds=1, over="users"), "the A", "B")
+    assert one_seed.startswith("The A is worse than B: -2.00") and "; 1 seed, interval over users alone)" in one_seed
     assert "10 against 17 hits of 610 users: z = 1.36, not significant" in paper_note()
 
 
+def test_the_first_sentence_is_of_ials_alone_for_each_data_set() -> None:
+    names = {"other": "scratch", "split": "leave-one-out"}
+    rows = [
+        row(0.03, 0.02, 0.04, one="hybrid", **names),
+        row(0.01, -0.01, 0.03, one="hybrid-ials", **names, **NOT),
+        row(0.02, 0.01, 0.03, one="hybrid-ials", **(names | {"split": "time-split"})),
+        row(0.02, 0.01, 0.03, one="hybrid-ials", **names, data="e"),
+    ]
+    found = answers_top({"differences": table(*rows)})
+    assert [sentence.partition(": +")[0] for sentence in found] == [
+        "d: Does matrix factorization help BERT? The transformer started from iALS alone is not distinguishable from "
+        "the same transformer from scratch, as the interval holds 0",
+        "d: Both together: The hybrid is better than the same transformer from scratch",
+        "e: Does matrix factorization help BERT? The transformer started from iALS alone is better than the same "
+        "transformer from scratch",
+    ]
+
+
+def test_a_short_study_says_so_first_and_calls_nothing_better() -> None:
+    about = pl.DataFrame({"data": ["d"], "name": ["epochs of a transformer"], "value": ["at most 6 epochs"]})
+    better = row(0.02, 0.01, 0.03, one="hybrid-ials", other="scratch", split="leave-one-out", measured=9, history=None)
+    scarce = pl.DataFrame([better])
+    short = {"differences": table(better), "about": about, "scarcity": scarce}
+    first, second = answers_top(short)
+    assert first.startswith("This study trained for at most 6 epochs, fewer than configured")
+    assert "minus the same transformer from scratch: +2.00" in second
+    (curve,) = answers_scarcity(short)
+    assert "better" not in second + curve
+    whole = short | {"about": about.with_columns(value=pl.lit("as configured"))}
+    assert "better than" in answers_top(whole)[0]
+    (curve,) = answers_scarcity(whole)
+    assert curve.startswith("610 users, whole histories: The transformer started") and "(9 users; 5 seeds)" in curve
+
+
 def test_cold_start_in_words() -> None:
-    cold = row(0.1, -0.01, 0.2, metric="hit@100", by="target_count", cohort="0", one="hybrid", other="scratch")
-    differences = pl.DataFrame([{name: cold.get(name) for name in SCHEMA}], schema=SCHEMA)
-    (sentence,) = answers_cold({"differences": differences, "newcomers": NOTHING})
+    cold = row(0.1, -0.01, 0.2, metric="hit@100", by="target_count", cohort="0", one="hybrid", other="scratch", **NOT)
+    (sentence,) = answers_cold({"differences": table(cold), "newcomers": NOTHING})
     assert sentence.startswith("Held-out items rated 0 times before: The hybrid is not distinguishable from")
 
 
 def test_convergence_in_words() -> None:
     rows = [("hybrid", "hybrid", 0, 7.4, 1, 5, 4.0, 16.0), ("hybrid", "hybrid", 1, 7.4, 2, 5, 8.0, 17.0)]
     rows.append(("hybrid", "hybrid", 2, 7.4, 1, 5, 30.0, 16.0))
-    table, no_speed = pl.DataFrame(rows, CONVERGENCE, orient="row"), pl.DataFrame()
-    (sentence,) = answers_convergence({"convergence": table, "speed": no_speed})
+    curves = pl.DataFrame(rows, CONVERGENCE, orient="row").with_columns(data=pl.lit("d"))
+    rest = {"differences": table(row(0.0, 0.0, 0.0)), "speed": pl.DataFrame({"data": []}, schema={"data": pl.String})}
+    (sentence,) = answers_convergence(rest | {"convergence": curves})
     assert "training from scratch sooner in epochs and at a time not distinguishable in seconds: 1.3 inst" in sentence
-    never = table.with_columns(epochs=pl.when(pl.col("seed") == 0).then(pl.col("epochs")))
-    (sentence,) = answers_convergence({"convergence": never, "speed": no_speed})
+    never = curves.with_columns(epochs=pl.when(pl.col("seed") == 0).then(pl.col("epochs")))
+    (sentence,) = answers_convergence(rest | {"convergence": never})
     assert "does not reach" in sentence and "for 2 of 3 seeds" in sentence
     measured = pl.DataFrame({"loss": ["sampled", "softmax"] * 2, "round": [0, 0, 1, 1]})
     equal = speed(measured.with_columns(pl.Series("seconds_per_epoch", [1.0, 1.1, 1.1, 1.0])))
-    (sentence,) = answers_convergence({"convergence": table.clear(), "speed": equal})
+    (sentence,) = answers_convergence(
+        rest | {"convergence": curves.clear(), "speed": equal.with_columns(data=pl.lit("d"))}
+    )
     assert sentence.startswith("An epoch with sampled softmax is not distinguishable in length: 1.05 s against 1.05 s")

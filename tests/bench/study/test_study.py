@@ -1,20 +1,24 @@
 """The study: killed and resumed it gives the same tables."""
 
 import json
+import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from bench.study.answers import answers_top
 from bench.study.baselines import baseline_ranks
 from bench.study.experiments import EXPERIMENTS
 from bench.study.page import sections
+from bench.study.record import read_record, write_record
 from bench.study.trials import Trial
 from infer.scoring.baselines import popular_lists, random_lists
 from infer.scoring.options import ScoringConfig
@@ -51,7 +55,9 @@ def made(artifacts: Path, tmp_path_factory) -> tuple[Path, Path]:
     done = run_study(artifacts, killed)
     assert done.returncode == 0, done.stderr
     assert re.search(rf"{TRIALS} trials, [2-4] of them finished already", done.stdout), done.stdout
-    assert re.search(rf"\[{TRIALS}/{TRIALS}\] hybrid, paper seed \d leave-one-out hit@10 \d+\.\d % \d+ s", done.stdout)
+    assert re.search(
+        rf"\[{TRIALS}/{TRIALS}\] hybrid, paper seed \d ratings.csv leave-one-out hit@10 \d+\.\d % \d+ s", done.stdout
+    )
     assert run_study(artifacts, whole).returncode == 0
     return killed, whole
 
@@ -59,7 +65,7 @@ def made(artifacts: Path, tmp_path_factory) -> tuple[Path, Path]:
 def test_a_killed_study_goes_on_and_gives_the_same_tables(made) -> None:
     killed, whole = made
     names = sorted(path.name for path in (whole / "tables").iterdir())
-    assert len(names) == 10 and names == sorted(path.name for path in (killed / "tables").iterdir())
+    assert len(names) == 12 and names == sorted(path.name for path in (killed / "tables").iterdir())
     for name in names:
         one, other = (pl.read_parquet(folder / "tables" / name) for folder in made)
         shared = [column for column in one.columns if column not in TIMES]
@@ -87,20 +93,22 @@ def test_only_what_is_missing_is_made_again(made, artifacts: Path) -> None:
     assert f"{TRIALS} trials, {TRIALS} of them finished already" in done.stdout
     assert "[" not in done.stdout and "measuring" not in done.stdout
     # What starts from a model that was made again is made again too.
-    (killed / "trials/leave-one-out/seed1/mf-paper.trial.json").unlink()
+    (killed / "trials" / artifacts.name / "leave-one-out/seed1/mf-paper.trial.json").unlink()
     done = run_study(artifacts, killed, "--user=103")
     lines = [line for line in done.stdout.splitlines() if line.startswith("[")]
     assert [line.split("leave")[0].partition("] ")[2] for line in lines] == [
-        "MF, paper seed 1 ",
-        "hybrid, paper seed 1 ",
+        "MF, paper seed 1 ratings.csv ",
+        "hybrid, paper seed 1 ratings.csv ",
     ]
     assert pl.read_parquet(killed / "tables/top.parquet")["user"].unique().to_list() == ["103"]
-    provenance = json.loads((killed / "trials/leave-one-out/seed0/scratch.trial.json").read_text())["provenance"]
+    provenance = json.loads(
+        (killed / "trials" / artifacts.name / "leave-one-out/seed0/scratch.trial.json").read_text()
+    )["provenance"]
     assert provenance["config"]["epochs"] == 1 and provenance["versions"]["torch"] and len(provenance["data"]) == 64
 
 
 def test_what_cannot_be_studied_is_refused(made, artifacts: Path, tmp_path: Path, refused) -> None:
-    other = tmp_path / "other"
+    other = tmp_path / "other" / artifacts.name
     shutil.copytree(artifacts, other)
     table = pl.read_parquet(other / "interactions.parquet").head(300)
     table.write_parquet(other / "interactions.parquet")
@@ -114,15 +122,17 @@ def test_what_cannot_be_studied_is_refused(made, artifacts: Path, tmp_path: Path
     assert not (tmp_path / "s").exists()
 
 
-def test_baselines_rank_as_their_lists_do(made) -> None:
+def test_baselines_rank_as_their_lists_do(made, artifacts: Path) -> None:
     scratch = next(e for e in EXPERIMENTS if e.name == "scratch")
-    trial = Trial(scratch, "leave-one-out", 0, made[1] / "trials/leave-one-out/seed0", 1, 3)
+    folder = made[1] / "trials" / artifacts.name / "leave-one-out/seed0"
+    trial = Trial(scratch, "ratings.csv", "leave-one-out", 0, folder, 1, 3)
     task = prepare(ScoringConfig(model=trial.file("onnx")).job())
     popularity = Popularity(task.counts, len(task.histories))
     made_lists = {
         "popularity": popular_lists(task, popularity, 24),
         "random": random_lists(task, 24, 0, np.arange(len(task.histories))),
     }
+    assert list(baseline_ranks(trial)) == list(baseline_ranks(trial, "validation")) == ["random", "popularity"]
     for name, lists in made_lists.items():
         ranks = baseline_ranks(trial)[name].select("user", "item", "rank")
         found = ranks.join(lists.select("user", "item", "rank"), on=["user", "item"], suffix="_listed")
@@ -133,3 +143,61 @@ def test_sections_without_trials_have_no_tables(made) -> None:
     tables = {path.stem: pl.read_parquet(path) for path in (made[1] / "tables").iterdir()}
     found = {section["title"]: section for section in sections(tables)}
     assert found["Ties and time split"]["tables"] == [] and len(found["RQ3: does it converge sooner?"]["tables"]) == 2
+
+
+def test_the_tables_say_of_which_data_and_how_sure_they_are(made) -> None:
+    tables = {path.stem: pl.read_parquet(path) for path in (made[1] / "tables").iterdir()}
+    for name, table in tables.items():
+        assert table.columns[: 1 if name == "notes" else 2] == ["data", "split", "x"][: 1 if name == "notes" else 2]
+        assert table["data"].unique().to_list() in ([], ["ratings.csv"])
+    summary = tables["summary"]
+    assert (summary["low"] <= summary["value"]).all() and (summary["value"] <= summary["high"]).all()
+    assert summary["low"].min() >= 0 and summary["high"].max() <= 1
+    over = summary.group_by("seeds").agg(pl.col("over").unique()).sort("seeds").rows()
+    assert over == [(1, ["users"]), (2, ["users and seeds"])]
+    row = summary.row(by_predicate=(pl.col("experiment") == "scratch") & (pl.col("metric") == "hit@10")
+                      & (pl.col("protocol") == "full"), named=True)  # fmt: skip
+    means = [
+        np.mean([
+            (pl.read_parquet(path)["rank"] <= 10).fill_null(False).mean()
+            for path in sorted(made[1].glob(f"trials/*/leave-one-out/seed?/scratch{part}.ranks.parquet"))
+        ])
+        for part in ("", ".validation")
+    ]  # fmt: skip
+    assert (row["value"], row["validation"]) == pytest.approx(means)
+    assert row["optimism"] == pytest.approx(means[1] - means[0]) and row["users"] > 30
+
+
+def test_a_record_holds_the_tables_without_users_and_answers_follow_from_it(made, tmp_path: Path, run, refused) -> None:
+    tables = {path.stem: pl.read_parquet(path) for path in (made[1] / "tables").iterdir()}
+    write_record(tables, tmp_path)
+    kept = read_record(tmp_path)
+    assert kept["top"].is_empty() and tables["top"].height and kept.keys() == tables.keys()
+    assert all(kept[name].equals(tables[name]) for name in kept if name != "top")
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 100_000
+    assert not any("user" in table.columns for name, table in kept.items() if name != "top")
+    assert answers_top(kept) == answers_top(tables) and sections(kept)
+    done = run("bench.study.record", f"--record={tmp_path}")
+    assert done.stdout.startswith("This study trained for at most 1 epochs, fewer than configured"), done.stderr
+    assert answers_top(tables)[1] in done.stdout.splitlines() and "better than" not in done.stdout
+    refused(run("bench.study.record", f"--record={tmp_path / 'none'}"), "holds no record of a study")
+
+
+def test_ctrl_c_ends_a_study_and_its_workers_at_once(artifacts: Path, tmp_path: Path) -> None:
+    options = ("--seeds=1", "--only=markov,scratch", "--epochs=25", "--negatives=3", "--workers=1", "--short")
+    words = [sys.executable, "-m", "bench.study", f"--artifacts={artifacts}", f"--output={tmp_path / 's'}", *options]
+    running = subprocess.Popen(
+        words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    for line in running.stdout:
+        if line.startswith("[1/"):
+            break
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: the command and its workers
+    began = time.monotonic()
+    _, errors = running.communicate(timeout=HANGS)
+    assert (running.returncode, errors) == (130, "error: interrupted\n") and time.monotonic() - began < 20
+    with pytest.raises(ProcessLookupError):
+        os.killpg(running.pid, 0)  # nobody is left of the group
+    folder = tmp_path / "s" / "trials" / artifacts.name / "leave-one-out" / "seed0"
+    assert [path.name for path in folder.glob("*.trial.json")] == ["markov.trial.json"]
+    assert not (tmp_path / "s" / "study.html").exists()

@@ -130,6 +130,22 @@ def test_the_hybrids_vectors_are_those_of_ials_at_length_1(described: Data) -> N
     np.testing.assert_allclose(np.linalg.norm(found[1:13], axis=1), 1, atol=1e-5)
 
 
+def test_controls_keep_the_norms_alone_or_the_vectors_of_other_items(described: Data) -> None:
+    started, norms, placebo, again = (
+        item_vectors(described, configuration("hybrid", dim=4, initial=name, seed=seed, content=0.0))[0].numpy()
+        for name, seed in (("ials", 3), ("norms", 3), ("shuffled", 3), ("norms", 3))
+    )
+    # Without content nothing is known of item 13: it has no vector, and keeps none among random directions.
+    lengths = np.linalg.norm(started, axis=1)
+    assert lengths[13] == 0 and not norms[[0, 13]].any() and (norms == again).all()
+    np.testing.assert_allclose(np.linalg.norm(norms, axis=1), lengths, atol=1e-6)
+    assert abs((norms[1:13] * started[1:13]).sum(1)).mean() < 0.8, "other directions"
+    assert sorted(map(tuple, placebo[1:])) == sorted(map(tuple, started[1:])) and not placebo[0].any()
+    assert (placebo[1:] == started[1:]).all(1).sum() < 4, "and for other items"
+    other = item_vectors(described, configuration("hybrid", dim=4, initial="norms", seed=4, content=0.0))[0].numpy()
+    assert not np.allclose(other, norms), "which the seed decides"
+
+
 @pytest.mark.parametrize(("dim", "sizes"), [(5, (3, 2)), (1, (1, 0))])
 def test_vectors_of_both_kinds_stand_side_by_side_at_the_same_spread(described: Data, dim: int, sizes: tuple) -> None:
     found, parents = item_vectors(described, configuration("hybrid", dim=dim, initial="ials+ppmi", seed=2))

@@ -1,0 +1,136 @@
+"""Does the start from iALS help more where there is less data? Fewer users, and shorter histories.
+
+In: a data set. Out: its parts, each a split of its own in the study, and the table scarcity, a row a part and metric.
+
+    python -m bench.study --curve --only=scratch,hybrid-ials
+
+Users are drawn with a seed, and the samples are nested: the smaller lie within the larger. All are measured on the
+held-out items of the same users, those of the smallest sample. Cut histories are everyone's latest events before the
+held-out items. The last row of either is the study itself, of whose users the same are measured.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from bench.study.datasets import DataSet, catalogue_of
+from bench.study.differences import MEASURED, VERDICT, Ranks, by_seed, same_seeds
+from bench.study.experiments import LEAVE_ONE_OUT
+from bench.study.significance import judged, paired
+from infer.metrics.ranking import rank_metrics
+from infer.tables.columns import SPLIT, TEST, TEST_HISTORY, TRAIN, USER, VALIDATION
+
+USERS, LENGTHS = (600, 1500, 3000), (5, 20, 50, 200)
+SEED = 0
+PAIR = ("hybrid-ials", "scratch")
+METRICS = ("hit@10", "ndcg@10")
+FAMILY = "scarcity"
+PARTS = {"split": pl.String, "of": pl.String, "users": pl.Int64, "history": pl.Int64}
+ROW = {
+    **PARTS, "measured": pl.Int64, **dict.fromkeys(("family", "one", "other", "metric"), pl.String),
+    "other_value": pl.Float64, **MEASURED, "validation": pl.Float64,
+}  # fmt: skip
+SCHEMA = ROW | VERDICT
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One part of a data set.
+
+    of: which curve, `users` or `history`.  users: trained on.  history: most events of each before the held-out items;
+    None: all.  last: whether it is the whole data set.
+    """
+
+    of: str
+    users: int
+    history: int | None
+    last: bool
+
+    @property
+    def split(self) -> str:
+        """The split's name in the study."""
+        return (
+            LEAVE_ONE_OUT if self.last else f"users-{self.users}" if self.of == "users" else f"history-{self.history}"
+        )
+
+
+def cells(interactions: pl.DataFrame) -> list[Cell]:
+    """The parts of a table that are smaller than it, smallest first, and the whole at the end of either curve."""
+    users = held_out(interactions).len()
+    longest = interactions.filter(pl.col(SPLIT) == TRAIN).group_by(USER).len()["len"].max() or 0
+    sizes = [Cell("users", n, None, False) for n in USERS if n < users]
+    lengths = [Cell("history", users, n, False) for n in LENGTHS if n < longest]  # type: ignore[operator]
+    whole = [Cell(of, users, None, True) for of, some in (("users", sizes), ("history", lengths)) if some]
+    return [*sizes, *lengths, *whole]
+
+
+def held_out(interactions: pl.DataFrame) -> pl.Series:
+    """Ids of the users with a test item, ascending."""
+    return interactions.filter(pl.col(SPLIT) == TEST)[USER].unique().sort()
+
+
+def sample(interactions: pl.DataFrame, size: int) -> pl.Series:
+    """`size` of the users with a test item; a smaller sample lies within a larger one."""
+    users = held_out(interactions)
+    return users.gather(np.random.default_rng(SEED).permutation(len(users))[:size]).sort()
+
+
+def part(interactions: pl.DataFrame, cell: Cell) -> pl.DataFrame:
+    """The rows of a part, in their order. interactions: (user, item, timestamp[, rating], split), oldest first."""
+    if cell.of == "history":
+        newer = pl.col(SPLIT).eq(TRAIN).cum_sum(reverse=True).over(USER)
+        return interactions.filter((pl.col(SPLIT) != TRAIN) | (newer <= cell.history))
+    measured = pl.col(USER).is_in(sample(interactions, min(USERS)).implode())
+    # Of the others' held-out items nothing is learnt, as of anybody's.
+    trained = pl.col(USER).is_in(sample(interactions, cell.users).implode())
+    return interactions.filter(trained & (measured | ~pl.col(SPLIT).is_in([VALIDATION, TEST_HISTORY, TEST])))
+
+
+def write_part(data: DataSet, cell: Cell, folder: Path) -> None:
+    """Write a part as a data set of its own."""
+    what = f"{cell.users:,} users" if cell.of == "users" else f"the latest {cell.history} events of each user"
+    rows = part(pl.read_parquet(data.path), cell)
+    data.write(folder, rows, f"leave-one-out, {what} of {data.name}", **catalogue_of(data))
+
+
+def scarcity(found: list[Cell], test: Ranks, validation: Ranks, interactions: pl.DataFrame) -> pl.DataFrame:
+    """A row a part and metric: the metric of the first of PAIR minus that of the second, over the same users.
+
+    other_value: the second's metric.  measured: users.  validation: the difference of the same users on their
+    validation items.  Empty without trials of both.
+    """
+    same = sample(interactions, min(USERS)).implode()
+    rows = []
+    for cell in found:
+        ranks = [_pair(tables, cell, same) for tables in (test, validation)]
+        if not ranks[0][0]:
+            continue
+        names = {
+            "split": cell.split, "of": cell.of, "users": cell.users, "history": cell.history, "family": FAMILY,
+            "one": PAIR[0], "other": PAIR[1],
+        }  # fmt: skip
+        for metric in METRICS:
+            difference = vars(paired(*ranks[0], metric))
+            other = np.mean([_mean(table, metric) for table in ranks[0][1]])
+            earlier = np.mean([
+                _mean(a, metric) - _mean(b, metric) for a, b in zip(*ranks[1], strict=True)
+            ])  # fmt: skip
+            more = {"measured": difference["users"], "other_value": float(other), "validation": float(earlier)}
+            rows.append(difference | more | names)
+    return judged(pl.DataFrame([{name: row[name] for name in ROW} for row in rows], schema=ROW))
+
+
+def _pair(ranks: Ranks, cell: Cell, same: pl.Series) -> tuple[list[pl.DataFrame], list[pl.DataFrame]]:
+    """Tables of both models by seed; of the curve of users those of the users who are measured everywhere."""
+    tables = same_seeds(*(by_seed(ranks, cell.split, name) for name in PAIR))
+    if cell.of != "users":
+        return tables
+    ours, theirs = ([table.filter(pl.col(USER).is_in(same)) for table in some] for some in tables)
+    return ours, theirs
+
+
+def _mean(table: pl.DataFrame, metric: str) -> float:
+    k = int(metric.partition("@")[2])
+    return float(table.select(rank_metrics(k)[metric].cast(pl.Float64).mean()).item())
