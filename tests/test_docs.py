@@ -19,7 +19,7 @@ ELSEWHERE = (
     "python3 -m venv", ". .venv/", "pip install", "pre-commit install",  # .ci/run installs
     "pytest",  # this is it
     "just train-all",  # the fixture `films`
-    "just study",  # tests/bench/study
+    "just study", "python -m bench.study",  # tests/bench/study
     "python -m bench.floor",  # tests/bench/test_floor.py
 )  # fmt: skip
 # What a document expects to be there: what README's first command leaves, or nothing but the tables.

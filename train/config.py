@@ -19,15 +19,16 @@ from infer.errors import InputError
 class TrainConfig:
     """What every model has.
 
-    The loop reads `epochs`, `patience`, `clip`, `average`, `schedule` and `warm_up` of any model, and the command
-    `solves_first`. They are no fields here: a class that offers them as options makes fields of them, and in others
-    they keep these values.
+    The loop reads `epochs`, `patience`, `clip`, `average`, `learning_rate`, `schedule` and `warm_up` of any model, and
+    the command `solves_first`. They are no fields here: a class that offers them as options makes fields of them, and
+    in others they keep these values.
     """
 
     epochs = 1
     patience = 0
     clip = 0.0
     average = 0.0
+    learning_rate = 0.0
     schedule = "constant"
     warm_up = 0
 

@@ -41,19 +41,22 @@ from train.kinds import KINDS
 CONFIGS: dict[str, type[TrainConfig]] = {name: kind.config for name, kind in KINDS.items()}
 
 PAPER: dict[str, Any] = {
-    "block": "transformer", "dim": 32, "layers": 2, "heads": 4, "feedforward": 2048, "activation": "relu", "norm": "post", "dropout": 0.1,
+    "block": "transformer", "dim": 32,
+    "layers": 2, "heads": 4, "feedforward": 2048, "activation": "relu", "norm": "post", "dropout": 0.1,
     "input_dropout": 0.0, "positions": "none", "head": "separate", "max_length": 10, "stride": 0, "masking": "one",
     "loss": "softmax", "epochs": 20, "patience": 0, "batch_size": 32, "learning_rate": 1e-3, "beta2": 0.999,
     "clip": 0.0, "initial_std": 1.0, "average": 0.0,
 }  # fmt: skip
 BERT4REC: dict[str, Any] = {
-    "block": "transformer", "dim": 64, "layers": 2, "heads": 2, "norm": "post", "input_norm": True, "transform": True, "max_length": 200, "stride": 100,
+    "block": "transformer", "dim": 64, "layers": 2, "heads": 2,
+    "norm": "post", "input_norm": True, "transform": True, "max_length": 200, "stride": 100,
     "masking": "cloze", "mask_ratio": 0.2, "last_share": 1 / 11, "append_mask": True, "loss": "softmax",
     "initial_weights": "truncated", "initial_std": 0.02, "epochs": 1000, "patience": 100, "batch_size": 256,
     "learning_rate": 1e-4, "schedule": "linear", "warm_up": 100, "decay_all": False, "beta2": 0.999, "average": 0.0,
 }  # fmt: skip
 SASREC: dict[str, Any] = {
-    "block": "transformer", "dim": 50, "layers": 2, "heads": 1, "feedforward": 50, "activation": "relu", "norm": "query",
+    "block": "transformer", "dim": 50,
+    "layers": 2, "heads": 1, "feedforward": 50, "activation": "relu", "norm": "query",
     "scale_embeddings": True, "item_bias": False, "max_length": 200, "stride": 0, "loss": "gbce", "negatives": 1,
     "unseen_negatives": True, "calibration": 0.0, "initial_weights": "glorot", "epochs": 1000, "patience": 20,
     "batch_size": 128, "optimizer": "adam", "learning_rate": 1e-3, "weight_decay": 0.0, "clip": 0.0, "average": 0.0,

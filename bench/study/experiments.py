@@ -68,11 +68,12 @@ EXPERIMENTS = (
     Experiment("hybrid-ials", "iALS start alone", "hybrid", changes={"chain": 0, "content": 0.0}, short=True),
     Experiment("hybrid-content", "iALS start with metadata", "hybrid", changes={"chain": 0}),
     Experiment(
-        "hybrid-norms", "random start of iALS' norms", "hybrid", changes={"chain": 0, "content": 0.0, "initial": "norms"}, short=True
+        "hybrid-norms", "random start of iALS' norms", "hybrid",
+        changes={"chain": 0, "content": 0.0, "initial": "norms"}, short=True,
     ),
     Experiment(
-        "hybrid-shuffled", "iALS start, vectors shuffled", "hybrid", changes={"chain": 0, "content": 0.0, "initial": "shuffled"},
-        short=True,
+        "hybrid-shuffled", "iALS start, vectors shuffled", "hybrid",
+        changes={"chain": 0, "content": 0.0, "initial": "shuffled"}, short=True,
     ),
     Experiment(
         "scratch-markov", "from scratch + Markov", "best", changes={"members": "scratch,markov"}, stage=1, short=True

@@ -40,7 +40,8 @@ class Transformer(nn.Module):
                 batch_first=True,
                 norm_first=config.norm == "pre",
             )
-            layer.dropout, layer.dropout1, layer.dropout2 = (Dropout(config.dropout) for _ in range(3))
+            for name in ("dropout", "dropout1", "dropout2"):
+                setattr(layer, name, Dropout(config.dropout))
         self.layers = nn.ModuleList(deepcopy(layer) for _ in range(config.layers))
         self.norm = None if config.norm == "post" else nn.LayerNorm(config.dim)
 
@@ -55,6 +56,7 @@ class Transformer(nn.Module):
         last = self.layers[-1]
         if isinstance(last, QueryNormLayer):
             return self._ended(last.newest(hidden, padding))
+        assert isinstance(last, nn.TransformerEncoderLayer)
         return self._ended(newest_of(last, hidden, padding))
 
     def _through(self, layers: nn.ModuleList | list[nn.Module], hidden: Tensor, padding: Tensor) -> Tensor:

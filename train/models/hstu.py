@@ -91,6 +91,8 @@ class HSTU(nn.Module):
 
     def newest(self, hidden: Tensor, real: Tensor) -> Tensor:
         """(batch, length, dim) to (batch, dim): `forward` at the last position alone."""
-        for layer in list(self.layers)[:-1]:
+        *earlier, last = self.layers
+        for layer in earlier:
             hidden = layer(hidden, real)
-        return self.norm(self.layers[-1].newest(hidden, real))
+        assert isinstance(last, HSTULayer)
+        return self.norm(last.newest(hidden, real))
