@@ -45,7 +45,7 @@ ENCODER: Space = {
     "dropout": DROPOUT,
     "input_dropout": DROPOUT,
     "max_length": Choice((50, 100, 200)),
-    "batch_size": Choice((16, 64, 128, 256)),
+    "batch_size": Numbers(16, 512, whole=True),
     "weight_decay": Numbers(1e-4, 1e-1),
 }
 OURS: Space = ENCODER | {

@@ -32,6 +32,7 @@ from train.data.dataset import Data, load
 from train.loop import DivergedError, fit, stream_seed
 from train.models.registry import build
 from train.run import Run
+from train.sizing import sized
 from train.spaces import Choice, Space
 from train.tuned import tuned_text
 from train.validation import validation_rows
@@ -111,6 +112,7 @@ def search(wanted: Search, trials: int) -> Iterator[tuple[Trial, bool]]:
     if wanted.config.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: PyTorch finds no CUDA device here; use --device cpu")
     data = load(wanted.config.artifacts)
+    wanted = replace(wanted, config=sized(wanted.config, data))
     if not len(validation_rows(data, wanted.config)):
         raise InputError(
             "nothing is held out for validation, by which trials are judged: prepare the data with a split"
@@ -141,7 +143,11 @@ def read_trials(wanted: Search, data: Data) -> list[Trial]:
         raise InputError(
             f"{wanted.table} holds trials with other options, spaces or data: give --name, or delete it to start afresh"
         )
-    return [Trial(*(row[name] for name in SCHEMA), values={name: row[name] for name in wanted.space}) for row in rows]
+    names = [field.name for field in fields(Trial)]
+    return [
+        Trial(**dict(zip(names, [*(row[n] for n in SCHEMA), {n: row[n] for n in wanted.space}], strict=True)))
+        for row in rows
+    ]
 
 
 def best_of(trials: list[Trial]) -> Trial | None:

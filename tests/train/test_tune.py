@@ -15,6 +15,7 @@ from train import tuning
 from train.data.dataset import load
 from train.loop import DivergedError
 from train.presets import PRESETS, configuration
+from train.sizing import sized
 from train.spaces import SPACES, Choice, Numbers, space
 from train.tuned import read_tuned, tuned_text, words
 from train.tuning import Search, Trial, best_of, search
@@ -42,7 +43,7 @@ def found(looked_for: Search, trials: int) -> list[Trial]:
 @pytest.mark.parametrize("preset", [preset for preset in PRESETS if preset != "paper"])
 @pytest.mark.parametrize("kind", ["mf", "bert", "hybrid", "knn", "markov", "ease"])
 def test_every_space_holds_its_preset_and_every_extreme_is_a_valid_configuration(kind: str, preset: str) -> None:
-    config = configuration(kind, preset)
+    config = sized(configuration(kind, preset))
     for field, of in space(kind, preset).items():
         value = getattr(config, field)
         inside = value in of.values if isinstance(of, Choice) else of.low <= value <= of.high
