@@ -21,6 +21,7 @@ from train.config import TrainConfig
 from train.data.dataset import Data
 from train.run import EpochRecord, Run
 from train.validation import validate, validation_rows
+from train.weighing import weigh
 
 
 def fit(run: Run, data: Data, config: TrainConfig) -> Iterator[EpochRecord]:
@@ -45,6 +46,7 @@ def fit(run: Run, data: Data, config: TrainConfig) -> Iterator[EpochRecord]:
             run.add(record, keep_best=config.patience > 0)
         yield record
     run.finish()
+    weigh(run, data, rows, device)
 
 
 def finished(run: Run, config: TrainConfig) -> bool:
