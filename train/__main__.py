@@ -6,8 +6,9 @@ KIND.pt (checkpoint) and KIND.history.parquet (a row an epoch) of every model.
     python -m train data --dataset=ml-latest-small
     python -m train mf|bert|hybrid|knn|markov|ease|content|best [--field=value ...]
     python -m train bert --preset=paper|bert4rec|sasrec|gsasrec|default
+    python -m train tune bert --preset=sasrec --trials=30
 
-`python -m train.data` is the same as `python -m train data`.
+`python -m train.data` is the same as `python -m train data`, and `train.tune` as `train tune`.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,12 @@ COMMANDS = {
         "turn a data set into the table that all models read",
         main="train.data.__main__:main",
         configs=["train.data.prepare:DataConfig"],
-    )
+    ),
+    "tune": Command(
+        "search for the options of a kind by its validation NDCG@10",
+        main="train.tune:main",
+        configs=["train.tune:TuneConfig"],
+    ),
 }
 
 

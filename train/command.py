@@ -19,6 +19,7 @@ from infer.errors import InputError
 from train import checkpoint
 from train.presets import CONFIGS, DEFAULT, configuration
 from train.trainer import train
+from train.tuned import read_tuned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class RunConfig:
     preset: Literal["paper", "bert4rec", "sasrec", "gsasrec", "default"] = option(
         DEFAULT, "where the defaults of the other options come from"
     )
+    from_tuned: Path | None = option(None, "NAME.tuned.json of `train tune`: its preset and options, before those given")
     name: str | None = option(None, "write NAME.pt and NAME.history.parquet (default: the kind)")
 
 
@@ -39,7 +41,11 @@ def main(argv: Sequence[str]) -> None:
     if Path(name).name != name or name.startswith("."):
         raise InputError(f"--name {name} is not a plain file name")
     usage = f"{kind}: {getdoc(CONFIGS[kind])}\n\n{__doc__}"
-    config = parse(CONFIGS[kind], rest, usage, configuration(kind, chosen.preset), [RunConfig])
+    preset, tuned = (chosen.preset, []) if chosen.from_tuned is None else read_tuned(chosen.from_tuned, kind)
+    if chosen.preset not in (DEFAULT, preset):
+        raise InputError(f"--preset={chosen.preset}, but {chosen.from_tuned} was tuned with --preset={preset}: leave it out")
+    base = parse(CONFIGS[kind], tuned, usage, configuration(kind, preset), [RunConfig])
+    config = parse(CONFIGS[kind], rest, usage, base, [RunConfig])
     trained = train(kind, config, name)
     kept = f", epoch {trained.best_record.epoch} of {len(trained.records)}" if trained.best is not None else ""
     print(f"-> {checkpoint.finished(config.artifacts, name)}{kept}")

@@ -19,14 +19,17 @@ from infer.errors import InputError
 class TrainConfig:
     """What every model has.
 
-    The loop reads `epochs`, `patience`, `clip` and `average` of any model, and the command `solves_first`. They are no
-    fields here: a class that offers them as options makes fields of them, and in others they keep these values.
+    The loop reads `epochs`, `patience`, `clip`, `average`, `schedule` and `warm_up` of any model, and the command
+    `solves_first`. They are no fields here: a class that offers them as options makes fields of them, and in others
+    they keep these values.
     """
 
     epochs = 1
     patience = 0
     clip = 0.0
     average = 0.0
+    schedule = "constant"
+    warm_up = 0
 
     artifacts: Path = option(Path("artifacts"), "folder with interactions.parquet, and to write to")
     seed: int = option(0, "seed of initial weights, order, masks and dropout", minimum=0)
@@ -81,7 +84,12 @@ class BertConfig(TrainConfig):
     heads: int = option(2, "attention heads; divides dim", minimum=1)
     feedforward: int = option(256, "hidden width of the feed-forward blocks", minimum=1)
     activation: Literal["relu", "gelu"] = option("gelu", "in the feed-forward blocks")
-    norm: Literal["post", "pre"] = option("pre", "layer norm after each block (as BERT) or before it")
+    norm: Literal["post", "pre", "query"] = option(
+        "pre", "layer norm after each block (as BERT), before it, or of the queries only (as SASRec's authors)"
+    )
+    scale_embeddings: bool = option(False, "multiply the embedded items by the root of dim (as SASRec)")
+    input_norm: bool = option(False, "layer norm of the embedded items with their positions (as BERT)")
+    transform: bool = option(False, "a dense layer, GELU and layer norm between encoder and head (as BERT)")
     dropout: float = option(0.2, "in the encoder, below 1", minimum=0)
     input_dropout: float = option(0.2, "of the embedded items, below 1", minimum=0)
     positions: Literal["none", "sinusoidal", "learned"] = option("learned", "added to the item vectors")
@@ -94,6 +102,7 @@ class BertConfig(TrainConfig):
     )
     mask_ratio: float | None = option(None, "share of hidden items: cloze, recency (default 0.2)", minimum=0)
     span_length: float | None = option(None, "mean length of a hidden span (default 3)", minimum=1)
+    last_share: float = option(0.0, "share of the sequences in which only the last item is hidden", minimum=0)
     recency_decay: float | None = option(
         None, "recency: how much less likely each older item is hidden (default 0.8)", minimum=0
     )
@@ -103,6 +112,7 @@ class BertConfig(TrainConfig):
     )
     negatives: int = option(512, "sampled: drawn for a step; gbce: drawn for each target", minimum=1)
     negative_power: float = option(0.5, "sampled: drawn in proportion to (count + 1) to this power", minimum=0)
+    unseen_negatives: bool = option(False, "gbce: draw only items that the user has not seen (as SASRec)")
     calibration: float = option(0.75, "gbce: t, from 0 (plain) to 1 (fully calibrated)", minimum=0)
     ratings: Literal["off", "embedding", "weight"] = option(
         "off", "ignored, added to the input, or weighing the loss (and what --initial=ials starts from)"
@@ -128,14 +138,25 @@ class BertConfig(TrainConfig):
     )
     chain_trained: bool = option(False, "train the chain with the encoder; else it joins the scores, not the loss")
     initial_std: float = option(0.1, "standard deviation of the initial item vectors", minimum=0)
+    initial_weights: Literal["ours", "truncated", "glorot", "normal"] = option(
+        "ours",
+        "distribution of all initial weights: ours, a normal one cut at two deviations (as BERT), Glorot's uniform (as "
+        "TensorFlow), or PyTorch's with normal tables",
+    )
     perturbation: float = option(0.0, "standard deviation of the noise added to initial vectors", minimum=0)
     frozen_epochs: int = option(0, "first epochs in which the item embeddings stay fixed", minimum=0)
     epochs: int = option(25, "passes over the sequences, at most", minimum=1)
     patience: int = option(6, "stop after so many epochs without a better validation NDCG; 0: never", minimum=0)
     batch_size: int = option(16, "sequences in a step", minimum=1)
-    learning_rate: float = option(2e-3, "of AdamW", minimum=0)
-    weight_decay: float = option(0.01, "of AdamW", minimum=0)
-    beta2: float = option(0.98, "of AdamW, below 1", minimum=0)
+    optimizer: Literal["adamw", "adam"] = option("adamw", "decay of the weights beside the gradient, or in it")
+    learning_rate: float = option(2e-3, "of the optimizer", minimum=0)
+    schedule: Literal["constant", "linear", "cosine"] = option(
+        "constant", "of the learning rate: as it is, or falling to 0 over all --epochs"
+    )
+    warm_up: int = option(0, "first steps, over which the learning rate grows", minimum=0)
+    weight_decay: float = option(0.01, "of the optimizer", minimum=0)
+    decay_all: bool = option(True, "weight decay also of biases and layer norms (BERT: not)")
+    beta2: float = option(0.98, "of the optimizer, below 1", minimum=0)
     clip: float = option(5.0, "largest norm of a step's gradient; 0: unlimited", minimum=0)
     average: float = option(0.998, "decay of a moving average of the weights, which is what is kept; 0: off", minimum=0)
 
@@ -193,6 +214,19 @@ class BertConfig(TrainConfig):
             ),
             "decay": (not 0 < self.chain_decay <= 1, f"--chain-decay {self.chain_decay} is not above 0 and at most 1"),
             "calibration": (self.calibration > 1, f"--calibration {self.calibration} is above 1"),
+            "last share": (
+                self.last_share and (self.last_share > 1 or self.masking in ("causal", "last")),
+                f"--last-share {self.last_share} is a share up to 1 of sequences that --masking one, cloze, span or "
+                f"recency hides items in; found {self.masking}",
+            ),
+            "unseen": (
+                self.unseen_negatives and self.loss != "gbce",
+                f"--unseen-negatives is for --loss gbce, whose targets have negatives of their own; found {self.loss}",
+            ),
+            "initial": (
+                self.initial_weights in ("truncated", "normal") and not self.initial_std,
+                f"--initial-weights {self.initial_weights} needs an --initial-std above 0",
+            ),
         }
         for wrong, reason in refused.values():
             if wrong:

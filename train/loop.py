@@ -19,9 +19,14 @@ from infer.errors import InputError
 from infer.system.progress import progress
 from train.config import TrainConfig
 from train.data.dataset import Data
+from train.models.starting import rate_share
 from train.run import EpochRecord, Run
 from train.validation import validate, validation_rows
 from train.weighing import weigh
+
+
+class DivergedError(InputError):
+    """The loss is no longer a finite number."""
 
 
 def fit(run: Run, data: Data, config: TrainConfig) -> Iterator[EpochRecord]:
@@ -40,7 +45,7 @@ def fit(run: Run, data: Data, config: TrainConfig) -> Iterator[EpochRecord]:
         train_loss = train_epoch(run, data, config, epoch, device)
         seconds = time.perf_counter() - began
         if train_loss is not None and not np.isfinite(train_loss):
-            raise InputError(f"the loss of epoch {epoch} is {train_loss}: try a smaller --learning-rate")
+            raise DivergedError(f"the loss of epoch {epoch} is {train_loss}: try a smaller --learning-rate")
         with run.averaged():
             record = EpochRecord(epoch, train_loss, *validate(run.model, data, rows, device), seconds)
             run.add(record, keep_best=config.patience > 0)
@@ -70,7 +75,15 @@ def train_epoch(run: Run, data: Data, config: TrainConfig, epoch: int, device: t
     model.start_epoch(epoch)
     total, count = torch.zeros((), device=device), 0
     batches = model.training_batches(data, generator)
-    for batch in progress(batches, desc=f"epoch {epoch}/{config.epochs}", unit=" steps", leave=False):
+    planned = config.schedule != "constant" or config.warm_up > 0
+    steps = model.expected_steps(data) if planned else 0
+    for n, batch in enumerate(progress(batches, desc=f"epoch {epoch}/{config.epochs}", unit=" steps", leave=False)):
+        if planned:
+            # From the epoch and not from a count, so that a resumed run needs no state for it.
+            step = (epoch - 1) * steps + min(n, steps - 1)
+            share = rate_share(config.schedule, config.warm_up, step, config.epochs * steps)
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * share
         optimizer.zero_grad(set_to_none=True)
         loss = model.loss(batch.to(device))
         loss.backward()

@@ -57,6 +57,8 @@ def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
     for record in fit(run, data, config):
         log.info(_line(record))
         checkpoint.save(checkpoint.partial(config.artifacts, name), _state(provenance, data, run) | run.state())
+    if ends_at_best(run, config):
+        log.info("the best epoch is the last that was allowed: more --epochs would help")
     with replacing(history, owned=True) as temporary:
         table = pl.DataFrame([asdict(record) for record in run.records], schema_overrides=HISTORY)
         table.with_columns(preparation_seconds=pl.lit(run.preparation_seconds)).write_parquet(temporary, metadata=MARK)
@@ -64,6 +66,15 @@ def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
     checkpoint.save(checkpoint.finished(config.artifacts, name), _state(provenance, data, run))
     checkpoint.partial(config.artifacts, name).unlink(missing_ok=True)
     return run
+
+
+def ends_at_best(run: Run, config: TrainConfig) -> bool:
+    """Whether the last epoch that was allowed has a higher validation NDCG than each one before, so that training was
+    cut short; never of a model without epochs, nor without validation, nor with one epoch alone."""
+    measured = [record.validation_ndcg_at_10 or 0.0 for record in run.records]
+    if run.model.closed_form or len(measured) < max(config.epochs, 2):
+        return False
+    return measured[-1] > max(measured[:-1])
 
 
 def _state(provenance: dict[str, Any], data: Data, run: Run) -> dict[str, Any]:

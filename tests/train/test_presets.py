@@ -61,6 +61,9 @@ BERT = EVERY | {
     "feedforward": Row(256),
     "activation": Row("gelu"),
     "norm": Row("pre"),
+    "scale_embeddings": Row(False),
+    "input_norm": Row(False),
+    "transform": Row(False),
     "dropout": Row(0.2),
     "input_dropout": Row(0.2),
     "positions": Row("learned"),
@@ -71,11 +74,13 @@ BERT = EVERY | {
     "masking": Row("causal"),
     "mask_ratio": Row(None),
     "span_length": Row(None),
+    "last_share": Row(0.0),
     "recency_decay": Row(None),
     "append_mask": Row(False),
     "loss": Row("sampled"),
     "negatives": Row(512),
     "negative_power": Row(0.5),
+    "unseen_negatives": Row(False),
     "calibration": Row(0.75),
     "ratings": Row("off"),
     "initial": Row("random"),
@@ -88,13 +93,18 @@ BERT = EVERY | {
     "chain_initial": Row("transitions"),
     "chain_trained": Row(False),
     "initial_std": Row(0.1),
+    "initial_weights": Row("ours"),
     "perturbation": Row(0.0),
     "frozen_epochs": Row(0),
     "epochs": Row(25),
     "patience": Row(6),
     "batch_size": Row(16),
+    "optimizer": Row("adamw"),
     "learning_rate": Row(2e-3),
+    "schedule": Row("constant"),
+    "warm_up": Row(0),
     "weight_decay": Row(0.01),
+    "decay_all": Row(True),
     "beta2": Row(0.98),
     "clip": Row(5.0),
     "average": Row(0.998),
@@ -173,71 +183,93 @@ BERT4REC = BERT | {
     "feedforward": of("sun: intermediate_size", 256),
     "activation": of("sun: hidden_act, section 3.3", "gelu"),
     "norm": of("sun: section 3.3, layer norm of the sum", "post"),
+    "input_norm": of("sun: modeling.py, layer_norm_and_dropout of the embeddings", True),
+    "transform": of("sun: section 3.5, GELU(h W + b); run.py, with layer norm", True),
     "dropout": of("sun: hidden_dropout_prob", 0.2),
     "input_dropout": of("sun: hidden_dropout_prob", 0.2),
     "positions": of("sun: section 3.4", "learned"),
     "head": of("sun: section 3.5, the shared item embedding", "tied"),
     "item_bias": of("sun: section 3.5", True),
-    "max_length": of("sun: N for MovieLens, max_seq_length", 200, ours=50),
-    # Theirs slides windows by half their length: prop_sliding_window=0.5.
-    "stride": of("sun: prop_sliding_window times max_seq_length", 100, ours=25),
+    "max_length": of("sun: N for MovieLens, max_seq_length", 200),
+    "stride": of("sun: prop_sliding_window times max_seq_length", 100),
     "masking": of("sun: section 3.6", "cloze"),
     "mask_ratio": of("sun: rho for ML-1M, masked_lm_prob", 0.2),
+    "last_share": of("sun: gen_data_fin.py, mask_last once beside dupe_factor=10 copies", 1 / 11),
     "append_mask": of("sun: section 3.6, the mask token at the end", True),
     "loss": of("sun: section 3.6", "softmax"),
     "initial_std": of("sun: initializer_range", 0.02),
-    "learning_rate": of("sun: learning_rate, with warm-up and linear decay, which ours lacks", 1e-4, ours=1e-3),
+    "initial_weights": of("sun: section 4.1, truncated normal", "truncated"),
+    "optimizer": of("sun: AdamWeightDecayOptimizer", "adamw"),
+    "learning_rate": of("sun: learning_rate", 1e-4),
+    "schedule": of("sun: polynomial_decay of power 1", "linear"),
+    "warm_up": of("sun: num_warmup_steps", 100),
     "weight_decay": of("sun", 0.01),
+    "decay_all": of("sun: exclude_from_weight_decay", False),
     "beta2": of("sun", 0.999),
     "clip": of("sun: clip_norm", 5.0),
-    "batch_size": of("sun: batch_size", 256, ours=16),
+    "batch_size": of("sun: batch_size", 256),
+    # Theirs are 400,000 steps, of which no pass is chosen.
+    "epochs": Row(1000),
+    "patience": Row(100),
+    "average": of("sun: none", 0.0),
 }
 SASREC = BERT | {
-    "dim": of("kang: d, hidden_units", 50, ours=64),
+    "dim": of("kang: d, hidden_units", 50),
     "layers": of("kang: b, num_blocks", 2),
     "heads": of("kang: num_heads", 1),
-    "feedforward": of("kang: hidden_units, as wide as dim", 50, ours=64),
+    "feedforward": of("kang: hidden_units, as wide as dim", 50),
     "activation": of("kang: section III.B", "relu"),
-    "norm": of("kang: section III.C, g(layer norm of x) + x", "pre"),
+    "norm": of("kang: model.py, queries=normalize(seq), keys=seq", "query"),
+    "scale_embeddings": of("kang: modules.py, embedding with scale=True", True),
     "dropout": of("kang: ML-1M, dropout_rate", 0.2),
     "input_dropout": of("kang: ML-1M, dropout_rate", 0.2),
     "positions": of("kang: section III.A", "learned"),
     "head": of("kang: section III.D, shared item embedding", "tied"),
     "item_bias": of("kang: section III.D", False),
-    "max_length": of("kang: n for ML-1M, maxlen", 200, ours=50),
-    "stride": of("kang: the latest window only", 0, ours=25),
+    "max_length": of("kang: n for ML-1M, maxlen", 200),
+    "stride": of("kang: the latest window only", 0),
     "masking": of("kang: causality", "causal"),
     # With t = 0 the generalised loss is binary cross-entropy.
     "loss": of("kang: section III.E, binary cross-entropy", "gbce"),
     "calibration": of("kang: section III.E", 0.0),
     "negatives": of("kang: one for each target", 1),
+    "unseen_negatives": of("kang: sampler.py, none that is in the user's sequence", True),
+    "initial_weights": of("kang: default of TensorFlow's get_variable", "glorot"),
+    "optimizer": of("kang: AdamOptimizer", "adam"),
     "learning_rate": of("kang: lr", 1e-3),
     "beta2": of("kang: model.py", 0.98),
-    "weight_decay": of("kang: l2_emb", 0.0, ours=0.01),
-    "batch_size": of("kang: batch_size", 128, ours=16),
-    "epochs": of("kang: num_epochs", 201, ours=60),
-    "patience": of("kang: as many epochs without a better one", 20, ours=10),
-    "initial_std": Row(0.02),
+    "weight_decay": of("kang: l2_emb", 0.0),
+    "clip": of("kang: none", 0.0),
+    "batch_size": of("kang: batch_size", 128),
+    "epochs": of("kang: num_epochs", 201, ours=1000),
+    "patience": of("kang: as many epochs without a better one", 20),
+    "average": of("kang: none", 0.0),
 }
 GSASREC = SASREC | {
-    "dim": of("petrov: embedding_dim", 128, ours=64),
+    "dim": of("petrov: embedding_dim", 128),
     "layers": of("petrov: num_blocks", 2),
     "heads": of("petrov: num_heads", 1),
-    "feedforward": of("petrov: as SASRec, as wide as dim", 128, ours=64),
-    "dropout": of("petrov: dropout_rate", 0.0, ours=0.2),
-    "input_dropout": of("petrov: dropout_rate", 0.0, ours=0.2),
-    "max_length": of("petrov: sequence_length", 200, ours=50),
-    "stride": Row(25),
+    "feedforward": of("petrov: as SASRec, as wide as dim", 128),
+    "norm": of("petrov: transformer_decoder.py", "query"),
+    "scale_embeddings": of("petrov: gsasrec.py", False),
+    "dropout": of("petrov: README, dropout_rate of the checkpoint for ML-1M", 0.5),
+    "input_dropout": of("petrov: README, dropout_rate of the checkpoint for ML-1M", 0.5),
+    "head": of("petrov: README, reuse_item_embeddings=False by default", "separate"),
+    "max_length": of("petrov: sequence_length", 200),
+    "stride": of("petrov: dataset_utils.py, the latest window only", 0),
     "loss": of("petrov: generalised binary cross-entropy", "gbce"),
     "negatives": of("petrov: negs_per_pos", 256),
+    "unseen_negatives": of("petrov: dataset_utils.py, torch.randint of all items", False),
     "calibration": of("petrov: t, gbce_t", 0.75),
+    "initial_weights": of("petrov: PyTorch, Embedding", "normal"),
+    "initial_std": of("petrov: PyTorch, Embedding", 1.0),
     "learning_rate": of("petrov: PyTorch, Adam", 1e-3),
-    "beta2": of("petrov: PyTorch, Adam", 0.999, ours=0.98),
-    "weight_decay": of("petrov: PyTorch, Adam", 0.0, ours=0.01),
-    "batch_size": of("petrov: train_batch_size", 128, ours=16),
+    "beta2": of("petrov: PyTorch, Adam", 0.999),
+    "weight_decay": of("petrov: PyTorch, Adam", 0.0),
+    "batch_size": of("petrov: train_batch_size", 128),
     # Theirs are of a hundred batches each, and cannot be compared.
-    "epochs": Row(25),
-    "patience": Row(10),
+    "epochs": Row(2000),
+    "patience": Row(100),
 }
 # Which values of an encoder that starts from matrix factorization nobody but us has published.
 STARTED = {"initial": Row("ials"), "chain": Row(0)}
@@ -320,6 +352,7 @@ def test_what_bert_reads_is_said_where_its_options_are_listed() -> None:
 def test_what_the_loop_reads_is_neutral_where_it_is_no_option() -> None:
     for config in (MFConfig(), LinearConfig(), BestConfig()):
         assert (config.patience, config.clip, config.average, config.solves_first) == (0, 0.0, 0.0, False)
+        assert (config.schedule, config.warm_up) == ("constant", 0)
     assert LinearConfig().epochs == BestConfig().epochs == 1 and MFConfig().epochs == 15
     assert (BertConfig().patience, BertConfig().clip, BertConfig().average) == (6, 5.0, 0.998)
 
@@ -365,10 +398,9 @@ def test_changes_by_name_come_on_top_of_a_preset() -> None:
 
 def test_differences_are_named_with_their_values() -> None:
     changed = presets.differences(configuration("bert", "bert4rec"))
-    assert changed == {
-        "layers": 2, "norm": "post", "masking": "cloze", "mask_ratio": 0.2, "append_mask": True, "loss": "softmax",
-        "initial_std": 0.02, "learning_rate": 1e-3, "beta2": 0.999,
-    }  # fmt: skip
+    defaults = ours(BERT)
+    assert changed == {name: value for name, value in ours(BERT4REC).items() if value != defaults[name]}
+    assert "dim" not in changed and changed["last_share"] == 1 / 11
     assert presets.differences(configuration("content")) == {"kind": "content", "neighbours": 50}
 
 
@@ -379,9 +411,9 @@ def test_presets_that_build_upon_each_other_do_not_change_each_other() -> None:
 
 FROM_ZERO = """
     average backward beta2 calibration chain chain_decay chain_power chain_weight clip confidence content decay
-    dropout frozen_epochs initial_std input_dropout lag_decay learning_rate least_count locality mask_ratio
+    dropout frozen_epochs initial_std input_dropout lag_decay last_share learning_rate least_count locality mask_ratio
     negative_power patience perturbation popularity power rank rare recency_decay regularization seed smoothing
-    stride weight_decay
+    stride warm_up weight_decay
 """
 FROM_ONE = """
     batch_size dim epochs feedforward heads lags layers most_items negatives neighbours span_length

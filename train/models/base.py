@@ -91,6 +91,10 @@ class ScoringModel(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} has no batches to be trained on")
 
+    def expected_steps(self, data: Data) -> int:
+        """About how many steps an epoch has, for a learning rate that changes with them."""
+        raise NotImplementedError(f"{type(self).__name__} does not know its steps")
+
     def loss(self, batch: Any) -> Tensor:
         """Scalar mean loss of a batch that lies on the model's device, with gradients."""
         raise NotImplementedError(f"{type(self).__name__} has no loss to be trained by")

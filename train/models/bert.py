@@ -12,6 +12,7 @@ item-to-item matrix. Its two factors are fixed and join the finished encoder's s
     python -m train bert
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -27,7 +28,9 @@ from train.data.dataset import Data
 from train.models.base import ScoringModel
 from train.models.layers import ACTIVATIONS, newest_of, sinusoidal
 from train.models.losses import BLOCKED, generalised_bce, next_item_loss, sampled_softmax
-from train.models.masking import SequenceBatch, batches, negative_probability
+from train.models.masking import SequenceBatch, batches, negative_probability, window_count
+from train.models.querynorm import QueryNormLayer
+from train.models.starting import groups, initialise
 
 # To look up and score one item for one state takes as long as about a hundred scores of one large product.
 WORTH_SCORING_ALL = 100
@@ -76,7 +79,9 @@ class MiniBERT4Rec(ScoringModel):
             age = torch.arange(self.length)[:, None] - torch.arange(self.length)
             self.register_buffer("fading", (config.chain_decay ** age.clamp(min=0)).tril(), persistent=False)
         self.input_dropout = nn.Dropout(config.input_dropout)
-        layer = nn.TransformerEncoderLayer(
+        if config.input_norm:
+            self.input_norm = nn.LayerNorm(config.dim)
+        layer: nn.Module = nn.TransformerEncoderLayer(
             config.dim,
             config.heads,
             config.feedforward,
@@ -85,13 +90,20 @@ class MiniBERT4Rec(ScoringModel):
             batch_first=True,
             norm_first=config.norm == "pre",
         )
-        last = nn.LayerNorm(config.dim) if config.norm == "pre" else None
+        if config.norm == "query":
+            layer = QueryNormLayer(config)
+        last = None if config.norm == "post" else nn.LayerNorm(config.dim)
         self.encoder = nn.TransformerEncoder(layer, config.layers, norm=last, enable_nested_tensor=False)
         if config.head == "separate":
             self.head = nn.Linear(config.dim, self.mask, bias=config.item_bias)
         elif config.item_bias:
             popular = np.log((counts + 1) / (counts + 1).sum())
             self.bias = nn.Parameter(torch.tensor(popular - popular.mean(), dtype=torch.float32))
+        if config.transform:
+            dense, norm = nn.Linear(config.dim, config.dim), nn.LayerNorm(config.dim)
+            self.transform = nn.Sequential(dense, nn.GELU(), norm)
+        if config.initial_weights != "ours":
+            initialise(self, config)
         chance = torch.from_numpy(negative_probability(counts, config)).float() * config.negatives
         self.register_buffer("expected", chance, persistent=False)
 
@@ -113,10 +125,14 @@ class MiniBERT4Rec(ScoringModel):
         A length below the window leaves out the oldest positions.
         """
         hidden, length = self.items(window), window.shape[1]
+        if self.config.scale_embeddings:
+            hidden = hidden * self.config.dim**0.5
         if self.config.positions != "none":
             hidden = hidden + self.positions[self.length - length :]
         if self.rated:
             hidden = hidden + self.levels(levels)
+        if self.config.input_norm:
+            hidden = self.input_norm(hidden)
         padding = (window == PAD) * BLOCKED
         future = None
         if self.config.masking == "causal":
@@ -128,6 +144,7 @@ class MiniBERT4Rec(ScoringModel):
         hidden, padding, future = self.embedded(window, levels)
         # Said outright, or the encoder would compare the mask's values, which no exporter can trace.
         states = self.encoder(hidden, mask=future, src_key_padding_mask=padding, is_causal=False)
+        states = self.transform(states) if self.config.transform else states
         if not self.chained:
             return states
         length = window.shape[1]
@@ -143,8 +160,11 @@ class MiniBERT4Rec(ScoringModel):
         hidden, padding, future = self.embedded(window, levels)
         for layer in self.encoder.layers[:-1]:
             hidden = layer(hidden, src_mask=future, src_key_padding_mask=padding, is_causal=False)
-        newest = newest_of(self.encoder.layers[-1], hidden, padding)
+        last = self.encoder.layers[-1]
+        by_query = self.config.norm == "query"
+        newest = last.newest(hidden, padding) if by_query else newest_of(last, hidden, padding)
         newest = newest if self.encoder.norm is None else self.encoder.norm(newest)
+        newest = self.transform(newest) if self.config.transform else newest
         if not self.chained:
             return newest
         return torch.cat([newest, self.newest_chain(window)], 1)
@@ -200,10 +220,11 @@ class MiniBERT4Rec(ScoringModel):
         return (each * batch.weight).sum() / batch.weight.sum()
 
     def optimizer(self) -> torch.optim.Optimizer:
-        """AdamW, as in the paper."""
+        """AdamW, as in the paper, or Adam."""
         config = self.config
-        return torch.optim.AdamW(
-            self.parameters(),
+        kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
+        return kind(
+            groups(self, config),
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
             betas=(0.9, config.beta2),
@@ -216,6 +237,10 @@ class MiniBERT4Rec(ScoringModel):
         self.items.weight.requires_grad_(not frozen)
         if frozen:
             self.items.weight.grad = None
+
+    def expected_steps(self, data: Data) -> int:
+        """Steps of an epoch: the windows' number in the mean over where they begin, by the batch."""
+        return math.ceil(window_count(data.histories.lengths, self.config.stride) / self.config.batch_size)
 
     def training_batches(self, data: Data, generator: torch.Generator) -> Iterator[SequenceBatch]:
         """One epoch of sequences."""

@@ -15,7 +15,7 @@ are left-padded, so that the last column is the newest item.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ from infer.histories.windows import slices
 from train.config import BertConfig
 from train.data.dataset import Data
 from train.models.weights import level_weights
+
+# Draws of negatives before an item that the user has seen is left out instead.
+MOST_DRAWS = 50
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,9 @@ def batches(data: Data, config: BertConfig, mask: int, generator: torch.Generato
     mask: the index of the mask token.
     """
     length = config.max_length + 1 if config.masking == "causal" else config.max_length
-    window, levels = sequences(data, length, config.stride, generator)
+    begin, end, owner = _spans(data, config.stride, generator)
+    window, levels = _cut(data, begin, end, length)
+    seen = _pairs(data) if config.unseen_negatives else None
     probability = torch.from_numpy(negative_probability(data.counts, config))
     weights = torch.from_numpy(level_weights(data.rating_levels))
     for rows in torch.randperm(len(window), generator=generator).split(config.batch_size):
@@ -83,6 +88,9 @@ def batches(data: Data, config: BertConfig, mask: int, generator: torch.Generato
             each = (len(place), config.negatives) if config.loss == "gbce" else (config.negatives,)
             draws = torch.multinomial(probability, math.prod(each), replacement=True, generator=generator)
             negatives = draws.view(each)
+            if seen is not None:
+                users = torch.from_numpy(owner)[rows][place // inputs.shape[1]]
+                negatives = unseen(negatives, users, targets.flatten()[place], seen, probability, generator)
         yield SequenceBatch(inputs, input_levels, place, targets.flatten()[place], weight, negatives)
 
 
@@ -92,9 +100,53 @@ def sequences(data: Data, length: int, stride: int, generator: torch.Generator) 
     Each user's latest window, and with a stride more of them, further and further back: the second
     begins a random number of items (1 to stride) earlier, each further one `stride` items earlier.
     """
+    begin, end, _ = _spans(data, stride, generator)
+    return _cut(data, begin, end, length)
+
+
+def window_count(lengths: np.ndarray, stride: int) -> float:
+    """How many windows `sequences` makes of histories (users,) of these lengths, in the mean over where they begin.
+
+    A user's latest, and max(length - 2, 0) / stride more: the sum over s = 1..stride of ceil((length - 1 - s) / stride),
+    where positive, is length - 2 (Hermite's identity).
+    """
+    further = np.maximum(lengths - 2, 0).sum() / stride if stride else 0
+    return float((lengths > 0).sum() + further)
+
+
+def unseen(
+    negatives: Tensor, users: Tensor, target: Tensor, seen: Tensor, probability: Tensor, generator: torch.Generator
+) -> Tensor:
+    """(targets, n) negatives, in which items that the user has seen are drawn again.
+
+    users, target: (targets,) rows of the users and what they chose.  seen: sorted user * (items + 1) + item.
+    What is still seen after MOST_DRAWS, of a user who has seen nearly all, becomes the target, which a loss leaves out.
+    """
+    for _ in range(MOST_DRAWS):
+        key = users[:, None] * len(probability) + negatives
+        found = seen[torch.searchsorted(seen, key).clamp(max=len(seen) - 1)] == key
+        if not found.any():
+            return negatives
+        again = torch.multinomial(probability, int(found.sum()), replacement=True, generator=generator)
+        negatives = negatives.masked_scatter(found, again)
+    key = users[:, None] * len(probability) + negatives
+    found = seen[torch.searchsorted(seen, key).clamp(max=len(seen) - 1)] == key
+    return torch.where(found, target[:, None], negatives)
+
+
+def _pairs(data: Data) -> Tensor:
+    """Sorted user * (items + 1) + item of all training histories, users by their row."""
+    histories = data.histories
+    users = np.repeat(np.arange(len(histories.lengths)), histories.lengths)
+    return torch.from_numpy(np.unique(users * len(data.counts) + histories.items))
+
+
+def _spans(data: Data, stride: int, generator: torch.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(n,) where each window's items begin and end among all, and the row of its user."""
     starts, stops = data.histories.offsets[:-1], data.histories.offsets[1:]
     ends = [stops]
     begins = [starts]
+    owners = [np.arange(len(starts))]
     if stride:
         shift = torch.randint(1, stride + 1, (len(starts),), generator=generator).numpy()
         first = stops - shift
@@ -103,9 +155,14 @@ def sequences(data: Data, length: int, stride: int, generator: torch.Generator) 
         back = np.arange(more.sum()) - np.repeat(np.cumsum(more) - more, more)
         ends.append(first[which] - back * stride)
         begins.append(starts[which])
-    begin, end = np.concatenate(begins), np.concatenate(ends)
+        owners.append(which)
+    begin, end, owner = np.concatenate(begins), np.concatenate(ends), np.concatenate(owners)
     filled = end > begin
-    begin, end = begin[filled], end[filled]
+    return begin[filled], end[filled], owner[filled]
+
+
+def _cut(data: Data, begin: np.ndarray, end: np.ndarray, length: int) -> tuple[Tensor, Tensor]:
+    """(n, length) items and rating levels between these places, the latest of each."""
     levels = data.histories.levels if data.histories.levels is not None else np.zeros_like(data.histories.items)
     items, rated = (torch.from_numpy(slices(v, begin, end, length)) for v in (data.histories.items, levels))
     return items, rated
@@ -119,6 +176,10 @@ def hide(window: Tensor, config: BertConfig, generator: torch.Generator) -> Tens
     exists = age < real
     random = torch.rand(len(window), 1, generator=generator)
     single = age == (random * real).long().clamp(max=length - 1)
+    if config.last_share and config.masking not in ("last", "causal"):
+        only = torch.rand(len(window), 1, generator=generator) < config.last_share
+        others = hide(window, replace(config, last_share=0.0), generator)
+        return torch.where(only, (age == 0) & exists, others)
     if config.masking == "one":
         return single
     if config.masking == "last":

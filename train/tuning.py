@@ -1,0 +1,233 @@
+"""A search for options: trials of one kind of model, each judged by its validation NDCG@10, in a table that resumes.
+
+In: a kind, a preset and a number of trials, on a prepared data set. Out: NAME.trials.parquet, a row a trial, which is
+what the search goes on from, and NAME.tuned.json, the best configuration so far. Both are replaced after every trial.
+
+    python -m train tune bert --preset=sasrec --trials=20
+
+What a trial tries follows from the seed, its number and the trials before it (TPE, Bergstra et al. 2011, by the library
+optuna), so that an interrupted search that goes on finds what one that was not interrupted finds. Test items are never
+looked at.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import polars as pl
+import torch
+
+from infer.errors import InputError
+from infer.system.files import replacing, write_text
+from infer.system.locks import locked
+from infer.system.ownership import MARK, claim
+from infer.system.progress import no_progress
+from infer.tables.columns import INTERACTIONS_FILE
+from train.config import TrainConfig
+from train.data.dataset import Data, load
+from train.loop import DivergedError, fit, stream_seed
+from train.models.registry import build
+from train.run import Run
+from train.spaces import Choice, Space
+from train.tuned import tuned_text
+from train.validation import validation_rows
+
+SEARCH = "search"  # key of the metadata that says which search a table is of
+# Trials that are drawn at random before TPE learns from them.
+RANDOM_TRIALS = 10
+# Epochs that a trial has before it can be pruned, and finished trials before any is.
+LEAST_EPOCHS, LEAST_TRIALS = 5, 5
+FINISHED, PRUNED, DIVERGED = "finished", "pruned", "diverged"
+SCHEMA: dict[str, Any] = {
+    "trial": pl.Int64,
+    "state": pl.String,
+    "validation_ndcg_at_10": pl.Float64,
+    "best_epoch": pl.Int64,
+    "epochs": pl.Int64,
+    "seconds": pl.Float64,
+    "curve": pl.List(pl.Float64),
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One configuration that was tried.
+
+    number: from 1.  state: finished, pruned or diverged.  ndcg: of the weights that are kept, None if it diverged.
+    best_epoch, epochs: where it was reached, and how many were trained.  seconds: all in all.  curve: the NDCG of each
+    epoch.  values: the options that were searched.
+    """
+
+    number: int
+    state: str
+    ndcg: float | None
+    best_epoch: int | None
+    epochs: int
+    seconds: float
+    curve: list[float]
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Search:
+    """One search: a kind in a preset on a table. config: every option, of which those in `space` are searched."""
+
+    kind: str
+    preset: str
+    name: str
+    config: TrainConfig
+    space: Space
+    prune: bool = False
+
+    @property
+    def table(self) -> Path:
+        """Where the trials are kept."""
+        return self.config.artifacts / f"{self.name}.trials.parquet"
+
+    @property
+    def best(self) -> Path:
+        """Where the best configuration is kept."""
+        return self.config.artifacts / f"{self.name}.tuned.json"
+
+    def said(self, data: Data) -> str:
+        """What decides a trial's result, as JSON; two searches that agree in it may go on from each other's trials."""
+        left = (*self.space, "artifacts")
+        values = {key: str(value) for key, value in asdict(self.config).items() if key not in left}
+        found = {"kind": self.kind, "preset": self.preset, "prune": self.prune, "dataset_checksum": data.checksum}
+        return json.dumps(found | {"options": values, "space": {k: repr(v) for k, v in self.space.items()}})
+
+
+def search(wanted: Search, trials: int) -> Iterator[tuple[Trial, bool]]:
+    """Yield every trial up to `trials`, and whether it is new: those that the table holds already come first.
+
+    Raises InputError if the table is of another search, if nothing is held out for validation, or if another process
+    works on the same search.
+    """
+    claim([wanted.table, wanted.best], inputs=[wanted.config.artifacts / INTERACTIONS_FILE])
+    if wanted.config.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: PyTorch finds no CUDA device here; use --device cpu")
+    data = load(wanted.config.artifacts)
+    if not len(validation_rows(data, wanted.config)):
+        raise InputError(
+            "nothing is held out for validation, by which trials are judged: prepare the data with a split"
+        )
+    lock = wanted.config.artifacts / "locks" / f"{wanted.name}.tune.lock"
+    with locked(lock, wait=False):  # of the folder of artifacts
+        found = read_trials(wanted, data)
+        yield from ((trial, False) for trial in found[:trials])
+        while len(found) < trials:
+            trial = _next(wanted, data, found)
+            found.append(trial)
+            _keep(wanted, data, found)
+            yield trial, True
+        _keep(wanted, data, found)
+        lock.unlink(missing_ok=True)
+
+
+def read_trials(wanted: Search, data: Data) -> list[Trial]:
+    """The trials that the search's table holds; none if it is not there."""
+    if not wanted.table.is_file():
+        return []
+    try:
+        said = pl.read_parquet_metadata(wanted.table).get(SEARCH)
+        rows = pl.read_parquet(wanted.table).to_dicts()
+    except (pl.exceptions.PolarsError, OSError):
+        raise InputError(f"{wanted.table} cannot be read: delete it to start afresh") from None
+    if said != wanted.said(data):
+        raise InputError(
+            f"{wanted.table} holds trials with other options, spaces or data: give --name, or delete it to start afresh"
+        )
+    return [
+        Trial(*(row[name] for name in SCHEMA), {name: row[name] for name in wanted.space})  # type: ignore[arg-type]
+        for row in rows
+    ]
+
+
+def best_of(trials: list[Trial]) -> Trial | None:
+    """The finished trial with the highest NDCG, of equal ones the first; a pruned one was worse at the same epoch."""
+    finished = [trial for trial in trials if trial.state == FINISHED]
+    return max(finished, key=lambda trial: (trial.ndcg or 0.0, -trial.number), default=None)
+
+
+def _keep(wanted: Search, data: Data, trials: list[Trial]) -> None:
+    """Replace the table of trials and the best configuration."""
+    names = [field.name for field in fields(Trial) if field.name != "values"]
+    plain = [
+        dict(zip(SCHEMA, (getattr(trial, name) for name in names), strict=True)) | trial.values for trial in trials
+    ]
+    with replacing(wanted.table, owned=True) as temporary:
+        table = pl.DataFrame(plain, schema_overrides=SCHEMA, infer_schema_length=None)
+        table.write_parquet(temporary, metadata=MARK | {SEARCH: wanted.said(data)})
+    best = best_of(trials)
+    if best is not None:
+        fixed = {key: value for key, value in asdict(wanted.config).items() if key not in wanted.space}
+        text = tuned_text(wanted.kind, wanted.preset, fixed | best.values, best.ndcg, len(trials))
+        write_text(wanted.best, text, owned=True)
+
+
+def _next(wanted: Search, data: Data, before: list[Trial]) -> Trial:
+    """Try what comes after these trials."""
+    number = len(before) + 1
+    seed = stream_seed(wanted.config.seed, number, "trial") % 2**32
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    pruner = optuna.pruners.MedianPruner(LEAST_TRIALS, LEAST_EPOCHS) if wanted.prune else optuna.pruners.NopPruner()
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS)
+    study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+    ranges = {name: _distribution(wanted.space, name) for name in wanted.space}
+    study.add_trials([_told(trial, ranges) for trial in before])
+    if not before:  # the preset itself, so that nothing that is found is worse
+        study.enqueue_trial({name: getattr(wanted.config, name) for name in wanted.space})
+    asked = study.ask(ranges)
+    config = replace(wanted.config, **asked.params)
+    began = time.perf_counter()
+    torch.manual_seed(wanted.config.seed)
+    curve: list[float] = []
+    state, run = FINISHED, None
+    try:
+        with no_progress():
+            model, _ = build(wanted.kind, data, config)
+            model.to(config.device)
+            run = Run(model, None if model.closed_form else model.optimizer())
+            for record in fit(run, data, config):
+                curve.append(record.validation_ndcg_at_10 or 0.0)
+                asked.report(curve[-1], record.epoch)
+                if wanted.prune and asked.should_prune():
+                    state = PRUNED
+                    break
+    except DivergedError:
+        state = DIVERGED
+    kept = run.best_record if run is not None and state != DIVERGED else None
+    return Trial(
+        number, state, kept.validation_ndcg_at_10 if kept else None, kept.epoch if kept else None, len(curve),
+        time.perf_counter() - began, curve, asked.params,
+    )  # fmt: skip
+
+
+def _distribution(space: Space, name: str) -> Any:
+    """A range in optuna's words."""
+    found = space[name]
+    if isinstance(found, Choice):
+        return optuna.distributions.CategoricalDistribution(found.values)
+    if found.whole:
+        return optuna.distributions.IntDistribution(int(found.low), int(found.high), found.log)
+    return optuna.distributions.FloatDistribution(found.low, found.high, found.log)
+
+
+def _told(trial: Trial, ranges: dict[str, Any]) -> Any:
+    """A trial in optuna's words."""
+    states = {
+        FINISHED: optuna.trial.TrialState.COMPLETE,
+        PRUNED: optuna.trial.TrialState.PRUNED,
+        DIVERGED: optuna.trial.TrialState.FAIL,
+    }
+    return optuna.trial.create_trial(
+        state=states[trial.state],
+        value=trial.ndcg if trial.state == FINISHED else None,
+        params=trial.values,
+        distributions=ranges,
+        intermediate_values=dict(enumerate(trial.curve, 1)),
+    )
