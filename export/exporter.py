@@ -100,7 +100,7 @@ def describe(state: dict, model: ScoringModel, parity: dict[str, float], precisi
         interactions=INTERACTIONS_FILE,
         items=ITEMS_FILE,
         seed=provenance["config"]["seed"],
-        config=provenance["config"],
+        config=provenance["config"] | state.get("tried", {}),
         metrics={name: value for name, value in best.items() if name.startswith("validation") or name == "epoch"},
         parity=parity,
         # Without the build: the same file comes from PyTorch for the CPU and for CUDA.

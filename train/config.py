@@ -138,7 +138,9 @@ class BertConfig(TrainConfig):
     chain_power: float = option(
         0.3, "chain: singular values are raised to this power; below 1, rarer patterns count more", minimum=0
     )
-    chain_weight: float = option(0.3, "chain: standard deviation of its scores over the items, at first", minimum=0)
+    chain_weight: float | None = option(
+        None, "chain: standard deviation of its scores over the items (default: found on validation)", minimum=0
+    )
     chain_initial: Literal["transitions", "random"] = option(
         "transitions", "chain: from the singular vectors of the transition matrix, or random"
     )

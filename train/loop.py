@@ -22,6 +22,7 @@ from train.data.dataset import Data
 from train.models.starting import rate_share
 from train.run import EpochRecord, Run
 from train.validation import validate, validation_rows
+from train.weighing import weigh
 
 
 class DivergedError(InputError):
@@ -50,6 +51,7 @@ def fit(run: Run, data: Data, config: TrainConfig) -> Iterator[EpochRecord]:
             run.add(record, keep_best=config.patience > 0)
         yield record
     run.finish()
+    weigh(run, data, rows, device)
 
 
 def finished(run: Run, config: TrainConfig) -> bool:

@@ -36,7 +36,8 @@ class Run:
     optimizer: None of a model in closed form.  preparation_seconds: what making the model took, with the vectors it
     starts from.  average: the moving average of its weights, if one is kept, over so many steps.  best: the weights of
     the epoch with the highest validation NDCG, if the configuration has a patience and there is one.  records: one an
-    epoch.
+    epoch.  chosen, tried, final: of a finished model, the options that were found after its training, what they were
+    chosen by, and what is measured then.
     """
 
     model: ScoringModel
@@ -46,6 +47,9 @@ class Run:
     steps: int = 0
     best: dict[str, Tensor] | None = None
     records: list[EpochRecord] = field(default_factory=list)
+    chosen: dict[str, Any] = field(default_factory=dict)
+    tried: dict[str, Any] = field(default_factory=dict)
+    final: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def best_record(self) -> EpochRecord:

@@ -74,7 +74,6 @@ SPACES: dict[str, Space] = {
     "hybrid": OURS
     | {
         "chain": Choice((64, 128, 192, 256)),
-        "chain_weight": Numbers(0.05, 2.0),
         "chain_power": Numbers(0.0, 1.0, log=False),
         "chain_decay": Numbers(0.5, 1.0, log=False),
         "content": Numbers(0.1, 10.0),

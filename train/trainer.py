@@ -66,6 +66,7 @@ def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
     with replacing(history, owned=True) as temporary:
         table = pl.DataFrame([asdict(record) for record in run.records], schema_overrides=HISTORY)
         table.with_columns(preparation_seconds=pl.lit(run.preparation_seconds)).write_parquet(temporary, metadata=MARK)
+    provenance = provenance | {"config": provenance["config"] | run.chosen}
     checkpoint.save(checkpoint.finished(config.artifacts, name), _state(provenance, data, run))
     checkpoint.partial(config.artifacts, name).unlink(missing_ok=True)
     return run
@@ -91,7 +92,8 @@ def _state(provenance: dict[str, Any], data: Data, run: Run) -> dict[str, Any]:
         "rules": data.rules,
         "model": {name: weight.cpu() for name, weight in run.model.state_dict().items()},
         "preparation_seconds": run.preparation_seconds,
-        "best": asdict(run.best_record),
+        "tried": run.tried,
+        "best": asdict(run.best_record) | run.final,
         "history": [asdict(record) for record in run.records],
     }
 

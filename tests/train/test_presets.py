@@ -90,7 +90,7 @@ BERT = EVERY | {
     "chain": Row(0),
     "chain_decay": Row(0.8),
     "chain_power": Row(0.3),
-    "chain_weight": Row(0.3),
+    "chain_weight": Row(None),
     "chain_initial": Row("transitions"),
     "chain_trained": Row(False),
     "initial_std": Row(0.1),

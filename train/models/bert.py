@@ -14,6 +14,7 @@ item-to-item matrix. Its two factors are fixed and join the finished encoder's s
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -218,6 +219,20 @@ class MiniBERT4Rec(ScoringModel):
     def training_batches(self, data: Data, generator: torch.Generator) -> Iterator[SequenceBatch]:
         """One epoch of sequences."""
         return batches(data, self.config, self.mask, generator)
+
+    def newest_of_both(self, window: Tensor, levels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The scores of `forward` as (batch, items + 1) of the encoder and as many of the chain, to be added."""
+        chain = self.newest_chain(window) @ self.successors.weight[: self.mask].T
+        return self(window, levels) - chain, chain
+
+    @torch.no_grad()
+    def weigh_chain(self, factor: float) -> None:
+        """Multiply the chain's scores by `factor`; with 0 the model has no chain from now on."""
+        if factor:
+            self.sources.weight *= factor
+            return
+        del self.sources, self.successors, self.fading
+        self.rank, self.config = 0, replace(self.config, chain=0)
 
     def validation_loss(self, scores: Tensor, data: Data, rows: Tensor) -> Tensor:
         """Mean cross-entropy over all items of the users' next item, whatever the training loss.

@@ -26,6 +26,10 @@ TRANSITIONS = LinearConfig(kind="markov", smoothing=300.0, popularity=0.0)
 # Most pairs of an item and one that follows it: with more interactions fewer steps are counted, so that the
 # matrix stays within a few GiB.
 MOST_PAIRS = 100_000_000
+# The chain's weight while the encoder is trained, and for good where nothing is held out to find another by.
+START = 0.15
+# Of a chain that is trained itself, at first.
+START_TRAINED = 0.3
 # Users by whom the chain's scale is found.
 SCALE_USERS = 1_000
 
@@ -46,12 +50,19 @@ def chain_factors(data: Data, config: BertConfig) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(sources), torch.from_numpy(successors)
 
 
+def start_weight(config: BertConfig) -> float:
+    """The standard deviation over the items of the chain's scores before another is found: chain_weight if given."""
+    if config.chain_weight is not None:
+        return config.chain_weight
+    return START_TRAINED if config.chain_trained else START
+
+
 @torch.no_grad()
 def start_chain(model: MiniBERT4Rec, factors: tuple[Tensor, Tensor], data: Data) -> None:
     """Set the chain to `factors`, two (items + 1, rank), on a scale beside that of the encoder.
 
     successors: standard deviation initial_std, as the item embeddings, unless that is 0.  sources: such that
-    the scores of one user vary over the items with a standard deviation of chain_weight, in the mean
+    the scores of one user vary over the items with a standard deviation of `start_weight`, in the mean
     over a seeded sample of users with a history.
     """
     config, (sources, successors) = model.config, factors
@@ -64,6 +75,6 @@ def start_chain(model: MiniBERT4Rec, factors: tuple[Tensor, Tensor], data: Data)
     state = model.fading[-1] @ sources[window]  # (users, rank)
     # The variance over the items without the scores of all of them: s' Cov s.
     deviation = ((state @ successors[1:].T.cov(correction=0)) * state).sum(1).clamp(min=0).sqrt().mean()
-    sources = sources * (config.chain_weight / deviation if deviation else 1.0)
+    sources = sources * (start_weight(config) / deviation if deviation else 1.0)
     for table, factor in ((model.sources, sources), (model.successors, successors)):
         table.weight[: model.mask] = factor
