@@ -294,4 +294,4 @@ class LinearConfig(TrainConfig):
 class BestConfig(TrainConfig):
     """A weighted sum of other models' scores (`train.models.blend`)."""
 
-    members: str = option("ease,content,hybrid", "trained models of the same table, separated by commas")
+    members: str = option("ease,markov,content,bert,hybrid", "trained models of the same table, separated by commas")

@@ -60,13 +60,14 @@ def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
         log.info(_unmeasured(model, config))
     for record in fit(run, data, config):
         log.info(_line(record))
-        checkpoint.save(checkpoint.partial(config.artifacts, name), _state(provenance, data, run) | run.state())
+        if not model.closed_form:
+            checkpoint.save(checkpoint.partial(config.artifacts, name), _state(provenance, data, run) | run.state())
     if ends_at_best(run, config):
         log.info("the best epoch is the last that was allowed: more --epochs would help")
     with replacing(history, owned=True) as temporary:
         table = pl.DataFrame([asdict(record) for record in run.records], schema_overrides=HISTORY)
         table.with_columns(preparation_seconds=pl.lit(run.preparation_seconds)).write_parquet(temporary, metadata=MARK)
-    provenance = provenance | {"config": provenance["config"] | run.chosen}
+    provenance = provenance | {"config": provenance["config"] | run.chosen | dict(run.model.chosen)}
     checkpoint.save(checkpoint.finished(config.artifacts, name), _state(provenance, data, run))
     checkpoint.partial(config.artifacts, name).unlink(missing_ok=True)
     return run

@@ -6,7 +6,8 @@ model is a subclass that says where it differs from what stands here, and an ent
     scores = model(*model.inputs(data, rows))  # (users, items + 1)
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import torch
@@ -46,6 +47,7 @@ class ScoringModel(nn.Module):
     closed_form: whether `solve` trains it, in one epoch and without an optimizer.
     from_content: whether it scores by what items are, so that it alone can judge an item that nobody has rated.
     provenances: of a model made of others what their checkpoints say of themselves, in order; else none.
+    chosen: options that `solve` found, which a checkpoint keeps instead of those that were given.
     """
 
     input_names: tuple[str, ...] = (WINDOW_INPUT,)
@@ -58,6 +60,7 @@ class ScoringModel(nn.Module):
     closed_form: bool = False
     from_content: bool = False
     provenances: Sequence[dict[str, Any]] = ()
+    chosen: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def vectors(self) -> dict[str, int]:

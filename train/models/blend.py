@@ -1,16 +1,19 @@
 """The blend: several trained models inside one graph, their scores weighed by what validation shows.
 
-In: finished checkpoints in artifacts/ (item-item models and transformers). Out: one model whose
-score is the sum of its members' scores, each standardised over the catalogue for each user and, since
-they are small for most items and large for few, compressed: sign(z) log(1 + |z|), times weights that
-are fitted to the validation items.
+In: finished checkpoints in artifacts/ (item-item models and encoders, also several of a kind under other names). Out:
+one model whose score is the sum of its members' scores, each standardised over the catalogue for each user and, since
+they are small for most items and large for few, compressed: sign(z) log(1 + |z|), times weights that are fitted to the
+validation items. A member that does not help is left out; if one alone is as good as all together, it stays alone.
 
     python -m train best --members=ease,content,hybrid
 """
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,9 +23,14 @@ from infer.model.signature import WINDOW_INPUT
 from train import checkpoint
 from train.config import BestConfig
 from train.data.dataset import Data
-from train.models import registry
+from train.models import ranking, registry
 from train.models.base import ScoringModel
 from train.models.losses import BLOCKED, next_item_loss
+
+log = logging.getLogger(__name__)
+
+# Of some users: standardised scores, which of them are no candidates, and the validation items.
+Part = tuple[Tensor, Tensor, Tensor]
 
 # Weights are pulled a little towards equal ones; with a few hundred users they would fit noise.
 PENALTY = 1e-3
@@ -37,6 +45,8 @@ class Blend(ScoringModel):
     provenances: what the members' checkpoints say of themselves; with them the blend is complete.
     """
 
+    provenances: list[dict[str, Any]]
+
     closed_form = True
     weights: Tensor  # (members,)
     unrated: Tensor  # (items + 1,) bool: which items nobody has rated
@@ -49,13 +59,35 @@ class Blend(ScoringModel):
                 raise InputError(
                     f"--members: {name} reads {', '.join(member.input_names)}; only windows can be blended"
                 )
-        self.config, self.members = config, nn.ModuleList(members)
-        self.windows = [member.window for member in members]
-        self.window = max(self.windows)
+        self.config, self.provenances = config, []
+        self.members = nn.ModuleList(members)
         self.register_buffer("weights", torch.ones(len(members)))
         self.register_buffer("unrated", torch.zeros(items + 1, dtype=torch.bool))
         self.register_buffer("newcomers", torch.tensor([0.0, 1.0]))
-        self.content = next((place for place, member in enumerate(members) if member.from_content), None)
+
+    @property
+    def windows(self) -> list[int]:
+        """How many items each member reads."""
+        return [member.window for member in self.members if isinstance(member, ScoringModel)]
+
+    @property
+    def window(self) -> int:  # type: ignore[override]
+        """How many items the longest reads."""
+        return max(self.windows)
+
+    @property
+    def content(self) -> int | None:
+        """The place of the first member that scores by what items are, if there is one."""
+        return next((place for place, member in enumerate(self.members) if member.from_content), None)
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Leave out all members but those in these places, which stay in their order."""
+        names_ = names(self.config)
+        self.config = replace(self.config, members=",".join(names_[place] for place in places))
+        self.chosen = {"members": self.config.members}
+        self.provenances = [self.provenances[place] for place in places] if self.provenances else []
+        self.members = nn.ModuleList(self.members[place] for place in places)
+        self.weights = self.weights[list(places)]
 
     def standardised(self, window: Tensor) -> Tensor:
         """(batch, window) items to (members, batch, items + 1) comparable scores; padding has 0."""
@@ -83,10 +115,11 @@ class Blend(ScoringModel):
         return self.combined(self.standardised(window), self.weights, self.newcomers)
 
     def solve(self, data: Data) -> None:
-        """Fit the weights: least cross-entropy of the validation items over all unseen ones.
+        """Fit the weights: least cross-entropy of the validation items over all unseen ones, then `ranking`'s changes.
 
         Weights are positive; the scale of their sum is fitted too and does not change a ranking.
-        A seeded sample of the users is used where the scores of all would not fit into memory.
+        A seeded sample of the users is used where the scores of all would not fit into memory. What became of each
+        member is logged.
         """
         self.eval()
         self.unrated.copy_(torch.from_numpy(data.counts == 0))
@@ -119,10 +152,32 @@ class Blend(ScoringModel):
         with torch.no_grad():
             self.weights.copy_(logs.exp())
             self.newcomers.copy_(torch.stack([newcomers[0], newcomers[1].exp()]))
+            self._rank(parts)
+
+    def _rank(self, parts: list[Part]) -> None:
+        """Change the weights where lists become better, leave out who does not help, and say what became of each."""
+        names_, content = names(self.config), self.content
+
+        def gains(weights: Tensor) -> np.ndarray:
+            ranked = [ranking.gains(self.combined(s, weights, self.newcomers), b, t) for s, b, t in parts]
+            return np.concatenate(ranked)
+
+        alone = [float(gains(weights).mean()) for weights in torch.eye(len(names_))]
+        weights = ranking.searched(gains, self.weights, () if content is None else (content,))
+        total, best = float(gains(weights).mean()), int(np.argmax(alone))
+        if alone[best] >= total and weights.count_nonzero() > 1:
+            weights = torch.eye(len(names_))[best]
+            log.info("%s alone is as good as the blend: it is the only member that is kept", names_[best])
+        for name, weight, own in zip(names_, weights.tolist(), alone, strict=True):
+            said = f"weight {weight:.3f}" if weight else "left out, since lists are no better with it"
+            log.info("%s: NDCG@10 %.2f %% alone, %s", name, own * 100, said)
+        log.info("blend: NDCG@10 %.2f %% of %s validation users", max(total, alone[best]) * 100, f"{count(parts):,}")
+        self.weights.copy_(weights)
+        self.keep(weights.nonzero().squeeze(1).tolist())
 
     @torch.no_grad()
-    def _fitting(self, data: Data, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Standardised scores, which of them are not candidates, and the validation items."""
+    def _fitting(self, data: Data, rows: Tensor) -> Part:
+        """What the weights of these users (users,) are fitted to."""
         scores = self.standardised(*self.inputs(data, rows))
         blocked = torch.zeros(scores.shape[1:], dtype=torch.bool).scatter(1, data.blocked(rows), True)
         blocked[:, PAD] = True
@@ -131,6 +186,11 @@ class Blend(ScoringModel):
     def validation_loss(self, scores: Tensor, data: Data, rows: Tensor) -> Tensor:
         """Mean cross-entropy of the validation items over all items."""
         return next_item_loss(scores, data.target(rows))
+
+
+def count(parts: list[Part]) -> int:
+    """How many users there are."""
+    return sum(len(target) for _, _, target in parts)
 
 
 def names(config: BestConfig) -> list[str]:

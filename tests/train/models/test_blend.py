@@ -151,6 +151,13 @@ def by_another_solver(blend: Blend, data: Data, rows: list[int]) -> tuple[np.nda
     return np.exp(found[:3]), np.array([found[3], np.exp(found[4])])
 
 
+@pytest.fixture
+def fitted_only(monkeypatch) -> None:
+    """Weights are as fitted, without what lists then change of them."""
+    monkeypatch.setattr(Blend, "_rank", lambda self, parts: None)
+
+
+@pytest.mark.usefixtures("fitted_only")
 @pytest.mark.parametrize("content", [True, False])
 def test_weights_are_those_that_another_solver_finds(small: Data, content: bool) -> None:
     model = tables(content)
@@ -164,6 +171,7 @@ def test_weights_are_those_that_another_solver_finds(small: Data, content: bool)
     assert np.abs(newcomers - [0, 1]).max() > 0.1 if content else np.allclose(newcomers, [0, 1], atol=1e-3)
 
 
+@pytest.mark.usefixtures("fitted_only")
 def test_where_memory_is_short_a_seeded_sample_of_users_is_fitted(small: Data, monkeypatch) -> None:
     assert fitting.BUDGET == 100_000_000 and fitting.PENALTY == 1e-3
     monkeypatch.setattr(fitting, "BUDGET", 30 * 3 * 10)  # thirty users' scores by three members
@@ -191,6 +199,52 @@ def test_an_item_that_nobody_has_rated_is_scored_by_its_content_on_a_scale_of_it
         found = model(window)
         torch.testing.assert_close(found[:, :9], total[:, :9])
         torch.testing.assert_close(found[:, 9], -3 + 0.25 * each[1, :, 9] if content else total[:, 9])
+
+
+def test_the_blend_is_never_below_its_best_member_and_says_what_became_of_each(small: Data, caplog) -> None:
+    noise = np.random.default_rng(5).normal(size=(ITEMS + 1, ITEMS + 1)).astype(np.float32)
+    right = np.zeros((ITEMS + 1, ITEMS + 1), np.float32)
+    members = [Table(noise, 1), Table(right, 2)]
+    model = Blend(members, ITEMS, configuration("best", members="noise,good", seed=SEED))
+    model.provenances = [{"of": "noise"}, {"of": "good"}]
+
+    def scores(window: torch.Tensor) -> torch.Tensor:
+        found = torch.zeros(len(window), ITEMS + 1)
+        return found.scatter(1, torch.from_numpy(small.targets)[model.rows][:, None], 1.0)
+
+    members[1].forward = scores
+
+    def inputs(data: Data, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        model.rows = rows
+        return (data.windows(rows, model.window),)
+
+    model.inputs = inputs
+    with caplog.at_level("INFO"):
+        model.solve(small)
+    assert names(model.config) == ["good"] and model.chosen == {"members": "good"} and model.window == 2
+    assert model.provenances == [{"of": "good"}] and len(model.members) == len(model.weights) == 1
+    assert "noise: NDCG@10" in caplog.text and "left out" in caplog.text
+    assert "good: NDCG@10 100.00 % alone, weight" in caplog.text and "blend: NDCG@10 100.00 % of" in caplog.text
+
+
+def test_content_stays_since_it_alone_knows_what_nobody_has_rated(small: Data) -> None:
+    flat = np.full((ITEMS + 1, ITEMS + 1), 0.3, np.float32)
+    for content in (True, False):
+        members = [Table(TABLES[0], 1), Table(TABLES[1], 3), Table(flat, 2, content)]
+        model = Blend(members, ITEMS, configuration("best", members="a,b,c", seed=SEED))
+        model.solve(small)
+        assert (names(model.config) == ["a", "b", "c"]) == content
+
+
+def test_a_reduced_blend_is_one_complete_checkpoint(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr(fitting.ranking, "searched", lambda gains, weights, always: weights * torch.tensor([1, 0, 1]))
+    run = trainer.train("best", configuration("best", artifacts=folder, members="ease,markov,hybrid"), "less")
+    state = checkpoint.read(checkpoint.finished(folder, "less"), "")
+    assert state["provenance"]["config"]["members"] == "ease,hybrid" and len(state["members"]) == 2
+    assert set(state["provenance"]["parents"]) == {"ease.pt", "markov.pt", "hybrid.pt"}, "of which it was chosen"
+    inputs = run.model.inputs(load(folder), torch.arange(4))
+    with torch.no_grad():
+        assert torch.equal(restore(state)(*inputs), run.model.eval()(*inputs))
 
 
 @torch.no_grad()
