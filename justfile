@@ -23,7 +23,7 @@ train kind *options:
     {{python}} -m train {{kind}} --artifacts={{artifacts}} --seed={{seed}} {{options}}
 
 # Train the members of best.onnx, blend them, export and score: `just train-best dataset=ml-100k`
-train-best *options: (data options) (train "ease") (train "content") (train "hybrid") && score-best
+train-best *options: (data options) (train "ease") (train "markov") (train "content") (train "bert") (train "hybrid") && score-best
     {{python}} -m train best --artifacts={{artifacts}} --seed={{seed}}
     {{python}} -m export best --artifacts={{artifacts}}
 

@@ -97,8 +97,10 @@ class BertConfig(TrainConfig):
     scale_embeddings: bool = option(False, "multiply the embedded items by the root of dim (as SASRec)")
     input_norm: bool = option(False, "layer norm of the embedded items with their positions (as BERT)")
     transform: bool = option(False, "a dense layer, GELU and layer norm between encoder and head (as BERT)")
-    dropout: float = option(0.2, "in the encoder, below 1", minimum=0)
-    input_dropout: float = option(0.2, "of the embedded items, below 1", minimum=0)
+    dropout: float | None = option(
+        None, "in the encoder, below 1 (default: 0.2, or 0.5 where histories have fewer than 20 items)", minimum=0
+    )
+    input_dropout: float | None = option(None, "of the embedded items, below 1 (default: as in the encoder)", minimum=0)
     positions: Literal["none", "sinusoidal", "learned"] = option("learned", "added to the item vectors")
     head: Literal["separate", "tied"] = option("tied", "score items by a matrix of its own, or by their embeddings")
     item_bias: bool = option(True, "add a bias for each item, in a tied head starting at its log popularity")
@@ -153,8 +155,10 @@ class BertConfig(TrainConfig):
     )
     perturbation: float = option(0.0, "standard deviation of the noise added to initial vectors", minimum=0)
     frozen_epochs: int = option(0, "first epochs in which the item embeddings stay fixed", minimum=0)
-    epochs: int = option(25, "passes over the sequences, at most", minimum=1)
-    patience: int = option(6, "stop after so many epochs without a better validation NDCG; 0: never", minimum=0)
+    epochs: int = option(100, "passes over the sequences, at most", minimum=1)
+    patience: int = option(
+        10, "stop after so many epochs without a better validation NDCG, in the mean of three; 0: never", minimum=0
+    )
     batch_size: int = option(0, "sequences in a step; 0: as many as hold about 800 items", minimum=0)
     optimizer: Literal["adamw", "adam"] = option("adamw", "decay of the weights beside the gradient, or in it")
     learning_rate: float = option(2e-3, "of the optimizer", minimum=0)
@@ -180,8 +184,8 @@ class BertConfig(TrainConfig):
                 self.heads and self.dim % self.heads,
                 f"--dim {self.dim} is not a multiple of --heads {self.heads}",
             ),
-            "dropout": (self.dropout >= 1, f"--dropout {self.dropout} is not below 1"),
-            "input": (self.input_dropout >= 1, f"--input-dropout {self.input_dropout} is not below 1"),
+            "dropout": ((self.dropout or 0) >= 1, f"--dropout {self.dropout} is not below 1"),
+            "input": ((self.input_dropout or 0) >= 1, f"--input-dropout {self.input_dropout} is not below 1"),
             "beta2": (self.beta2 >= 1, f"--beta2 {self.beta2} is not below 1"),
             "average": (self.average >= 1, f"--average {self.average} is not below 1"),
             "ratio": (

@@ -24,6 +24,9 @@ from train.run import EpochRecord, Run
 from train.validation import validate, validation_rows
 from train.weighing import weigh
 
+# Epochs whose validation NDCG is averaged before it is judged.
+SMOOTHED = 3
+
 
 class DivergedError(InputError):
     """The loss is no longer a finite number."""
@@ -55,12 +58,21 @@ def fit(run: Run, data: Data, config: TrainConfig) -> Iterator[EpochRecord]:
 
 
 def finished(run: Run, config: TrainConfig) -> bool:
-    """Whether nothing is left to train: solved, all epochs done, or no better epoch within the patience."""
+    """Whether nothing is left to train: solved, all epochs done, or none better within the patience.
+
+    Better is an epoch with a higher validation NDCG than all before, and also one at which the mean of SMOOTHED epochs
+    is: otherwise a single high value by chance would end a training that still improves. The weights that are kept are
+    those of the best single epoch.
+    """
     done = len(run.records)
     if run.model.closed_form:
         return done > 0
-    impatient = config.patience and done and done - run.best_record.epoch >= config.patience
-    return done >= config.epochs or bool(impatient)
+    values = [record.validation_ndcg_at_10 or 0.0 for record in run.records]
+    if not config.patience or not done:
+        return done >= config.epochs
+    smooth = [float(np.mean(values[max(0, end - SMOOTHED) : end])) for end in range(1, done + 1)]
+    better = max(run.best_record.epoch, 1 + int(np.argmax(smooth)))
+    return done >= config.epochs or done - better >= config.patience
 
 
 def train_epoch(run: Run, data: Data, config: TrainConfig, epoch: int, device: torch.device) -> float | None:

@@ -48,14 +48,14 @@ PAPER: dict[str, Any] = {
     "clip": 0.0, "initial_std": 1.0, "average": 0.0,
 }  # fmt: skip
 BERT4REC: dict[str, Any] = {
-    "block": "transformer", "dim": 64, "layers": 2, "heads": 2,
+    "block": "transformer", "dim": 64, "layers": 2, "heads": 2, "dropout": 0.2, "input_dropout": 0.2,
     "norm": "post", "input_norm": True, "transform": True, "max_length": 200, "stride": 100,
     "masking": "cloze", "mask_ratio": 0.2, "last_share": 1 / 11, "append_mask": True, "loss": "softmax",
     "initial_weights": "truncated", "initial_std": 0.02, "epochs": 1000, "patience": 100, "batch_size": 256,
     "learning_rate": 1e-4, "schedule": "linear", "warm_up": 100, "decay_all": False, "beta2": 0.999, "average": 0.0,
 }  # fmt: skip
 SASREC: dict[str, Any] = {
-    "block": "transformer", "dim": 50,
+    "block": "transformer", "dim": 50, "dropout": 0.2, "input_dropout": 0.2,
     "layers": 2, "heads": 1, "feedforward": 50, "activation": "relu", "norm": "query",
     "scale_embeddings": True, "item_bias": False, "max_length": 200, "stride": 0, "loss": "gbce", "negatives": 1,
     "unseen_negatives": True, "calibration": 0.0, "initial_weights": "glorot", "epochs": 1000, "patience": 20,

@@ -2,10 +2,11 @@
 
 In: a configuration in which a size is 0, and the data. Out: the same with sizes.
 
-    python -m train bert  # "dim 64, 2 heads, 16 sequences a step: of 98,396 interactions ..."
+    python -m train bert  # "64 dimensions, 2 heads, dropout 0.2, ..., for 98,396 interactions of 610 users"
 
 dim         64, or 128 from MANY interactions on: fewer do not carry wider vectors
 heads       of 32 dimensions each, at least two
+dropout     0.2, or 0.5 where users have fewer than SHORT training items in the mean
 batch_size  so many sequences that a step has about TARGETS items: where histories are short it takes more of them
 """
 
@@ -23,6 +24,9 @@ HEAD = 32
 TARGETS = 800
 FEWEST, MOST = 16, 512
 
+SHORT = 20
+DROPOUT, MORE_DROPOUT = 0.2, 0.5
+
 Config = TypeVar("Config", bound=TrainConfig)
 
 
@@ -34,7 +38,16 @@ def sized(config: Config, data: Data | None = None) -> Config:
     dim = dim or (LARGE if data is not None and len(data.histories.items) >= MANY else SMALL)
     heads = heads or next(n for n in range(max(2, dim // HEAD), 0, -1) if dim % n == 0)
     batch = batch or (FEWEST if data is None else sequences(data.histories.lengths, config.max_length, config.stride))
-    return replace(config, dim=dim, heads=heads, batch_size=batch)
+    dropout = config.dropout
+    if dropout is None:
+        dropout = MORE_DROPOUT if data is not None and mean_length(data.histories.lengths) < SHORT else DROPOUT
+    outer = dropout if config.input_dropout is None else config.input_dropout
+    return replace(config, dim=dim, heads=heads, batch_size=batch, dropout=dropout, input_dropout=outer)
+
+
+def mean_length(lengths: np.ndarray) -> float:
+    """Mean of the users' numbers of items (users,), of those who have any."""
+    return float(lengths[lengths > 0].mean()) if lengths.any() else 0.0
 
 
 def sequences(lengths: np.ndarray, window: int, stride: int) -> int:
@@ -56,6 +69,6 @@ def said(config: TrainConfig, data: Data) -> str:
     if not isinstance(config, BertConfig):
         return ""
     return (
-        f"{config.dim} dimensions, {config.heads} heads and {config.batch_size} sequences a step, for "
-        f"{len(data.histories.items):,} interactions of {int((data.histories.lengths > 0).sum()):,} users"
+        f"{config.dim} dimensions, {config.heads} heads, dropout {config.dropout:g}, {config.batch_size} sequences a "
+        f"step, for {len(data.histories.items):,} interactions of {int((data.histories.lengths > 0).sum()):,} users"
     )

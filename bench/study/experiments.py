@@ -10,7 +10,7 @@ from typing import Any
 
 LEAVE_ONE_OUT = "leave-one-out"
 VARIATIONS: dict[str, dict[str, Any]] = {"random-ties": {"ties": "random"}, "time-split": {"split": "time"}}
-MEMBERS = "ease,content,hybrid"
+MEMBERS = "ease,markov,content,scratch,hybrid"
 
 
 @dataclass(frozen=True)

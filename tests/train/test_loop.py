@@ -180,9 +180,10 @@ def measured(monkeypatch, values: list[float]) -> None:
 
 @pytest.mark.parametrize("average", [0.0, 0.001])
 def test_of_equally_good_epochs_the_earliest_is_kept_and_patience_counts_from_it(average: float, monkeypatch) -> None:
-    measured(monkeypatch, [0.1, 0.3, 0.3, 0.2, 0.3, 0.9])
-    run = trained(Steps([[1.0]]), epochs=6, patience=3, average=average)
-    assert [record.epoch for record in run.records] == [1, 2, 3, 4, 5]
+    # Means of three: 0.1, 0.2, 0.23, 0.2, 0.13, 0.1; the third is the last that is better in any way.
+    measured(monkeypatch, [0.1, 0.3, 0.3, 0.0, 0.1, 0.2, 0.9])
+    run = trained(Steps([[1.0]]), epochs=9, patience=3, average=average)
+    assert [record.epoch for record in run.records] == [1, 2, 3, 4, 5, 6]
     assert run.best_record.epoch == 2 and run.model.weight.item() == pytest.approx(-2, abs=0.01)
     if not average:
         assert run.best["weight"].item() == -2
@@ -192,6 +193,17 @@ def test_a_better_epoch_within_the_patience_renews_it(monkeypatch) -> None:
     measured(monkeypatch, [0.3, 0.2, 0.4, 0.1, 0.1])
     run = trained(Steps([[1.0]]), epochs=9, patience=2)
     assert len(run.records) == 5 and run.best_record.epoch == 3 and run.model.weight.item() == -3
+
+
+def test_one_high_epoch_by_chance_does_not_end_a_training_that_gets_better(monkeypatch) -> None:
+    measured(monkeypatch, [0.1, 0.5, 0.1, 0.2, 0.3, 0.4, 0.45, 0.48, 0.1, 0.1])
+    run = trained(Steps([[1.0]]), epochs=20, patience=2)
+    # Means of three: 0.1, 0.3, 0.23, 0.27, 0.2, 0.3, 0.38, 0.44, ...; epoch 4 is the second without a better one.
+    assert len(run.records) == 4 and run.best_record.epoch == 2
+    measured(monkeypatch, [0.1, 0.4, 0.3, 0.3, 0.35, 0.35, 0.3, 0.3])
+    run = trained(Steps([[1.0]]), epochs=20, patience=2)
+    # 0.1, 0.25, 0.27, 0.33, 0.32, 0.33, 0.33, 0.32: single epochs alone would have ended it after 4.
+    assert len(run.records) == 6 and run.best_record.epoch == 2
 
 
 def test_the_best_epoch_may_be_the_first_or_measure_nothing(monkeypatch) -> None:

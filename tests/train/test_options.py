@@ -262,7 +262,7 @@ def test_every_number_has_its_smallest_value(kind: str) -> None:
             {"masking": "last", "append_mask": True, "max_length": 1},
             "--append-mask needs --max-length of at least 2",
         ),
-        ({"max_length": 1}, {"dim": 9}, "--dim 9 is not a multiple of --heads 2"),
+        ({"max_length": 1}, {"dim": 9, "heads": 2}, "--dim 9 is not a multiple of --heads 2"),
         ({"initial": "ials", "frozen_epochs": 1}, {"frozen_epochs": 1}, "--frozen-epochs with --initial random"),
         ({"initial": "ials", "perturbation": 0.1}, {"perturbation": 0.1}, "--perturbation disturbs given vectors"),
         ({"chain": 1}, {"chain": 1, "masking": "last"}, "--chain scores what follows an item"),

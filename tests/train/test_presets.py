@@ -65,8 +65,8 @@ BERT = EVERY | {
     "scale_embeddings": Row(False),
     "input_norm": Row(False),
     "transform": Row(False),
-    "dropout": Row(0.2),
-    "input_dropout": Row(0.2),
+    "dropout": Row(None),
+    "input_dropout": Row(None),
     "positions": Row("learned"),
     "head": Row("tied"),
     "item_bias": Row(True),
@@ -97,8 +97,8 @@ BERT = EVERY | {
     "initial_weights": Row("ours"),
     "perturbation": Row(0.0),
     "frozen_epochs": Row(0),
-    "epochs": Row(25),
-    "patience": Row(6),
+    "epochs": Row(100),
+    "patience": Row(10),
     "batch_size": Row(0),
     "optimizer": Row("adamw"),
     "learning_rate": Row(2e-3),
@@ -131,7 +131,7 @@ EASE = EVERY | {
     "rare": Row(5),
 }
 
-BEST = EVERY | {"members": Row("ease,content,hybrid")}
+BEST = EVERY | {"members": Row("ease,markov,content,bert,hybrid")}
 
 # A guess: the paper does not state it.
 GUESS = "guess"
@@ -358,7 +358,7 @@ def test_what_the_loop_reads_is_neutral_where_it_is_no_option() -> None:
         assert (config.patience, config.clip, config.average, config.solves_first) == (0, 0.0, 0.0, False)
         assert (config.schedule, config.warm_up) == ("constant", 0)
     assert LinearConfig().epochs == BestConfig().epochs == 1 and MFConfig().epochs == 15
-    assert (BertConfig().patience, BertConfig().clip, BertConfig().average) == (6, 5.0, 0.998)
+    assert (BertConfig().patience, BertConfig().clip, BertConfig().average) == (10, 5.0, 0.998)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from train.config import BertConfig, MFConfig
 from train.data.dataset import Data
 from train.models.masking import window_count
 from train.presets import configuration
-from train.sizing import MANY, said, sequences, sized
+from train.sizing import MANY, mean_length, said, sequences, sized
 
 
 def table(*lengths: int) -> Data:
@@ -28,7 +28,7 @@ def test_heads_have_32_dimensions_where_that_divides(dim: int, heads: int) -> No
 
 
 def test_what_is_given_stays() -> None:
-    given = BertConfig(dim=32, heads=4, batch_size=3)
+    given = BertConfig(dim=32, heads=4, batch_size=3, dropout=0.0, input_dropout=0.1)
     assert sized(given, table(MANY)) == given
     assert sized(MFConfig(), table(5)) == MFConfig() and not said(MFConfig(), table(5))
     assert sized(configuration("bert", "sasrec"), table(MANY)) == configuration("bert", "sasrec")
@@ -43,9 +43,16 @@ def test_a_step_has_about_as_many_items_whatever_the_histories() -> None:
     assert sequences(np.array([1, 0]), 50, 25) == 16 and sequences(np.full(9, 2), 50, 25) == 400
 
 
+def test_short_histories_take_more_dropout() -> None:
+    assert sized(BertConfig(), table(19, 0, 20)).dropout == 0.5 and sized(BertConfig(), table(20, 0)).dropout == 0.2
+    assert sized(BertConfig()).dropout == sized(BertConfig(dropout=0.2), table(5)).dropout == 0.2
+    assert sized(BertConfig(dropout=0.3)).input_dropout == 0.3, "as in the encoder"
+    assert mean_length(np.array([0, 0])) == 0
+
+
 def test_what_was_chosen_is_said_with_its_reason() -> None:
     data = table(8, 0, 8)
     assert said(sized(BertConfig(), data), data) == (
-        "64 dimensions, 2 heads and 100 sequences a step, for 16 interactions of 2 users"
+        "64 dimensions, 2 heads, dropout 0.5, 100 sequences a step, for 16 interactions of 2 users"
     )
     assert window_count(np.array([8, 0, 8]), 25) == pytest.approx(2 + 12 / 25)

@@ -80,7 +80,7 @@ class MiniBERT4Rec(ScoringModel):
                     table.weight *= config.initial_std
             age = torch.arange(self.length)[:, None] - torch.arange(self.length)
             self.register_buffer("fading", (config.chain_decay ** age.clamp(min=0)).tril(), persistent=False)
-        self.input_dropout = Dropout(config.input_dropout)
+        self.input_dropout = Dropout(config.input_dropout or 0.0)
         if config.input_norm:
             self.input_norm = nn.LayerNorm(config.dim)
         self.encoder = encoder(config)

@@ -35,13 +35,13 @@ class Transformer(nn.Module):
                 config.dim,
                 config.heads,
                 config.feedforward,
-                config.dropout,
+                config.dropout or 0.0,
                 activation=ACTIVATIONS[config.activation],
                 batch_first=True,
                 norm_first=config.norm == "pre",
             )
             for name in ("dropout", "dropout1", "dropout2"):
-                setattr(layer, name, Dropout(config.dropout))
+                setattr(layer, name, Dropout(config.dropout or 0.0))
         self.layers = nn.ModuleList(deepcopy(layer) for _ in range(config.layers))
         self.norm = None if config.norm == "post" else nn.LayerNorm(config.dim)
 
@@ -77,4 +77,4 @@ def encoder(config: BertConfig) -> HSTU | Transformer:
     if config.block == "transformer":
         return Transformer(config)
     causal = config.masking == "causal"
-    return HSTU(config.dim, config.heads, config.max_length, config.dropout, causal, config.layers)
+    return HSTU(config.dim, config.heads, config.max_length, config.dropout or 0.0, causal, config.layers)

@@ -57,11 +57,11 @@ class QueryNormLayer(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.self_attn = Attention(config.dim, config.heads, config.dropout)
+        self.self_attn = Attention(config.dim, config.heads, config.dropout or 0.0)
         self.norm1, self.norm2 = nn.LayerNorm(config.dim), nn.LayerNorm(config.dim)
         self.linear1 = nn.Linear(config.dim, config.feedforward)
         self.linear2 = nn.Linear(config.feedforward, config.dim)
-        self.dropout = Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout or 0.0)
         self.activation = ACTIVATIONS[config.activation]
 
     def forward(
