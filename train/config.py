@@ -155,7 +155,9 @@ class BertConfig(TrainConfig):
     )
     perturbation: float = option(0.0, "standard deviation of the noise added to initial vectors", minimum=0)
     frozen_epochs: int = option(0, "first epochs in which the item embeddings stay fixed", minimum=0)
-    epochs: int = option(100, "passes over the sequences, at most", minimum=1)
+    epochs: int = option(
+        0, "passes over the sequences, at most; 0: 100, or 20 where nothing is held out to end training by", minimum=0
+    )
     patience: int = option(
         10, "stop after so many epochs without a better validation NDCG, in the mean of three; 0: never", minimum=0
     )

@@ -7,14 +7,16 @@ In: a configuration in which a size is 0, and the data. Out: the same with sizes
 dim         64, or 128 from MANY interactions on: fewer do not carry wider vectors
 heads       of 32 dimensions each, at least two
 dropout     0.2, or 0.5 where users have fewer than SHORT training items in the mean
+epochs      at most 100, which patience ends; 20 where nothing is held out by which it could
 batch_size  so many sequences that a step has about TARGETS items: where histories are short it takes more of them
 """
 
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
+from infer.histories.vocabulary import PAD
 from train.config import BertConfig, TrainConfig
 from train.data.dataset import Data
 
@@ -25,6 +27,7 @@ TARGETS = 800
 FEWEST, MOST = 16, 512
 
 SHORT = 20
+CAP, UNMEASURED = 100, 20
 DROPOUT, MORE_DROPOUT = 0.2, 0.5
 
 Config = TypeVar("Config", bound=TrainConfig)
@@ -42,7 +45,16 @@ def sized(config: Config, data: Data | None = None) -> Config:
     if dropout is None:
         dropout = MORE_DROPOUT if data is not None and mean_length(data.histories.lengths) < SHORT else DROPOUT
     outer = dropout if config.input_dropout is None else config.input_dropout
-    return replace(config, dim=dim, heads=heads, batch_size=batch, dropout=dropout, input_dropout=outer)
+    measured = data is None or bool((data.targets != PAD).any())
+    epochs = config.epochs or (CAP if measured else UNMEASURED)
+    found: dict[str, Any] = {
+        "dim": dim,
+        "heads": heads,
+        "batch_size": batch,
+        "dropout": dropout,
+        "input_dropout": outer,
+    }
+    return replace(config, **found, epochs=epochs)
 
 
 def mean_length(lengths: np.ndarray) -> float:

@@ -62,7 +62,7 @@ class Trial:
         config = configuration(self.experiment.kind, self.experiment.preset, **self.experiment.changes)
         config = replace(config, artifacts=self.folder, seed=self.seed)
         if self.epochs is not None and isinstance(config, BertConfig):
-            config = replace(config, epochs=min(config.epochs, self.epochs))
+            config = replace(config, epochs=min(config.epochs or self.epochs, self.epochs))
         return config
 
     def parents(self) -> dict[str, Path]:

@@ -14,7 +14,7 @@ from train.sizing import MANY, mean_length, said, sequences, sized
 
 def table(*lengths: int) -> Data:
     histories = SimpleNamespace(lengths=np.array(lengths), items=np.zeros(sum(lengths), dtype=np.int64))
-    return SimpleNamespace(histories=histories)  # type: ignore[return-value]
+    return SimpleNamespace(histories=histories, targets=np.array([0, 1]))  # type: ignore[return-value]
 
 
 def test_wider_vectors_begin_with_many_interactions() -> None:
@@ -28,7 +28,7 @@ def test_heads_have_32_dimensions_where_that_divides(dim: int, heads: int) -> No
 
 
 def test_what_is_given_stays() -> None:
-    given = BertConfig(dim=32, heads=4, batch_size=3, dropout=0.0, input_dropout=0.1)
+    given = BertConfig(epochs=3, dim=32, heads=4, batch_size=3, dropout=0.0, input_dropout=0.1)
     assert sized(given, table(MANY)) == given
     assert sized(MFConfig(), table(5)) == MFConfig() and not said(MFConfig(), table(5))
     assert sized(configuration("bert", "sasrec"), table(MANY)) == configuration("bert", "sasrec")
@@ -48,6 +48,13 @@ def test_short_histories_take_more_dropout() -> None:
     assert sized(BertConfig()).dropout == sized(BertConfig(dropout=0.2), table(5)).dropout == 0.2
     assert sized(BertConfig(dropout=0.3)).input_dropout == 0.3, "as in the encoder"
     assert mean_length(np.array([0, 0])) == 0
+
+
+def test_where_nothing_is_held_out_epochs_are_few() -> None:
+    data = table(5)
+    assert sized(BertConfig(), data).epochs == sized(BertConfig()).epochs == 100
+    data.targets[:] = 0  # padding
+    assert sized(BertConfig(), data).epochs == 20 and sized(BertConfig(epochs=7), data).epochs == 7
 
 
 def test_what_was_chosen_is_said_with_its_reason() -> None:
