@@ -178,7 +178,8 @@ def of_set(tables: Tables, data: str) -> Tables:
 
 def sets(tables: Tables) -> list[str]:
     """The data sets by name, in the order in which they were given."""
-    return list(dict.fromkeys(tables["differences"]["data"])) or ["the data"]
+    named = [table["data"] for table in (tables.get("about"), tables["differences"]) if table is not None]
+    return list(dict.fromkeys(name for column in named for name in column)) or ["the data"]
 
 
 def _by_set(tables: Tables) -> Iterator[tuple[str, Tables]]:

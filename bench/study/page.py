@@ -12,12 +12,29 @@ import polars as pl
 from bench.html.page import Plot, section, write_page
 from bench.html.texts import metric_title
 from bench.study import shown
-from bench.study.answers import answers_cold, answers_convergence, answers_top, of_set, paper_note, sets
-from bench.study.plots import bars, cohorts, curves
+from bench.study.answers import (
+    answers_cold,
+    answers_convergence,
+    answers_scarcity,
+    answers_top,
+    of_set,
+    paper_note,
+    sets,
+)
+from bench.study.opening import GLOSSARY, head, picture
+from bench.study.plots import bars, cohorts, curves, front, scarcity
 
 PROTOCOLS = (
     "The same exported models and held-out items, ranked among every unseen item, or among sampled ones. Sampled "
     "metrics are larger and need not order models alike (Krichene & Rendle 2020): they serve to compare with papers."
+)
+PUBLISHED = (
+    "Figures of papers that used the same users, items and last items. Ratios are to the highest published NDCG@10. "
+    "Ours were chosen on validation items and measured on test items once."
+)
+GROUPS = (
+    ("target_count", "how often the held-out item had been rated"),
+    ("history_length", "the length of the user's history"),
 )
 SPLITS = (
     "Many ratings share a second. By the stated rule they are ordered by item id; here also at random, and with a "
@@ -33,6 +50,9 @@ def write_study(tables: dict[str, pl.DataFrame], path: Path, command: str) -> Pa
         "study/study.html.j2",
         sections(tables),
         title="Does matrix factorization help BERT4Rec?",
+        head=head(tables),
+        picture=picture(tables),
+        glossary=GLOSSARY,
         command=command,
         summary=[*answers_top(tables)[:3], *cold[1:2], *cold[-1:], *answers_convergence(tables)[:1]],
         about=tables["about"].select("name", "value").rows(),
@@ -41,41 +61,74 @@ def write_study(tables: dict[str, pl.DataFrame], path: Path, command: str) -> Pa
 
 def sections(tables: dict[str, pl.DataFrame]) -> list[dict]:
     """Title, sentences, tables (caption, header, rows) and plots (caption, JSON) of every part of the page."""
-    everything, tables = tables, of_set(tables, sets(tables)[0])
-    groups = (
-        ("target_count", "how often the held-out item had been rated"),
-        ("history_length", "the length of the user's history"),
-    )
-    cohort_plots: list[Plot] = [
+    by_set = {name: of_set(tables, name) for name in sets(tables)}
+    first = next(iter(by_set.values()))
+    questions = [
+        ("RQ1: does matrix factorization help top-k?", [*answers_top(tables), paper_note()], _top),
+        ("RQ2: does it help cold start?", answers_cold(tables), _cold),
+        ("RQ3: does it converge sooner?", answers_convergence(tables), _training),
+        ("Does it help where data are scarce?", answers_scarcity(tables), _scarce),
+        ("Beside published results", [PUBLISHED], _published),
+        ("Protocols", [PROTOCOLS], _protocols),
+        ("Ties and time split", [SPLITS], _splits),
+    ]
+    found = []
+    for title, sentences, parts in questions:
+        shown_tables: list[dict] = []
+        plots: list[Plot] = []
+        for name, own in by_set.items():
+            for kind, rows in parts(own):
+                named = f"{name}: {kind}" if len(by_set) > 1 else kind
+                if isinstance(rows, dict):
+                    shown_tables.append(rows | {"caption": f"{named}{rows['caption']}"})
+                else:
+                    plots.append((named, rows))
+        found.append(section(title, sentences, shown_tables, plots))
+    return [*found, section("Five films for one user", tables=shown.top(first))]
+
+
+Parts = list[tuple[str, dict | str | None]]  # caption of a plot and the plot, or a table
+
+
+def _top(tables: dict[str, pl.DataFrame]) -> Parts:
+    caption = "Hit@10, mean over seeds and 95% interval (crossed bootstrap)"
+    return [(caption, bars(tables)), ("", shown.overview(tables)), ("", shown.differences(tables))]
+
+
+def _cold(tables: dict[str, pl.DataFrame]) -> Parts:
+    plots: Parts = [
         (f"{metric_title(metric)} by {label}, 95% interval over users", cohorts(tables, by, metric))
-        for by, label in groups
+        for by, label in GROUPS
         for metric in ("hit@10", "hit@100")
     ]
-    training_plots = [
+    return [*plots, ("", shown.differences(tables, cohorts=True)), ("", shown.newcomers(tables))]
+
+
+def _training(tables: dict[str, pl.DataFrame]) -> Parts:
+    plots: Parts = [
         (f"{label} by {unit}", curves(tables, column, axis))
-        for column, label in (("validation_loss", "Validation loss"), ("validation_ndcg_at_10", "Validation NDCG@10"))
+        for column, label in (
+            ("train_loss", "Training loss"), ("validation_loss", "Validation loss"),
+            ("validation_ndcg_at_10", "Validation NDCG@10"),
+        )
         for axis, unit in (("epoch", "epoch"), ("elapsed", "second, pretraining counted"))
-    ]
-    return [
-        section(
-            "RQ1: does matrix factorization help top-k?",
-            [*answers_top(everything), paper_note()],
-            [shown.overview(tables), shown.differences(tables)],
-            [("Hit@10, mean over seeds and 95% interval (crossed bootstrap)", bars(tables))],
-        ),
-        section(
-            "RQ2: does it help cold start?",
-            answers_cold(everything),
-            [shown.differences(tables, cohorts=True), shown.newcomers(tables)],
-            cohort_plots,
-        ),
-        section(
-            "RQ3: does it converge sooner?",
-            answers_convergence(everything),
-            [shown.convergence(tables), shown.speed(tables)],
-            training_plots,
-        ),
-        section("Protocols", [PROTOCOLS], [shown.protocols(tables)]),
-        section("Ties and time split", [SPLITS], [shown.variations(tables)]),
-        section("Five films for one user", tables=shown.top(tables)),
-    ]
+    ]  # fmt: skip
+    return [*plots, ("", shown.convergence(tables)), ("", shown.speed(tables))]
+
+
+def _scarce(tables: dict[str, pl.DataFrame]) -> Parts:
+    return [("What the start from iALS adds to NDCG@10", scarcity(tables)), ("", shown.scarcity(tables))]
+
+
+def _published(tables: dict[str, pl.DataFrame]) -> Parts:
+    known = tables["anchors"].height > 0
+    plot = front(tables) if known else None
+    return [("NDCG@10 against seconds; dotted: published", plot), ("", shown.anchors(tables))]
+
+
+def _protocols(tables: dict[str, pl.DataFrame]) -> Parts:
+    return [("", shown.protocols(tables))]
+
+
+def _splits(tables: dict[str, pl.DataFrame]) -> Parts:
+    return [("", shown.variations(tables))]

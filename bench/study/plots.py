@@ -1,4 +1,4 @@
-"""The study's plots, as JSON for the page: bars, cohorts, curves.
+"""The study's plots, as JSON for the page: quality against cost, bars, scarcity, cohorts, curves.
 
 In: the tables of `bench.study.tables`. Out: Plotly figures; the page gives them its colours of text and lines.
 
@@ -7,6 +7,7 @@ In: the tables of `bench.study.tables`. Out: Plotly figures; the page gives them
 
 import polars as pl
 
+from bench.html.axes import drawn
 from bench.html.page import COLOURS, GREY, figure
 from bench.html.texts import metric_title
 from bench.study.experiments import LEAVE_ONE_OUT
@@ -15,7 +16,7 @@ CURVES = ("scratch", "hybrid", "hybrid-ials", "hybrid-ppmi", "hybrid-mf", "softm
 COHORT_BARS = ("popularity", "scratch", "hybrid", "ease-markov", "content", "best")
 
 
-def bars(tables: dict[str, pl.DataFrame]) -> str:
+def bars(tables: dict[str, pl.DataFrame]) -> str | None:
     """Hit@10 of every model, with its interval over seeds."""
     rows = (
         tables["summary"]
@@ -26,10 +27,62 @@ def bars(tables: dict[str, pl.DataFrame]) -> str:
     error = ((rows["high"] - rows["value"]) * 100).fill_null(0).to_list()
     values = (rows["value"] * 100).to_list()
     plot.add_bar(x=values, y=rows["title"].to_list(), orientation="h", error_x={"array": error, "color": GREY})
-    return plot.to_json()
+    return drawn(plot)
 
 
-def cohorts(tables: dict[str, pl.DataFrame], by: str, metric: str) -> str:
+def front(tables: dict[str, pl.DataFrame]) -> str | None:
+    """NDCG@10 against seconds, a point a model; published results, whose seconds nobody says, as lines."""
+    full = tables["summary"].filter(
+        pl.col("split") == LEAVE_ONE_OUT, pl.col("protocol") == "full", pl.col("metric") == "ndcg@10"
+    )
+    spent = tables["costs"].group_by("experiment").agg(pl.col("seconds").mean())
+    rows = full.join(spent, on="experiment").sort("value", descending=True)
+    if not rows.height:
+        return None
+    plot = figure(xaxis_title="seconds of training, exporting and evaluating, one thread", yaxis_title="NDCG@10, %")
+    plot.update_xaxes(type="log")
+    for row in tables["anchors"].filter(pl.col("source") != "ours").to_dicts():
+        plot.add_hline(
+            y=row["ndcg"] * 100, line={"color": GREY, "width": 1, "dash": "dot"}, annotation_text=row["name"],
+            annotation_position="top left", annotation_font={"size": 10, "color": GREY},
+        )  # fmt: skip
+    names, highest = set(), -1.0
+    for row in rows.sort("seconds", "value", descending=[False, True]).to_dicts():
+        if row["value"] > highest:
+            names.add(row["experiment"])
+            highest = row["value"]
+    for on, label, colour in ((True, "none is both better and quicker", COLOURS[0]), (False, "others", COLOURS[1])):
+        own = rows.filter(pl.col("experiment").is_in(names) == on).sort("seconds")
+        plot.add_scatter(
+            x=own["seconds"].to_list(), y=(own["value"] * 100).to_list(), name=label, text=own["title"].to_list(),
+            mode="lines+markers+text" if on else "markers", textposition="top center", textfont={"size": 10},
+            line={"color": colour, "width": 1}, marker={"color": colour, "size": 8},
+            error_y={
+                "array": ((own["high"] - own["value"]) * 100).fill_null(0).to_list(), "color": GREY, "thickness": 1,
+                "arrayminus": ((own["value"] - own["low"]) * 100).fill_null(0).to_list(),
+            },
+            hovertemplate="%{text}: %{y:.2f} %, %{x:,.0f} s",
+        )  # fmt: skip
+    return drawn(plot)
+
+
+def scarcity(tables: dict[str, pl.DataFrame]) -> str | None:
+    """What the start from iALS adds to NDCG@10, by users and by items of each, with 95% intervals."""
+    rows = tables["scarcity"].filter(pl.col("metric") == "ndcg@10")
+    if not rows.height:
+        return None
+    plot = figure(yaxis_title="NDCG@10: iALS start − from scratch, points", height=360)
+    labels = [f"{row['users']:,} users<br>{row['history']} items" for row in rows.to_dicts()]
+    up, down = ((rows["high"] - rows["value"]) * 100).fill_null(0), ((rows["value"] - rows["low"]) * 100).fill_null(0)
+    plot.add_hline(y=0, line={"color": GREY, "width": 1.5})
+    plot.add_scatter(
+        x=labels, y=(rows["value"] * 100).to_list(), mode="markers", marker={"color": COLOURS[0], "size": 9},
+        error_y={"array": up.to_list(), "arrayminus": down.to_list(), "color": COLOURS[0], "thickness": 1.5},
+    )  # fmt: skip
+    return drawn(plot)
+
+
+def cohorts(tables: dict[str, pl.DataFrame], by: str, metric: str) -> str | None:
     """Bars by cohort, a colour a model, with 95% intervals over users."""
     rows = tables["cohorts"].filter(pl.col("by") == by, pl.col("metric") == metric)
     plot = figure(yaxis_title=f"{metric_title(metric)}, %", barmode="group")
@@ -42,7 +95,7 @@ def cohorts(tables: dict[str, pl.DataFrame], by: str, metric: str) -> str:
             name=bars["title"][0],
             error_y={"array": up, "arrayminus": down, "thickness": 1, "color": GREY},
         )
-    return plot.to_json()
+    return drawn(plot)
 
 
 def curves(tables: dict[str, pl.DataFrame], column: str, axis: str) -> str | None:
@@ -63,4 +116,4 @@ def curves(tables: dict[str, pl.DataFrame], column: str, axis: str) -> str | Non
                 legendgroup=name,
                 showlegend=number == 0,
             )
-    return plot.to_json() if names else None
+    return drawn(plot) if names else None

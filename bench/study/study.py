@@ -19,6 +19,7 @@ from pathlib import Path
 
 import polars as pl
 
+from bench.study.anchors import ANCHORED
 from bench.study.datasets import DataSet, data_sets, unfit, variation
 from bench.study.experiments import EXPERIMENTS, LEAVE_ONE_OUT, VARIATIONS, Experiment
 from bench.study.scarcity import PAIR, Cell, cells, write_part
@@ -39,6 +40,7 @@ class StudyConfig:
     epochs: int | None = option(None, "at most so many of a transformer, for a quick look", minimum=1)
     short: bool = option(False, "fewer models, two seeds, six epochs: about ten minutes on two cores")
     only: str | None = option(None, "only these experiments, by name, separated by commas")
+    anchors: bool = option(False, "only what stands beside published results, and where one is known of the data set")
     negatives: int = option(100, "sampled negatives of each user", minimum=1)
     user: str | None = option(None, "whose five best films are shown (default: the first that is measured)")
     curve: bool = option(False, "also train on fewer users and on shorter histories: does the start help more there?")
@@ -106,6 +108,10 @@ def _splits(config: StudyConfig, data: DataSet, experiments: list[Experiment], f
 
 def chosen(config: StudyConfig) -> list[Experiment]:
     """The experiments asked for; raises InputError if one is unknown or needs another that is left out."""
+    if config.anchors:
+        if config.only is not None:
+            raise InputError("--anchors names its experiments itself: leave out --only")
+        return [e for e in EXPERIMENTS if e.name in ANCHORED]
     if config.only is None:
         return [e for e in EXPERIMENTS if e.short or not config.short]
     names = [e.name for e in EXPERIMENTS]

@@ -13,6 +13,8 @@ with `data`, the data set, and `split` (of notes data alone):
     newcomers    experiment, title, metric, targets, value, low, high (never rated; validation and test)
     history      experiment, title, seed, elapsed, epoch, train_loss, validation_loss, validation_ndcg_at_10, seconds
     convergence  experiment, title, seed, goal, epochs, goal_epochs, seconds, goal_seconds
+    costs        experiment, title, seed, seconds, peak_mib, parameters
+    anchors      name, source, hit, ndcg, low, high, ratio, seeds, seconds, peak_mib, parameters (published and ours)
     speed        name, rounds, value, low, high (of the first data set)
     top          experiment, title, user, rank (0: held out), film, genres (of the first data set)
     about        name, value
@@ -32,8 +34,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from bench.study.anchors import anchors
 from bench.study.answers import EPOCHS, WHOLE
 from bench.study.baselines import baseline_ranks
+from bench.study.costs import costs
 from bench.study.curves import convergence, history, speed
 from bench.study.differences import Ranks, differences
 from bench.study.experiments import LEAVE_ONE_OUT
@@ -119,9 +123,11 @@ def _of_set(trials: list[Trial], cells: list[Cell], user: str | None) -> dict[st
     if cells:
         interactions = pl.read_parquet(main[0].folder / INTERACTIONS_FILE)
         curve = scarcity(cells, ranks[TEST], ranks[VALIDATION], interactions)
+    spent = {"summary": _summary(ranks[TEST], titles, metrics), "costs": costs(main)}
     return {
         "metrics": metrics,
-        "summary": _summary(ranks[TEST], titles, metrics),
+        **spent,
+        "anchors": anchors(spent, _shape(main[0].folder / INTERACTIONS_FILE)),
         "differences": differences(compared),
         "scarcity": curve,
         "cohorts": _cohorts(ranks[TEST], titles),
@@ -228,6 +234,12 @@ def _top(trials: list[Trial], user: str) -> pl.DataFrame:
     return pl.concat(parts)
 
 
+def _shape(path: Path) -> tuple[int, int, int]:
+    """How many users, items and interactions a table has."""
+    table = pl.scan_parquet(path, glob=False).select(pl.col(USER).n_unique(), pl.col(ITEM).n_unique(), n=pl.len())
+    return table.collect().row(0)
+
+
 def _about(trials: list[Trial]) -> pl.DataFrame:
     cut = any(trial.config() != replace(trial, epochs=None).config() for trial in trials)
     report = json.loads(trials[0].file("evaluation.json").read_text())
@@ -235,6 +247,7 @@ def _about(trials: list[Trial]) -> pl.DataFrame:
         "data set": report["dataset"],
         "SHA-256 of interactions.parquet": report["interactions_checksum"],
         "held out": report["protocol"],
+        "users, items, interactions": ", ".join(f"{n:,}" for n in _shape(trials[0].folder / INTERACTIONS_FILE)),
         "users measured": f"{report['users_measured']:,}",
         "seeds": ", ".join(str(seed) for seed in sorted({trial.seed for trial in trials})),
         EPOCHS: f"at most {trials[0].epochs} epochs" if cut else WHOLE,

@@ -21,6 +21,7 @@ from infer.scoring.job import open_job
 from infer.scoring.task import prepare
 from infer.system.files import replacing, write_text
 from infer.system.fingerprints import sha256
+from infer.system.memory import peak_memory, reset_peak_memory
 from infer.system.ownership import MARK
 from infer.system.progress import no_progress
 from infer.system.versions import versions
@@ -116,6 +117,7 @@ def make(trial: Trial) -> tuple[float, float]:
     # One thread, also in NumPy's and SciPy's BLAS: others train beside it.
     torch.set_num_threads(1)
     threadpool_limits(1)
+    reset_peak_memory()
     began = time.perf_counter()
     name = trial.experiment.name
     trial.marker.unlink(missing_ok=True)
@@ -123,14 +125,16 @@ def make(trial: Trial) -> tuple[float, float]:
         if path.is_file() and path.parent != trial.folder:
             with replacing(trial.folder / path.name, owned=True) as temporary:
                 shutil.copyfile(path, temporary)
-    train(trial.experiment.kind, trial.config(), name)
+    run = train(trial.experiment.kind, trial.config(), name)
     model, _ = export(name, trial.folder)
     # The validation items first, whose ranks are kept beside those of the test items.
     _evaluated(model, trial, VALIDATION)
     trial.file("ranks.parquet").replace(trial.file("validation.ranks.parquet"))
     report = _evaluated(model, trial, TEST)
     seconds = time.perf_counter() - began
-    content = MARK | {"provenance": trial.provenance(), "seconds": seconds}
+    weights = sum(value.numel() for value in run.model.state_dict().values() if value.is_floating_point())
+    spent = {"seconds": seconds, "peak_bytes": peak_memory(), "parameters": weights}
+    content = MARK | {"provenance": trial.provenance()} | spent
     write_text(trial.marker, json.dumps(content, indent=2) + "\n", owned=True)
     return seconds, report["protocols"]["full"]["hit@10"]["value"]
 

@@ -6,6 +6,7 @@ Linux says it in /proc, Windows to psutil (whose figures on other systems are of
 """
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 STATUS = Path("/proc/self/status")
@@ -24,3 +25,9 @@ def peak_memory() -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def reset_peak_memory() -> None:
+    """Let `peak_memory` count from now on, where the system can (Linux); elsewhere it goes on as it was."""
+    with suppress(OSError):
+        STATUS.with_name("clear_refs").write_text("5")

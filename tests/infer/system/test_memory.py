@@ -22,6 +22,20 @@ def test_the_peak_stays_when_the_memory_is_given_back() -> None:
     assert peak_memory() > peak - MIB  # the kernel counts pages in batches
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can forget a peak")
+def test_the_peak_can_be_counted_anew() -> None:
+    held = np.ones(256 * MIB, dtype=np.uint8)
+    peak = peak_memory()
+    del held
+    memory.reset_peak_memory()
+    assert peak_memory() < peak - 128 * MIB
+
+
+def test_where_the_system_cannot_forget_a_peak_it_stays(monkeypatch) -> None:
+    monkeypatch.setattr(memory, "STATUS", Path("/no/such/file"))
+    memory.reset_peak_memory()
+
+
 @pytest.mark.parametrize(("platform", "unit"), [("darwin", 1), ("freebsd14", 1024)])
 def test_without_proc_the_system_is_asked_in_its_own_unit(platform: str, unit: int, monkeypatch) -> None:
     monkeypatch.setattr(memory, "STATUS", Path("/no/such/file"))
