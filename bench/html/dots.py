@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bench.html.axes import drawn, limits, log_axis, plain
 from bench.html.page import COLOURS, GREY, figure
 
-ROW = 34  # pixels
+ROW = 44  # pixels
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ def dots(rows: list[Dot], title: str) -> str | None:
     axis = log_axis([1.0, least, most, *(v for row in rows for v in (row.low, row.high) if least <= v <= most)])
     edges = [10 ** axis["range"][0], 10 ** axis["range"][1]]
     plot = figure(xaxis_title=title, xaxis=axis, height=110 + ROW * len(labels) + 14 * len(groups))
-    plot.update_yaxes(visible=False, range=[len(labels) - 0.3, -0.8])
+    plot.update_yaxes(visible=False, range=[len(labels) - 0.4, -0.75])
     plot.add_vline(x=1, line={"color": GREY, "width": 1.5})
     for number, group in enumerate(groups):
         own = [row for row in rows if row.group == group]
         inside = [row for row in own if edges[0] <= row.ratio <= edges[1]]
         colour = COLOURS[number % len(COLOURS)]
-        places = [labels.index(row.label) + 0.12 * (number - (len(groups) - 1) / 2) for row in own]
+        places = [labels.index(row.label) + 0.15 * (number - (len(groups) - 1) / 2) for row in own]
         place = dict(zip(own, places, strict=True))
         plot.add_scatter(
             x=[row.ratio for row in inside], y=[place[row] for row in inside], mode="markers", name=group,
@@ -68,6 +68,6 @@ def dots(rows: list[Dot], title: str) -> str | None:
             plot.add_scatter(x=[None], y=[None], mode="markers", name=group, marker={"color": colour, "size": 9})
     for number, label in enumerate(labels):
         plot.add_annotation(
-            text=label, xref="paper", x=0, xanchor="left", y=number - 0.36, showarrow=False, font={"size": 11}
+            text=label, xref="paper", x=0, xanchor="left", y=number - 0.4, showarrow=False, font={"size": 11}
         )
     return drawn(plot)
