@@ -28,8 +28,8 @@ PEERS = (
     "What else the machine does only adds seconds: where it is shared, the calm ratio counts."
 )
 NO_REST = (
-    "Each library runs in a process of its own. In these records threads of one side may still have waited busily while "
-    "the other was timed, and the machine may have been shared: small ratios say little."
+    "Each library runs in a process of its own. In these records threads of one side may still have waited busily "
+    "while the other was timed, and the machine may have been shared: small ratios say little."
 )
 
 
