@@ -12,6 +12,7 @@ from bench.records.runs import Record
 from bench.report import beside, plots, scale, tables
 from bench.report.opening import GLOSSARY, head, picture
 from bench.report.summary import summary
+from bench.report.values import of
 
 FLOOR = (
     "The floor (roofline) is the model's own MACs (multiply-accumulates) on real, unpadded lengths at the rate of a "
@@ -25,6 +26,10 @@ NOISE = (
 PEERS = (
     "Each library runs in a process of its own, and neither side begins while threads of the other still wait busily. "
     "What else the machine does only adds seconds: where it is shared, the calm ratio counts."
+)
+NO_REST = (
+    "Each library runs in a process of its own. In these records threads of one side may still have waited busily "
+    "while the other was timed, and the machine may have been shared: small ratios say little."
 )
 
 
@@ -65,7 +70,7 @@ def sections(records: list[Record]) -> list[dict]:
         ),
         section(
             "Other libraries",
-            [PEERS],
+            [PEERS] if any(record.info.get("at_rest") for record in of(records, "peers")) else [NO_REST],
             [beside.peers(records)],
             [("Other libraries beside ours", plots.peers(records))],
         ),

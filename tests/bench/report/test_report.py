@@ -88,6 +88,16 @@ def test_tables_hold_the_records(records) -> None:
     assert tables.overview(two)["rows"][-1][0] == "bert, cpu (other)"
 
 
+def test_the_page_says_whether_the_other_side_stood_still(records) -> None:
+    def said(records: list[Record]) -> str:
+        return next(part["sentences"][0] for part in sections(records) if part["title"] == "Other libraries")
+
+    assert "may still have waited busily" in said(records)
+    rested = next(record for record in measured("mf") if record.part == "peers")
+    rested.info["at_rest"] = True
+    assert "neither side begins" in said([rested])
+
+
 def test_parts_that_were_not_measured_are_left_out(records) -> None:
     found = {section["title"]: section for section in sections(records[:1])}
     assert found["Training"]["tables"] == [] == found["Training"]["plots"]
