@@ -18,6 +18,7 @@ from multiprocessing import active_children, get_context, parent_process, resour
 from pathlib import Path
 
 import polars as pl
+from tqdm import tqdm
 
 from bench.study.anchors import ANCHORED
 from bench.study.datasets import DataSet, data_sets, unfit, variation
@@ -209,6 +210,8 @@ def _uninterrupted() -> Iterator[None]:
 def _end_with_parent() -> None:
     """A worker whose parent was killed must not go on writing into a trial that a new run may be making."""
 
+    # One that other processes share would be left behind by a worker that is ended.
+    tqdm.set_lock(threading.RLock())
     parent = parent_process()
     if parent is None:
         return

@@ -179,7 +179,7 @@ def test_a_record_holds_the_tables_without_users_and_answers_follow_from_it(made
     assert answers_top(kept) == answers_top(tables) and sections(kept)
     done = run("bench.study.record", f"--record={tmp_path}")
     assert done.stdout.startswith("This study trained for at most 1 epochs, fewer than configured"), done.stderr
-    assert answers_top(tables)[1] in done.stdout.splitlines() and "better than" not in done.stdout
+    assert answers_top(tables)[-1] in done.stdout.splitlines() and "better than" not in done.stdout
     refused(run("bench.study.record", f"--record={tmp_path / 'none'}"), "holds no record of a study")
 
 
@@ -196,8 +196,10 @@ def test_ctrl_c_ends_a_study_and_its_workers_at_once(artifacts: Path, tmp_path: 
     began = time.monotonic()
     _, errors = running.communicate(timeout=HANGS)
     assert (running.returncode, errors) == (130, "error: interrupted\n") and time.monotonic() - began < 20
-    with pytest.raises(ProcessLookupError):
-        os.killpg(running.pid, 0)  # nobody is left of the group
+    with pytest.raises(ProcessLookupError):  # nobody is left of the group; who tracks resources ends a little later
+        while time.monotonic() - began < HANGS:
+            os.killpg(running.pid, 0)
+            time.sleep(0.1)
     folder = tmp_path / "s" / "trials" / artifacts.name / "leave-one-out" / "seed0"
     assert [path.name for path in folder.glob("*.trial.json")] == ["markov.trial.json"]
     assert not (tmp_path / "s" / "study.html").exists()
