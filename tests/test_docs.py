@@ -88,7 +88,7 @@ def test_every_command_and_example_runs(
 def test_the_documents_have_examples_and_few_are_run_elsewhere() -> None:
     found = [example for document in DOCUMENTS for example in examples(document)]
     assert len(found) > 40
-    assert sum(map(ran_elsewhere, found)) <= 16
+    assert sum(map(ran_elsewhere, found)) <= 17
 
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, "SECURITY.md", "CHANGELOG.md"])

@@ -23,7 +23,7 @@ from train.data import __main__ as data
 from train.data.dataset import load
 from train.presets import CONFIGS, PRESETS, configuration
 
-SMALL = {"epochs": 3, "max_length": 6, "dim": 8, "heads": 2, "feedforward": 16}
+SMALL = {"epochs": 3, "max_length": 6, "dim": 8, "heads": 2, "feedforward": 16, "chain_weight": 0.15}
 ENCODERS = {f"{kind}, {preset}": (kind, preset, {}) for kind in ("bert", "hybrid") for preset in PRESETS}
 VARIANTS = {
     "mf, ratings": ("mf", "paper", {"epochs": 3}),
@@ -37,6 +37,7 @@ VARIANTS = {
     "hybrid, rating weights": ("hybrid", "default", {"ratings": "weight"}),
     "hybrid, both": ("hybrid", "default", {"initial": "ials+ppmi", "frozen_epochs": 1}),
     "hybrid, best epoch": ("hybrid", "default", {"patience": 2, "learning_rate": 0.05}),
+    "hybrid, chain weight": ("hybrid", "default", {"chain_weight": None}),
     "markov, factorised": ("markov", "default", {"rank": 4}),
     "ease, Steck's": ("ease", "default", {"locality": 1.0}),
 }
@@ -44,7 +45,7 @@ CLOSED = {kind: (kind, "default", {}) for kind in ("knn", "markov", "ease", "con
 BEST = {"best": ("best", "default", {"members": "ease,markov"})}
 PIPELINES = ENCODERS | VARIANTS | CLOSED | BEST
 # Chosen by validation metrics, or fitted to validation items, which the report of a model says.
-CHOSEN = {"hybrid, best epoch", "best"}
+CHOSEN = {"hybrid, best epoch", "hybrid, chain weight", "best"}
 SPLITS = {
     "last item": [],
     "moments": ["--split=time", "--validation-share=0.25", "--test-share=0.25"],
