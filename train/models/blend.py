@@ -162,7 +162,11 @@ class Blend(ScoringModel):
             ranked = [ranking.gains(self.combined(s, weights, self.newcomers), b, t) for s, b, t in parts]
             return np.concatenate(ranked)
 
-        alone = [float(gains(weights).mean()) for weights in torch.eye(len(names_))]
+        def alone_gains(place: int) -> np.ndarray:
+            """By the member's own scores: those of items that nobody has rated have the scale of the blend."""
+            return np.concatenate([ranking.gains(s[place], b, t) for s, b, t in parts])
+
+        alone = [float(alone_gains(place).mean()) for place in range(len(names_))]
         weights = ranking.searched(gains, self.weights, () if content is None else (content,))
         total, best = float(gains(weights).mean()), int(np.argmax(alone))
         if alone[best] >= total and weights.count_nonzero() > 1:

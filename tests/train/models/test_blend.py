@@ -227,6 +227,21 @@ def test_the_blend_is_never_below_its_best_member_and_says_what_became_of_each(s
     assert "good: NDCG@10 100.00 % alone, weight" in caplog.text and "blend: NDCG@10 100.00 % of" in caplog.text
 
 
+def test_what_a_member_reaches_alone_is_what_it_reaches_without_the_blend(small: Data, caplog) -> None:
+    members = [Table(TABLES[0], 1), Table(TABLES[1], 3, True), Table(TABLES[2], 2)]
+    model = Blend(members, ITEMS, configuration("best", members="a,b,c", seed=SEED))
+    with caplog.at_level("INFO"):
+        model.solve(small)
+    rows = torch.from_numpy(np.flatnonzero(small.targets))
+    for name, member in zip("abc", members, strict=True):
+        with torch.no_grad():
+            scores = member(small.windows(rows, member.window))
+        blocked = torch.zeros(scores.shape, dtype=torch.bool).scatter(1, small.blocked(rows), True)
+        blocked[:, 0] = True
+        expected = fitting.ranking.gains(scores, blocked, small.target(rows)).mean()
+        assert f"{name}: NDCG@10 {expected * 100:.2f} % alone" in caplog.text
+
+
 def test_content_stays_since_it_alone_knows_what_nobody_has_rated(small: Data) -> None:
     flat = np.full((ITEMS + 1, ITEMS + 1), 0.3, np.float32)
     for content in (True, False):
