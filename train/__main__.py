@@ -32,8 +32,8 @@ COMMANDS = {
     ),
     "tune": Command(
         "search for the options of a kind by its validation NDCG@10",
-        main="train.tune:main",
-        configs=["train.tune:TuneConfig"],
+        main="train.tune.__main__:main",
+        configs=["train.tune.__main__:TuneConfig"],
     ),
 }
 

@@ -19,7 +19,7 @@ from infer.errors import InputError
 from train import checkpoint
 from train.presets import CONFIGS, DEFAULT, configuration
 from train.trainer import train
-from train.tuned import read_tuned
+from train.tune.chosen import read_tuned
 
 
 @dataclass(frozen=True, kw_only=True)

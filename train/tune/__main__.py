@@ -23,11 +23,11 @@ from infer.errors import InputError
 from infer.system.progress import progress
 from infer.system.project import PROJECT
 from train.presets import CONFIGS, DEFAULT, configuration
-from train.spaces import SPACES, space
-from train.tuned import read_tuned
+from train.tune.chosen import read_tuned
+from train.tune.spaces import SPACES, space
 
 if TYPE_CHECKING:
-    from train.tuning import Trial
+    from train.tune.search import Trial
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> None:
         raise InputError(f"--name {name} is not a plain file name")
 
     try:
-        from train.tuning import Search, best_of, search
+        from train.tune.search import Search, best_of, search
     except ModuleNotFoundError as error:
         if error.name != "optuna":
             raise

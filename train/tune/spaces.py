@@ -2,7 +2,7 @@
 
 In: a kind and a preset. Out: a range for each option that is searched; all others stay as the preset has them.
 
-    from train.spaces import space; print(space("bert", "sasrec"))
+    from train.tune.spaces import space; print(space("bert", "sasrec"))
 
 Ranges hold the values of the preset and what publications tried. Neither epochs nor patience are searched: they end
 training, and what is best within few epochs is not what is best in the end. Every configuration in a space is valid.

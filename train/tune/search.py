@@ -33,8 +33,8 @@ from train.loop import DivergedError, fit, stream_seed
 from train.models.registry import build
 from train.run import Run
 from train.sizing import sized
-from train.spaces import Choice, Space
-from train.tuned import tuned_text
+from train.tune.chosen import tuned_text
+from train.tune.spaces import Choice, Space
 from train.validation import validation_rows
 
 SEARCH = "search"  # key of the metadata that says which search a table is of

@@ -11,14 +11,14 @@ import pytest
 from infer.errors import InputError
 from infer.system.locks import locked
 from infer.system.ownership import is_ours
-from train import tuning
 from train.data.dataset import load
 from train.loop import DivergedError
 from train.presets import PRESETS, configuration
 from train.sizing import sized
-from train.spaces import SPACES, Choice, Numbers, space
-from train.tuned import read_tuned, tuned_text, words
-from train.tuning import Search, Trial, best_of, search
+from train.tune import search as tuning
+from train.tune.chosen import read_tuned, tuned_text, words
+from train.tune.search import Search, Trial, best_of, search
+from train.tune.spaces import SPACES, Choice, Numbers, space
 
 TINY = ["--dim=8", "--heads=1", "--feedforward=8", "--max-length=4", "--epochs=2", "--batch-size=64", "--layers=1"]
 
