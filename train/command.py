@@ -29,7 +29,9 @@ class RunConfig:
     preset: Literal["paper", "bert4rec", "sasrec", "gsasrec", "default"] = option(
         DEFAULT, "where the defaults of the other options come from"
     )
-    from_tuned: Path | None = option(None, "NAME.tuned.json of `train tune`: its preset and options, before those given")
+    from_tuned: Path | None = option(
+        None, "NAME.tuned.json of `train tune`: its preset and options, before those given"
+    )
     name: str | None = option(None, "write NAME.pt and NAME.history.parquet (default: the kind)")
 
 
@@ -43,7 +45,9 @@ def main(argv: Sequence[str]) -> None:
     usage = f"{kind}: {getdoc(CONFIGS[kind])}\n\n{__doc__}"
     preset, tuned = (chosen.preset, []) if chosen.from_tuned is None else read_tuned(chosen.from_tuned, kind)
     if chosen.preset not in (DEFAULT, preset):
-        raise InputError(f"--preset={chosen.preset}, but {chosen.from_tuned} was tuned with --preset={preset}: leave it out")
+        raise InputError(
+            f"--preset={chosen.preset}, but {chosen.from_tuned} was tuned with --preset={preset}: leave it out"
+        )
     base = parse(CONFIGS[kind], tuned, usage, configuration(kind, preset), [RunConfig])
     config = parse(CONFIGS[kind], rest, usage, base, [RunConfig])
     trained = train(kind, config, name)

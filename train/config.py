@@ -19,9 +19,9 @@ from infer.errors import InputError
 class TrainConfig:
     """What every model has.
 
-    The loop reads `epochs`, `patience`, `clip`, `average`, `schedule` and `warm_up` of any model, and the command
-    `solves_first`. They are no fields here: a class that offers them as options makes fields of them, and in others
-    they keep these values.
+    The loop reads `epochs`, `patience`, `clip`, `average`, `schedule`, `warm_up` and, if it changes, `learning_rate` of
+    any model, and the command `solves_first`. They are no fields here: a class that offers them as options makes fields
+    of them, and in others they keep these values.
     """
 
     epochs = 1
@@ -30,6 +30,7 @@ class TrainConfig:
     average = 0.0
     schedule = "constant"
     warm_up = 0
+    learning_rate = 0.0
 
     artifacts: Path = option(Path("artifacts"), "folder with interactions.parquet, and to write to")
     seed: int = option(0, "seed of initial weights, order, masks and dropout", minimum=0)

@@ -86,11 +86,11 @@ def main(argv: Sequence[str]) -> None:
     best = best_of(trials)
     if best is None:
         raise InputError(f"none of {len(trials)} trials was finished: try a smaller --learning-rate, or more --trials")
-    _, said = read_tuned(wanted.best, kind)  # written as it is read
+    _, found = read_tuned(wanted.best, kind)
     preset = [] if chosen.preset == DEFAULT else [f"--preset={chosen.preset}"]
     place = [] if str(config.artifacts) == "artifacts" else [f"--artifacts={config.artifacts}"]
     print(f"best of {len(trials)} trials: number {best.number}, validation NDCG@10 {100 * (best.ndcg or 0):.2f} %")
-    print(" ".join(["python -m train", kind, *preset, *said, *place]))
+    print(" ".join(["python -m train", kind, *preset, *found, *place]))
     print(f"-> {wanted.best}, {wanted.table}")
 
 

@@ -23,7 +23,10 @@ ELSEWHERE = ("artifacts", "device", "seed", "validation_users")
 
 
 def tuned_text(kind: str, preset: str, values: dict[str, Any], ndcg: float | None, trials: int) -> str:
-    """The content of the file; values: every option by field name.  ndcg: on validation.  trials: how many there were."""
+    """The content of the file.
+
+    values: every option by field name.  ndcg: on validation.  trials: how many there were.
+    """
     usual = asdict(configuration(kind, preset))
     chosen = {key: value for key, value in values.items() if key not in ELSEWHERE and value != usual[key]}
     said = {"kind": kind, "preset": preset, "options": chosen, "validation_ndcg_at_10": ndcg, "trials": trials}

@@ -141,10 +141,7 @@ def read_trials(wanted: Search, data: Data) -> list[Trial]:
         raise InputError(
             f"{wanted.table} holds trials with other options, spaces or data: give --name, or delete it to start afresh"
         )
-    return [
-        Trial(*(row[name] for name in SCHEMA), {name: row[name] for name in wanted.space})  # type: ignore[arg-type]
-        for row in rows
-    ]
+    return [Trial(*[row[name] for name in SCHEMA] + [{name: row[name] for name in wanted.space}]) for row in rows]
 
 
 def best_of(trials: list[Trial]) -> Trial | None:

@@ -14,6 +14,7 @@ item-to-item matrix. Its two factors are fixed and join the finished encoder's s
 
 import math
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 import torch
@@ -92,7 +93,8 @@ class MiniBERT4Rec(ScoringModel):
         if config.norm == "query":
             layer = QueryNormLayer(config)
         last = None if config.norm == "post" else nn.LayerNorm(config.dim)
-        self.encoder = nn.TransformerEncoder(layer, config.layers, norm=last, enable_nested_tensor=False)
+        block = cast(nn.TransformerEncoderLayer, layer)  # or one that is called like it
+        self.encoder = nn.TransformerEncoder(block, config.layers, norm=last, enable_nested_tensor=False)
         if config.head == "separate":
             self.head = nn.Linear(config.dim, self.mask, bias=config.item_bias)
         elif config.item_bias:

@@ -107,8 +107,8 @@ def sequences(data: Data, length: int, stride: int, generator: torch.Generator) 
 def window_count(lengths: np.ndarray, stride: int) -> float:
     """How many windows `sequences` makes of histories (users,) of these lengths, in the mean over where they begin.
 
-    A user's latest, and max(length - 2, 0) / stride more: the sum over s = 1..stride of ceil((length - 1 - s) / stride),
-    where positive, is length - 2 (Hermite's identity).
+    A user's latest, and max(length - 2, 0) / stride more: ceil((length - 1 - s) / stride), where positive, adds up to
+    length - 2 over the places s = 1..stride at which the second begins (Hermite's identity).
     """
     further = np.maximum(lengths - 2, 0).sum() / stride if stride else 0
     return float((lengths > 0).sum() + further)

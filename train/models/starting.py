@@ -23,9 +23,9 @@ def initialise(model: nn.Module, config: BertConfig) -> None:
     """Draw every weight of `model` anew as `config.initial_weights` says; "ours" leaves them as they are.
 
     truncated: matrices and tables from a normal distribution of standard deviation initial_std, cut at two of them
-    (BERT, Devlin et al. 2019).  glorot: from Glorot & Bengio's uniform distribution, the default of TensorFlow.  In both
-    biases are 0.  normal: tables of items and positions with initial_std, all else as PyTorch has it.
-    The row of padding is 0 in all.
+    (BERT, Devlin et al. 2019).  glorot: from the uniform distribution of Glorot & Bengio 2010, the default of
+    TensorFlow.  In both biases are 0.  normal: tables of items and positions, and a separate head, with initial_std,
+    all else as PyTorch has it. The row of padding is 0 in all.
     """
     for name, weight in model.named_parameters():
         if config.initial_weights == "normal":
