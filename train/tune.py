@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> None:
     """Parse, search, print; the first word is the kind of model."""
     named, others = leading(argv)
     if len(named) != 1 or named[0] not in CONFIGS:
-        if not named and any(word in ("--help", "-h") for word in others):
+        if not named:  # help, version, or an option that does not exist
             parse(TuneConfig, others, __doc__)
         said = " ".join(named) or "none"
         kinds = ", ".join(k for k in SPACES if k in CONFIGS)
