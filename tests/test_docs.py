@@ -14,6 +14,7 @@ import pytest
 from tests.helpers.checkerboard import ROOT
 from tests.helpers.documents import DOCUMENTS, Example, anchors, examples, links, recipe, shell, write_tables
 from train.kinds import KINDS
+from train.presets import PRESETS
 
 ELSEWHERE = (
     "python3 -m venv", ". .venv/", "pip install", "pre-commit install",  # .ci/run installs
@@ -64,6 +65,9 @@ def few_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands are trained with for two epochs; as many as by default only README's first, in `films`."""
     for kind in ("mf", "bert", "hybrid"):
         monkeypatch.setitem(KINDS[kind].values, "epochs", 2)
+    for preset in PRESETS.values():
+        if "bert" in preset:
+            monkeypatch.setitem(preset["bert"], "epochs", 2)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

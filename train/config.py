@@ -28,9 +28,9 @@ class TrainConfig:
     patience = 0
     clip = 0.0
     average = 0.0
-    learning_rate = 0.0
     schedule = "constant"
     warm_up = 0
+    learning_rate = 0.0
 
     artifacts: Path = option(Path("artifacts"), "folder with interactions.parquet, and to write to")
     seed: int = option(0, "seed of initial weights, order, masks and dropout", minimum=0)

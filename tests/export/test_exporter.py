@@ -33,7 +33,7 @@ from train.models.base import ScoringModel
 from train.models.bert import MiniBERT4Rec
 from train.models.mf import MF
 from train.models.registry import restore
-from train.presets import configuration
+from train.presets import PRESETS, configuration
 
 KINDS = ["mf", "bert", "hybrid"]
 
@@ -343,3 +343,14 @@ def test_an_empty_window_has_finite_scores_and_does_not_disturb_others(artifacts
     _, alone = session.run(["items", "scores"], {**feeds, "window": window[1:], **Choice(nothing[1:]).inputs})
     assert np.isfinite(both).all()
     np.testing.assert_allclose(both[1], alone[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_of_the_encoder_is_exported_as_pytorch_computes_it(preset: str) -> None:
+    torch.manual_seed(0)
+    sizes = {"dim": 8, "heads": 2, "feedforward": 16, "max_length": 6, "layers": 2}
+    model = MiniBERT4Rec(20, configuration("bert", preset, **sizes)).eval()
+    with torch.no_grad():
+        for weight in model.encoder.parameters():
+            weight += torch.randn(weight.shape) * 0.2
+    assert check_parity(model, export_graph(model, 20), 20, 0)["largest_score_difference"] <= TOLERANCE

@@ -408,3 +408,28 @@ def test_the_validation_loss_leaves_out_whom_the_model_knows_nothing_of() -> Non
     given = data([[2] * (user % 4 > 0) for user in range(users)], [1] * users, 3)
     found, _, _ = validate(Given(torch.zeros(users, 4)), given, torch.arange(users), torch.device("cpu"))
     assert found == pytest.approx((192 * 1 + 33 * 2) / 225)
+
+
+class Planned(Steps):
+    """Two steps an epoch are expected."""
+
+    def expected_steps(self, data: Data) -> int:
+        return 2
+
+
+def test_the_learning_rate_follows_the_steps_and_a_resumed_run_goes_on_in_it() -> None:
+    # Steps 0 to 3 of 4 with a falling rate: 1, 3/4, 1/2, 1/4, each times the gradient 1.
+    whole = trained(Planned([[1.0]], [[1.0]]), epochs=2, schedule="linear", learning_rate=1.0)
+    assert whole.model.weight.item() == pytest.approx(-(1 + 3 / 4 + 1 / 2 + 1 / 4))
+    config = replace(CONFIG, epochs=2, schedule="linear", learning_rate=1.0)
+    cut = Run(Planned([[1.0]], [[1.0]]), None)
+    cut.optimizer = torch.optim.SGD(cut.model.parameters(), lr=1.0)
+    next(fit(cut, DATA, config))
+    resumed = Run(Planned([[1.0]], [[1.0]]), None)
+    resumed.optimizer = torch.optim.SGD(resumed.model.parameters(), lr=9.0)
+    resumed.load(cut.state() | {"preparation_seconds": 0.0})
+    list(fit(resumed, DATA, config))
+    assert resumed.model.weight.item() == whole.model.weight.item()
+    # More steps than were expected keep the epoch's last rate: 1/2 * 2, then 1 twice.
+    longer = trained(Planned([[1.0]], [[1.0]], [[1.0]]), epochs=1, warm_up=2, learning_rate=2.0)
+    assert longer.model.weight.item() == pytest.approx(-(1 + 2 + 2))

@@ -7,6 +7,7 @@ import pickle
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -449,3 +450,39 @@ def test_held_out_items_do_not_change_what_is_trained(kind: str, folder: Path) -
         records = list(fit(run, data, config))
         found.append((run.model.state_dict(), [r.train_loss for r in records], [r.validation_loss for r in records]))
     assert equal(found[0][0], found[1][0]) and found[0][1] == found[1][1] and found[0][2] != found[1][2]
+
+
+def test_who_ends_at_the_best_epoch_is_told_to_train_longer(folder: Path, capsys) -> None:
+    said = "the best epoch is the last that was allowed: more --epochs would help"
+
+    def ended(*ndcgs: float | None, epochs: int, closed: bool = False) -> bool:
+        records = [SimpleNamespace(validation_ndcg_at_10=ndcg) for ndcg in ndcgs]
+        run = SimpleNamespace(records=records, model=SimpleNamespace(closed_form=closed))
+        return trainer.ends_at_best(run, MFConfig(epochs=epochs))
+
+    assert ended(0.1, 0.2, epochs=2)
+    assert not ended(0.1, 0.2, epochs=3), "stopped before the cap"
+    assert not ended(0.2, 0.1, epochs=2) and not ended(0.2, 0.2, epochs=2)
+    assert not ended(None, None, epochs=2) and not ended(0.2, epochs=1) and not ended(0.1, epochs=1, closed=True)
+    trainer.train("mf", replace(short("mf", artifacts=folder), learning_rate=0.0))
+    assert said not in capsys.readouterr().out, "nothing is learnt, so no epoch is better"
+
+
+@pytest.mark.parametrize("preset", ["sasrec", "gsasrec", "bert4rec"])
+def test_a_published_model_goes_on_as_if_it_had_not_been_interrupted(preset: str, folder: Path, monkeypatch) -> None:
+    small = {"dim": 8, "feedforward": 8, "max_length": 6, "stride": 0, "epochs": 3, "batch_size": 16, "negatives": 2}
+    config = configuration("bert", preset, **small, artifacts=folder)
+    trainer.train("bert", config, "whole")
+
+    def stopping(*arguments):
+        for record in fit(*arguments):
+            if record.epoch == 2:
+                raise KeyboardInterrupt
+            yield record
+
+    monkeypatch.setattr(trainer, "fit", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train("bert", config, "cut")
+    monkeypatch.setattr(trainer, "fit", fit)
+    trainer.train("bert", config, "cut")
+    assert equal(weights(folder, "whole"), weights(folder, "cut"))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from infer.histories.histories import Histories
 from train.config import BertConfig
 from train.data.dataset import Data
-from train.models.masking import batches, hide, negative_probability, sequences
+from train.models.masking import batches, hide, negative_probability, sequences, window_count
 from train.presets import configuration
 
 MASK = 31
@@ -334,3 +334,47 @@ def test_negatives_are_drawn_as_often_as_asked(loss: str, shape: tuple) -> None:
     config = BertConfig(batch_size=16, masking="causal", max_length=4, stride=0, loss=loss, negatives=7)
     (batch,) = batches(data([5]), config, MASK, generator(0))
     assert batch.negatives.shape == shape and batch.negatives.dtype == torch.int64
+
+
+@pytest.mark.parametrize("stride", [0, 1, 3, 5])
+def test_as_many_windows_as_expected_in_the_mean(stride: int) -> None:
+    source = data([0, 1, 2, 3, 9, 14])
+    # The second window begins at each of `stride` places equally often: all generators that differ in it.
+    counts = [len(sequences(source, 5, stride, generator(seed))[0]) for seed in range(400)]
+    assert np.mean(counts) == pytest.approx(window_count(source.histories.lengths, stride), rel=0.02)
+    if stride == 1:  # of 1, 2, 3, 9, 14 items: the latest, and all but two
+        assert set(counts) == {5 + 0 + 0 + 1 + 7 + 12}
+
+
+def test_in_some_sequences_only_the_last_item_is_hidden() -> None:
+    window = windows([6] * 4000)
+    config = BertConfig(masking="cloze", mask_ratio=1.0, last_share=0.25, append_mask=True)
+    hidden = hide(window, config, generator(0))
+    only = hidden.sum(1) == 1
+    assert only.float().mean().item() == pytest.approx(0.25, abs=0.03)
+    assert hidden[only, -1].all() and (hidden[~only] == (window[~only] != 0)).all()
+    assert (hide(window, replace(config, last_share=1.0), generator(0)).sum(1) == 1).all()
+
+
+def test_negatives_are_none_that_the_user_has_seen() -> None:
+    # Users have seen 1 to 4 and 1 to 28 of 30 items.
+    config = BertConfig(
+        loss="gbce", negatives=40, unseen_negatives=True, max_length=4, stride=2, batch_size=5, masking="causal"
+    )
+    drawn = list(batches(data([4, 28]), config, MASK, generator(0)))
+    # What is left out, as a few of the second user's are after many draws, is the target itself.
+    unlike = [(b.negatives != b.item[:, None]) & (b.item > 4)[:, None] for b in drawn]
+    of_long = torch.cat([b.negatives[counts] for b, counts in zip(drawn, unlike, strict=True)])
+    assert set(of_long.tolist()) == {29, 30} and len(of_long) > 100
+    everything = torch.cat([b.negatives[b.negatives != b.item[:, None]] for b in drawn])
+    assert everything.min() >= 5 and everything.max() <= 30
+    plain = torch.cat(
+        [b.negatives for b in batches(data([4, 28]), replace(config, unseen_negatives=False), MASK, generator(0))]
+    )
+    assert plain.min() == 1
+
+
+def test_who_has_seen_everything_gets_the_target_which_no_loss_counts() -> None:
+    config = BertConfig(batch_size=1, loss="gbce", negatives=3, unseen_negatives=True, max_length=4, stride=0)
+    (batch,) = batches(data([30]), config, MASK, generator(0))
+    assert torch.equal(batch.negatives, batch.item[:, None].expand(-1, 3))
