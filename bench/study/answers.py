@@ -178,7 +178,7 @@ def of_set(tables: Tables, data: str) -> Tables:
 
 def sets(tables: Tables) -> list[str]:
     """The data sets by name, in the order in which they were given."""
-    return list(dict.fromkeys(tables["differences"]["data"])) or ["the data"]
+    return list(dict.fromkeys(tables.get("about", tables["differences"])["data"]))
 
 
 def _by_set(tables: Tables) -> Iterator[tuple[str, Tables]]:

@@ -118,7 +118,10 @@ def unfit(data: DataSet, split: str, changes: dict[str, Any]) -> str | None:
         return f"{split} is left out: no user has two interactions at the same time" if untied else None
     if moments.group_by(USER).agg(pl.col(TIMESTAMP).min())[TIMESTAMP].n_unique() == 1:
         return f"{split} is left out: everyone begins at the same time, so times are only an order"
-    made, _ = variation(data, tuple(changes.items()))
+    try:
+        made, _ = variation(data, tuple(changes.items()))
+    except InputError as error:
+        return f"{split} is left out: {error}"
     users = made.filter(pl.col(SPLIT) == TEST)[USER].n_unique()
     if users < LEAST_USERS:
         return f"{split} is left out: {users} users would be measured, fewer than {LEAST_USERS}"

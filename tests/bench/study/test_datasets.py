@@ -55,12 +55,15 @@ def test_what_a_set_cannot_answer_is_left_out_and_said(tmp_path: Path) -> None:
 
 
 def test_a_time_split_needs_enough_users(tmp_path: Path) -> None:
-    times = order_only(30).with_columns(pl.col("timestamp") + pl.col("user"))
-    (few,) = data_sets(str(write(tmp_path / "few", "f", times)))
+    # The latest tenth of all events are the third ones of the users who began late.
+    spread = (pl.col("timestamp") * 40 + pl.col("user") % 40).alias("timestamp")
+    (few,) = data_sets(str(write(tmp_path / "few", "f", order_only(40).with_columns(spread))))
     assert "users would be measured, fewer than 100" in unfit(few, "time-split", {"split": "time"})
-    (many,) = data_sets(str(write(tmp_path / "many", "m", order_only(2000).with_columns(pl.col("user") % 7 + pl.col(
-        "timestamp").alias("timestamp")))))  # fmt: skip
+    (many,) = data_sets(str(write(tmp_path / "many", "m", order_only(2000).with_columns(spread))))
     assert unfit(many, "time-split", {"split": "time"}) is None
+    (none,) = data_sets(str(write(tmp_path / "none", "n", order_only(2000).with_columns(
+        (pl.col("timestamp") + pl.col("user") % 7).alias("timestamp")))))  # fmt: skip
+    assert "time-split is left out: the time split leaves no" in unfit(none, "time-split", {"split": "time"})
     tied = order_only(4).with_columns(timestamp=pl.lit(5))
     (tied_set,) = data_sets(str(write(tmp_path / "tied", "t", tied)))
     assert unfit(tied_set, "random-ties", {"ties": "random"}) is None
