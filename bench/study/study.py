@@ -18,6 +18,7 @@ from multiprocessing import active_children, get_context, parent_process, resour
 from pathlib import Path
 
 import polars as pl
+from tqdm import tqdm
 
 from bench.study.datasets import DataSet, data_sets, unfit, variation
 from bench.study.experiments import EXPERIMENTS, LEAVE_ONE_OUT, VARIATIONS, Experiment
@@ -201,8 +202,11 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed must not go on writing into a trial that a new run may be making."""
+    """A worker whose parent was killed must not go on writing into a trial that a new run may be making.
 
+    Nor may it hold a lock of the system, as tqdm would take one: of a worker that is ended it would be left over.
+    """
+    tqdm.set_lock(threading.RLock())
     parent = parent_process()
     if parent is None:
         return
