@@ -72,7 +72,7 @@ def plan(config: StudyConfig) -> Plan:
         splits, fit = _splits(config, data, experiments, found), [e for e in experiments if data.rated or not e.rated]
         if len(fit) < len(experiments):
             names = ", ".join(e.name for e in experiments if e not in fit)
-            found.notes.append((data.name, f"{names} are left out: the table has no ratings"))
+            found.notes.append((data.name, f"left out, as the table has no ratings: {names}"))
         if not fit:
             raise InputError(f"{data.path} has no ratings, which all that --only names needs")
         for split, asked in splits.items():

@@ -46,7 +46,7 @@ def test_what_a_set_cannot_answer_is_left_out_and_said(tmp_path: Path) -> None:
     assert found.notes == [
         ("films", "random-ties is left out: no user has two interactions at the same time"),
         ("films", "time-split is left out: everyone begins at the same time, so times are only an order"),
-        ("films", "mf-paper are left out: the table has no ratings"),
+        ("films", "left out, as the table has no ratings: mf-paper"),
     ]
     with pytest.raises(InputError, match="has no ratings, which all that --only names needs"):
         plan(StudyConfig(artifacts=str(a), only="mf-paper"))
