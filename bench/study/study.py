@@ -74,7 +74,7 @@ def plan(config: StudyConfig) -> Plan:
         splits, fit = _splits(config, data, experiments, found), [e for e in experiments if data.rated or not e.rated]
         if len(fit) < len(experiments):
             names = ", ".join(e.name for e in experiments if e not in fit)
-            found.notes.append((data.name, f"{names} are left out: the table has no ratings"))
+            found.notes.append((data.name, f"left out, as the table has no ratings: {names}"))
         if not fit:
             raise InputError(f"{data.path} has no ratings, which all that --only names needs")
         for split, asked in splits.items():
@@ -208,9 +208,10 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed must not go on writing into a trial that a new run may be making."""
+    """A worker whose parent was killed must not go on writing into a trial that a new run may be making.
 
-    # One that other processes share would be left behind by a worker that is ended.
+    Nor may it hold a lock of the system, as tqdm would take one: of a worker that is ended it would be left over.
+    """
     tqdm.set_lock(threading.RLock())
     parent = parent_process()
     if parent is None:

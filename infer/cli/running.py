@@ -35,6 +35,7 @@ def run(main: Callable[[Sequence[str]], None]) -> int:
     """Call `main(argv)`; return an exit status, with one line on standard error if it failed."""
     ready()
     tell()
+    _interruptible()
     with _terminable():
         status, message = _ended(main)
     unwritten = flush(sys.stdout)
@@ -72,6 +73,14 @@ def _ended(main: Callable[[Sequence[str]], None]) -> tuple[int, str]:
         return end.status, end.message
     except KeyboardInterrupt:
         return 130, "interrupted"
+
+
+def _interruptible() -> None:
+    """Let Ctrl-C end a wait for threads or processes: importing Polars makes the system go on waiting after it."""
+    import polars  # noqa: F401  # before the next line, whatever the command imports later
+
+    if hasattr(signal, "siginterrupt"):  # not on Windows
+        signal.siginterrupt(signal.SIGINT, True)
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def test_what_a_set_cannot_answer_is_left_out_and_said(tmp_path: Path) -> None:
     assert found.notes == [
         ("films", "random-ties is left out: no user has two interactions at the same time"),
         ("films", "time-split is left out: everyone begins at the same time, so times are only an order"),
-        ("films", "mf-paper are left out: the table has no ratings"),
+        ("films", "left out, as the table has no ratings: mf-paper"),
     ]
     with pytest.raises(InputError, match="has no ratings, which all that --only names needs"):
         plan(StudyConfig(artifacts=str(a), only="mf-paper"))
@@ -61,6 +61,9 @@ def test_a_time_split_needs_enough_users(tmp_path: Path) -> None:
     assert "users would be measured, fewer than 100" in unfit(few, "time-split", {"split": "time"})
     (many,) = data_sets(str(write(tmp_path / "many", "m", order_only(2000).with_columns(spread))))
     assert unfit(many, "time-split", {"split": "time"}) is None
+    at_once = pl.when((pl.col("user") == 0) & (pl.col("timestamp") == 0)).then(0).otherwise(5).alias("timestamp")
+    (none,) = data_sets(str(write(tmp_path / "none", "n", order_only(9).with_columns(at_once))))
+    assert "time-split is left out: the time split leaves no" in unfit(none, "time-split", {"split": "time"})
     tied = order_only(4).with_columns(timestamp=pl.lit(5))
     (tied_set,) = data_sets(str(write(tmp_path / "tied", "t", tied)))
     assert unfit(tied_set, "random-ties", {"ties": "random"}) is None

@@ -102,6 +102,16 @@ def test_a_title_that_the_terminal_cannot_print_is_shown_with_question_marks() -
     assert ended("raise InputError('Am\\u00e9lie')", PYTHONIOENCODING="ascii") == (2, "", "error: Am\\xe9lie\n")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals on Windows")
+def test_ctrl_c_ends_a_wait_for_another_thread() -> None:
+    body = (
+        "import polars, threading\n"
+        "    threading.Timer(0.5, os.kill, [os.getpid(), 2]).start()\n"
+        "    threading.Event().wait()"
+    )
+    assert ended(body) == (130, "", "error: interrupted\n")
+
+
 def test_sigterm_ends_like_ctrl_c_and_what_is_being_done_is_put_away() -> None:
     body = """try:
         print('began', flush=True)
