@@ -53,7 +53,7 @@ class MFConfig(TrainConfig):
     objective: Literal["ratings", "implicit"] = option(
         "implicit", "squared error of the ratings by Adam, or weighted ALS on what was rated (Hu et al. 2008)"
     )
-    dim: int = option(64, "length k of user and item vectors", minimum=1)
+    dim: int = option(64, "length k of user and item vectors; 0: as the transformers have by default", minimum=0)
     epochs: int = option(15, "passes over the training ratings", minimum=1)
     batch_size: int = option(1024, "ratings: in a step", minimum=1)
     learning_rate: float = option(1e-3, "ratings: of Adam", minimum=0)

@@ -1,10 +1,10 @@
-"""What follows from the table: the sizes of a transformer that nobody has given.
+"""What follows from the table: the sizes of a model that nobody has given.
 
 In: a configuration in which a size is 0, and the data. Out: the same with sizes.
 
     python -m train bert  # "64 dimensions, 2 heads, dropout 0.2, ..., for 98,396 interactions of 610 users"
 
-dim         64, or 128 from MANY interactions on: fewer do not carry wider vectors
+dim         64, or 128 from MANY interactions on: fewer do not carry wider vectors; also of MF where it is 0
 heads       of 32 dimensions each, at least two
 dropout     0.2, or 0.5 where users have fewer than SHORT training items in the mean
 epochs      at most 100, which patience ends; 20 where nothing is held out by which it could
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from infer.histories.vocabulary import PAD
-from train.config import BertConfig, TrainConfig
+from train.config import BertConfig, MFConfig, TrainConfig
 from train.data.dataset import Data
 
 MANY = 300_000
@@ -35,10 +35,12 @@ Config = TypeVar("Config", bound=TrainConfig)
 
 def sized(config: Config, data: Data | None = None) -> Config:
     """The configuration with a size for every 0; without data as for a small table of long histories."""
+    usual = LARGE if data is not None and len(data.histories.items) >= MANY else SMALL
+    if isinstance(config, MFConfig):
+        return replace(config, dim=config.dim or usual)
     if not isinstance(config, BertConfig):
         return config
-    dim, heads, batch = config.dim, config.heads, config.batch_size
-    dim = dim or (LARGE if data is not None and len(data.histories.items) >= MANY else SMALL)
+    dim, heads, batch = config.dim or usual, config.heads, config.batch_size
     heads = heads or next(n for n in range(max(2, dim // HEAD), 0, -1) if dim % n == 0)
     batch = batch or (FEWEST if data is None else sequences(data.histories.lengths, config.max_length, config.stride))
     dropout = config.dropout

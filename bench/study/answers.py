@@ -26,7 +26,7 @@ NAMES = TITLES | {
     "scratch": SCRATCH,
     "bert-paper": "the paper's BERT",
     "hybrid-paper": "the paper's hybrid",
-    "scratch-chain": f"{SCRATCH}, with the hybrid's chain",
+    "scratch-chain": f"{SCRATCH}, blended with the hybrid's chain",
     "scratch-random": f"{SCRATCH}, with a chain trained from random weights",
     "scratch-markov": f"{SCRATCH}, blended with the Markov chain",
     "hybrid-ials": "the transformer started from iALS alone",

@@ -83,16 +83,19 @@ EXPERIMENTS = (
     ),
     Experiment("hybrid-ppmi", "PPMI start alone", "hybrid", changes={"chain": 0, "initial": "ppmi"}),
     Experiment("hybrid-trained", "hybrid, chain trained", "hybrid", changes={"chain_trained": True}),
-    Experiment("scratch-chain", "from scratch, with the chain", "bert", changes={"chain": 192}, short=True),
+    Experiment(
+        "scratch-chain", "from scratch + factorised Markov", "best", changes={"members": "scratch,chain"}, stage=1,
+        short=True,
+    ),
     Experiment(
         "scratch-random", "from scratch, with a random chain, trained", "bert",
         changes={"chain": 192, "chain_initial": "random", "chain_trained": True},
     ),
     Experiment("best", "best.onnx", "best", changes={"members": MEMBERS}, stage=1, short=True),
-    Experiment("mf-64", "MF of ratings, 64", "mf", "paper", {"dim": 64}, seeds=2),
+    Experiment("mf-ratings", "MF of ratings", "mf", "paper", {"dim": 0}),
     Experiment(
-        "hybrid-mf", "rating-MF start alone", "hybrid", changes={"initial": "mf", "mf": "mf-64", "chain": 0}, stage=1,
-        seeds=2,
+        "hybrid-mf", "rating-MF start alone", "hybrid", changes={"chain": 0, "initial": "mf", "mf": "mf-ratings"},
+        stage=1,
     ),
     Experiment("softmax", "from scratch, full softmax", "bert", changes={"loss": "softmax"}, seeds=1),
     Experiment("bert4rec", "BERT4Rec", "bert", "bert4rec", seeds=2),

@@ -20,6 +20,8 @@ def table(*lengths: int) -> Data:
 def test_wider_vectors_begin_with_many_interactions() -> None:
     assert sized(BertConfig(), table(MANY - 1)).dim == 64 and sized(BertConfig(), table(MANY)).dim == 128
     assert sized(BertConfig()).dim == 64
+    assert sized(MFConfig(dim=0), table(MANY - 1)).dim == 64 and sized(MFConfig(dim=0), table(MANY)).dim == 128
+    assert sized(MFConfig(), table(MANY)).dim == 64 and sized(MFConfig(dim=3)).dim == 3
 
 
 @pytest.mark.parametrize(("dim", "heads"), [(128, 4), (64, 2), (8, 2), (3, 1), (96, 3), (100, 2)])

@@ -108,9 +108,12 @@ class MiniBERT4Rec(ScoringModel):
         """Whether the chain takes part in what is computed now: a fixed one has no part in training."""
         return self.rank > 0 and (self.config.chain_trained or not self.training)
 
-    def embedded(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
-        """What the encoder reads: (batch, length, dim). A length below the window leaves out the oldest positions."""
-        hidden, length = self.items(window), window.shape[1]
+    def embedded(self, window: Tensor, levels: Tensor | None = None, items: Tensor | None = None) -> Tensor:
+        """What the encoder reads: (batch, length, dim). A length below the window leaves out the oldest positions.
+
+        items: the vectors of the window's items, where somebody has them.
+        """
+        hidden, length = self.items(window) if items is None else items, window.shape[1]
         if self.config.scale_embeddings:
             hidden = hidden * self.config.dim**0.5
         if self.config.positions != "none":
@@ -121,9 +124,12 @@ class MiniBERT4Rec(ScoringModel):
             hidden = self.input_norm(hidden)
         return self.input_dropout(hidden)
 
-    def states(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
-        """(batch, length) item indexes and rating levels to (batch, length, dim + rank), rank 0 unless `chained`."""
-        states = self.encoder(self.embedded(window, levels), window != PAD)
+    def states(self, window: Tensor, levels: Tensor | None = None, items: Tensor | None = None) -> Tensor:
+        """(batch, length) item indexes and rating levels to (batch, length, dim + rank), rank 0 unless `chained`.
+
+        items: as in `embedded`.
+        """
+        states = self.encoder(self.embedded(window, levels, items), window != PAD)
         states = self.transform(states) if self.config.transform else states
         if not self.chained:
             return states
@@ -143,10 +149,13 @@ class MiniBERT4Rec(ScoringModel):
             return newest
         return torch.cat([newest, self.newest_chain(window)], 1)
 
-    def output(self, items: Tensor | slice) -> tuple[Tensor, Tensor | None]:
-        """Weights (n, dim + rank) and bias (n,) that turn a state into scores of these n items, of any shape."""
+    def output(self, items: Tensor | slice, vectors: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Weights (n, dim + rank) and bias (n,) that turn a state into scores of these n items, of any shape.
+
+        vectors: (n, dim), those of the items where somebody has them.
+        """
         separate = self.config.head == "separate"
-        weight = (self.head.weight if separate else self.items.weight)[items]
+        weight = (self.head.weight if separate else self.items.weight)[items] if vectors is None else vectors
         bias = self.head.bias if separate else self.bias if self.config.item_bias else None
         if self.chained:
             weight = torch.cat([weight, self.successors.weight[items]], -1)
@@ -176,22 +185,39 @@ class MiniBERT4Rec(ScoringModel):
 
     def loss(self, batch: SequenceBatch) -> Tensor:
         """Mean loss of the hidden (or next) items, each times its weight."""
-        states = self.states(batch.window, batch.levels).flatten(0, 1)[batch.place]  # (targets, dim + rank)
-        if self.config.loss == "softmax":
-            each = nn.functional.cross_entropy(self.score(states), batch.item, reduction="none")
+        config, item = self.config, batch.item[:, None]
+        if config.loss == "sampled":
+            each = self._sampled_loss(batch)
         else:
-            item = batch.item[:, None]
-            positive, collides = self.score_own(states, item), item == batch.negatives
-            if self.config.loss == "sampled":
-                negative = self.score(states, batch.negatives)
-                each = sampled_softmax(positive, negative, self.expected[batch.negatives], collides)
+            states = self.states(batch.window, batch.levels).flatten(0, 1)[batch.place]  # (targets, dim + rank)
+            if config.loss == "softmax":
+                each = nn.functional.cross_entropy(self.score(states), batch.item, reduction="none")
             else:
                 if self.mask <= WORTH_SCORING_ALL * batch.negatives.shape[1]:
                     negative = self.score(states).gather(1, batch.negatives)
                 else:
                     negative = self.score_own(states, batch.negatives)
-                each = generalised_bce(positive, negative, collides, self.mask - 1, self.config.calibration)
+                positive, collides = self.score_own(states, item), item == batch.negatives
+                each = generalised_bce(positive, negative, collides, self.mask - 1, config.calibration)
         return (each * batch.weight).sum() / batch.weight.sum()
+
+    def _sampled_loss(self, batch: SequenceBatch) -> Tensor:
+        """(targets,): with one lookup of items, as the gradient of the whole table is filled and added to for each."""
+        window, asked = batch.window.flatten(), torch.cat([batch.item, batch.negatives])
+        read = vectors = None
+        if self.config.head == "tied":
+            read, vectors = self.items(torch.cat([window, asked])).split([len(window), len(asked)])
+            read = read.view(*batch.window.shape, -1)
+        states = self.states(batch.window, batch.levels, read).flatten(0, 1)[batch.place]  # (targets, dim + rank)
+        weight, bias = self.output(asked, vectors)
+        own, others = weight.split([len(batch.item), len(batch.negatives)])
+        positive, shift = (states * own).sum(1), None
+        if bias is not None:
+            first, shift = bias.split([len(batch.item), len(batch.negatives)])
+            positive = positive + first
+        negative = nn.functional.linear(states, others, shift)
+        collides = batch.item[:, None] == batch.negatives
+        return sampled_softmax(positive[:, None], negative, self.expected[batch.negatives], collides)
 
     def optimizer(self) -> torch.optim.Optimizer:
         """AdamW, as in the paper, or Adam."""

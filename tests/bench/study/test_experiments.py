@@ -29,4 +29,5 @@ def test_the_controls_differ_from_the_start_by_one_thing() -> None:
 
 
 def test_what_needs_ratings_is_known() -> None:
-    assert [e.name for e in EXPERIMENTS if e.rated] == ["mf-paper", "bert-paper", "hybrid-paper", "mf-64", "hybrid-mf"]
+    rated = ["mf-paper", "bert-paper", "hybrid-paper", "mf-ratings", "hybrid-mf"]
+    assert [e.name for e in EXPERIMENTS if e.rated] == rated

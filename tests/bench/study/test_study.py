@@ -116,7 +116,7 @@ def test_what_cannot_be_studied_is_refused(made, artifacts: Path, tmp_path: Path
     refused(run_study(tmp_path / "nowhere", made[1]), "run `python -m train.data` first")
     refused(run_study(artifacts, made[1], "--user=7"), "has no held-out item of user '7'")
     words = [sys.executable, "-m", "bench.study", f"--artifacts={artifacts}", f"--output={tmp_path / 's'}"]
-    for only, text in (("bert5", "no experiment is called 'bert5'"), ("hybrid-mf", "hybrid-mf starts from mf-64")):
+    for only, text in (("bert5", "no experiment is called 'bert5'"), ("hybrid-mf", "hybrid-mf starts from mf-ratings")):
         done = subprocess.run([*words, f"--only={only}"], cwd=ROOT, capture_output=True, text=True)
         refused(done, text)
     assert not (tmp_path / "s").exists()

@@ -17,6 +17,17 @@ def test_sampling_every_item_once_is_the_full_softmax() -> None:
     torch.testing.assert_close(found, functional.cross_entropy(scores, item, reduction="none"))
 
 
+def test_the_gradient_of_sampled_softmax_is_that_of_its_formula() -> None:
+    generator = torch.Generator().manual_seed(2)
+    positive = torch.randn(4, 1, generator=generator, dtype=torch.float64, requires_grad=True)
+    negative = torch.randn(4, 6, generator=generator, dtype=torch.float64, requires_grad=True)
+    expected, collides = torch.rand(6, generator=generator, dtype=torch.float64), torch.eye(4, 6, dtype=torch.bool)
+    assert torch.autograd.gradcheck(lambda p, n: sampled_softmax(p, n, expected, collides), (positive, negative))
+    total = sampled_softmax(positive, negative, expected, collides).sum()
+    (gradient,) = torch.autograd.grad(total, negative)
+    assert (gradient[collides] == 0).all() and (gradient[~collides] > 0).all()
+
+
 def test_the_correction_makes_the_denominator_unbiased() -> None:
     generator = torch.Generator().manual_seed(1)
     scores, chance = torch.randn(1, 50, generator=generator), torch.rand(50, generator=generator)
