@@ -8,6 +8,7 @@ In: a kind, its configuration and the artifacts folder. Out: NAME.pt and NAME.hi
 import logging
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -15,6 +16,7 @@ import torch
 
 from infer.errors import InputError
 from infer.system.files import replacing
+from infer.system.locks import locked
 from infer.system.ownership import MARK, claim
 from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE
 from train import checkpoint
@@ -33,7 +35,10 @@ HISTORY = dict.fromkeys(("train_loss", "validation_loss", "validation_hit_at_10"
 
 
 def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
-    """Train from the start or from where an equal run was interrupted; write checkpoint and history."""
+    """Train from the start or from where an equal run was interrupted; write checkpoint and history.
+
+    Raises InputError also if another process trains a model of the same name there.
+    """
     name = name or kind
     if config.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: PyTorch finds no CUDA device here; use --device cpu")
@@ -41,6 +46,16 @@ def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
     outputs = [checkpoint.finished(config.artifacts, name), checkpoint.partial(config.artifacts, name), history]
     claim(outputs, inputs=[config.artifacts / INTERACTIONS_FILE, config.artifacts / ITEMS_FILE])
     data = load(config.artifacts)
+    lock = config.artifacts / "locks" / f"{name}.train.lock"
+    with locked(lock, wait=False):
+        run = _trained(kind, config, name, data, outputs)
+        lock.unlink(missing_ok=True)
+    return run
+
+
+def _trained(kind: str, config: TrainConfig, name: str, data: Data, outputs: list[Path]) -> Run:
+    """As `train`, where no other process trains the same.  outputs: checkpoint, that of a part, and history."""
+    finished, partial, history = outputs
     config = sized(config, data)
     if config.solves_first:
         log.info("%s: solving for the vectors that it starts from ...", name)
@@ -61,15 +76,15 @@ def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
     for record in fit(run, data, config):
         log.info(_line(record))
         if not model.closed_form:
-            checkpoint.save(checkpoint.partial(config.artifacts, name), _state(provenance, data, run) | run.state())
+            checkpoint.save(partial, _state(provenance, data, run) | run.state())
     if ends_at_best(run, config):
         log.info("the best epoch is the last that was allowed: more --epochs would help")
     with replacing(history, owned=True) as temporary:
         table = pl.DataFrame([asdict(record) for record in run.records], schema_overrides=HISTORY)
         table.with_columns(preparation_seconds=pl.lit(run.preparation_seconds)).write_parquet(temporary, metadata=MARK)
     provenance = provenance | {"config": provenance["config"] | run.chosen | dict(run.model.chosen)}
-    checkpoint.save(checkpoint.finished(config.artifacts, name), _state(provenance, data, run))
-    checkpoint.partial(config.artifacts, name).unlink(missing_ok=True)
+    checkpoint.save(finished, _state(provenance, data, run))
+    partial.unlink(missing_ok=True)
     return run
 
 

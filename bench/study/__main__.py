@@ -16,6 +16,7 @@ from bench.study.speed import measure_speed
 from bench.study.study import StudyConfig, make_all, plan, prepare, shown_user
 from bench.study.tables import write_tables
 from infer.cli import parse, run
+from infer.system.locks import locked
 from infer.system.ownership import claim
 
 
@@ -26,8 +27,9 @@ def main(argv: Sequence[str]) -> None:
     page, folder = config.output / "study.html", config.output / "tables"
     claim([page, *sorted(folder.glob("*.parquet")), *record_files(config.record)])
     user = shown_user(config, found.sets[0])
-    prepare(config, found)
-    make_all(config, found.trials)
+    with locked(config.output / "locks" / "study.lock", wait=False):
+        prepare(config, found)
+        make_all(config, found.trials)
     speed = measure_speed(found.trials[0].folder, config.output / "trials" / "speed.json")
     tables = write_tables(found, speed, user, folder)
     write_study(tables, page, " ".join(["python -m bench.study", *argv]))

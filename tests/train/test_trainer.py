@@ -16,6 +16,7 @@ import torch
 
 from infer.errors import InputError
 from infer.histories.windows import windows
+from infer.system.locks import locked
 from train import checkpoint, command, trainer
 from train.config import BertConfig, MFConfig, TrainConfig
 from train.data.dataset import load
@@ -51,6 +52,16 @@ def weights(folder: Path, kind: str) -> dict[str, torch.Tensor]:
 
 def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(one[name], other[name]) for name in one) and one.keys() == other.keys()
+
+
+def test_two_trainings_of_one_name_do_not_meet(folder: Path) -> None:
+    config = short("mf", artifacts=folder)
+    with (
+        locked(folder / "locks" / "mf.train.lock", wait=False),
+        pytest.raises(InputError, match=r"another process is working on .* \(mf\.train\): wait until it ends"),
+    ):
+        trainer.train("mf", config)
+    assert trainer.train("mf", config, "other").records, "one of another name is not in the way"
 
 
 @pytest.mark.parametrize(("kind", "preset"), CASES)

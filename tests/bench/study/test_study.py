@@ -24,6 +24,7 @@ from infer.scoring.baselines import popular_lists, random_lists
 from infer.scoring.options import ScoringConfig
 from infer.scoring.popularity import Popularity
 from infer.scoring.task import prepare
+from infer.system.locks import locked
 from tests.helpers.checkerboard import HANGS, ROOT
 
 TRIALS = 6  # three experiments with two seeds
@@ -120,6 +121,11 @@ def test_what_cannot_be_studied_is_refused(made, artifacts: Path, tmp_path: Path
         done = subprocess.run([*words, f"--only={only}"], cwd=ROOT, capture_output=True, text=True)
         refused(done, text)
     assert not (tmp_path / "s").exists()
+
+
+def test_two_studies_do_not_write_the_same_trials(made, artifacts: Path, refused) -> None:
+    with locked(made[0] / "locks" / "study.lock", wait=False):
+        refused(run_study(artifacts, made[0]), "another process is working on")
 
 
 def test_baselines_rank_as_their_lists_do(made, artifacts: Path) -> None:
