@@ -31,6 +31,11 @@ def percent(value: float | None, low: float | None = None, high: float | None = 
     return interval(*(None if share is None else share * 100 for share in (value, low, high)))
 
 
+def probability(value: float) -> str:
+    """A p value with two digits: 0.00015, 0.23, 1."""
+    return f"{value:.2g}" if value >= 1e-4 else f"{value:.0e}"
+
+
 def metric_title(name: str) -> str:
     """hit@10 as Hit@10, ndcg@10 as NDCG@10, mrr as MRR."""
     return name.replace("hit", "Hit").replace("ndcg", "NDCG").replace("mrr", "MRR")

@@ -7,11 +7,11 @@ than configured says so first, and calls nothing better.
     python -m bench.study.record --record=bench/results/study
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import polars as pl
 
-from bench.html.texts import interval, metric_title
+from bench.html.texts import interval, metric_title, probability
 from bench.study.experiments import LEAVE_ONE_OUT, TITLES
 from bench.study.significance import BOTH, mean_interval
 
@@ -79,7 +79,7 @@ def compared(row: dict, one: str, other: str, judges: bool = True) -> str:
     over = "" if row["over"] == BOTH else ", interval over users alone"
     figures = (
         f"{points:+.2f} points of {metric_title(row['metric'])} [{low:+.2f}, {high:+.2f}], corrected p = "
-        f"{row['p_corrected']:.4f} ({row['users']} users; {seeds}{over})"
+        f"{probability(row['p_corrected'])} ({row['users']:,} users; {seeds}{over})"
     )
     if not judges:
         return _capital(f"{one} minus {other}: {figures}.")
@@ -97,12 +97,15 @@ def short_note(tables: Tables) -> str | None:
     return f"This study trained for {epochs}, fewer than configured: it says nothing about which model is better."
 
 
-def answers_top(tables: Tables) -> list[str]:
-    """RQ1 in sentences: whether the start from iALS alone helps, then every other part beside its own control."""
+def answers_top(tables: Tables, pairs: Collection[tuple[str, str]] = ()) -> list[str]:
+    """RQ1 in sentences: whether the start from iALS alone helps, then every other part beside its own control.
+
+    pairs: only these of ASKED; empty: all.
+    """
     note = short_note(tables)
     sentences = [] if note is None else [note]
     for prefix, own in _by_set(tables):
-        for question, model, other in ASKED:
+        for question, model, other in (row for row in ASKED if not pairs or row[1:] in pairs):
             rows = own["differences"].filter(
                 pl.col("one") == model, pl.col("other") == other, pl.col("metric") == "hit@10",
                 pl.col("split") == LEAVE_ONE_OUT, pl.col("cohort").is_null(),

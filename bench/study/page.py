@@ -42,9 +42,18 @@ SPLITS = (
 )
 
 
+# The answers that stand first, of each data set: MF alone, ensembling without it, all together, and their best rival.
+FIRST = (("hybrid-ials", "scratch"), ("scratch-markov", "scratch"), ("hybrid", "scratch"), ("best", "ease-markov"))
+
+
+def summary(tables: dict[str, pl.DataFrame]) -> list[str]:
+    """The answers in short: RQ1's first ones, and the first of the others."""
+    others = (answers_cold, answers_scarcity, answers_convergence)
+    return [*answers_top(tables, FIRST), *(found[0] for answers in others if (found := answers(tables)))]
+
+
 def write_study(tables: dict[str, pl.DataFrame], path: Path, command: str) -> Path:
     """Render the page; returns where it lies."""
-    cold = answers_cold(tables)  # of items that few have rated, then of those that nobody has
     return write_page(
         path,
         "study/study.html.j2",
@@ -54,7 +63,7 @@ def write_study(tables: dict[str, pl.DataFrame], path: Path, command: str) -> Pa
         picture=picture(tables),
         glossary=GLOSSARY,
         command=command,
-        summary=[*answers_top(tables)[:3], *cold[1:2], *cold[-1:], *answers_convergence(tables)[:1]],
+        summary=summary(tables),
         about=tables["about"].select("name", "value").rows(),
     )
 
@@ -109,7 +118,7 @@ def _training(tables: dict[str, pl.DataFrame]) -> Parts:
         (f"{label} by {unit}", curves(tables, column, axis))
         for column, label in (
             ("train_loss", "Training loss"), ("validation_loss", "Validation loss"),
-            ("validation_ndcg_at_10", "Validation NDCG@10"),
+            ("validation_ndcg_at_10", "Validation NDCG@10 in %,"),
         )
         for axis, unit in (("epoch", "epoch"), ("elapsed", "second, pretraining counted"))
     ]  # fmt: skip

@@ -24,9 +24,10 @@ def bars(tables: dict[str, pl.DataFrame]) -> str | None:
         .sort("value", maintain_order=True)
     )
     plot = figure(xaxis_title="Hit@10, %", height=120 + 24 * rows.height)
-    error = ((rows["high"] - rows["value"]) * 100).fill_null(0).to_list()
-    values = (rows["value"] * 100).to_list()
-    plot.add_bar(x=values, y=rows["title"].to_list(), orientation="h", error_x={"array": error, "color": GREY})
+    plot.add_bar(
+        x=(rows["value"] * 100).to_list(), y=rows["title"].to_list(), orientation="h",
+        error_x=_whiskers(rows) | {"color": GREY},
+    )  # fmt: skip
     return drawn(plot)
 
 
@@ -57,10 +58,7 @@ def front(tables: dict[str, pl.DataFrame]) -> str | None:
             x=own["seconds"].to_list(), y=(own["value"] * 100).to_list(), name=label, text=own["title"].to_list(),
             mode="lines+markers+text" if on else "markers", textposition="top center", textfont={"size": 10},
             line={"color": colour, "width": 1}, marker={"color": colour, "size": 8},
-            error_y={
-                "array": ((own["high"] - own["value"]) * 100).fill_null(0).to_list(), "color": GREY, "thickness": 1,
-                "arrayminus": ((own["value"] - own["low"]) * 100).fill_null(0).to_list(),
-            },
+            error_y=_whiskers(own) | {"color": GREY, "thickness": 1},
             hovertemplate="%{text}: %{y:.2f} %, %{x:,.0f} s",
         )  # fmt: skip
     return drawn(plot)
@@ -73,11 +71,10 @@ def scarcity(tables: dict[str, pl.DataFrame]) -> str | None:
         return None
     plot = figure(yaxis_title="NDCG@10: iALS start − from scratch, points", height=360)
     labels = [f"{row['users']:,} users<br>{row['history']} items" for row in rows.to_dicts()]
-    up, down = ((rows["high"] - rows["value"]) * 100).fill_null(0), ((rows["value"] - rows["low"]) * 100).fill_null(0)
     plot.add_hline(y=0, line={"color": GREY, "width": 1.5})
     plot.add_scatter(
         x=labels, y=(rows["value"] * 100).to_list(), mode="markers", marker={"color": COLOURS[0], "size": 9},
-        error_y={"array": up.to_list(), "arrayminus": down.to_list(), "color": COLOURS[0], "thickness": 1.5},
+        error_y=_whiskers(rows) | {"color": COLOURS[0], "thickness": 1.5},
     )  # fmt: skip
     return drawn(plot)
 
@@ -88,12 +85,11 @@ def cohorts(tables: dict[str, pl.DataFrame], by: str, metric: str) -> str | None
     plot = figure(yaxis_title=f"{metric_title(metric)}, %", barmode="group")
     for name in (n for n in COHORT_BARS if n in rows["experiment"]):
         bars = rows.filter(pl.col("experiment") == name)
-        up, down = ((bars["high"] - bars["value"]) * 100).to_list(), ((bars["value"] - bars["low"]) * 100).to_list()
         plot.add_bar(
             x=[f"{cohort}<br>({users} users)" for cohort, users in bars.select("cohort", "users").iter_rows()],
             y=(bars["value"] * 100).to_list(),
             name=bars["title"][0],
-            error_y={"array": up, "arrayminus": down, "thickness": 1, "color": GREY},
+            error_y=_whiskers(bars) | {"thickness": 1, "color": GREY},
         )
     return drawn(plot)
 
@@ -102,13 +98,14 @@ def curves(tables: dict[str, pl.DataFrame], column: str, axis: str) -> str | Non
     """A line a model and seed, seeds of one model in its colour; None without any."""
     history = tables["history"]
     names = [name for name in CURVES if name in history["experiment"]]
+    scale = 100 if "_at_" in column else 1  # losses are no shares
     plot = figure(xaxis_title=axis if axis == "epoch" else "seconds")
     for colour, name in zip(COLOURS, names, strict=False):
         by_seed = history.filter(pl.col("experiment") == name).partition_by("seed", maintain_order=True)
         for number, curve in enumerate(by_seed):
             plot.add_scatter(
                 x=curve[axis].to_list(),
-                y=curve[column].to_list(),
+                y=(curve[column] * scale).to_list(),
                 mode="lines+markers",
                 line={"color": colour, "width": 1.5},
                 marker={"size": 4},
@@ -117,3 +114,9 @@ def curves(tables: dict[str, pl.DataFrame], column: str, axis: str) -> str | Non
                 showlegend=number == 0,
             )
     return drawn(plot) if names else None
+
+
+def _whiskers(rows: pl.DataFrame) -> dict[str, list[float]]:
+    """Lengths of the intervals of shares above and below their values, in percent; none where there is no interval."""
+    up, down = rows["high"] - rows["value"], rows["value"] - rows["low"]
+    return {"array": (up * 100).fill_null(0).to_list(), "arrayminus": (down * 100).fill_null(0).to_list()}

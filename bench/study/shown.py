@@ -9,9 +9,10 @@ import numpy as np
 import polars as pl
 
 from bench.html.page import table
-from bench.html.texts import NOTHING, interval, metric_title, percent
+from bench.html.texts import NOTHING, interval, metric_title, percent, probability
 from bench.study.answers import PAPER
 from bench.study.experiments import LEAVE_ONE_OUT, TITLES, VARIATIONS
+from bench.study.significance import BOTH
 
 Tables = dict[str, pl.DataFrame]
 
@@ -29,8 +30,8 @@ def overview(tables: Tables) -> dict:
         optimism = by_metric["ndcg@10"]["optimism"]
         more = NOTHING if optimism is None else f"{optimism * 100:+.2f}"
         rows.append([by_metric["mrr"]["title"], str(by_metric["mrr"]["seeds"]), *shown, more, paper])
-    header = ["model", "seeds", "Hit@10 %", "NDCG@10 %", "Hit@100 %", "MRR %", "optimism: NDCG@10 of validation − test"]
-    header += ["in the paper: Hit@10 / NDCG@10 %"]
+    header = ["model", "seeds", "Hit@10 %", "NDCG@10 %", "Hit@100 %", "MRR %", "validation − test, NDCG@10"]
+    header += ["paper: Hit / NDCG"]
     return table(
         "Test items, full ranking, seen items dropped; mean over seeds [95%, crossed bootstrap of users and seeds]",
         header,
@@ -73,12 +74,12 @@ def scarcity(tables: Tables) -> dict:
     rows = [
         [
             f"{row['users']:,}",
-            str(row["history"]),
+            str(row["history"] or "all"),
             metric_title(row["metric"]),
             percent(row["other_value"]),
             percent(row["value"], row["low"], row["high"]),
-            f"{row['p_corrected']:.4f}",
-            "yes" if row["significant"] else f"no: {row['why']}",
+            probability(row["p_corrected"]),
+            "yes" if row["significant"] else "no",
         ]
         for row in found.to_dicts()
     ]
@@ -97,19 +98,19 @@ def differences(tables: Tables, cohorts: bool = False) -> dict:
             f"{TITLES[row['one']]} − {TITLES[row['other']]}",
             *([f"{row['by'].replace('_', ' ')} {row['cohort']}", str(row["users"])] if cohorts else []),
             metric_title(row["metric"]),
-            percent(row["value"], row["low"], row["high"]),
-            row["over"],
-            f"{row['p']:.4f}",
-            f"{row['p_corrected']:.4f} ({row['family']})",
-            "yes" if row["significant"] else f"no: {row['why']}",
+            percent(row["value"], row["low"], row["high"]) + ("" if row["over"] == BOTH else " *"),
+            probability(row["p"]),
+            f"{probability(row['p_corrected'])}, {row['family']}",
+            "yes" if row["significant"] else "no",
         ]
         for row in chosen.to_dicts()
     ]
-    header = ["difference", *(["cohort", "users"] if cohorts else []), "metric", "points [95%]", "interval over"]
-    header += ["permutation p", "corrected p (family)", "significant"]
+    header = ["difference", *(["cohort", "users"] if cohorts else []), "metric", "points [95%]", "permutation p"]
+    header += ["corrected p, family", "significant"]
     caption = (
-        "The same users and seeds, paired. Intervals by a crossed bootstrap; p corrected within each family by Holm's "
-        "method; significant if the corrected p is below 0.05 and the interval excludes 0"
+        "The same users and seeds, paired. Intervals by a crossed bootstrap of users and seeds, with * of users alone; "
+        "p corrected within each family by Holm's method; significant if the corrected p is below 0.05 and the "
+        "interval excludes 0"
     )
     return table(caption, header, rows)
 
@@ -159,7 +160,7 @@ def speed(tables: Tables) -> dict:
 def protocols(tables: Tables) -> dict:
     """Full and sampled ranking side by side."""
     metrics, number = (
-        ("hit@1", "hit@10", "ndcg@10", "mrr"),
+        ("hit@1", "hit@10", "ndcg@10"),
         dict(tables["about"].select("name", "value").iter_rows())["sampled negatives"],
     )
     main = tables["summary"].filter(pl.col("split") == LEAVE_ONE_OUT)
@@ -174,8 +175,9 @@ def protocols(tables: Tables) -> dict:
 
 def variations(tables: Tables) -> dict:
     """The same models where ties are ordered at random, or a moment splits the data."""
-    splits, metrics = (LEAVE_ONE_OUT, *VARIATIONS), ("hit@10", "ndcg@10")
+    metrics = ("hit@10", "ndcg@10")
     full = tables["summary"].filter(pl.col("protocol") == "full", pl.col("metric").is_in(metrics))
+    splits = [LEAVE_ONE_OUT, *(name for name in VARIATIONS if name in full["split"])]
     rows = []
     for name in full.filter(pl.col("split") != LEAVE_ONE_OUT)["experiment"].unique(maintain_order=True):
         some = full.filter(pl.col("experiment") == name)

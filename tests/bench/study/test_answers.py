@@ -32,7 +32,7 @@ NOT = {"significant": False, "why": "the interval holds 0"}
 
 def test_a_sentence_says_what_the_verdict_says() -> None:
     assert compared(row(0.02, 0.01, 0.03), "A", "B") == (
-        "A is better than B: +2.00 points of Hit@10 [+1.00, +3.00], corrected p = 0.0100 (610 users; 5 seeds)."
+        "A is better than B: +2.00 points of Hit@10 [+1.00, +3.00], corrected p = 0.01 (610 users; 5 seeds)."
     )
     assert compared(row(0.02, -0.01, 0.05, **NOT), "A", "B").startswith(
         "A is not distinguishable from B, as the interval holds 0: +2.00 points"
