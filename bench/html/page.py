@@ -4,7 +4,7 @@ In: sections (title, sentences, tables, plots) and a template. Out: a file with 
 begins alike, with what it is given of: `head`, sentences on what was compared, on what and when; `picture`, one plot of
 what is gained against what it costs; `summary`, the answers; `glossary`, pairs of a term and its meaning.
 
-    write_page(Path("study.html"), "study/study.html.j2", title="...", sections=[section("Top-k", plots=[...])])
+    write_page(Path("study.html"), "study/page/study.html.j2", title="...", sections=[section("Top-k", plots=[...])])
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Benchmark records as plots for the page: Plotly figures in JSON, None without data.
 
-In: records of one or more runs. Out: what `bench.study.plots` makes for the study, in the same colours.
+In: records of one or more runs. Out: what `bench.study.page.plots` makes for the study, in the same colours.
 
     python -m bench.report
 """

@@ -10,11 +10,12 @@ the trials they are made of. A study that was stopped can be resumed with the sa
 
 from collections.abc import Sequence
 
-from bench.study.page import write_study
+from bench.study.page.page import write_study
 from bench.study.record import record_files, write_record
 from bench.study.speed import measure_speed
-from bench.study.study import StudyConfig, make_all, plan, prepare, shown_user
-from bench.study.tables import write_tables
+from bench.study.statistics.tables import write_tables
+from bench.study.study import StudyConfig, plan, prepare, shown_user
+from bench.study.workers import make_all
 from infer.cli import parse, run
 from infer.system.locks import locked
 from infer.system.ownership import claim
@@ -29,7 +30,7 @@ def main(argv: Sequence[str]) -> None:
     user = shown_user(config, found.sets[0])
     with locked(config.output / "locks" / "study.lock", wait=False):
         prepare(config, found)
-        make_all(config, found.trials)
+        make_all(found.trials, config.workers)
     speed = measure_speed(found.trials[0].folder, config.output / "trials" / "speed.json")
     tables = write_tables(found, speed, user, folder)
     write_study(tables, page, " ".join(["python -m bench.study", *argv]))

@@ -1,7 +1,7 @@
 """A study's tables small enough to be kept in a repository, and its answers from them.
 
-In: the tables of `bench.study.tables`, or a folder that `python -m bench.study --record=FOLDER` wrote. Out: one small
-Parquet file a table, without the films of a user, which are the data set's; or the sentences, printed.
+In: the tables of `bench.study.statistics.tables`, or a folder that `python -m bench.study --record=FOLDER` wrote. Out:
+one small Parquet file a table, without the films of a user, which are the data set's; or the sentences, printed.
 
     python -m bench.study.record --record=bench/results/study
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from bench.study.answers import answers_cold, answers_convergence, answers_scarcity, answers_top
+from bench.study.page.answers import answers_cold, answers_convergence, answers_scarcity, answers_top
 from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.system.files import replacing

@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 
 from bench.study.datasets import DataSet, catalogue_of
-from bench.study.differences import MEASURED, VERDICT, Ranks, by_seed, same_seeds
 from bench.study.experiments import LEAVE_ONE_OUT
-from bench.study.significance import judged, paired
+from bench.study.statistics.differences import MEASURED, VERDICT, Ranks, by_seed, same_seeds
+from bench.study.statistics.significance import judged, paired
 from infer.metrics.ranking import rank_metrics
 from infer.tables.columns import SPLIT, TEST, TEST_HISTORY, TRAIN, USER, VALIDATION
 

@@ -1,30 +1,22 @@
-"""The study's trials: which there are, and how the missing ones are made, several at once.
+"""What a study is made of: its options, its trials and their data.
 
-In: the study's options, and prepared data folders. Out: trials (`bench.study.trials`), those of stage 0 first.
+In: the study's options, and prepared data folders. Out: trials (`bench.study.trials`), those of stage 0 first, which
+`bench.study.workers` makes.
 
-    python -m bench.study --workers=2
+    python -m bench.study --only=scratch,hybrid-ials
 """
 
 import logging
-import os
-import signal
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import active_children, get_context, parent_process, resource_tracker
 from pathlib import Path
 
 import polars as pl
-from tqdm import tqdm
 
-from bench.study.anchors import ANCHORED
 from bench.study.datasets import DataSet, data_sets, unfit, variation
 from bench.study.experiments import EXPERIMENTS, LEAVE_ONE_OUT, VARIATIONS, Experiment
 from bench.study.scarcity import PAIR, Cell, cells, write_part
-from bench.study.trials import Trial, finished, prepare_folder, run_safely
+from bench.study.statistics.anchors import ANCHORED
+from bench.study.trials import Trial, prepare_folder
 from infer.cli import option
 from infer.errors import InputError
 
@@ -154,71 +146,3 @@ def prepare(config: StudyConfig, found: Plan) -> None:
                 write_part(data, parts[split], source)
             for folder in dict.fromkeys(trial.folder for trial in own if trial.split == split):
                 prepare_folder(folder, source)
-
-
-def make_all(config: StudyConfig, wanted: list[Trial]) -> None:
-    """Make the unfinished trials, those that others start from first; a line for each as it is finished."""
-    remaining = sum(not finished(trial) for trial in wanted)
-    done, total = len(wanted) - remaining, len(wanted)
-    log.info(f"{total} trials, {done} of them finished already")
-    for stage in sorted({trial.experiment.stage for trial in wanted}):
-        # Asked again: a parent that was made anew makes its children unfinished.
-        missing = [trial for trial in wanted if trial.experiment.stage == stage and not finished(trial)]
-        workers = min(config.workers or os.cpu_count() or 1, len(missing))
-        if not missing:
-            continue
-        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent) as pool:
-            with _uninterrupted():
-                running = {pool.submit(run_safely, trial): trial for trial in missing}
-            try:
-                for future in as_completed(running):
-                    trial, result = running[future], future.result()
-                    name = f"{trial.experiment.title} seed {trial.seed} {trial.data} {trial.split}"
-                    if isinstance(result, str):
-                        raise InputError(f"{name}: {result}")
-                    done = min(done + 1, total)
-                    log.info(f"[{done}/{total}] {name} hit@10 {result[1] * 100:.1f} % {result[0]:.0f} s")
-            except BrokenProcessPool:
-                raise InputError(
-                    "a worker was ended from outside, perhaps for want of memory: try --workers=1"
-                ) from None
-            except BaseException as error:
-                if isinstance(error, KeyboardInterrupt):  # SIGTERM has not reached them
-                    for process in active_children():
-                        process.terminate()
-                pool.shutdown(cancel_futures=True)
-                raise
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Workers that are started within never see Ctrl-C, which a terminal sends to all of them: this process ends them.
-
-    Blocked signals stay so in what a process starts; one that comes here meanwhile arrives at the end.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # else it is started within, and unblocks them
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed must not go on writing into a trial that a new run may be making.
-
-    Nor may it hold a lock of the system, as tqdm would take one: of a worker that is ended it would be left over.
-    """
-    tqdm.set_lock(threading.RLock())
-    parent = parent_process()
-    if parent is None:
-        return
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()

@@ -13,7 +13,7 @@ def test_sections_without_content_are_named_and_long_tables_are_folded(tmp_path:
     ]
     page = write_page(
         tmp_path / "p.html",
-        "study/study.html.j2",
+        "study/page/study.html.j2",
         sections,
         title="T",
         summary=["S"],

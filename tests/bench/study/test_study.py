@@ -14,10 +14,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bench.study.answers import answers_top
 from bench.study.baselines import baseline_ranks
 from bench.study.experiments import EXPERIMENTS
-from bench.study.page import sections
+from bench.study.page.answers import answers_top
+from bench.study.page.page import sections
 from bench.study.record import read_record, write_record
 from bench.study.trials import Trial
 from infer.scoring.baselines import popular_lists, random_lists

@@ -1,6 +1,6 @@
 """The study's plots, as JSON for the page: quality against cost, bars, scarcity, cohorts, curves.
 
-In: the tables of `bench.study.tables`. Out: Plotly figures; the page gives them its colours of text and lines.
+In: the tables of `bench.study.statistics.tables`. Out: Plotly figures; the page gives them its colours.
 
     python -m bench.study
 """

@@ -1,7 +1,7 @@
 """Is one model of the study better than another, for everyone and within cohorts?
 
-In: the ranks of one data set by (split, experiment, seed). Out: the table differences of `bench.study.tables`;
-`bench.study.significance` does the statistics.
+In: the ranks of one data set by (split, experiment, seed). Out: the table differences of
+`bench.study.statistics.tables`; `bench.study.statistics.significance` does the statistics.
 
     python -m bench.study
 """
@@ -9,7 +9,7 @@ In: the ranks of one data set by (split, experiment, seed). Out: the table diffe
 import polars as pl
 
 from bench.study.experiments import COHORT_PAIRS, LEAVE_ONE_OUT, PAIRS, PRIMARY, PRIMARY_METRICS
-from bench.study.significance import judged, paired
+from bench.study.statistics.significance import judged, paired
 from infer.metrics.cohorts import EDGES, cohort
 
 COMPARED = ("hit@10", "ndcg@10", "hit@100")

@@ -20,7 +20,8 @@ with `data`, the data set, and `split` (of notes data alone):
     about        name, value
     notes        data, note: what was left out, and why
 
-low, high: 95% by `bench.study.significance.crossed`, over what `over` says.  optimism: validation minus test.
+low, high: 95% by `bench.study.statistics.significance.crossed`, over what `over` says.  optimism: validation minus
+test.
 
     python -m bench.study
 """
@@ -34,16 +35,16 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from bench.study.anchors import anchors
-from bench.study.answers import EPOCHS, WHOLE
 from bench.study.baselines import baseline_ranks
-from bench.study.costs import costs
-from bench.study.curves import convergence, history, speed
-from bench.study.differences import Ranks, differences
 from bench.study.experiments import LEAVE_ONE_OUT
+from bench.study.page.answers import EPOCHS, WHOLE
 from bench.study.scarcity import SCHEMA as SCARCITY
 from bench.study.scarcity import Cell, scarcity
-from bench.study.significance import BOTH, USERS_ONLY, crossed
+from bench.study.statistics.anchors import anchors
+from bench.study.statistics.costs import costs
+from bench.study.statistics.curves import convergence, history, speed
+from bench.study.statistics.differences import Ranks, differences
+from bench.study.statistics.significance import BOTH, USERS_ONLY, crossed
 from bench.study.study import Plan
 from bench.study.trials import LIBRARIES, Trial
 from infer.metrics.cohorts import cohort_metrics

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from bench.study import plots, shown
-from bench.study.anchors import ANCHORED, PUBLISHED, anchors
-from bench.study.costs import costs
 from bench.study.experiments import EXPERIMENTS, LEAVE_ONE_OUT
+from bench.study.page import plots, shown
+from bench.study.statistics.anchors import ANCHORED, PUBLISHED, anchors
+from bench.study.statistics.costs import costs
 from bench.study.study import StudyConfig, chosen
 from infer.errors import InputError
 

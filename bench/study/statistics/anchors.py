@@ -1,6 +1,6 @@
 """Published results beside ours, on data sets that are exactly those of the papers.
 
-In: the tables of `bench.study.tables`. Out: rows of both, with ratios and what ours cost.
+In: the tables of `bench.study.statistics.tables`. Out: rows of both, with ratios and what ours cost.
 
     python -m bench.study --anchors --artifacts=artifacts/ml-1m
 

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from bench.study.differences import differences, same_seeds
+from bench.study.statistics.differences import differences, same_seeds
 
 
 def test_a_model_with_one_seed_stands_beside_every_seed_of_another() -> None:

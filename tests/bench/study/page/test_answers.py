@@ -2,9 +2,16 @@
 
 import polars as pl
 
-from bench.study.answers import answers_cold, answers_convergence, answers_scarcity, answers_top, compared, paper_note
-from bench.study.curves import CONVERGENCE, speed
-from bench.study.differences import SCHEMA
+from bench.study.page.answers import (
+    answers_cold,
+    answers_convergence,
+    answers_scarcity,
+    answers_top,
+    compared,
+    paper_note,
+)
+from bench.study.statistics.curves import CONVERGENCE, speed
+from bench.study.statistics.differences import SCHEMA
 
 NOTHING = pl.DataFrame(schema={"data": pl.String, "experiment": pl.String, "metric": pl.String})
 PLACED = {"data": pl.String, **SCHEMA}

@@ -1,6 +1,6 @@
 """What each trial took: seconds, memory and weights, those of the models that it starts from counted.
 
-In: finished trials. Out: the table costs of `bench.study.tables`.
+In: finished trials. Out: the table costs of `bench.study.statistics.tables`.
 
     python -m bench.study --anchors
 """

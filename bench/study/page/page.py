@@ -1,6 +1,6 @@
 """The study's tables as one HTML page that needs no network: answers, tables, plots.
 
-In: the tables of `bench.study.tables`. Out: study.html, with everything it needs inside.
+In: the tables of `bench.study.statistics.tables`. Out: study.html, with everything it needs inside.
 
     python -m bench.study
 """
@@ -11,8 +11,8 @@ import polars as pl
 
 from bench.html.page import Plot, section, write_page
 from bench.html.texts import metric_title
-from bench.study import shown
-from bench.study.answers import (
+from bench.study.page import shown
+from bench.study.page.answers import (
     answers_cold,
     answers_convergence,
     answers_scarcity,
@@ -21,8 +21,8 @@ from bench.study.answers import (
     paper_note,
     sets,
 )
-from bench.study.opening import GLOSSARY, head, picture
-from bench.study.plots import bars, cohorts, curves, front, scarcity
+from bench.study.page.opening import GLOSSARY, head, picture
+from bench.study.page.plots import bars, cohorts, curves, front, scarcity
 
 PROTOCOLS = (
     "The same exported models and held-out items, ranked among every unseen item, or among sampled ones. Sampled "
@@ -56,7 +56,7 @@ def write_study(tables: dict[str, pl.DataFrame], path: Path, command: str) -> Pa
     """Render the page; returns where it lies."""
     return write_page(
         path,
-        "study/study.html.j2",
+        "study/page/study.html.j2",
         sections(tables),
         title="Does matrix factorization help BERT4Rec?",
         head=head(tables),

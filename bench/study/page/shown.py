@@ -1,6 +1,6 @@
 """The tables of the study's page: captions, headers and rows of text.
 
-In: the tables of `bench.study.tables`. Out: dictionaries (caption, header, rows) for the template.
+In: the tables of `bench.study.statistics.tables`. Out: dictionaries (caption, header, rows) for the template.
 
     python -m bench.study
 """
@@ -10,9 +10,9 @@ import polars as pl
 
 from bench.html.page import table
 from bench.html.texts import NOTHING, interval, metric_title, percent, probability
-from bench.study.answers import PAPER
 from bench.study.experiments import LEAVE_ONE_OUT, TITLES, VARIATIONS
-from bench.study.significance import BOTH
+from bench.study.page.answers import PAPER
+from bench.study.statistics.significance import BOTH
 
 Tables = dict[str, pl.DataFrame]
 

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from bench.study.curves import convergence
+from bench.study.statistics.curves import convergence
 
 
 def test_convergence_asks_for_the_goal_of_the_same_seed() -> None:

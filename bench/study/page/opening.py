@@ -1,6 +1,6 @@
 """How the study's page begins: what was compared, where and when; quality against cost; and what its words mean.
 
-In: the tables of `bench.study.tables`. Out: sentences, a plot, pairs of a term and its meaning.
+In: the tables of `bench.study.statistics.tables`. Out: sentences, a plot, pairs of a term and its meaning.
 
     python -m bench.study
 """
@@ -10,8 +10,8 @@ from datetime import date
 import polars as pl
 
 from bench.html.page import Plot
-from bench.study.answers import EPOCHS, of_set, sets, short_note
-from bench.study.plots import front
+from bench.study.page.answers import EPOCHS, of_set, sets, short_note
+from bench.study.page.plots import front
 
 GLOSSARY = [
     ("Hit@10, NDCG@10", "The share of users whose held-out item is among their ten; NDCG counts it 1 in the first "

@@ -1,8 +1,8 @@
 """What the study found, in sentences made from its tables.
 
-In: the tables of `bench.study.tables`. Out: sentences for the page, those of each data set together. A difference is
-called better or worse if it is significant (`bench.study.significance.verdict`); a study that trained for fewer epochs
-than configured says so first, and calls nothing better.
+In: the tables of `bench.study.statistics.tables`. Out: sentences for the page, those of each data set together. A
+difference is called better or worse if it is significant (`bench.study.statistics.significance.verdict`); a study that
+trained for fewer epochs than configured says so first, and calls nothing better.
 
     python -m bench.study.record --record=bench/results/study
 """
@@ -13,7 +13,7 @@ import polars as pl
 
 from bench.html.texts import interval, metric_title, probability
 from bench.study.experiments import LEAVE_ONE_OUT, TITLES
-from bench.study.significance import BOTH, mean_interval
+from bench.study.statistics.significance import BOTH, mean_interval
 
 Tables = dict[str, pl.DataFrame]
 # The paper's two models: hits among its 610 users, Hit@10 % and NDCG@10 %.

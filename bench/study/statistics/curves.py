@@ -1,6 +1,6 @@
 """How the study's models trained: epochs, seconds, and when they reach the model from scratch.
 
-In: finished trials. Out: the tables history, convergence and speed of `bench.study.tables`.
+In: finished trials. Out: the tables history, convergence and speed of `bench.study.statistics.tables`.
 
     python -m bench.study
 """
@@ -8,7 +8,7 @@ In: finished trials. Out: the tables history, convergence and speed of `bench.st
 import polars as pl
 
 from bench.study.experiments import TRANSFORMERS
-from bench.study.significance import mean_interval
+from bench.study.statistics.significance import mean_interval
 from bench.study.trials import Trial
 
 KEPT = ("epoch", "train_loss", "validation_loss", "validation_ndcg_at_10", "seconds")

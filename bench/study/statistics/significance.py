@@ -4,7 +4,7 @@ In: MODEL.ranks.parquet files of `python -m infer.evaluate`, one a seed for each
 a metric with one bootstrap interval that holds the variance of users and of seeds, and a permutation test; `judged`
 corrects the tests of a family and says which differences count.
 
-    python -c "from bench.study.significance import paired; help(paired)"
+    python -c "from bench.study.statistics.significance import paired; help(paired)"
 """
 
 from collections.abc import Sequence

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from bench.study.significance import crossed, holm, judged, mean_interval, paired, permutation, verdict
+from bench.study.statistics.significance import crossed, holm, judged, mean_interval, paired, permutation, verdict
 from infer.errors import InputError
 
 

@@ -1,0 +1,1 @@
+"""The page of a study: answers in words, tables, plots."""

@@ -1,0 +1,95 @@
+"""How missing trials are made, several at once, each in a process of its own with one thread.
+
+In: trials. Out: their files (`bench.study.trials`), those of stage 0 first.
+
+    python -m bench.study --workers=2
+"""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import active_children, get_context, parent_process, resource_tracker
+
+from tqdm import tqdm
+
+from bench.study.trials import Trial, finished, run_safely
+from infer.errors import InputError
+from infer.system.progress import progress
+
+log = logging.getLogger(__name__)
+
+
+def make_all(wanted: list[Trial], most: int = 0) -> None:
+    """Make the unfinished trials, those that others start from first; a line for each as it is finished.
+
+    most: processes at once; 0 means one for each core.
+    """
+    remaining = sum(not finished(trial) for trial in wanted)
+    done, total = len(wanted) - remaining, len(wanted)
+    log.info(f"{total} trials, {done} of them finished already")
+    for stage in sorted({trial.experiment.stage for trial in wanted}):
+        # Asked again: a parent that was made anew makes its children unfinished.
+        missing = [trial for trial in wanted if trial.experiment.stage == stage and not finished(trial)]
+        workers = min(most or os.cpu_count() or 1, len(missing))
+        if not missing:
+            continue
+        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent) as pool:
+            with _uninterrupted():
+                running = {pool.submit(run_safely, trial): trial for trial in missing}
+            try:
+                for future in progress(as_completed(running), desc="trials", total=len(missing), unit=" trials"):
+                    trial, result = running[future], future.result()
+                    name = f"{trial.experiment.title} seed {trial.seed} {trial.data} {trial.split}"
+                    if isinstance(result, str):
+                        raise InputError(f"{name}: {result}")
+                    done = min(done + 1, total)
+                    log.info(f"[{done}/{total}] {name} hit@10 {result[1] * 100:.1f} % {result[0]:.0f} s")
+            except BrokenProcessPool:
+                raise InputError(
+                    "a worker was ended from outside, perhaps for want of memory: try --workers=1"
+                ) from None
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt):  # SIGTERM has not reached them
+                    for process in active_children():
+                        process.terminate()
+                pool.shutdown(cancel_futures=True)
+                raise
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Workers that are started within never see Ctrl-C, which a terminal sends to all of them: this process ends them.
+
+    Blocked signals stay so in what a process starts; one that comes here meanwhile arrives at the end.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # else it is started within, and unblocks them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed must not go on writing into a trial that a new run may be making.
+
+    Nor may it hold a lock of the system, as tqdm would take one: of a worker that is ended it would be left over.
+    """
+    tqdm.set_lock(threading.RLock())
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
