@@ -114,10 +114,16 @@ class Run:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` gave."""
+        """Continue from what `state` gave, on the model's device."""
+        device = next(iter(self.model.state_dict().values())).device
         self.model.load_state_dict(state["model"])
         if self.optimizer is not None:
             self.optimizer.load_state_dict(state["optimizer"])
         self.preparation_seconds = state["preparation_seconds"]
-        self.average, self.steps, self.best = state["average"], state["steps"], state["best"]
+        self.steps = state["steps"]
+        self.average, self.best = (_on(device, state[name]) for name in ("average", "best"))
         self.records = [EpochRecord(**row) for row in state["history"]]
+
+
+def _on(device: torch.device, weights: dict[str, Tensor] | None) -> dict[str, Tensor] | None:
+    return None if weights is None else {name: weight.to(device) for name, weight in weights.items()}

@@ -130,8 +130,9 @@ class Blend(ScoringModel):
             )
         rows = data.measured_rows(max(1, BUDGET // (len(self.members) * len(data.counts))), self.config.seed)
         parts = [self._fitting(data, batch) for batch in rows.split(64)]
-        logs = torch.zeros(len(self.members), requires_grad=True)
-        newcomers = torch.zeros(2, requires_grad=True)
+        device = self.weights.device
+        logs = torch.zeros(len(self.members), requires_grad=True, device=device)
+        newcomers = torch.zeros(2, requires_grad=True, device=device)
         optimizer = torch.optim.LBFGS([logs, newcomers], max_iter=60, line_search_fn="strong_wolfe")
 
         def step() -> Tensor:
@@ -170,7 +171,7 @@ class Blend(ScoringModel):
         weights = ranking.searched(gains, self.weights, () if content is None else (content,))
         total, best = float(gains(weights).mean()), int(np.argmax(alone))
         if alone[best] >= total and weights.count_nonzero() > 1:
-            weights = torch.eye(len(names_))[best]
+            weights = torch.eye(len(names_), device=self.weights.device)[best]
             log.info("%s alone is as good as the blend: it is the only member that is kept", names_[best])
         for name, weight, own in zip(names_, weights.tolist(), alone, strict=True):
             said = f"weight {weight:.3f}" if weight else "left out, since lists are no better with it"
@@ -182,10 +183,11 @@ class Blend(ScoringModel):
     @torch.no_grad()
     def _fitting(self, data: Data, rows: Tensor) -> Part:
         """What the weights of these users (users,) are fitted to."""
-        scores = self.standardised(*self.inputs(data, rows))
+        device = self.weights.device
+        scores = self.standardised(*(given.to(device) for given in self.inputs(data, rows)))
         blocked = torch.zeros(scores.shape[1:], dtype=torch.bool).scatter(1, data.blocked(rows), True)
         blocked[:, PAD] = True
-        return scores, blocked, data.target(rows)
+        return scores, blocked.to(device), data.target(rows).to(device)
 
     def validation_loss(self, scores: Tensor, data: Data, rows: Tensor) -> Tensor:
         """Mean cross-entropy of the validation items over all items."""

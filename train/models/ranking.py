@@ -25,11 +25,11 @@ def gains(scores: Tensor, blocked: Tensor, target: Tensor) -> np.ndarray:
     user without one, or whose item is blocked, gains nothing. Equal scores rank by index.
     """
     wanted, own = target[:, None], scores.gather(1, target[:, None])
-    earlier = torch.arange(scores.shape[1]) < wanted
+    earlier = torch.arange(scores.shape[1], device=scores.device) < wanted
     ahead = ((scores > own) | ((scores == own) & earlier)) & ~blocked
     rank = (ahead.sum(1) + 1).double()
     listed = (rank <= K) & ~blocked.gather(1, wanted)[:, 0]
-    return (1 / (rank + 1).log2()).where(listed, 0.0).numpy()
+    return (1 / (rank + 1).log2()).where(listed, 0.0).cpu().numpy()
 
 
 def searched(gains: Gains, weights: Tensor, always: Sequence[int] = ()) -> Tensor:
