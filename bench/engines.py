@@ -47,8 +47,9 @@ def top_unseen(scores: torch.Tensor, histories: Histories) -> tuple[np.ndarray, 
 def alternatives(network: Any, model: Model, histories: Histories) -> dict[str, Way]:
     """Ways to the same lists, by name: histories of some users -> (users, K) item indexes.
 
-    network: the model in PyTorch, on the CPU.  histories: of everyone who will be asked for.
+    network: the model in PyTorch, on the device of `model`.  histories: of everyone who will be asked for.
     """
+    device = next(network.parameters()).device
     users = vocabulary(model.metadata.user_ids or [0], USER)
     index = histories.users.to_frame(USER).join(users, on=USER, how="left", maintain_order="left")["index"]
     row_of = dict(zip(histories.users.to_list(), index.fill_null(PAD).to_list(), strict=True))
@@ -57,14 +58,14 @@ def alternatives(network: Any, model: Model, histories: Histories) -> dict[str, 
         return np.array([row_of[user] for user in batch.users.to_list()], dtype=np.int64)
 
     def window(batch: Histories) -> torch.Tensor:
-        return torch.from_numpy(windows(batch, network.window))
+        return torch.from_numpy(windows(batch, network.window)).to(device)
 
     def torch_way(score: Callable[[Histories], torch.Tensor]) -> Way:
         return lambda batch: top_unseen(score(batch), batch)[0]
 
     ours: dict[str, Way] = {OURS: lambda batch: model.top(batch, rows(batch), K)[0]}
     if model.metadata.user_ids:
-        eager = torch_way(lambda batch: network(torch.from_numpy(rows(batch))))
+        eager = torch_way(lambda batch: network(torch.from_numpy(rows(batch)).to(device)))
         return ours | {"torch": eager} | _searches(network, rows)
     return ours | {
         "torch, last position": torch_way(lambda batch: network.score(network.states(window(batch))[:, -1])),
@@ -75,7 +76,9 @@ def alternatives(network: Any, model: Model, histories: Histories) -> dict[str, 
 
 def _searches(network: Any, rows: Callable[[Histories], np.ndarray]) -> dict[str, Way]:
     """Exact top k of other libraries on MF's own factors, where they are installed; says which are not."""
-    users, items = (np.ascontiguousarray(table.weight.detach().numpy()) for table in (network.users, network.items))
+    users, items = (
+        np.ascontiguousarray(table.weight.detach().cpu().numpy()) for table in (network.users, network.items)
+    )
 
     def way(search: Search) -> Way:
         def lists(batch: Histories) -> np.ndarray:

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 import onnxruntime as ort
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from infer.errors import InputError
-from infer.model.session import PROVIDERS
+from infer.model.session import PROVIDER_OPTIONS, PROVIDERS
 
 SQUARE = 1024
 COPIED_BYTES = 256 * 2**20  # far beyond any cache
@@ -31,7 +32,7 @@ class Rates:
     """What the machine was measured to do.
 
     peak: MACs a second of a square product of SQUARE.  head: of `head_shape`, (batch, dim, items).
-    bandwidth: bytes a second, read and written, of copying COPIED_BYTES on the host.
+    bandwidth: bytes a second, read and written, of copying COPIED_BYTES on the device.
     """
 
     peak: float
@@ -51,7 +52,9 @@ def measure_rates(
     """
     peak = product_rate(SQUARE, SQUARE, SQUARE, device, threads, seconds)
     head = product_rate(batch, dim, items + 1, device, threads, seconds)
-    return Rates(peak, head, bandwidth(seconds), (batch, dim, items + 1), device, threads or os.cpu_count() or 1)
+    return Rates(
+        peak, head, bandwidth(seconds, device), (batch, dim, items + 1), device, threads or os.cpu_count() or 1
+    )
 
 
 def product_rate(rows: int, inner: int, columns: int, device: str, threads: int, seconds: float) -> float:
@@ -75,7 +78,9 @@ def product(rows: int, inner: int, columns: int, device: str, threads: int = 0) 
         raise InputError(f"--device {device}: onnxruntime {ort.__version__} here offers no such provider")
     options = ort.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 4, threads
-    session = ort.InferenceSession(_product(left.shape, right), options, providers=[provider])
+    session = ort.InferenceSession(
+        _product(left.shape, right), options, providers=[(provider, PROVIDER_OPTIONS[device])]
+    )
     if session.get_providers()[0] != provider:
         raise InputError(f"--device {device}: {provider} could not start")
     binding = session.io_binding()
@@ -93,11 +98,20 @@ def product(rows: int, inner: int, columns: int, device: str, threads: int = 0) 
     return once
 
 
-def bandwidth(seconds: float) -> float:
-    """Bytes a second of copying an array on the host with one thread, reading and writing both counted."""
-    source = np.ones(COPIED_BYTES // 8)
-    target = np.empty_like(source)
-    return 2 * COPIED_BYTES / _fastest(lambda: np.copyto(target, source), seconds)
+def bandwidth(seconds: float, device: str = "cpu") -> float:
+    """Bytes a second of copying an array on the device, reading and writing both counted; on a CPU with one thread."""
+    if device == "cpu":
+        source = np.ones(COPIED_BYTES // 8)
+        target = np.empty_like(source)
+        return 2 * COPIED_BYTES / _fastest(lambda: np.copyto(target, source), seconds)
+    here = torch.ones(COPIED_BYTES // 4, device=device)
+    there = torch.empty_like(here)
+
+    def copied() -> None:
+        there.copy_(here)
+        torch.cuda.synchronize()
+
+    return 2 * COPIED_BYTES / _fastest(copied, seconds)
 
 
 def _product(left: tuple[int, int], right: np.ndarray) -> bytes:

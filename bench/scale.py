@@ -77,6 +77,7 @@ def measure(config: ScaleConfig, folder: Path) -> dict:
     before = _rates(config, training, items)
     manifest = scored(path, table, config)
     rates = max(before, _rates(config, training, items), key=lambda measured: measured.head)
+    network.to(config.device)
     seconds = compare(alternatives(network, model, histories), histories, config.batch_size, config.rounds)
     floor = floor_seconds(training, histories.lengths, items, rates)
     total = manifest["seconds"]["total"]

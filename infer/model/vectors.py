@@ -18,7 +18,7 @@ from onnx import ModelProto, helper, numpy_helper
 from infer.errors import InputError, first_line
 from infer.histories.histories import Histories
 from infer.model import modelfile
-from infer.model.session import PROVIDERS, Model
+from infer.model.session import PROVIDER_OPTIONS, PROVIDERS, Model
 from infer.model.signature import by_row
 
 USER_VECTORS, ITEM_VECTORS = "user_vectors", "item_vectors"
@@ -137,7 +137,7 @@ def _session(model: Model, part: ModelProto) -> ort.InferenceSession:
         return ort.InferenceSession(
             part.SerializeToString(),
             model.session.get_session_options(),
-            providers=[PROVIDERS[model.device]],
+            providers=[(PROVIDERS[model.device], PROVIDER_OPTIONS[model.device])],
             enable_fallback=0,
         )
     except Exception as error:  # ONNX Runtime raises one class per status, all derived from Exception

@@ -8,8 +8,12 @@ import polars as pl
 import pytest
 
 from bench import engines, scale
+from bench.workloads.workload import network
 from infer.errors import InputError
-from infer.histories.histories import Histories
+from infer.histories.histories import Histories, build_histories
+from infer.histories.vocabulary import vocabulary
+from infer.model.session import open_model
+from tests.helpers.elsewhere import elsewhere
 
 
 def histories(*seen: list[int]) -> Histories:
@@ -32,6 +36,16 @@ def test_the_record_holds_stages_floor_memory_and_ratios(kind: str, tmp_path: Pa
     wanted = {"bert": "torch, all positions", "mf": "implicit"}[kind]
     assert len(record["batch_seconds"][wanted]) == 1 and wanted in capsys.readouterr().out
     assert pl.read_parquet(tmp_path / f"{kind}.topk.parquet")["user"].n_unique() == 60
+
+
+@pytest.mark.parametrize("kind", ["hybrid", "mf"])
+def test_pytorchs_ways_run_where_its_model_lies(kind: str, artifacts: Path) -> None:
+    model, twin = open_model(artifacts / f"{kind}.onnx"), network(artifacts / f"{kind}.onnx")
+    table = pl.read_parquet(artifacts / "interactions.parquet")
+    known = build_histories(table, vocabulary(model.metadata.item_ids, "item"), in_order=True)
+    with elsewhere():
+        ways = engines.alternatives(twin.to("cuda"), model, known)
+        assert {len(seconds) for seconds in engines.compare(ways, known, 5, 1).values()} == {1}
 
 
 def test_ways_that_list_other_items_are_refused() -> None:
