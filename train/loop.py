@@ -88,8 +88,9 @@ def train_epoch(run: Run, data: Data, config: TrainConfig, epoch: int, device: t
     total, count = torch.zeros((), device=device), 0
     batches = model.training_batches(data, generator)
     planned = config.schedule != "constant" or config.warm_up > 0
-    steps = model.expected_steps(data) if planned else 0
-    for n, batch in enumerate(progress(batches, desc=f"epoch {epoch}/{config.epochs}", unit=" steps", leave=False)):
+    steps = model.expected_steps(data)
+    told = progress(batches, desc=f"epoch {epoch}/{config.epochs}", total=steps or None, unit=" steps", leave=False)
+    for n, batch in enumerate(told):
         if planned:
             # From the epoch and not from a count, so that a resumed run needs no state for it.
             step = (epoch - 1) * steps + min(n, steps - 1)

@@ -204,7 +204,8 @@ def test_a_session_on_another_device_than_asked_is_refused(files, monkeypatch) -
     with pytest.raises(InputError, match=f"--device cuda: CUDAExecutionProvider could not start, {cpu} would run"):
         prepare(ScoringConfig(model=files[0], device="cuda").job())
     # Nor may ONNX Runtime try another by itself.
-    assert asked == [{"providers": ["CUDAExecutionProvider"], "enable_fallback": 0}]
+    wanted = [("CUDAExecutionProvider", {"use_tf32": "0"})]  # nor calculate with fewer digits
+    assert asked == [{"providers": wanted, "enable_fallback": 0}]
     monkeypatch.setattr(session.ort, "get_available_providers", lambda: [cpu])
     with pytest.raises(InputError, match="here offers CPUExecutionProvider; install onnxruntime-gpu"):
         prepare(ScoringConfig(model=files[0], device="cuda").job())

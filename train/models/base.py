@@ -95,8 +95,8 @@ class ScoringModel(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has no batches to be trained on")
 
     def expected_steps(self, data: Data) -> int:
-        """About how many steps an epoch has, for a learning rate that changes with them."""
-        raise NotImplementedError(f"{type(self).__name__} does not know its steps")
+        """About how many steps an epoch has, 0 if it cannot say: for progress, and for rates that change with them."""
+        return 0
 
     def loss(self, batch: Any) -> Tensor:
         """Scalar mean loss of a batch that lies on the model's device, with gradients."""

@@ -6,6 +6,7 @@ With `preset=paper` it is the paper's first model: squared error of the ratings 
     python -m train mf
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -88,6 +89,10 @@ class MF(ScoringModel):
     def optimizer(self) -> torch.optim.Optimizer:
         """Adam, as in the paper."""
         return torch.optim.Adam(self.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
+
+    def expected_steps(self, data: Data) -> int:
+        """Steps of an epoch."""
+        return 0 if data.ratings is None else math.ceil(len(data.ratings[0]) / self.config.batch_size)
 
     def training_batches(self, data: Data, generator: torch.Generator) -> Iterator[RatingBatch]:
         """Every training rating once; raises InputError if the table has no ratings, or too large ones."""

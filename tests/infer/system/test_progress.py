@@ -1,0 +1,36 @@
+"""Progress in a log: lines with the time left, and none of what is soon done."""
+
+import re
+import sys
+
+from infer.system import progress as module
+from infer.system.progress import no_progress, progress
+
+
+def test_a_log_has_lines_with_what_is_left(capsys, monkeypatch) -> None:
+    monkeypatch.setattr(module, "EVERY", 0.0)
+    with progress(total=4, desc="counting", unit=" parts") as bar:
+        for _ in range(4):
+            bar.update()
+    said = capsys.readouterr().err
+    lines = said.splitlines()
+    assert len(lines) >= 4 and "\r" not in said
+    assert re.fullmatch(r"counting: 3/4 parts, 00:00 so far, 00:00 left", lines[-2]), lines
+    assert list(progress(range(3), desc="again")) == [0, 1, 2]
+
+
+def test_what_is_soon_done_leaves_none(capsys) -> None:
+    assert list(progress(range(1000), desc="counting", unit=" parts", leave=False)) == list(range(1000))
+    with progress(total=3) as bar:
+        bar.update(3)
+        bar.refresh()
+    assert capsys.readouterr().err == ""
+
+
+def test_nobody_is_told_where_silence_was_asked_for(capsys, monkeypatch) -> None:
+    monkeypatch.setattr(module, "EVERY", 0.0)
+    with no_progress():
+        assert list(progress(range(3))) == [0, 1, 2]
+    monkeypatch.setattr(sys, "stderr", None)
+    assert list(progress(range(3))) == [0, 1, 2]
+    assert capsys.readouterr().err == ""
