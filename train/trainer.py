@@ -77,8 +77,8 @@ def _trained(kind: str, config: TrainConfig, name: str, data: Data, outputs: lis
         log.info(_line(record))
         if not model.closed_form:
             checkpoint.save(partial, _state(provenance, data, run) | run.state())
-    if ends_at_best(run, config):
-        log.info("the best epoch is the last that was allowed: more --epochs would help")
+    if why := _ended(run, config):
+        log.info(why)
     with replacing(history, owned=True) as temporary:
         table = pl.DataFrame([asdict(record) for record in run.records], schema_overrides=HISTORY)
         table.with_columns(preparation_seconds=pl.lit(run.preparation_seconds)).write_parquet(temporary, metadata=MARK)
@@ -133,6 +133,17 @@ def _line(record: EpochRecord) -> str:
         f"{_number(record.validation_loss)}  hit@10 {_percent(record.validation_hit_at_10)}  "
         f"ndcg@10 {_percent(record.validation_ndcg_at_10)}  {record.seconds:6.2f} s"
     )
+
+
+def _ended(run: Run, config: TrainConfig) -> str:
+    """Why training ended, where that is a question."""
+    if ends_at_best(run, config):
+        return "the best epoch is the last that was allowed: more --epochs would help"
+    if run.model.closed_form or not config.patience:
+        return ""
+    if len(run.records) < config.epochs:
+        return f"ended since no epoch was better for {config.patience} (--patience)"
+    return f"ended since all {config.epochs} epochs (--epochs) are done"
 
 
 def _number(loss: float | None) -> str:

@@ -399,7 +399,7 @@ def test_every_epoch_is_printed_and_the_kept_one_is_named(folder: Path, capsys) 
     assert lines[2].startswith(
         "8 dimensions, 2 heads, dropout 0.5, 143 sequences a step, for 251 interactions of 40 users"
     )
-    assert lines[-2].startswith(("chain weight", "the chain does not help"))
+    assert lines[-2].startswith(("chain weight", "the chain does not help", "ended since"))
     ended = next(place for place, line in enumerate(lines) if line.startswith("chain weight"))
     for line, row in zip(lines[3:ended], history.iter_rows(named=True), strict=True):
         assert line == (
@@ -477,6 +477,10 @@ def test_who_ends_at_the_best_epoch_is_told_to_train_longer(folder: Path, capsys
     assert not ended(None, None, epochs=2) and not ended(0.2, epochs=1) and not ended(0.1, epochs=1, closed=True)
     trainer.train("mf", replace(short("mf", artifacts=folder), learning_rate=0.0))
     assert said not in capsys.readouterr().out, "nothing is learnt, so no epoch is better"
+    still = short("bert", "default", artifacts=folder, learning_rate=0.0, weight_decay=0.0)
+    for epochs, why in ((9, "no epoch was better for 2 (--patience)"), (2, "all 2 epochs (--epochs) are done")):
+        trainer.train("bert", replace(still, epochs=epochs))
+        assert f"ended since {why}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("preset", ["sasrec", "gsasrec", "bert4rec"])

@@ -11,6 +11,7 @@ strongest neighbours and their weights. A user's item of age a counts decay^a ti
     content  cosine of genres, year, title words and further columns, for items that few have rated
 """
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -84,9 +85,13 @@ def empty(state: dict[str, Any], config: LinearConfig) -> Neighbours:
 def knn(data: Data, config: LinearConfig) -> sp.csr_matrix:
     """(items, items) cosine similarity between the columns of who rated what."""
     from implicit.nearest_neighbours import CosineRecommender
+    from implicit.utils import ParameterWarning
 
     model = CosineRecommender(K=config.neighbours + 1, num_threads=1)
-    model.fit(rated(data), show_progress=False)
+    with warnings.catch_warnings():
+        # Of a matrix that it has made itself.
+        warnings.filterwarnings("ignore", "Method expects CSR", ParameterWarning)
+        model.fit(rated(data), show_progress=False)
     similarity = sp.csr_matrix(model.similarity)
     similarity.setdiag(0)
     return similarity
