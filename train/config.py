@@ -83,10 +83,12 @@ class BertConfig(TrainConfig):
     dim: int = option(
         0, "length of item vectors and hidden states; 0: 64, or 128 from 300,000 interactions on", minimum=0
     )
-    block: Literal["hstu", "transformer"] = option(
-        "hstu", "encoder layers: gated sums with a bias by distance (HSTU), or attention and feed-forward block"
+    block: Literal["auto", "hstu", "transformer"] = option(
+        "auto",
+        "encoder layers: gated sums with a bias by distance (HSTU), or attention and feed-forward block; auto: hstu "
+        "from 300,000 interactions on, else transformer",
     )
-    layers: int = option(2, "encoder layers", minimum=1)
+    layers: int = option(0, "encoder layers; 0: two of hstu, one of transformer", minimum=0)
     heads: int = option(0, "attention heads; divides dim; 0: of 32 dimensions each", minimum=0)
     feedforward: int = option(256, "transformer: hidden width of the feed-forward blocks", minimum=1)
     activation: Literal["relu", "gelu"] = option("gelu", "transformer: in the feed-forward blocks")

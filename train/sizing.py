@@ -4,6 +4,8 @@ In: a configuration in which a size is 0, and the data. Out: the same with sizes
 
     python -m train bert  # "64 dimensions, 2 heads, dropout 0.2, ..., for 98,396 interactions of 610 users"
 
+block       transformer, or hstu from MANY interactions on: on small tables it is as good, and takes half the time
+layers      one of transformer, two of hstu
 dim         64, or 128 from MANY interactions on: fewer do not carry wider vectors; also of MF where it is 0
 heads       of 32 dimensions each, at least two
 dropout     0.2, or 0.5 where users have fewer than SHORT training items in the mean
@@ -35,7 +37,8 @@ Config = TypeVar("Config", bound=TrainConfig)
 
 def sized(config: Config, data: Data | None = None) -> Config:
     """The configuration with a size for every 0; without data as for a small table of long histories."""
-    usual = LARGE if data is not None and len(data.histories.items) >= MANY else SMALL
+    many = data is not None and len(data.histories.items) >= MANY
+    usual = LARGE if many else SMALL
     if isinstance(config, MFConfig):
         return replace(config, dim=config.dim or usual)
     if not isinstance(config, BertConfig):
@@ -49,7 +52,10 @@ def sized(config: Config, data: Data | None = None) -> Config:
     outer = dropout if config.input_dropout is None else config.input_dropout
     measured = data is None or bool((data.targets != PAD).any())
     epochs = config.epochs or (CAP if measured else UNMEASURED)
+    block = ("hstu" if many else "transformer") if config.block == "auto" else config.block
     found: dict[str, Any] = {
+        "block": block,
+        "layers": config.layers or (2 if block == "hstu" else 1),
         "dim": dim,
         "heads": heads,
         "batch_size": batch,
@@ -82,7 +88,8 @@ def said(config: TrainConfig, data: Data) -> str:
     """What was chosen and from what, in words; empty if the model has no such sizes."""
     if not isinstance(config, BertConfig):
         return ""
+    layers = f"{config.layers} {config.block} layer{'s' * (config.layers > 1)}"
     return (
-        f"{config.dim} dimensions, {config.heads} heads, dropout {config.dropout:g}, {config.batch_size} sequences a "
-        f"step, for {len(data.histories.items):,} interactions of {int((data.histories.lengths > 0).sum()):,} users"
+        f"{layers}, {config.dim} dimensions, {config.heads} heads, dropout {config.dropout:g}, {config.batch_size} "
+        f"sequences a step, for {len(data.histories.items):,} interactions of {int((data.histories.lengths > 0).sum()):,} users"
     )
