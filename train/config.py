@@ -86,7 +86,7 @@ class BertConfig(TrainConfig):
     block: Literal["auto", "hstu", "transformer"] = option(
         "auto",
         "encoder layers: gated sums with a bias by distance (HSTU), or attention and feed-forward block; auto: hstu "
-        "from 300,000 interactions on, else transformer",
+        "from 3,000 users on, else transformer",
     )
     layers: int = option(0, "encoder layers; 0: two of hstu, one of transformer", minimum=0)
     heads: int = option(0, "attention heads; divides dim; 0: of 32 dimensions each", minimum=0)

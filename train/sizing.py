@@ -4,7 +4,7 @@ In: a configuration in which a size is 0, and the data. Out: the same with sizes
 
     python -m train bert  # "64 dimensions, 2 heads, dropout 0.2, ..., for 98,396 interactions of 610 users"
 
-block       transformer, or hstu from MANY interactions on: on small tables it is as good, and takes half the time
+block       transformer, or hstu from SEQUENCES users on: with few it is no better, and takes twice the time
 layers      one of transformer, two of hstu
 dim         64, or 128 from MANY interactions on: fewer do not carry wider vectors; also of MF where it is 0
 heads       of 32 dimensions each, at least two
@@ -23,6 +23,7 @@ from train.config import BertConfig, MFConfig, TrainConfig
 from train.data.dataset import Data
 
 MANY = 300_000
+SEQUENCES = 3_000
 SMALL, LARGE = 64, 128
 HEAD = 32
 TARGETS = 800
@@ -52,7 +53,8 @@ def sized(config: Config, data: Data | None = None) -> Config:
     outer = dropout if config.input_dropout is None else config.input_dropout
     measured = data is None or bool((data.targets != PAD).any())
     epochs = config.epochs or (CAP if measured else UNMEASURED)
-    block = ("hstu" if many else "transformer") if config.block == "auto" else config.block
+    known = 0 if data is None else int((data.histories.lengths > 0).sum())
+    block = ("hstu" if known >= SEQUENCES else "transformer") if config.block == "auto" else config.block
     found: dict[str, Any] = {
         "block": block,
         "layers": config.layers or (2 if block == "hstu" else 1),
@@ -89,7 +91,8 @@ def said(config: TrainConfig, data: Data) -> str:
     if not isinstance(config, BertConfig):
         return ""
     layers = f"{config.layers} {config.block} layer{'s' * (config.layers > 1)}"
+    interactions, users = len(data.histories.items), int((data.histories.lengths > 0).sum())
     return (
         f"{layers}, {config.dim} dimensions, {config.heads} heads, dropout {config.dropout:g}, {config.batch_size} "
-        f"sequences a step, for {len(data.histories.items):,} interactions of {int((data.histories.lengths > 0).sum()):,} users"
+        f"sequences a step, for {interactions:,} interactions of {users:,} users"
     )

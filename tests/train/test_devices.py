@@ -22,7 +22,7 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "mf, solved": ("mf", "default", {}),
     "paper": ("hybrid", "paper", {"epochs": 3, "max_length": 8}),
     "bert": ("bert", "default", ENCODER),
-    "transformer": ("bert", "default", ENCODER | {"block": "transformer"}),
+    "hstu": ("bert", "default", ENCODER | {"block": "hstu"}),
     "softmax, sinusoidal": ("bert", "default", ENCODER | {"loss": "softmax", "positions": "sinusoidal"}),
     "cloze": ("bert", "default", ENCODER | {"masking": "cloze", "append_mask": True}),
     "ratings": ("bert", "default", ENCODER | {"ratings": "embedding"}),

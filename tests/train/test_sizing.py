@@ -9,7 +9,7 @@ from train.config import BertConfig, MFConfig
 from train.data.dataset import Data
 from train.models.masking import window_count
 from train.presets import configuration
-from train.sizing import MANY, mean_length, said, sequences, sized
+from train.sizing import MANY, SEQUENCES, mean_length, said, sequences, sized
 
 
 def table(*lengths: int) -> Data:
@@ -29,8 +29,18 @@ def test_heads_have_32_dimensions_where_that_divides(dim: int, heads: int) -> No
     assert sized(BertConfig(dim=dim)).heads == heads
 
 
+def test_layers_of_hstu_begin_with_many_users() -> None:
+    few, many = table(*[2] * (SEQUENCES - 1), 0), table(*[2] * SEQUENCES)
+    assert [(c.block, c.layers) for c in (sized(BertConfig(), few), sized(BertConfig()))] == [("transformer", 1)] * 2
+    found = sized(BertConfig(), many)
+    assert (found.block, found.layers) == ("hstu", 2)
+    found = sized(BertConfig(block="hstu", layers=3), few)
+    assert (found.block, found.layers) == ("hstu", 3)
+    assert sized(BertConfig(block="transformer"), many).layers == 1 and sized(BertConfig(block="hstu")).layers == 2
+
+
 def test_what_is_given_stays() -> None:
-    given = BertConfig(epochs=3, dim=32, heads=4, batch_size=3, dropout=0.0, input_dropout=0.1)
+    given = BertConfig(block="hstu", layers=2, epochs=3, dim=32, heads=4, batch_size=3, dropout=0.0, input_dropout=0.1)
     assert sized(given, table(MANY)) == given
     assert sized(MFConfig(), table(5)) == MFConfig() and not said(MFConfig(), table(5))
     assert sized(configuration("bert", "sasrec"), table(MANY)) == configuration("bert", "sasrec")
@@ -62,6 +72,6 @@ def test_where_nothing_is_held_out_epochs_are_few() -> None:
 def test_what_was_chosen_is_said_with_its_reason() -> None:
     data = table(8, 0, 8)
     assert said(sized(BertConfig(), data), data) == (
-        "64 dimensions, 2 heads, dropout 0.5, 100 sequences a step, for 16 interactions of 2 users"
+        "1 transformer layer, 64 dimensions, 2 heads, dropout 0.5, 100 sequences a step, for 16 interactions of 2 users"
     )
     assert window_count(np.array([8, 0, 8]), 25) == pytest.approx(2 + 12 / 25)

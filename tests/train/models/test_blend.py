@@ -30,7 +30,7 @@ def folder(artifacts: Path, tmp_path_factory) -> Path:
         shutil.copy(artifacts / name, folder)
     for kind in ("ease", "markov"):
         trainer.train(kind, configuration(kind, artifacts=folder))
-    trainer.train("hybrid", configuration("hybrid", artifacts=folder, dim=8, max_length=6, epochs=2))
+    trainer.train("hybrid", configuration("hybrid", artifacts=folder, block="hstu", dim=8, max_length=6, epochs=2))
     return folder
 
 
