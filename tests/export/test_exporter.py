@@ -345,10 +345,10 @@ def test_an_empty_window_has_finite_scores_and_does_not_disturb_others(artifacts
     np.testing.assert_allclose(both[1], alone[0], atol=1e-5)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_of_the_encoder_is_exported_as_pytorch_computes_it(preset: str) -> None:
+@pytest.mark.parametrize(("preset", "block"), [*((name, {}) for name in PRESETS), ("default", {"block": "hstu"})])
+def test_every_preset_of_the_encoder_is_exported_as_pytorch_computes_it(preset: str, block: dict[str, str]) -> None:
     torch.manual_seed(0)
-    sizes = {"dim": 8, "heads": 2, "feedforward": 16, "max_length": 6, "layers": 2}
+    sizes = {"dim": 8, "heads": 2, "feedforward": 16, "max_length": 6, "layers": 2} | block
     model = MiniBERT4Rec(20, configuration("bert", preset, **sizes)).eval()
     with torch.no_grad():
         for weight in model.encoder.parameters():

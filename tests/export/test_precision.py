@@ -22,6 +22,8 @@ from infer.model.modelfile import LARGEST_INT8
 from infer.model.session import open_model
 from infer.model.signature import DROPPED
 from tests.helpers.markov import write_model
+from train.presets import configuration
+from train.trainer import train
 
 PRECISIONS = ["int8", "fp16"]
 LOOSE = 1.0  # the checkerboard's models are trained for a moment; any loss is let through
@@ -29,7 +31,11 @@ LOOSE = 1.0  # the checkerboard's models are trained for a moment; any loss is l
 
 @pytest.fixture(scope="module")
 def folder(artifacts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shutil.copytree(artifacts, tmp_path_factory.mktemp("precision") / "a")
+    folder = shutil.copytree(artifacts, tmp_path_factory.mktemp("precision") / "a")
+    config = configuration("bert", artifacts=folder, block="hstu", dim=16, max_length=8, epochs=1)
+    train("bert", config, "hstu")  # which many users have
+    exporter.export("hstu", folder)
+    return folder
 
 
 def product(weights: np.ndarray) -> onnx.ModelProto:
@@ -184,7 +190,9 @@ def test_a_state_of_zeros_has_scores() -> None:
     assert (scores == 0).all()
 
 
-@pytest.mark.parametrize(("kind", "precision"), [("mf", "int8"), ("hybrid", "int8"), ("bert", "fp16")])
+@pytest.mark.parametrize(
+    ("kind", "precision"), [("mf", "int8"), ("hybrid", "int8"), ("bert", "fp16"), ("hstu", "int8"), ("hstu", "fp16")]
+)
 def test_a_file_in_another_precision_is_whole_smaller_and_says_what_it_lost(
     folder: Path, kind: str, precision: str
 ) -> None:
