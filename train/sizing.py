@@ -4,7 +4,7 @@ In: a configuration in which a size is 0, and the data. Out: the same with sizes
 
     python -m train bert  # "64 dimensions, 2 heads, dropout 0.2, ..., for 98,396 interactions of 610 users"
 
-block       transformer, or hstu from SEQUENCES users on: with few it is no better, and takes twice the time
+block       transformer, or hstu from SEQUENCES users on: with few it is no better
 layers      one of transformer, two of hstu
 dim         64, or 128 from MANY interactions on: fewer do not carry wider vectors; also of MF where it is 0
 heads       of 32 dimensions each, at least two
