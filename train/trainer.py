@@ -16,7 +16,7 @@ import torch
 
 from infer.errors import InputError
 from infer.system.files import replacing
-from infer.system.locks import locked
+from infer.system.locks import alone
 from infer.system.ownership import MARK, claim
 from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE
 from train import checkpoint
@@ -46,11 +46,8 @@ def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
     outputs = [checkpoint.finished(config.artifacts, name), checkpoint.partial(config.artifacts, name), history]
     claim(outputs, inputs=[config.artifacts / INTERACTIONS_FILE, config.artifacts / ITEMS_FILE])
     data = load(config.artifacts)
-    lock = config.artifacts / "locks" / f"{name}.train.lock"
-    with locked(lock, wait=False):
-        run = _trained(kind, config, name, data, outputs)
-        lock.unlink(missing_ok=True)
-    return run
+    with alone(config.artifacts / "locks" / f"{name}.train.lock"):
+        return _trained(kind, config, name, data, outputs)
 
 
 def _trained(kind: str, config: TrainConfig, name: str, data: Data, outputs: list[Path]) -> Run:

@@ -17,7 +17,7 @@ from bench.study.statistics.tables import write_tables
 from bench.study.study import StudyConfig, plan, prepare, shown_user
 from bench.study.workers import make_all
 from infer.cli import parse, run
-from infer.system.locks import locked
+from infer.system.locks import alone
 from infer.system.ownership import claim
 
 
@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> None:
     page, folder = config.output / "study.html", config.output / "tables"
     claim([page, *sorted(folder.glob("*.parquet")), *record_files(config.record)])
     user = shown_user(config, found.sets[0])
-    with locked(config.output / "locks" / "study.lock", wait=False):
+    with alone(config.output / "locks" / "study.lock"):
         prepare(config, found)
         make_all(found.trials, config.workers)
     speed = measure_speed(found.trials[0].folder, config.output / "trials" / "speed.json")

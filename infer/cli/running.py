@@ -76,10 +76,11 @@ def _ended(main: Callable[[Sequence[str]], None]) -> tuple[int, str]:
 
 
 def _interruptible() -> None:
-    """Let Ctrl-C end a wait for threads or processes: importing Polars makes the system go on waiting after it."""
-    import polars  # noqa: F401  # before the next line, whatever the command imports later
+    """Let Ctrl-C end a wait for threads or processes: where Polars is imported, the system would go on waiting.
 
-    if hasattr(signal, "siginterrupt"):  # not on Windows
+    A command that imports it later waits for nobody.
+    """
+    if "polars" in sys.modules and hasattr(signal, "siginterrupt"):  # which Windows has not
         signal.siginterrupt(signal.SIGINT, True)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from infer.errors import InputError
-from infer.formats.faults import ABSENT, DENIED, UNREACHABLE, means, told
+from infer.formats.faults import ABSENT, UNREACHABLE, denied, means, told
 from infer.formats.folders import ARROW, LINES, TEXT
 from infer.formats.hive import check_partitions, values_of
 from infer.formats.lakes import DELTA, ICEBERG, LOG, METADATA, SUFFIX, needs
@@ -163,7 +163,7 @@ def _exists(pattern: str) -> bool:
     except Exception as error:
         if means(error, ABSENT):
             return False
-        if means(error, (*DENIED, *UNREACHABLE)):
+        if denied(error) or means(error, UNREACHABLE):
             raise
     return True
 

@@ -12,8 +12,9 @@ from infer.system.addresses import Address, secrets
 
 # What Polars' errors hold, and what it means.
 ABSENT = ("expanded paths were empty", "404 not found", "not found:", "nosuchkey", "nosuchbucket")
-DENIED = ("403", "401", "accessdenied", "invalidaccesskey", "signaturedoesnotmatch", "unauthorized", "credential")
+DENIED = ("accessdenied", "invalidaccesskey", "signaturedoesnotmatch", "unauthorized", "forbidden", "credential")
 UNREACHABLE = ("error sending request", "connect", "dns error", "timed out", "timeout")
+STATUS = re.compile(r"(?<![\w.])40[13]\b")  # by itself, and no part of "0.401s"
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 
 
@@ -23,11 +24,16 @@ def means(error: Exception, signs: tuple[str, ...]) -> bool:
     return any(sign in said for sign in signs)
 
 
+def denied(error: Exception) -> bool:
+    """Whether an error says that access is denied."""
+    return means(error, DENIED) or STATUS.search(str(error)) is not None
+
+
 def told(address: Address, error: Exception) -> str:
     """What went wrong."""
     if isinstance(error, FileNotFoundError) or means(error, ABSENT):
         return f"{address} does not exist, or holds no such files; a folder's address ends in /"
-    if means(error, DENIED):
+    if denied(error):
         return f"{address}: access is denied: check the credentials in the environment, as AWS_ACCESS_KEY_ID"
     if means(error, UNREACHABLE):
         return f"{address} cannot be reached: check the host, as AWS_ENDPOINT_URL, and the network"

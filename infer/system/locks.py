@@ -10,7 +10,7 @@ A lock file may be removed by whoever holds its lock: one that was waiting notic
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import lock_descriptor
@@ -38,6 +38,18 @@ def locked(path: Path, wait: bool) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold a lock, without waiting, whose file and then empty folder go with it; raises as `locked` does."""
+    with locked(path, wait=False):
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # a folder of other locks stays
+                path.unlink(missing_ok=True)
+                path.parent.rmdir()
 
 
 def is_locked(path: Path) -> bool:

@@ -23,7 +23,7 @@ import torch
 
 from infer.errors import InputError
 from infer.system.files import replacing, write_text
-from infer.system.locks import locked
+from infer.system.locks import alone
 from infer.system.ownership import MARK, claim
 from infer.system.progress import no_progress
 from infer.tables.columns import INTERACTIONS_FILE
@@ -117,8 +117,7 @@ def search(wanted: Search, trials: int) -> Iterator[tuple[Trial, bool]]:
         raise InputError(
             "nothing is held out for validation, by which trials are judged: prepare the data with a split"
         )
-    lock = wanted.config.artifacts / "locks" / f"{wanted.name}.tune.lock"
-    with locked(lock, wait=False):  # of the folder of artifacts
+    with alone(wanted.config.artifacts / "locks" / f"{wanted.name}.tune.lock"):
         found = read_trials(wanted, data)
         yield from ((trial, False) for trial in found[:trials])
         while len(found) < trials:
@@ -127,7 +126,6 @@ def search(wanted: Search, trials: int) -> Iterator[tuple[Trial, bool]]:
             _keep(wanted, data, found)
             yield trial, True
         _keep(wanted, data, found)
-        lock.unlink(missing_ok=True)
 
 
 def read_trials(wanted: Search, data: Data) -> list[Trial]:

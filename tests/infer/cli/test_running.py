@@ -104,12 +104,12 @@ def test_a_title_that_the_terminal_cannot_print_is_shown_with_question_marks() -
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals on Windows")
 def test_ctrl_c_ends_a_wait_for_another_thread() -> None:
-    body = (
-        "import polars, threading\n"
-        "    threading.Timer(0.5, os.kill, [os.getpid(), 2]).start()\n"
-        "    threading.Event().wait()"
-    )
-    assert ended(body) == (130, "", "error: interrupted\n")
+    body = """import threading
+    threading.Timer(0.5, os.kill, [os.getpid(), 2]).start()
+    threading.Event().wait()"""
+    program = PROGRAM.replace("import os, sys", "import os, sys, polars").format(body)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=HANGS)
+    assert (done.returncode, done.stderr) == (130, "error: interrupted\n")
 
 
 def test_sigterm_ends_like_ctrl_c_and_what_is_being_done_is_put_away() -> None:

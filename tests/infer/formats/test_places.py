@@ -132,6 +132,19 @@ def test_a_server_that_is_not_there_is_one_line(store: Store, monkeypatch: pytes
     assert " cannot be reached: check the host" in refused(address("t.parquet"))
 
 
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("Client error with status 403 Forbidden", "access is denied"),
+        ("HTTP 401: no", "access is denied"),
+        ("error sending request after 2 retries, elapsed 0.401s", "cannot be reached"),
+        ("error sending request to the port 40312", "cannot be reached"),
+    ],
+)
+def test_a_status_is_a_number_by_itself(error: str, expected: str) -> None:
+    assert expected in told(address("t.parquet"), OSError(error))
+
+
 def test_schemes_that_are_not_read_are_named() -> None:
     assert refused(place("ftp://me:hush@host/t.csv")).startswith(" begins with ftp://, which is not read; expected one")
 
