@@ -2,7 +2,7 @@
 
 In: a configuration in which a size is 0, and the data. Out: the same with sizes.
 
-    python -m train bert  # "64 dimensions, 2 heads, dropout 0.2, ..., for 98,396 interactions of 610 users"
+    python -m train bert  # "1 transformer layer, 64 dimensions, ..., for 98,396 interactions of 610 users"
 
 block       transformer, or hstu from SEQUENCES users on: with few it is no better
 layers      one of transformer, two of hstu

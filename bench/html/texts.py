@@ -33,7 +33,7 @@ def percent(value: float | None, low: float | None = None, high: float | None = 
 
 def probability(value: float) -> str:
     """A p value with two digits: 0.00015, 0.23, 1."""
-    return f"{value:.2g}" if value >= 1e-4 else f"{value:.0e}"
+    return f"{value:.2g}"
 
 
 def metric_title(name: str) -> str:

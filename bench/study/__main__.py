@@ -31,11 +31,11 @@ def main(argv: Sequence[str]) -> None:
     with alone(config.output / "locks" / "study.lock"):
         prepare(config, found)
         make_all(found.trials, config.workers)
-    speed = measure_speed(found.trials[0].folder, config.output / "trials" / "speed.json")
-    tables = write_tables(found, speed, user, folder)
-    write_study(tables, page, " ".join(["python -m bench.study", *argv]))
-    if config.record is not None:
-        write_record(tables, config.record)
+        speed = measure_speed(found.trials[0].folder, config.output / "trials" / "speed.json")
+        tables = write_tables(found, speed, user, folder)
+        write_study(tables, page, " ".join(["python -m bench.study", *argv]))
+        if config.record is not None:
+            write_record(tables, config.record)
     print(f"-> {folder}, {page}" + (f", {config.record}" if config.record is not None else ""))
 
 

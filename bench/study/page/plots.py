@@ -70,7 +70,7 @@ def scarcity(tables: dict[str, pl.DataFrame]) -> str | None:
     if not rows.height:
         return None
     plot = figure(yaxis_title="NDCG@10: iALS start − from scratch, points", height=360)
-    labels = [f"{row['users']:,} users<br>{row['history']} items" for row in rows.to_dicts()]
+    labels = [f"{row['users']:,} users<br>{row['history'] or 'all'} items" for row in rows.to_dicts()]
     plot.add_hline(y=0, line={"color": GREY, "width": 1.5})
     plot.add_scatter(
         x=labels, y=(rows["value"] * 100).to_list(), mode="markers", marker={"color": COLOURS[0], "size": 9},

@@ -157,10 +157,10 @@ def test_a_factorised_markov_model_has_the_chains_table() -> None:
 
 
 def test_the_studys_chain_alone_is_the_hybrids() -> None:
-    (alone,) = (e for e in EXPERIMENTS if e.name == "chain")
+    (alone, beside) = (e for e in EXPERIMENTS if e.name in ("chain", "scratch-chain"))
     chain = configuration("hybrid")
     same = replace(TRANSITIONS, rank=chain.chain, power=chain.chain_power, decay=chain.chain_decay)
-    assert configuration("markov", **alone.changes) == same
+    assert configuration("markov", **alone.changes) == same and beside.changes == {"members": "scratch,chain"}
 
 
 def test_knn_is_the_cosine_of_users() -> None:
