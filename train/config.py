@@ -9,7 +9,7 @@ ones as differences from them.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from infer.cli import option
 from infer.errors import InputError
@@ -25,7 +25,7 @@ class TrainConfig:
     """
 
     epochs = 1
-    patience = 0
+    patience = cast("int | None", 0)
     clip = 0.0
     average = 0.0
     schedule = "constant"
@@ -160,8 +160,11 @@ class BertConfig(TrainConfig):
     epochs: int = option(
         0, "passes over the sequences, at most; 0: 100, or 20 where nothing is held out to end training by", minimum=0
     )
-    patience: int = option(
-        10, "stop after so many epochs without a better validation NDCG, in the mean of three; 0: never", minimum=0
+    patience: int | None = option(
+        None,
+        "stop after so many epochs without a better validation NDCG, in the mean of three; 0: never (default: 10, or 5 "
+        "from 300,000 interactions on)",
+        minimum=0,
     )
     batch_size: int = option(0, "sequences in a step; 0: as many as hold about 800 items", minimum=0)
     optimizer: Literal["adamw", "adam"] = option("adamw", "decay of the weights beside the gradient, or in it")

@@ -51,7 +51,7 @@ def fit(run: Run, data: Data, config: TrainConfig) -> Iterator[EpochRecord]:
             raise DivergedError(f"the loss of epoch {epoch} is {train_loss}: try a smaller --learning-rate")
         with run.averaged():
             record = EpochRecord(epoch, train_loss, *validate(run.model, data, rows, device), seconds)
-            run.add(record, keep_best=config.patience > 0)
+            run.add(record, keep_best=bool(config.patience))
         yield record
     run.finish()
     weigh(run, data, rows, device)
@@ -73,6 +73,13 @@ def finished(run: Run, config: TrainConfig) -> bool:
     smooth = [float(np.mean(values[max(0, end - SMOOTHED) : end])) for end in range(1, done + 1)]
     better = max(run.best_record.epoch, 1 + int(np.argmax(smooth)))
     return done >= config.epochs or done - better >= config.patience
+
+
+def ending(done: int, epochs: int, patience: int | None) -> str:
+    """What ended a training of so many epochs, in words: all were done, or the patience."""
+    if done >= epochs:
+        return f"all {epochs} epochs (--epochs) are done"
+    return f"no epoch was better for {patience} (--patience)"
 
 
 def train_epoch(run: Run, data: Data, config: TrainConfig, epoch: int, device: torch.device) -> float | None:

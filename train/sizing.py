@@ -10,6 +10,7 @@ dim         64, or 128 from MANY interactions on: fewer do not carry wider vecto
 heads       of 32 dimensions each, at least two
 dropout     0.2, or 0.5 where users have fewer than SHORT training items in the mean
 epochs      at most 100, which patience ends; 20 where nothing is held out by which it could
+patience    10 epochs, or 5 from MANY interactions on, where an epoch has thousands of steps
 batch_size  so many sequences that a step has about TARGETS items: where histories are short it takes more of them
 """
 
@@ -31,6 +32,7 @@ FEWEST, MOST = 16, 512
 
 SHORT = 20
 CAP, UNMEASURED = 100, 20
+PATIENCE, LESS_PATIENCE = 10, 5
 DROPOUT, MORE_DROPOUT = 0.2, 0.5
 
 Config = TypeVar("Config", bound=TrainConfig)
@@ -53,8 +55,11 @@ def sized(config: Config, data: Data | None = None) -> Config:
     outer = dropout if config.input_dropout is None else config.input_dropout
     measured = data is None or bool((data.targets != PAD).any())
     epochs = config.epochs or (CAP if measured else UNMEASURED)
-    known = 0 if data is None else int((data.histories.lengths > 0).sum())
-    block = ("hstu" if known >= SEQUENCES else "transformer") if config.block == "auto" else config.block
+    patience = config.patience
+    if patience is None:
+        patience = LESS_PATIENCE if many else PATIENCE
+    hstu = data is not None and users_known(data) >= SEQUENCES
+    block = ("hstu" if hstu else "transformer") if config.block == "auto" else config.block
     found: dict[str, Any] = {
         "block": block,
         "layers": config.layers or (2 if block == "hstu" else 1),
@@ -64,7 +69,12 @@ def sized(config: Config, data: Data | None = None) -> Config:
         "dropout": dropout,
         "input_dropout": outer,
     }
-    return replace(config, **found, epochs=epochs)
+    return replace(config, **found, epochs=epochs, patience=patience)
+
+
+def users_known(data: Data) -> int:
+    """How many users have a training item."""
+    return int((data.histories.lengths > 0).sum())
 
 
 def mean_length(lengths: np.ndarray) -> float:
@@ -91,7 +101,7 @@ def said(config: TrainConfig, data: Data) -> str:
     if not isinstance(config, BertConfig):
         return ""
     layers = f"{config.layers} {config.block} layer{'s' * (config.layers > 1)}"
-    interactions, users = len(data.histories.items), int((data.histories.lengths > 0).sum())
+    interactions, users = len(data.histories.items), users_known(data)
     return (
         f"{layers}, {config.dim} dimensions, {config.heads} heads, dropout {config.dropout:g}, {config.batch_size} "
         f"sequences a step, for {interactions:,} interactions of {users:,} users"

@@ -22,7 +22,7 @@ from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE
 from train import checkpoint
 from train.config import TrainConfig
 from train.data.dataset import Data, load
-from train.loop import fit
+from train.loop import ending, fit
 from train.models.base import ScoringModel
 from train.models.registry import build
 from train.run import EpochRecord, Run
@@ -138,9 +138,7 @@ def _ended(run: Run, config: TrainConfig) -> str:
         return "the best epoch is the last that was allowed: more --epochs would help"
     if run.model.closed_form or not config.patience:
         return ""
-    if len(run.records) < config.epochs:
-        return f"ended since no epoch was better for {config.patience} (--patience)"
-    return f"ended since all {config.epochs} epochs (--epochs) are done"
+    return f"ended since {ending(len(run.records), config.epochs, config.patience)}"
 
 
 def _number(loss: float | None) -> str:

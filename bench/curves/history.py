@@ -2,7 +2,7 @@
 
 In: NAME.history.parquet and, if it is there, NAME.pt. Out: a `Training`.
 
-    read(Path("artifacts"), "bert").ended  # "no better NDCG@10 for 6 epochs (--patience=6)"
+    read(Path("artifacts"), "bert").ended  # "no epoch was better for 6 (--patience)"
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ import polars as pl
 
 from infer.errors import InputError
 from train import checkpoint
+from train.loop import ending
 
 DEFAULT = ("mf", "bert", "hybrid")  # what `just train-all` trains
 NDCG, HIT = "validation_ndcg_at_10", "validation_hit_at_10"
@@ -58,11 +59,8 @@ class Training:
             return "solved in one step"
         if self.provenance is None:
             return f"not known: no {self.name}.pt of these epochs"
-        config, done = self.provenance["config"], self.epochs.height
-        if done >= config["epochs"]:
-            return f"all {done} epochs were done (--epochs={config['epochs']})"
-        patience = config["patience"]
-        return f"no better NDCG@10 for {patience} epoch{'' if patience == 1 else 's'} (--patience={patience})"
+        config = self.provenance["config"]
+        return ending(self.epochs.height, config["epochs"], config["patience"])
 
 
 def read(artifacts: Path, name: str) -> Training:

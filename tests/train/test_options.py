@@ -224,7 +224,7 @@ ABOVE_ZERO["hybrid"] = ABOVE_ZERO["bert"]
 def test_every_number_has_its_smallest_value(kind: str) -> None:
     config = CASES[kind][0]
     for f in fields(config):
-        numeric = f.type in (int, float, float | None)
+        numeric = f.type in (int, float, int | None, float | None)
         expected = int(f.name in ABOVE_ZERO[kind] | {"validation_users"}) if numeric else None
         assert f.metadata["minimum"] == expected, f.name
         if numeric:

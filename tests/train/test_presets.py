@@ -98,7 +98,7 @@ BERT = EVERY | {
     "perturbation": Row(0.0),
     "frozen_epochs": Row(0),
     "epochs": Row(0),
-    "patience": Row(10),
+    "patience": Row(None),
     "batch_size": Row(0),
     "optimizer": Row("adamw"),
     "learning_rate": Row(2e-3),
@@ -358,7 +358,7 @@ def test_what_the_loop_reads_is_neutral_where_it_is_no_option() -> None:
         assert (config.patience, config.clip, config.average, config.solves_first) == (0, 0.0, 0.0, False)
         assert (config.schedule, config.warm_up) == ("constant", 0)
     assert LinearConfig().epochs == BestConfig().epochs == 1 and MFConfig().epochs == 15
-    assert (BertConfig().patience, BertConfig().clip, BertConfig().average) == (10, 5.0, 0.998)
+    assert (BertConfig().patience, BertConfig().clip, BertConfig().average) == (None, 5.0, 0.998)
 
 
 @pytest.mark.parametrize(

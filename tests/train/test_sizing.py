@@ -40,7 +40,9 @@ def test_layers_of_hstu_begin_with_many_users() -> None:
 
 
 def test_what_is_given_stays() -> None:
-    given = BertConfig(block="hstu", layers=2, epochs=3, dim=32, heads=4, batch_size=3, dropout=0.0, input_dropout=0.1)
+    given = BertConfig(
+        block="hstu", layers=2, epochs=3, patience=7, dim=32, heads=4, batch_size=3, dropout=0.0, input_dropout=0.1
+    )
     assert sized(given, table(MANY)) == given
     assert sized(MFConfig(), table(5)) == MFConfig() and not said(MFConfig(), table(5))
     assert sized(configuration("bert", "sasrec"), table(MANY)) == configuration("bert", "sasrec")
@@ -53,6 +55,12 @@ def test_a_step_has_about_as_many_items_whatever_the_histories() -> None:
     assert sequences(np.full(50, 1000), 50, 25) == 16
     assert sequences(np.full(50, 1000), 50, 0) == 16 and sequences(np.full(9, 2), 50, 0) == 400
     assert sequences(np.array([1, 0]), 50, 25) == 16 and sequences(np.full(9, 2), 50, 25) == 400
+
+
+def test_long_epochs_take_less_patience() -> None:
+    assert sized(BertConfig(), table(MANY - 1)).patience == sized(BertConfig()).patience == 10
+    assert sized(BertConfig(), table(MANY)).patience == 5
+    assert sized(BertConfig(patience=0), table(MANY)).patience == 0 and sized(BertConfig(patience=9)).patience == 9
 
 
 def test_short_histories_take_more_dropout() -> None:

@@ -46,14 +46,14 @@ def test_the_first_of_equally_good_epochs_is_the_best_and_seconds_add_up(tmp_pat
     assert training.best["epoch"] == 2 and training.least_loss["epoch"] == 2 and training.kept is None
     assert training.ended == "not known: no bert.pt of these epochs"
     assert sentence(trained(kept=3)) == (
-        "bert ended after 3 epochs: all 3 epochs were done (--epochs=3). Best was epoch 2, after 6 s: NDCG@10 10.00%, "
+        "bert ended after 3 epochs: all 3 epochs (--epochs) are done. Best was epoch 2, after 6 s: NDCG@10 10.00%, "
         "Hit@10 30.00%. The weights of epoch 3 were kept."
     )
 
 
 def test_what_ended_a_training() -> None:
-    assert trained(epochs=9, patience=1).ended == "no better NDCG@10 for 1 epoch (--patience=1)"
-    assert trained(epochs=3, patience=1).ended == "all 3 epochs were done (--epochs=3)"
+    assert trained(epochs=9, patience=1).ended == "no epoch was better for 1 (--patience)"
+    assert trained(epochs=3, patience=1).ended == "all 3 epochs (--epochs) are done"
     solved = trained(rows=SOLVED)
     assert solved.ended == "solved in one step" and solved.least_loss is None
     assert sentence(solved) == "bert was solved in one step of 3 s, NDCG@10 5.00%."
@@ -65,7 +65,7 @@ def test_what_ended_a_training() -> None:
 def test_a_real_checkpoint_says_what_was_kept(artifacts: Path) -> None:
     training = read(artifacts, "bert")
     assert training.epochs.height == 3 and training.kept in (1, 2, 3)
-    assert training.ended == "all 3 epochs were done (--epochs=3)" and training.provenance["kind"] == "bert"
+    assert training.ended == "all 3 epochs (--epochs) are done" and training.provenance["kind"] == "bert"
     assert "bert (3)" in head([training])[0]
 
 
