@@ -34,6 +34,7 @@ from infer.system.ownership import MARK, claim
 from infer.tables.columns import ITEM, TIMESTAMP, USER
 from train.config import BertConfig
 from train.presets import configuration
+from train.sizing import sized
 
 KINDS = ("bert", "hybrid")
 LONGEST = 100  # a history
@@ -72,7 +73,7 @@ def untrained(kind: str, items: int, folder: Path) -> Path:
         ids = pl.DataFrame({ITEM: range(1, items + 1)})
         table = path.with_name("items.parquet")
         ids.with_columns(pl.lit(1).alias(USER), pl.col(ITEM).alias(TIMESTAMP)).write_parquet(table)
-        config = configuration(kind)
+        config = sized(configuration(kind))
         if items >= LARGE and isinstance(config, BertConfig) and config.chain:
             config = replace(config, chain=LARGE_CHAIN)
         write_untrained(kind, config, table, path.parent, compared=False)

@@ -69,8 +69,8 @@ def measure(config: ScaleConfig, folder: Path) -> dict:
     table = folder / f"{config.size}.parquet"
     if not table.exists():
         write(SyntheticConfig(size=config.size, output=table))
-    training: TrainConfig = configuration(config.kind)
-    network, path = write_untrained(config.kind, training, table, folder)
+    network, path = write_untrained(config.kind, configuration(config.kind), table, folder)
+    training = network.config  # with the sizes that follow from the table
     model = open_model(path, config.device)
     histories = build_histories(pl.read_parquet(table), vocabulary(model.metadata.item_ids, ITEM), in_order=True)
     items = len(model.metadata.item_ids)

@@ -1,6 +1,6 @@
 """What follows from the table: the sizes of a model that nobody has given.
 
-In: a configuration in which a size is 0, and the data. Out: the same with sizes.
+In: a configuration in which a size is 0, and how many training items each user has. Out: the same with sizes.
 
     python -m train bert  # "1 transformer layer, 64 dimensions, ..., for 98,396 interactions of 610 users"
 
@@ -38,9 +38,13 @@ DROPOUT, MORE_DROPOUT = 0.2, 0.5
 Config = TypeVar("Config", bound=TrainConfig)
 
 
-def sized(config: Config, data: Data | None = None) -> Config:
-    """The configuration with a size for every 0; without data as for a small table of long histories."""
-    many = data is not None and len(data.histories.items) >= MANY
+def sized(config: Config, lengths: np.ndarray | None = None, measured: bool = True) -> Config:
+    """The configuration with a size for every 0.
+
+    lengths: (users,) training items of each; without them as for a small table of long histories.  measured: whether
+    anything is held out for validation.
+    """
+    many = lengths is not None and int(lengths.sum()) >= MANY
     usual = LARGE if many else SMALL
     if isinstance(config, MFConfig):
         return replace(config, dim=config.dim or usual)
@@ -48,17 +52,14 @@ def sized(config: Config, data: Data | None = None) -> Config:
         return config
     dim, heads, batch = config.dim or usual, config.heads, config.batch_size
     heads = heads or next(n for n in range(max(2, dim // HEAD), 0, -1) if dim % n == 0)
-    batch = batch or (FEWEST if data is None else sequences(data.histories.lengths, config.max_length, config.stride))
+    batch = batch or (FEWEST if lengths is None else sequences(lengths, config.max_length, config.stride))
     dropout = config.dropout
     if dropout is None:
-        dropout = MORE_DROPOUT if data is not None and mean_length(data.histories.lengths) < SHORT else DROPOUT
-    outer = dropout if config.input_dropout is None else config.input_dropout
-    measured = data is None or bool((data.targets != PAD).any())
-    epochs = config.epochs or (CAP if measured else UNMEASURED)
+        dropout = MORE_DROPOUT if lengths is not None and mean_length(lengths) < SHORT else DROPOUT
     patience = config.patience
     if patience is None:
         patience = LESS_PATIENCE if many else PATIENCE
-    hstu = data is not None and users_known(data) >= SEQUENCES
+    hstu = lengths is not None and known(lengths) >= SEQUENCES
     block = ("hstu" if hstu else "transformer") if config.block == "auto" else config.block
     found: dict[str, Any] = {
         "block": block,
@@ -67,14 +68,21 @@ def sized(config: Config, data: Data | None = None) -> Config:
         "heads": heads,
         "batch_size": batch,
         "dropout": dropout,
-        "input_dropout": outer,
+        "input_dropout": dropout if config.input_dropout is None else config.input_dropout,
+        "epochs": config.epochs or (CAP if measured else UNMEASURED),
+        "patience": patience,
     }
-    return replace(config, **found, epochs=epochs, patience=patience)
+    return replace(config, **found)
 
 
-def users_known(data: Data) -> int:
+def sized_for(config: Config, data: Data) -> Config:
+    """The configuration with a size for every 0 that fits the data."""
+    return sized(config, data.histories.lengths, bool((data.targets != PAD).any()))
+
+
+def known(lengths: np.ndarray) -> int:
     """How many users have a training item."""
-    return int((data.histories.lengths > 0).sum())
+    return int((lengths > 0).sum())
 
 
 def mean_length(lengths: np.ndarray) -> float:
@@ -96,13 +104,12 @@ def sequences(lengths: np.ndarray, window: int, stride: int) -> int:
     return int(np.clip(round(TARGETS * (len(lengths) + further.sum()) / held), FEWEST, MOST))
 
 
-def said(config: TrainConfig, data: Data) -> str:
-    """What was chosen and from what, in words; empty if the model has no such sizes."""
+def said(config: TrainConfig, lengths: np.ndarray) -> str:
+    """What was chosen and from what, in words; empty if the model has no such sizes.  lengths: as in `sized`."""
     if not isinstance(config, BertConfig):
         return ""
     layers = f"{config.layers} {config.block} layer{'s' * (config.layers > 1)}"
-    interactions, users = len(data.histories.items), users_known(data)
     return (
         f"{layers}, {config.dim} dimensions, {config.heads} heads, dropout {config.dropout:g}, {config.batch_size} "
-        f"sequences a step, for {interactions:,} interactions of {users:,} users"
+        f"sequences a step, for {lengths.sum():,} interactions of {known(lengths):,} users"
     )

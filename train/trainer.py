@@ -26,7 +26,7 @@ from train.loop import ending, fit
 from train.models.base import ScoringModel
 from train.models.registry import build
 from train.run import EpochRecord, Run
-from train.sizing import said, sized
+from train.sizing import said, sized_for
 from train.validation import validation_rows
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
 def _trained(kind: str, config: TrainConfig, name: str, data: Data, outputs: list[Path]) -> Run:
     """As `train`, where no other process trains the same.  outputs: checkpoint, that of a part, and history."""
     finished, partial, history = outputs
-    config = sized(config, data)
+    config = sized_for(config, data)
     if config.solves_first:
         log.info("%s: solving for the vectors that it starts from ...", name)
     began = time.perf_counter()
@@ -66,7 +66,7 @@ def _trained(kind: str, config: TrainConfig, name: str, data: Data, outputs: lis
     _resume(name, config, provenance, run)
     weights = sum(p.numel() for p in model.parameters())
     log.info("%s on %s: %s weights, seed %d", name, data.name, f"{weights:,}", config.seed)
-    if chosen := said(config, data):
+    if chosen := said(config, data.histories.lengths):
         log.info(chosen)
     if not len(validation_rows(data, config)):
         log.info(_unmeasured(model, config))

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import polars as pl
 import torch
-from torch import nn
 
 from export.exporter import describe, file_content
 from export.graph import export_graph
@@ -21,21 +20,24 @@ from infer.tables.columns import ITEM, USER
 from train.config import BertConfig, MFConfig, TrainConfig
 from train.models.bert import MiniBERT4Rec
 from train.models.mf import MF
+from train.sizing import sized
 
 
 def write_untrained(
     kind: str, config: TrainConfig, table: Path, folder: Path, compared: bool = True
-) -> tuple[nn.Module, Path]:
+) -> tuple[MF | MiniBERT4Rec, Path]:
     """Export a freshly initialised model of the table's users and items to folder/KIND.onnx.
 
+    Sizes that the configuration leaves open follow from the table, all of which counts as training items.
     compared: whether the graph's scores are compared with PyTorch's, which of a million items takes many gigabytes.
     Raises InputError if the exported graph differs from PyTorch, or if the configuration is of another kind.
     """
     ids = pl.scan_parquet(table)
     item_ids = ids.select(pl.col(ITEM).unique().sort()).collect()[ITEM].to_list()
-    user_ids = ids.select(pl.col(USER).unique().sort()).collect()[USER].to_list()
+    users = ids.group_by(USER).len().sort(USER).collect()
+    user_ids, config = users[USER].to_list(), sized(config, users["len"].to_numpy())
     torch.manual_seed(config.seed)
-    model: nn.Module
+    model: MF | MiniBERT4Rec
     if isinstance(config, MFConfig):
         model = MF(len(user_ids), len(item_ids), config)
     elif isinstance(config, BertConfig):

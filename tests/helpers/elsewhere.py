@@ -51,9 +51,9 @@ class Elsewhere(Tensor):
         kwargs = dict(kwargs or {})
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         ours = [tensor for tensor in tensors if isinstance(tensor, cls)]
-        if len(ours) < sum(tensor.dim() > 0 for tensor in tensors) and str(function) not in MIXED:
-            if any(not isinstance(tensor, cls) and tensor.dim() for tensor in tensors):
-                raise RuntimeError(f"{function}: tensors of the CPU and of another device")
+        others = any(not isinstance(tensor, cls) and tensor.dim() for tensor in tensors)
+        if ours and others and str(function) not in MIXED:
+            raise RuntimeError(f"{function}: tensors of the CPU and of another device")
         target = kwargs.get("device")
         if target is not None:
             kwargs["device"] = torch.device("cpu")

@@ -1,20 +1,19 @@
 """Sizes that follow from the table."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from train.config import BertConfig, MFConfig
-from train.data.dataset import Data
 from train.models.masking import window_count
 from train.presets import configuration
-from train.sizing import MANY, SEQUENCES, mean_length, said, sequences, sized
+from train.sizing import MANY, SEQUENCES, mean_length, said, sequences, sized, sized_for
 
 
-def table(*lengths: int) -> Data:
-    histories = SimpleNamespace(lengths=np.array(lengths), items=np.zeros(sum(lengths), dtype=np.int64))
-    return SimpleNamespace(histories=histories, targets=np.array([0, 1]))  # type: ignore[return-value]
+def table(*lengths: int) -> np.ndarray:
+    return np.array(lengths)
 
 
 def test_wider_vectors_begin_with_many_interactions() -> None:
@@ -71,15 +70,21 @@ def test_short_histories_take_more_dropout() -> None:
 
 
 def test_where_nothing_is_held_out_epochs_are_few() -> None:
-    data = table(5)
-    assert sized(BertConfig(), data).epochs == sized(BertConfig()).epochs == 100
+    assert sized(BertConfig(), table(5)).epochs == sized(BertConfig()).epochs == 100
+    assert sized(BertConfig(), table(5), measured=False).epochs == 20
+    assert sized(BertConfig(epochs=7), table(5), measured=False).epochs == 7
+
+
+def test_what_is_held_out_is_read_from_the_data() -> None:
+    data: Any = SimpleNamespace(histories=SimpleNamespace(lengths=table(5, 9)), targets=np.array([0, 1]))
+    assert sized_for(BertConfig(), data) == sized(BertConfig(), table(5, 9))
     data.targets[:] = 0  # padding
-    assert sized(BertConfig(), data).epochs == 20 and sized(BertConfig(epochs=7), data).epochs == 7
+    assert sized_for(BertConfig(), data) == sized(BertConfig(), table(5, 9), measured=False)
 
 
 def test_what_was_chosen_is_said_with_its_reason() -> None:
-    data = table(8, 0, 8)
-    assert said(sized(BertConfig(), data), data) == (
+    lengths = table(8, 0, 8)
+    assert said(sized(BertConfig(), lengths), lengths) == (
         "1 transformer layer, 64 dimensions, 2 heads, dropout 0.5, 100 sequences a step, for 16 interactions of 2 users"
     )
     assert window_count(np.array([8, 0, 8]), 25) == pytest.approx(2 + 12 / 25)

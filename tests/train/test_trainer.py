@@ -24,7 +24,7 @@ from train.loop import fit
 from train.models.registry import build, restore
 from train.presets import configuration
 from train.run import Run
-from train.sizing import sized
+from train.sizing import sized_for
 from train.validation import target_ranks, validation_rows
 
 SHORT = {"mf": {"epochs": 4, "batch_size": 64}, "bert": {"epochs": 4, "max_length": 8, "feedforward": 16}}
@@ -332,7 +332,7 @@ def test_a_checkpoint_holds_what_was_trained_and_where_it_came_from(folder: Path
     assert state["preparation_seconds"] == run.preparation_seconds > 0
     assert equal(state["model"], run.model.state_dict()) and "members" not in state
     provenance = state["provenance"]
-    assert provenance["config"] == {n: v for n, v in asdict(sized(config, data)).items() if n != "artifacts"}
+    assert provenance["config"] == {n: v for n, v in asdict(sized_for(config, data)).items() if n != "artifacts"}
     assert (provenance["kind"], provenance["dataset"], provenance["dataset_checksum"]) == (
         "bert",
         data.name,

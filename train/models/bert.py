@@ -185,21 +185,22 @@ class MiniBERT4Rec(ScoringModel):
 
     def loss(self, batch: SequenceBatch) -> Tensor:
         """Mean loss of the hidden (or next) items, each times its weight."""
-        config, item = self.config, batch.item[:, None]
-        if config.loss == "sampled":
-            each = self._sampled_loss(batch)
+        kinds = {"sampled": self._sampled_loss, "softmax": self._softmax_loss, "gbce": self._binary_loss}
+        return (kinds[self.config.loss](batch) * batch.weight).sum() / batch.weight.sum()
+
+    def _softmax_loss(self, batch: SequenceBatch) -> Tensor:
+        """(targets,)"""
+        return nn.functional.cross_entropy(self.score(self._asked_states(batch)), batch.item, reduction="none")
+
+    def _binary_loss(self, batch: SequenceBatch) -> Tensor:
+        """(targets,): by all scores, where that is less work than to look up every target's own negatives."""
+        states, item = self._asked_states(batch), batch.item[:, None]
+        if self.mask <= WORTH_SCORING_ALL * batch.negatives.shape[1]:
+            negative = self.score(states).gather(1, batch.negatives)
         else:
-            states = self.states(batch.window, batch.levels).flatten(0, 1)[batch.place]  # (targets, dim + rank)
-            if config.loss == "softmax":
-                each = nn.functional.cross_entropy(self.score(states), batch.item, reduction="none")
-            else:
-                if self.mask <= WORTH_SCORING_ALL * batch.negatives.shape[1]:
-                    negative = self.score(states).gather(1, batch.negatives)
-                else:
-                    negative = self.score_own(states, batch.negatives)
-                positive, collides = self.score_own(states, item), item == batch.negatives
-                each = generalised_bce(positive, negative, collides, self.mask - 1, config.calibration)
-        return (each * batch.weight).sum() / batch.weight.sum()
+            negative = self.score_own(states, batch.negatives)
+        positive, collides = self.score_own(states, item), item == batch.negatives
+        return generalised_bce(positive, negative, collides, self.mask - 1, self.config.calibration)
 
     def _sampled_loss(self, batch: SequenceBatch) -> Tensor:
         """(targets,): with one lookup of items, as the gradient of the whole table is filled and added to for each."""
@@ -208,8 +209,7 @@ class MiniBERT4Rec(ScoringModel):
         if self.config.head == "tied":
             read, vectors = self.items(torch.cat([window, asked])).split([len(window), len(asked)])
             read = read.view(*batch.window.shape, -1)
-        states = self.states(batch.window, batch.levels, read).flatten(0, 1)[batch.place]  # (targets, dim + rank)
-        weight, bias = self.output(asked, vectors)
+        states, (weight, bias) = self._asked_states(batch, read), self.output(asked, vectors)
         own, others = weight.split([len(batch.item), len(batch.negatives)])
         positive, shift = (states * own).sum(1), None
         if bias is not None:
@@ -218,6 +218,10 @@ class MiniBERT4Rec(ScoringModel):
         negative = nn.functional.linear(states, others, shift)
         collides = batch.item[:, None] == batch.negatives
         return sampled_softmax(positive[:, None], negative, self.expected[batch.negatives], collides)
+
+    def _asked_states(self, batch: SequenceBatch, items: Tensor | None = None) -> Tensor:
+        """(targets, dim + rank): the states at the places whose items are asked for.  items: as in `embedded`."""
+        return self.states(batch.window, batch.levels, items).flatten(0, 1)[batch.place]
 
     def optimizer(self) -> torch.optim.Optimizer:
         """AdamW, as in the paper, or Adam."""

@@ -15,7 +15,7 @@ from train.config import TrainConfig
 from train.data.dataset import Data
 from train.kinds import KINDS
 from train.models.base import ScoringModel
-from train.sizing import sized
+from train.sizing import sized_for
 
 
 class Maker(Protocol):
@@ -33,7 +33,7 @@ def build(kind: str, data: Data, config: TrainConfig) -> tuple[ScoringModel, dic
 
     Raises InputError if the options exclude each other or the data or files they need are not there.
     """
-    config = sized(config, data)
+    config = sized_for(config, data)
     config.check()
     torch.manual_seed(config.seed)
     return _maker(kind).build(data, config)

@@ -32,7 +32,7 @@ from train.data.dataset import Data, load
 from train.loop import DivergedError, fit, stream_seed
 from train.models.registry import build
 from train.run import Run
-from train.sizing import sized
+from train.sizing import sized_for
 from train.tune.chosen import tuned_text
 from train.tune.spaces import Choice, Space
 from train.validation import validation_rows
@@ -112,7 +112,7 @@ def search(wanted: Search, trials: int) -> Iterator[tuple[Trial, bool]]:
     if wanted.config.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: PyTorch finds no CUDA device here; use --device cpu")
     data = load(wanted.config.artifacts)
-    wanted = replace(wanted, config=sized(wanted.config, data))
+    wanted = replace(wanted, config=sized_for(wanted.config, data))
     if not len(validation_rows(data, wanted.config)):
         raise InputError(
             "nothing is held out for validation, by which trials are judged: prepare the data with a split"
