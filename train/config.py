@@ -177,7 +177,9 @@ class BertConfig(TrainConfig):
     decay_all: bool = option(True, "weight decay also of biases and layer norms (BERT: not)")
     beta2: float = option(0.98, "of the optimizer, below 1", minimum=0)
     clip: float = option(5.0, "largest norm of a step's gradient; 0: unlimited", minimum=0)
-    average: float = option(0.998, "decay of a moving average of the weights, which is what is kept; 0: off", minimum=0)
+    average: float = option(
+        0.9998, "decay of a moving average of the weights, which is what is kept; 0: off", minimum=0
+    )
 
     @property
     def solves_first(self) -> bool:

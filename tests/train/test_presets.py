@@ -108,7 +108,7 @@ BERT = EVERY | {
     "decay_all": Row(True),
     "beta2": Row(0.98),
     "clip": Row(5.0),
-    "average": Row(0.998),
+    "average": Row(0.9998),
 }
 HYBRID = BERT | {"initial": Row("ials"), "chain": Row(192)}
 EASE = EVERY | {
@@ -358,7 +358,7 @@ def test_what_the_loop_reads_is_neutral_where_it_is_no_option() -> None:
         assert (config.patience, config.clip, config.average, config.solves_first) == (0, 0.0, 0.0, False)
         assert (config.schedule, config.warm_up) == ("constant", 0)
     assert LinearConfig().epochs == BestConfig().epochs == 1 and MFConfig().epochs == 15
-    assert (BertConfig().patience, BertConfig().clip, BertConfig().average) == (None, 5.0, 0.998)
+    assert (BertConfig().patience, BertConfig().clip, BertConfig().average) == (None, 5.0, 0.9998)
 
 
 @pytest.mark.parametrize(

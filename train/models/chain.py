@@ -27,7 +27,7 @@ TRANSITIONS = LinearConfig(kind="markov", smoothing=300.0, popularity=0.0)
 # matrix stays within a few GiB.
 MOST_PAIRS = 100_000_000
 # The chain's weight while the encoder is trained, and for good where nothing is held out to find another by.
-START = 0.15
+START = 0.21
 # Of a chain that is trained itself, at first.
 START_TRAINED = 0.3
 # Users by whom the chain's scale is found.
