@@ -36,7 +36,7 @@ Part = tuple[Tensor, Tensor, Tensor]
 PENALTY = 1e-3
 
 # Numbers held at once while fitting.
-BUDGET = 100_000_000
+BUDGET = 300_000_000
 
 
 class Blend(ScoringModel):

@@ -173,7 +173,7 @@ def test_weights_are_those_that_another_solver_finds(small: Data, content: bool)
 
 @pytest.mark.usefixtures("fitted_only")
 def test_where_memory_is_short_a_seeded_sample_of_users_is_fitted(small: Data, monkeypatch) -> None:
-    assert fitting.BUDGET == 100_000_000 and fitting.PENALTY == 1e-3
+    assert fitting.BUDGET == 300_000_000 and fitting.PENALTY == 1e-3
     monkeypatch.setattr(fitting, "BUDGET", 30 * 3 * 10)  # thirty users' scores by three members
     model, all_of_them = tables(True), tables(True)
     model.solve(small)
