@@ -73,7 +73,7 @@ def gains_by_weight(model: MiniBERT4Rec, data: Data, rows: Tensor, device: torch
 
 
 def best_weight(gains: dict[float, np.ndarray]) -> float:
-    """The middle one of the weights that are as good as the best, of two the smaller, or 0 if that is one of them.
+    """The weight nearest to START (by ratio) of those that are as good as the best, or 0 if that is one of them.
 
     gains: (users,) of each weight.  best: the highest smoothed mean, in which by ascending weight each counts twice and
     its neighbours once; of equal ones the smallest.  As good: not below it by more than one standard error of the
@@ -88,7 +88,7 @@ def best_weight(gains: dict[float, np.ndarray]) -> float:
     if 0.0 in gains and _as_good(gains[0.0], gains[best]):
         return 0.0
     fair = [weight for weight in weights if _as_good(gains[weight], gains[best])]
-    return fair[(len(fair) - 1) // 2]
+    return min(fair, key=lambda weight: abs(np.log(weight / START)))
 
 
 def _as_good(gains: np.ndarray, best: np.ndarray) -> bool:
