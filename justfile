@@ -73,6 +73,13 @@ bench *options:
 report *options:
     {{python}} -m bench.report {{options}}
 
+# On a machine with an NVIDIA GPU, in under ten minutes: its tests, the benchmarks, their records in bench/results
+cuda:
+    {{python}} -m pytest -rs tests/infer/test_cuda.py tests/train/test_cuda.py
+    {{python}} -m pytest --benchmark-only --device=cuda --benchmark-json=bench/results/run-cuda.json
+    {{python}} -m bench.scale --size=1m --device=cuda --record=bench/results/scale-1m-cuda.json
+    {{python}} -m bench.scale --size=32m --device=cuda --record=bench/results/scale-32m-cuda.json
+
 # Mark what became slower than in a saved run: `just bench-compare run.json bench/results/run-cpu-2-cores.json`
 bench-compare *options:
     {{python}} -m bench.compare {{options}}
