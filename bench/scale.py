@@ -50,18 +50,37 @@ class ScaleConfig:
     device: Literal["cpu", "cuda"] = option("cpu", "where the model runs")
     batch_size: int = option(256, "users scored at once", minimum=1)
     rounds: int = option(3, "batches on which the alternatives are timed in turn", minimum=1)
+    rules: bool = option(False, "time the command under rules of items, too, each once")
     folder: Path | None = option(None, "keep the table and the model here (default: a temporary folder)")
     record: Path | None = option(None, "JSON file to write")
 
 
-def scored(model: Path, table: Path, config: ScaleConfig) -> dict:
-    """Run the command in its own process; returns its manifest."""
+def scored(model: Path, table: Path, config: ScaleConfig, *more: str) -> dict:
+    """Run the command, with more options, in its own process; returns its manifest."""
     argv = [f"--model={model}", f"--interactions={table}", "--restart", f"--device={config.device}"]
-    argv += ["--no-metrics", f"--batch-size={config.batch_size}", f"--k={K}"]
+    argv += ["--no-metrics", f"--batch-size={config.batch_size}", f"--k={K}", *more]
     done = subprocess.run([sys.executable, "-m", "infer.batch", *argv], stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise InputError(f"python -m infer.batch {' '.join(argv)} ended with status {done.returncode}")
     return json.loads(model.with_suffix(".topk.json").read_text())
+
+
+def rules_of(items: Sequence, folder: Path, seed: int = 0) -> dict[str, str]:
+    """The rules that are timed, by name, as an option each; their files, of items drawn at random, lie in `folder`."""
+    drawn = pl.DataFrame({ITEM: pl.Series(items).sample(fraction=1.0, shuffle=True, seed=seed)})
+    named = {
+        "half allowed": ("only-items", len(items) // 2),
+        "1% allowed": ("only-items", len(items) // 100),
+        "100 allowed": ("only-items", 100),
+        "1% excluded": ("exclude-items", len(items) // 100),
+        "1% boosted": ("boost", len(items) // 100),
+    }
+    found = {}
+    for name, (option_, number) in named.items():
+        path = folder / f"{name.replace(' ', '-').replace('%', '-percent')}.parquet"
+        drawn.head(number).with_columns(weight=1.5).write_parquet(path)
+        found[name] = f"--{option_}={path}"
+    return found | {"seen items kept": "--seen=keep", "no figures": "--no-figures"}
 
 
 def measure(config: ScaleConfig, folder: Path) -> dict:
@@ -81,6 +100,8 @@ def measure(config: ScaleConfig, folder: Path) -> dict:
     seconds = compare(alternatives(network, model, histories), histories, config.batch_size, config.rounds)
     floor = floor_seconds(training, histories.lengths, items, rates)
     total = manifest["seconds"]["total"]
+    rules = rules_of(model.metadata.item_ids, folder) if config.rules else {}
+    under = {name: scored(path, table, config, rule, "--accept")["seconds"]["total"] for name, rule in rules.items()}
     return about("scale", config.kind, config.device, ran_on=ran_on(model)) | {
         "size": config.size,
         "users": len(histories),
@@ -93,6 +114,7 @@ def measure(config: ScaleConfig, folder: Path) -> dict:
         "rates": asdict(rates),
         "floor": asdict(floor),
         "times_floor": total / floor.seconds,
+        "seconds_under_rules": under,
         "batch_seconds": seconds,
         "ratios": {name: paired_ratio(taken, seconds[OURS])["ratio"] for name, taken in seconds.items()},
     }
@@ -120,6 +142,8 @@ def main(argv: Sequence[str]) -> None:
     )
     for name, ratio in record["ratios"].items():
         print(f"{name:22}{ratio:8.2f} times the seconds of {OURS}")
+    for name, taken in record["seconds_under_rules"].items():
+        print(f"{name:22}{taken / seconds['total']:8.2f} times the seconds without a rule")
     if config.record is not None:
         write_text(config.record, json.dumps(MARK | record, indent=2) + "\n", owned=True)
 

@@ -26,6 +26,7 @@ def test_the_record_holds_stages_floor_memory_and_ratios(kind: str, tmp_path: Pa
     monkeypatch.setitem(scale.SyntheticConfig.__init__.__globals__["SIZES"], "small", (60, 300, 3_000))
     scale.main(
         [f"--kind={kind}", "--size=small", "--rounds=1", f"--folder={tmp_path}", f"--record={tmp_path / 'r.json'}"]
+        + ["--rules"] * (kind == "bert")
     )
     record = json.loads((tmp_path / "r.json").read_text())
     assert record["users"] == 60 and record["items"] <= 300 and record["device"] == "cpu"
@@ -33,6 +34,8 @@ def test_the_record_holds_stages_floor_memory_and_ratios(kind: str, tmp_path: Pa
     assert sum(v for name, v in record["seconds"].items() if name != "total") <= record["seconds"]["total"]
     assert record["times_floor"] == pytest.approx(record["seconds"]["total"] / record["floor"]["head_seconds"])
     assert record["ratios"]["onnxruntime"] == 1.0
+    under = record["seconds_under_rules"]
+    assert (len(under) == 7 and min(under.values()) > 0) if kind == "bert" else under == {}
     wanted = {"bert": "torch, all positions", "mf": "implicit"}[kind]
     assert len(record["batch_seconds"][wanted]) == 1 and wanted in capsys.readouterr().out
     assert pl.read_parquet(tmp_path / f"{kind}.topk.parquet")["user"].n_unique() == 60
@@ -46,6 +49,16 @@ def test_pytorchs_ways_run_where_its_model_lies(kind: str, artifacts: Path) -> N
     with elsewhere():
         ways = engines.alternatives(twin.to("cuda"), model, known)
         assert {len(seconds) for seconds in engines.compare(ways, known, 5, 1).values()} == {1}
+
+
+def test_rules_name_so_many_items_drawn_with_a_seed(tmp_path: Path) -> None:
+    rules = scale.rules_of(range(1_000), tmp_path)
+    found = {name: pl.read_parquet(rule.split("=")[1]) for name, rule in rules.items() if ".parquet" in rule}
+    sizes = {"half allowed": 500, "1% allowed": 10, "100 allowed": 100, "1% excluded": 10, "1% boosted": 10}
+    assert {name: table["item"].n_unique() for name, table in found.items()} == sizes
+    assert found["1% boosted"]["weight"].unique().to_list() == [1.5]
+    again = scale.rules_of(range(1_000), tmp_path)
+    assert again == rules and pl.read_parquet(rules["100 allowed"].split("=")[1]).equals(found["100 allowed"])
 
 
 def test_ways_that_list_other_items_are_refused() -> None:
