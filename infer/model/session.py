@@ -24,11 +24,11 @@ from infer.model.signature import (
     ITEMS_OUTPUT,
     K_INPUT,
     LEVELS_INPUT,
+    NOBODY_INPUT,
     SCORES_OUTPUT,
     SEEN_INPUT,
     USER_INPUT,
     WINDOW_INPUT,
-    by_row,
     check_lists,
     check_signature,
 )
@@ -119,32 +119,30 @@ class Model:
 
         Raises InputError if the graph fails on them or gives what is no list.
         """
-        rows, k = len(feeds[SEEN_INPUT]), int(feeds[K_INPUT][0])
-        if rows == 1:
-            # A single row takes another way through matrix products, and its scores end in other digits.
-            feeds = {name: np.repeat(v, 2, axis=0) if by_row(name) else v for name, v in feeds.items()}
         if self.device == "cpu":
-            items, scores = ties.in_order(*self._ask(feeds))
-        else:
-            items, scores = ties.best(
-                lambda number: self._ask(feeds | {K_INPUT: np.array([number], dtype=np.int64)}),
-                k,
-                len(self.metadata.item_ids),
-            )
-        return items[:rows], scores[:rows]
+            return ties.in_order(*self._ask(feeds))
+        return ties.best(
+            lambda number: self._ask(feeds | {K_INPUT: np.array([number], dtype=np.int64)}),
+            int(feeds[K_INPUT][0]),
+            len(self.metadata.item_ids),
+        )
 
     def _ask(self, feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """One run of the graph; on a GPU nothing but the top k leaves it."""
-        binding = self.session.io_binding()
-        for name, values in feeds.items():
-            binding.bind_cpu_input(name, values)
-        for name in (ITEMS_OUTPUT, SCORES_OUTPUT):
-            binding.bind_output(name, self.device)
+        outputs = [ITEMS_OUTPUT, SCORES_OUTPUT]
         try:
-            self.session.run_with_iobinding(binding)
+            if NOBODY_INPUT in feeds:  # which cannot be bound, as it has a value of its own
+                items, scores = self.session.run(outputs, feeds)
+            else:
+                binding = self.session.io_binding()
+                for name, values in feeds.items():
+                    binding.bind_cpu_input(name, values)
+                for name in outputs:
+                    binding.bind_output(name, self.device)
+                self.session.run_with_iobinding(binding)
+                items, scores = binding.copy_outputs_to_cpu()
         except Exception as error:  # ONNX Runtime raises one class per status, all derived from Exception
             raise InputError(f"{self.path} fails on these users: {first_line(error)}") from None
-        items, scores = binding.copy_outputs_to_cpu()
         check_lists(
             self.path, items, scores, len(feeds[SEEN_INPUT]), int(feeds[K_INPUT][0]), len(self.metadata.item_ids)
         )
@@ -167,11 +165,22 @@ def find_model(path: Path) -> Path:
 def open_model(path: str | Path, device: str = "cpu", threads: int = 0) -> Model:
     """Open an exported model on `device` ("cpu" or "cuda") with `threads` threads (0: every core).
 
+    Raises InputError as `open_session` does, and if the scorer cannot feed the file.
+    """
+    path = find_model(Path(path))
+    content, metadata, session = open_session(path, device, threads)
+    check_signature(path, session, metadata)
+    names = tuple(i.name for i in session.get_inputs())
+    return Model(path, hashlib.sha256(content).hexdigest(), metadata, session, names, device)
+
+
+def open_session(path: Path, device: str = "cpu", threads: int = 0) -> tuple[bytes, Metadata, ort.InferenceSession]:
+    """The bytes of a file, what they say of themselves, and a session that runs them.
+
     Raises InputError if the file is absent, not ONNX, not exported by this project, damaged or hostile
     (`infer.model.modelfile`), and if the device is not the one asked for: ONNX Runtime alone would only warn
     and use the CPU.
     """
-    path = find_model(Path(path))
     provider = PROVIDERS[device]
     if provider not in ort.get_available_providers():
         raise InputError(
@@ -189,9 +198,7 @@ def open_model(path: str | Path, device: str = "cpu", threads: int = 0) -> Model
     used = session.get_providers()[0]
     if used != provider:
         raise InputError(f"--device {device}: {provider} could not start, {used} would run instead")
-    check_signature(path, session, metadata)
-    names = tuple(i.name for i in session.get_inputs())
-    return Model(path, hashlib.sha256(content).hexdigest(), metadata, session, names, device)
+    return content, metadata, session
 
 
 def _options(device: str, threads: int) -> ort.SessionOptions:

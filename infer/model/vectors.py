@@ -19,7 +19,6 @@ from infer.errors import InputError, first_line
 from infer.histories.histories import Histories
 from infer.model import modelfile
 from infer.model.session import PROVIDER_OPTIONS, PROVIDERS, Model
-from infer.model.signature import by_row
 
 USER_VECTORS, ITEM_VECTORS = "user_vectors", "item_vectors"
 
@@ -66,12 +65,11 @@ class UserSide:
     def vectors(self, histories: Histories, user_index: np.ndarray) -> np.ndarray:
         """(users, dim) float32, whose products with `item_vectors` are the scores; arguments as of `Model.top`."""
         feeds = self.model.feeds(histories, user_index, k=1)
-        if len(histories) == 1:  # which would take another way through matrix products, as in `Model.run`
-            feeds = {name: np.repeat(v, 2, axis=0) if by_row(name) else v for name, v in feeds.items()}
         try:
             found = self.model.session.run([USER_VECTORS], feeds)[0]
         except Exception as error:  # ONNX Runtime raises one class per status, all derived from Exception
             raise InputError(f"{self.model.path} fails on these users: {first_line(error)}") from None
+        # Of a user alone the graph makes two rows (`export.guard`).
         vectors: np.ndarray = found[: len(histories)].astype(np.float32)
         if vectors.shape != (len(histories), sum(self.model.metadata.vectors.values())):
             raise _strange(self.model)
