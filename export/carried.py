@@ -78,9 +78,7 @@ def titles(metadata: Metadata, folder: Path) -> list[str]:
     return found
 
 
-def windows_of(
-    content: bytes, metadata: Metadata, table: Path | None, users: int
-) -> tuple[dict[str, np.ndarray], str]:
+def windows_of(content: bytes, metadata: Metadata, table: Path | None, users: int) -> tuple[dict[str, np.ndarray], str]:
     """Inputs of three users for golden vectors, and where they are from.
 
     content: a file with rules and the users' own ids, which the scorer opens.  table: that it was trained on; None, or

@@ -27,9 +27,7 @@ from train.models.base import ScoringModel
 EXPORTERS = ("torch.onnx", "onnxscript", "onnx_ir")  # loggers that tell of their own work
 
 
-def export_graph(
-    model: ScoringModel, items: int, precision: str = "fp32", fixed: int | None = None
-) -> onnx.ModelProto:
+def export_graph(model: ScoringModel, items: int, precision: str = "fp32", fixed: int | None = None) -> onnx.ModelProto:
     """Trace `model`, append the top-k and guard the inputs; every weight stays inside the one file.
 
     items: size of the catalogue, without padding.  precision: one of `precision.PRECISIONS`.  fixed: a number that

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, numpy_helper
 
 from export.nodes import Nodes
 from infer.model.signature import (
@@ -24,7 +24,7 @@ from infer.model.signature import (
     ITEMS_OUTPUT,
     K_INPUT,
     LEVELS_INPUT,
-    NOBODY_INPUT,
+    NOBODY,
     SCORES_OUTPUT,
     SEEN_INPUT,
     USER_INPUT,
@@ -81,7 +81,8 @@ def guard(graph: GraphProto, sizes: Sizes) -> None:
     items, scores = made[ITEMS_OUTPUT], made[SCORES_OUTPUT]
     if known is not None:
         if any(value.name == K_INPUT for value in graph.input):
-            known = behind("Max", known, _optional(graph))
+            graph.initializer.append(numpy_helper.from_array(np.zeros(1, dtype=np.int64), NOBODY))
+            known = behind("Max", known, NOBODY)
         scores = behind("Where", behind("Cast", known, to=TensorProto.BOOL), scores, _dropped(behind))
     # NaN is not dropped: whoever reads the list is to see it.
     items = behind("Where", behind("LessOrEqual", scores, _dropped(behind)), behind.constant(0), items)
@@ -105,18 +106,13 @@ def _fitted(nodes: Nodes, window: str, sizes: Sizes) -> str:
 def _inside(nodes: Nodes, given: str, largest: int) -> str:
     """The same shape: 1 where an index is between 1 and the largest, else 0."""
     least = nodes("GreaterOrEqual", given, nodes.constant([1]))
-    return nodes("Cast", nodes("And", least, nodes("LessOrEqual", given, nodes.constant([largest]))), to=TensorProto.INT64)
+    return nodes(
+        "Cast", nodes("And", least, nodes("LessOrEqual", given, nodes.constant([largest]))), to=TensorProto.INT64
+    )
 
 
 def _dropped(nodes: Nodes) -> str:
     return nodes.constant([DROPPED], "float32")
-
-
-def _optional(graph: GraphProto) -> str:
-    """The input that scores nobody too; it has a value and need not be fed."""
-    graph.initializer.append(numpy_helper.from_array(np.zeros(1, dtype=np.int64), NOBODY_INPUT))
-    graph.input.append(helper.make_tensor_value_info(NOBODY_INPUT, TensorProto.INT64, [1]))
-    return NOBODY_INPUT
 
 
 def _rename(nodes: Iterable[NodeProto], names: dict[str, str]) -> None:

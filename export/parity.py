@@ -16,12 +16,12 @@ import torch
 from infer.errors import InputError
 from infer.histories.vocabulary import PAD
 from infer.model.choice import Choice
+from infer.model.modelfile import with_everybody
 from infer.model.signature import (
     DROPPED,
     ITEMS_OUTPUT,
     K_INPUT,
     LEVELS_INPUT,
-    NOBODY_INPUT,
     SCORES_OUTPUT,
     SEEN_INPUT,
     USER_INPUT,
@@ -33,7 +33,6 @@ TOLERANCE = 1e-4
 BATCHES = (1, 3, 17, 64)
 K = 10
 OUTPUTS = [ITEMS_OUTPUT, SCORES_OUTPUT]
-EVERYBODY = {NOBODY_INPUT: np.ones(1, dtype=np.int64)}
 
 
 def check_parity(
@@ -47,7 +46,10 @@ def check_parity(
     onnx.checker.check_model(proto, full_check=True)
     options = ort.SessionOptions()
     options.log_severity_level = 4
-    session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    graphs = (with_everybody(proto), proto)
+    session, given = (
+        ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"]) for graph in graphs
+    )
     rng = np.random.default_rng(seed)
     tolerance = TOLERANCE if exact else np.inf
     largest = 0.0
@@ -63,7 +65,7 @@ def check_parity(
         feeds = {**inputs, **Choice(drop).inputs}
         largest = max(largest, _compare_all(session, feeds, expected, tolerance))
         _compare_top(session, feeds, expected, min(K, items + 1), tolerance)
-        _check_strange(session, feeds, items, users)
+        _check_strange(given, feeds, items, users)
         for choice, ruled, times in _ruled(rng, drop, expected, items):
             found = _compare_all(session, {**inputs, **choice.inputs}, ruled, times * tolerance)
             largest = max(largest, found / times)
@@ -95,7 +97,7 @@ def _ruled(
 def _compare_all(session: ort.InferenceSession, feeds: dict, expected: np.ndarray, tolerance: float) -> float:
     """Every score, through a list as long as the catalogue, also of rows without an item."""
     width = expected.shape[1]
-    found_items, scores = session.run(OUTPUTS, {**feeds, **EVERYBODY, K_INPUT: np.array([width + 5])})
+    found_items, scores = session.run(OUTPUTS, {**feeds, K_INPUT: np.array([width + 5])})
     if found_items.shape != expected.shape or scores.shape != expected.shape:
         raise InputError(f"the exported graph gives {found_items.shape} for k above {width}; expected {expected.shape}")
     listed = ~(scores <= DROPPED)  # also what is no number
@@ -117,7 +119,7 @@ def _compare_all(session: ort.InferenceSession, feeds: dict, expected: np.ndarra
 
 def _compare_top(session: ort.InferenceSession, feeds: dict, expected: np.ndarray, k: int, tolerance: float) -> None:
     """The first k, allowing exchanges between items whose scores are equal within the tolerance."""
-    found_items, _ = session.run(OUTPUTS, {**feeds, **EVERYBODY, K_INPUT: np.array([k])})
+    found_items, _ = session.run(OUTPUTS, {**feeds, K_INPUT: np.array([k])})
     best = -np.sort(-expected, axis=1)[:, :k]
     if not np.all(np.abs(np.take_along_axis(expected, found_items, axis=1) - best) <= tolerance):
         raise InputError(f"the exported graph's top {k} is not PyTorch's; the file was not written")
@@ -174,7 +176,9 @@ def check_fixed(
         expected = sessions[0].run(OUTPUTS, {**inputs, **Choice(drop).inputs, K_INPUT: np.array([k])})
         found = sessions[1].run(OUTPUTS, {**inputs, SEEN_INPUT: drop})
         if not all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True)):
-            raise InputError(f"the exported graph of {k} items lists others than the whole one; the file was not written")
+            raise InputError(
+                f"the exported graph of {k} items lists others than the whole one; the file was not written"
+            )
 
 
 def random_inputs(

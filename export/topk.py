@@ -72,7 +72,7 @@ def _fixed(graph: GraphProto, head: Head, items: int, block: int, k: int, scaled
     """The k best of all unseen items, without rules and without branches."""
     number = Nodes("chosen", graph.initializer).constant([min(k, items + 1)])
     nodes = Nodes("all", graph.initializer)
-    found = _best_unseen(nodes, head.write(nodes), items, block, number)
+    found = _best_unseen(nodes, _all_scores(nodes, head, items, block), items, block, number)
     for made, name in zip(_unscaled(nodes, *found, scaled), (ITEMS_OUTPUT, SCORES_OUTPUT), strict=True):
         nodes("Identity", made, outputs=[name])
     graph.node.extend(nodes.nodes)
@@ -91,14 +91,26 @@ def _lists(items: str, scores: str, k: int | str = "top_k") -> list:
 def _unrestricted(graph: GraphProto, head: Head, items: int, block: int, k: str, scaled: bool) -> GraphProto:
     """The k best of all items."""
     nodes = Nodes("all", graph.initializer)
-    scores = _boosted(nodes, head.write(nodes), _known(nodes, BOOSTED_INPUT, items), scaled)
+    scores = _all_scores(nodes, head, items, block)
+    scores = _boosted(nodes, scores, _known(nodes, BOOSTED_INPUT, items), scaled)
     found = _best_unseen(nodes, scores, items, block, k)
     return nodes.branch("all_items", _lists(*_unscaled(nodes, *found, scaled)))
 
 
+def _columns(items: int, block: int) -> int:
+    """How many there are, of whole blocks."""
+    return -(-(items + 1) // block) * block if block else items + 1
+
+
+def _all_scores(nodes: Nodes, head: Head, items: int, block: int) -> str:
+    """(users, columns), of a stated shape where this graph makes them: their rows are given at run time."""
+    scores = head.write(nodes)
+    return nodes.shaped(scores, "batch", _columns(items, block)) if head.nodes else scores
+
+
 def _best_unseen(nodes: Nodes, scores: str, items: int, block: int, k: str) -> tuple[str, str]:
     """Columns and values (users, k) of the best that are neither seen nor padding."""
-    columns = -(-(items + 1) // block) * block if block else items + 1
+    columns = _columns(items, block)
     padding = nodes.constant([[PAD, *range(items + 1, columns)]])
     scores = _dropped(nodes, scores, SEEN_INPUT, padding)
     return _best_of_blocks(nodes, scores, k, block) if block else _best(nodes, scores, k)

@@ -24,7 +24,6 @@ from infer.model.signature import (
     ITEMS_OUTPUT,
     K_INPUT,
     LEVELS_INPUT,
-    NOBODY_INPUT,
     OWN_INPUT,
     SCORES_OUTPUT,
     SEEN_INPUT,
@@ -37,15 +36,15 @@ SCHEMA = 1  # of this JSON
 DTYPES = {TensorProto.INT64: "int64", TensorProto.FLOAT: "float32"}
 MEANINGS = {
     WINDOW_INPUT: "each user's latest items as indexes, oldest first, newest last, padded on the left with 0",
-    LEVELS_INPUT: "for each item of window the number, from 1, of the nearest of rating_levels; 0 for padding and for no "
-    "rating; as long as window",
+    LEVELS_INPUT: "for each item of window the number, from 1, of the nearest of rating_levels; 0 for padding and for "
+    "no rating; as long as window",
     USER_INPUT: "the user's index; 0 is nobody",
     SEEN_INPUT: "items never to be recommended, usually the whole history, as indexes in any order; pad with 0",
     K_INPUT: "how many items to return, at most the catalogue and one more",
     CANDIDATES_INPUT: "the only items that anybody gets; empty: all",
     OWN_INPUT: "the only items that each user gets, padded with 0; of width 0: all",
     BOOSTED_INPUT: "items whose scores change, each once; empty: none",
-    BOOSTS_INPUT: "of each boosted item what its score is multiplied by (divided by if it is below 0), then what is added",
+    BOOSTS_INPUT: "of each boosted item what its score is multiplied by (divided by if below 0), then what is added",
     ITEMS_OUTPUT: "item indexes, best first; 0 is no recommendation",
     SCORES_OUTPUT: "their scores, comparable within a user only; at most dropped.score: no recommendation",
 }
@@ -71,7 +70,7 @@ def sidecar_of(path: Path) -> Path:
 
 
 def sidecar(path: Path, content: bytes) -> str:
-    """The JSON beside a model file of these bytes: all that it says to consumers, for those who cannot read metadata."""
+    """The JSON beside a model file of these bytes: all that it says to consumers, some of whom cannot read metadata."""
     proto = onnx.load_model_from_string(content)
     said = {entry.key.removeprefix(PREFIX): entry.value for entry in proto.metadata_props}
     found = json.loads(said["contract"]) | {"file": path.name, "sha256": hashlib.sha256(content).hexdigest()}
@@ -81,8 +80,7 @@ def sidecar(path: Path, content: bytes) -> str:
 
 def contract(graph: GraphProto, metadata: Metadata) -> dict[str, Any]:
     """Everything but ids, titles and golden vectors."""
-    fed = [value for value in graph.input if value.name != NOBODY_INPUT]
-    names = {value.name for value in fed}
+    names = {value.name for value in graph.input}
     listed = graph.output[0].type.tensor_type.shape.dim[1]
     items = len(metadata.item_ids)
     return {
@@ -91,7 +89,7 @@ def contract(graph: GraphProto, metadata: Metadata) -> dict[str, Any]:
         "format": FORMAT,
         "kind": metadata.kind,
         "precision": metadata.precision,
-        "inputs": [_value(value) | _without(value.name) for value in fed],
+        "inputs": [_value(value) | _without(value.name) for value in graph.input],
         "outputs": [_value(value) for value in graph.output],
         "window": {
             "longest": metadata.window,
@@ -105,10 +103,14 @@ def contract(graph: GraphProto, metadata: Metadata) -> dict[str, Any]:
         "seen": "what is seen is what this input holds: the file knows no history; leave an item out and it may be "
         "recommended again",
         "k": {"fixed": listed.dim_value} if K_INPUT not in names else {"least": 1, "largest": items + 1},
-        "dropped": {"score": DROPPED, "item": PAD, "rule": "skip entries with a score of at most this; their item is 0"},
+        "dropped": {
+            "score": DROPPED,
+            "item": PAD,
+            "rule": "skip entries with a score of at most this; their item is 0",
+        },
         "equal_scores": "sort by index; which of several equal items fill the last places may differ between devices",
-        "nobody": "a row without a known item, or of an unknown user, has no recommendation; an index that is no item's "
-        "or user's counts as padding",
+        "nobody": "a row without a known item, or of an unknown user, has no recommendation; an index that is no "
+        "item's or user's counts as padding",
         "ids": {
             "rule": "index i is item_ids[i - 1], or user_ids[i - 1]; 0 is padding; leave out items that are not listed",
             "items": items,

@@ -7,11 +7,12 @@ In: a path and a device. Out: a `Model` that scores one batch, fed by the inputs
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 
 from infer.errors import InputError, first_line
@@ -24,7 +25,6 @@ from infer.model.signature import (
     ITEMS_OUTPUT,
     K_INPUT,
     LEVELS_INPUT,
-    NOBODY_INPUT,
     SCORES_OUTPUT,
     SEEN_INPUT,
     USER_INPUT,
@@ -65,6 +65,27 @@ class Model:
     def any_length(self) -> bool:
         """Whether the file takes windows that are shorter than `metadata.window`."""
         return any(i.name == WINDOW_INPUT and not isinstance(i.shape[1], int) for i in self.session.get_inputs())
+
+    @cached_property
+    def everybody(self) -> "Model":
+        """The same model, which also scores who has no known item: a session of its own, opened when it is needed."""
+        return replace(self, session=self.opened(modelfile.with_everybody(self.proto())))
+
+    def proto(self) -> onnx.ModelProto:
+        """The graph of the file; raises InputError unless it is the one that was opened."""
+        content, _ = modelfile.load(self.path)
+        if hashlib.sha256(content).hexdigest() != self.checksum:
+            raise InputError(f"{self.path} was replaced after it was opened: run again")
+        return onnx.load_model_from_string(content)
+
+    def opened(self, proto: onnx.ModelProto) -> ort.InferenceSession:
+        """A session of another graph on the same device, with the same options."""
+        return ort.InferenceSession(
+            proto.SerializeToString(),
+            self.session.get_session_options(),
+            providers=[(PROVIDERS[self.device], PROVIDER_OPTIONS[self.device])],
+            enable_fallback=0,
+        )
 
     def window_lengths(self, lengths: np.ndarray) -> np.ndarray:
         """(users,) how long a window each user needs: a whole step of `STEP`, at most the model's.
@@ -129,20 +150,16 @@ class Model:
 
     def _ask(self, feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """One run of the graph; on a GPU nothing but the top k leaves it."""
-        outputs = [ITEMS_OUTPUT, SCORES_OUTPUT]
+        binding = self.session.io_binding()
+        for name, values in feeds.items():
+            binding.bind_cpu_input(name, values)
+        for name in (ITEMS_OUTPUT, SCORES_OUTPUT):
+            binding.bind_output(name, self.device)
         try:
-            if NOBODY_INPUT in feeds:  # which cannot be bound, as it has a value of its own
-                items, scores = self.session.run(outputs, feeds)
-            else:
-                binding = self.session.io_binding()
-                for name, values in feeds.items():
-                    binding.bind_cpu_input(name, values)
-                for name in outputs:
-                    binding.bind_output(name, self.device)
-                self.session.run_with_iobinding(binding)
-                items, scores = binding.copy_outputs_to_cpu()
+            self.session.run_with_iobinding(binding)
         except Exception as error:  # ONNX Runtime raises one class per status, all derived from Exception
             raise InputError(f"{self.path} fails on these users: {first_line(error)}") from None
+        items, scores = binding.copy_outputs_to_cpu()
         check_lists(
             self.path, items, scores, len(feeds[SEEN_INPUT]), int(feeds[K_INPUT][0]), len(self.metadata.item_ids)
         )

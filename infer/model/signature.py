@@ -25,10 +25,10 @@ DROPPED = -3.0e38
 
 USER_INPUT, WINDOW_INPUT, LEVELS_INPUT, SEEN_INPUT, K_INPUT = "user", "window", "levels", "seen", "k"
 CANDIDATES_INPUT, OWN_INPUT, BOOSTED_INPUT, BOOSTS_INPUT = "candidates", "own_candidates", "boosted", "boosts"
-# (1,) int64, which need not be fed: 1 scores also who has no known item, to tell what an only item contributes.
-NOBODY_INPUT = "nobody"
 # Inputs without a row for each user.
-FOR_ALL = {K_INPUT, CANDIDATES_INPUT, BOOSTED_INPUT, BOOSTS_INPUT, NOBODY_INPUT}
+FOR_ALL = {K_INPUT, CANDIDATES_INPUT, BOOSTED_INPUT, BOOSTS_INPUT}
+# A constant of the graph, (1,) int64: with 1 instead of 0 it scores also who has no known item.
+NOBODY = "nobody"
 ITEMS_OUTPUT, SCORES_OUTPUT = "items", "scores"
 # Of every graph, beside what its model reads.
 COMMON = {SEEN_INPUT: 2, K_INPUT: 1, CANDIDATES_INPUT: 1, OWN_INPUT: 2, BOOSTED_INPUT: 1, BOOSTS_INPUT: 2}
@@ -44,8 +44,8 @@ def check_signature(path: Path, session: ort.InferenceSession, metadata: Metadat
     outputs = {o.name: o.type for o in session.get_outputs()}
     if K_INPUT not in inputs and {SEEN_INPUT} <= set(inputs) <= set(RANKS):
         raise InputError(
-            f"{path} lists a fixed number of items and takes no rules, for other servers (--fixed-k): give the file that "
-            "was exported without it"
+            f"{path} lists a fixed number of items and takes no rules, for other servers (--fixed-k): give the file "
+            "that was exported without it"
         )
     if set(inputs) - set(RANKS) or not set(COMMON) <= set(inputs) or set(outputs) != set(OUTPUTS):
         raise InputError(

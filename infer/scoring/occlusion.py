@@ -19,7 +19,7 @@ from infer.histories.histories import Histories
 from infer.histories.vocabulary import PAD
 from infer.histories.windows import level_windows, listed, windows
 from infer.model.choice import Choice
-from infer.model.signature import DROPPED, K_INPUT, LEVELS_INPUT, NOBODY_INPUT, USER_INPUT, WINDOW_INPUT
+from infer.model.signature import DROPPED, K_INPUT, LEVELS_INPUT, USER_INPUT, WINDOW_INPUT
 from infer.scoring.lists import LARGEST_SCORES
 from infer.scoring.task import Task
 
@@ -119,9 +119,9 @@ def _scores(
             USER_INPUT: user_index[user[rows]].astype(np.int64),
             K_INPUT: np.array([own.shape[1]], dtype=np.int64),
         }
-        # Of an only item the history without it is empty, which is scored all the same.
-        nobody = {NOBODY_INPUT: np.ones(1, dtype=np.int64)}
-        found, values = task.model.run({name: given[name] for name in task.model.inputs} | nobody)
+        # Without its only item a history is empty, which is scored all the same.
+        model = task.model if (window != PAD).any(1).all() else task.model.everybody
+        found, values = model.run({name: given[name] for name in model.inputs})
         # In the order of `explained`: ascending items, behind what is no item.
         order = np.argsort(np.where(values > DROPPED, found, PAD), axis=1, kind="stable")
         width = min(own.shape[1], values.shape[1])

@@ -192,7 +192,7 @@ def test_indexes_that_are_none_and_lists_of_nobody_are_refused() -> None:
         sizes = Sizes(ITEMS, USERS, window=4, any_length=True)
         # One more counts as an item or a user than there are: it reads a row that is not there.
         guard(proto.graph, replace(sizes, **{largest: getattr(sizes, largest) + 1}))
-        with pytest.raises(Exception, match="out of data bounds|gives a list to nobody"):
+        with pytest.raises(Exception, match=r"out of data bounds|gives a list to nobody"):
             parity.check_parity(model, proto, ITEMS, USERS)
     proto = of_windows()
     guard(proto.graph, Sizes(ITEMS, window=4, any_length=True))
