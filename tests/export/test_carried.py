@@ -67,23 +67,22 @@ def test_golden_vectors_are_of_real_users_as_the_scorer_feeds_them(artifacts: Pa
         "some candidates", "candidates of each user", "boosts",
     ]  # fmt: skip
     task = prepare(open_job(open_model(artifacts / "hybrid.onnx"), artifacts / "interactions.parquet", split=None))
-    histories = {tuple(task.histories.rows(n, n + 1).items[-8:].tolist()) for n in range(len(task.histories))}
+    histories = {tuple(task.histories.rows(n, n + 1).flat[-8:].tolist()) for n in range(len(task.histories))}
     three, alone, older, nobody = golden["cases"][:4]
     for row in np.array(three["inputs"]["window"]["values"]).reshape(3, 8):
         assert tuple(row[row > 0].tolist()) in histories
     assert alone["items"][0] == three["items"][0] and older["items"] == three["items"]
     assert older["inputs"]["window"]["shape"] == [3, 10]
     assert not np.array(nobody["items"]).any() and (np.array(nobody["scores"]) <= DROPPED).all()
-    # Real rows are not in the file that is asked not to hold them.
     for case in golden["cases"]:
         assert np.array(case["certain"]).shape == np.array(case["items"]).shape
 
 
 def test_a_table_that_is_another_or_absent_gives_drawn_windows(folder: Path) -> None:
-    (folder / "interactions.parquet").unlink()
-    path, _ = export("hybrid", folder)
-    assert json.loads(said(path)["golden"])["origin"] == DRAWN
     path, _ = export("mf", folder, carried=Carried(golden="made"))
+    assert json.loads(said(path)["golden"])["origin"] == DRAWN
+    (folder / "interactions.parquet").unlink()
+    path, _ = export("mf", folder)
     assert json.loads(said(path)["golden"])["origin"] == DRAWN
 
 
@@ -99,14 +98,14 @@ def test_levels_are_among_the_golden_inputs(tmp_path: Path) -> None:
 
 
 def test_titles_come_with_the_file_if_they_are_asked_for(folder: Path) -> None:
-    path, _ = export("hybrid", folder, carried=Carried(titles=True))
+    path, _ = export("mf", folder, carried=Carried(titles=True))
     titles = json.loads(said(path)["titles"])
     assert titles == [f"Film {item} (1999)" for item in range(1001, 1025)]
     assert json.loads(sidecar_of(path).read_text())["titles"] == titles
     (folder / "items.parquet").unlink()
     before = path.read_bytes()
     with pytest.raises(InputError, match=r"--titles: .*items\.parquet is not there"):
-        export("hybrid", folder, carried=Carried(titles=True))
+        export("mf", folder, carried=Carried(titles=True))
     assert path.read_bytes() == before
 
 
@@ -125,6 +124,8 @@ def test_hashed_users_are_scored_by_their_hash(folder: Path, tmp_path: Path) -> 
     found = Recommender(path).score(table.with_columns(pl.col("user").replace_strict(hashes)), k=3)
     known = expected.with_columns(pl.col("user").replace_strict(hashes)).sort("user", "rank")
     assert found.sort("user", "rank").select(known.columns).equals(known) and found.height == 120
+    with pytest.raises(InputError, match=r"knows users by hashes of their ids .*give --interactions FILE"):
+        open_job(open_model(path))
 
 
 def test_keys_that_cannot_be_used_are_refused(folder: Path, tmp_path: Path) -> None:
@@ -152,12 +153,12 @@ def test_dropped_users_are_scored_by_index_and_not_by_this_project(folder: Path)
 
 
 def test_a_fixed_number_lists_what_k_lists_and_is_not_opened_by_the_scorer(folder: Path) -> None:
-    path, _ = export("hybrid", folder, carried=Carried(fixed_k=4))
-    assert path.name == "hybrid.k4.onnx"
+    path, _ = export("mf", folder, carried=Carried(fixed_k=4))
+    assert path.name == "mf.k4.onnx"
     contract = json.loads(sidecar_of(path).read_text())
     assert [value["shape"][0] for value in contract["inputs"] + contract["outputs"]] == ["batch"] * 4
     assert contract["k"] == {"fixed": 4}
-    whole = json.loads(said(folder / "hybrid.onnx")["golden"])["cases"]
+    whole = json.loads(said(folder / "mf.onnx")["golden"])["cases"]
     for mine, theirs in zip(contract["golden"]["cases"], whole, strict=False):
         assert mine["items"] == [row[:4] for row in theirs["items"]]
         assert mine["scores"] == [row[:4] for row in theirs["scores"]]
