@@ -186,8 +186,11 @@ def open_model(path: str | Path, device: str = "cpu", threads: int = 0) -> Model
     """
     path = find_model(Path(path))
     content, metadata, session = open_session(path, device, threads)
-    check_signature(path, session, metadata)
-    names = tuple(i.name for i in session.get_inputs())
+    try:
+        check_signature(path, session, metadata)
+        names = tuple(i.name for i in session.get_inputs())
+    except UnicodeDecodeError:  # of a name of an input or of one of its axes
+        raise InputError(f"{path} is not a readable ONNX model: a name in it is no text") from None
     return Model(path, hashlib.sha256(content).hexdigest(), metadata, session, names, device)
 
 

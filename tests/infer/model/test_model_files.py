@@ -225,6 +225,13 @@ def test_users_that_the_graph_has_no_vectors_for_get_no_list(artifacts: Path, tm
     assert (items[0] == 0).all() and (scores[0] <= DROPPED).all() and (scores[1] > DROPPED).all()
 
 
+def test_a_name_that_is_no_text_is_refused(whole: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(with_checksum(body(whole).replace(b"seen_width", b"seen_\xbaidth")))
+    with pytest.raises(InputError, match=r"m\.onnx is not a readable ONNX model: a name in it is no text"):
+        open_model(path)
+
+
 def test_the_unchanged_model_under_a_new_checksum_is_scored(whole: bytes, tmp_path: Path) -> None:
     path = changed(whole, lambda proto: None, tmp_path / "model.onnx")
     assert path.read_bytes() == whole
