@@ -6,6 +6,9 @@ the measured difference from PyTorch. A model that differs is not written.
 
     python -m export [NAME ...] [--artifacts=artifacts] [--precision=fp32]
 
+Beside it NAME.contract.json says the same to consumers that have only an ONNX runtime: inputs, outputs, ids, and golden
+vectors, by which they check themselves (docs/model-file.md).
+
 NAMEs are those of checkpoints; by default mf, bert and hybrid. --precision=int8 writes NAME.int8.onnx, beside
 NAME.onnx, unless it loses more NDCG@10 on the validation items than --largest-loss; fp16 likewise.
 """
@@ -15,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from export.carried import Carried
 from infer.cli import leading, option, parse, run
 from infer.errors import InputError
 from infer.model.metadata import Metadata
@@ -23,7 +27,7 @@ DEFAULT = ("mf", "bert", "hybrid")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportConfig:
+class ExportConfig(Carried):
     """Options of `python -m export`."""
 
     artifacts: Path = option(Path("artifacts"), "folder with the checkpoints, and to write to")
@@ -43,7 +47,7 @@ def main(argv: Sequence[str]) -> None:
             raise InputError(f"no model is called '{name}'; {config.artifacts} holds {_checkpoints(config.artifacts)}")
     for name in names or DEFAULT:
         print(f"{name}: exporting ...", end=" ", flush=True)
-        path, metadata = export(name, config.artifacts, config.precision, config.largest_loss)
+        path, metadata = export(name, config.artifacts, config.precision, config.largest_loss, config)
         print(
             f"{path} ({path.stat().st_size / 1e6:.1f} MB), largest difference from PyTorch "
             f"{metadata.parity['largest_score_difference']:.1e} over {metadata.parity['users']} users"

@@ -1,23 +1,29 @@
 """A checkpoint to one ONNX file, proven equal to PyTorch before it is written.
 
-In: NAME.pt in the artifacts folder. Out: NAME.onnx, or InputError and no file.
+In: NAME.pt in the artifacts folder. Out: NAME.onnx, and NAME.contract.json beside it, which says the same as JSON; or
+InputError and no file.
 
     export("hybrid", Path("artifacts"))
 """
 
+import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import onnx
 
+from export.carried import Carried, golden_vectors, titles, windows_of, with_users
 from export.graph import export_graph
-from export.parity import check_parity
+from export.parity import check_fixed, check_parity
 from export.quality import check_quality
 from infer.errors import InputError
-from infer.model.metadata import Metadata, id_type
+from infer.model.contract import contract, sidecar, sidecar_of
+from infer.model.metadata import PREFIX, Metadata, id_type
 from infer.model.modelfile import LARGEST_VALUE, with_checksum
 from infer.model.signature import LEVELS_INPUT, USER_INPUT
-from infer.system.files import write_bytes
+from infer.system.files import write_bytes, write_text
 from infer.system.ownership import claim
 from infer.system.project import PROJECT
 from infer.system.versions import versions
@@ -30,15 +36,18 @@ from train.models.registry import restore
 LIBRARIES = ("torch", "onnx", "onnxruntime", "numpy")
 
 
-def export(name: str, artifacts: Path, precision: str = "fp32", largest_loss: float = 0.02) -> tuple[Path, Metadata]:
-    """Export one checkpoint; returns the written file and its metadata.
+def export(
+    name: str, artifacts: Path, precision: str = "fp32", largest_loss: float = 0.02, carried: Carried = Carried()
+) -> tuple[Path, Metadata]:
+    """Export one checkpoint; returns the written file, beside which lies its JSON, and its metadata.
 
     Raises InputError if there is no usable checkpoint or the graph fails the parity check or, in
-    another precision than fp32, loses more than `largest_loss` of NDCG@10.
+    another precision than fp32, loses more than `largest_loss` of NDCG@10; or if what is to be carried is not there.
     """
-    stored = checkpoint.finished(artifacts, name)
-    path = artifacts / (f"{name}.onnx" if precision == "fp32" else f"{name}.{precision}.onnx")
-    claim([path], inputs=[stored, artifacts / INTERACTIONS_FILE])
+    stored, fixed = checkpoint.finished(artifacts, name), carried.fixed_k
+    parts = [name, *([precision] if precision != "fp32" else []), *([f"k{fixed}"] if fixed else []), "onnx"]
+    path = artifacts / ".".join(parts)
+    claim([path, sidecar_of(path)], inputs=[stored, artifacts / INTERACTIONS_FILE])
     state = checkpoint.read(stored, f"run `python -m train {name} --artifacts={artifacts}` first")
     model = restore(state)
     refuse_broken_weights(name, model)
@@ -46,8 +55,19 @@ def export(name: str, artifacts: Path, precision: str = "fp32", largest_loss: fl
     if precision != "fp32":
         parity |= _loss(state, model, proto, precision, artifacts / INTERACTIONS_FILE, largest_loss)
     metadata = describe(state, model, parity, precision)
-    write_bytes(path, file_content(proto, metadata), owned=True)
-    return path, metadata
+    shown = with_users(metadata, carried)
+    extras = {"titles": json.dumps(titles(metadata, artifacts), ensure_ascii=False)} if carried.titles else {}
+    real = carried.golden == "real" and carried.users == "keep"
+    whole = file_content(proto, metadata)
+    base, origin = windows_of(whole, metadata, artifacts / INTERACTIONS_FILE if real else None, model.user_count)
+    if fixed is not None:
+        asked, proto = proto, export_graph(model, len(state["item_ids"]), precision, fixed)
+        check_fixed(model, asked, proto, len(state["item_ids"]), len(state["user_ids"]), fixed)
+    extras["golden"] = json.dumps(golden_vectors(proto, metadata, base, origin, model.user_count))
+    content = file_content(proto, shown, extras)
+    write_bytes(path, content, owned=True)
+    write_text(sidecar_of(path), sidecar(path, content), owned=True)
+    return path, shown
 
 
 def _checked(state: dict, model: ScoringModel, precision: str) -> tuple[onnx.ModelProto, dict[str, float]]:
@@ -70,10 +90,15 @@ def _loss(
         return loss | {"size": paths[1].stat().st_size / paths[0].stat().st_size}
 
 
-def file_content(proto: onnx.ModelProto, metadata: Metadata) -> bytes:
-    """The bytes of the file: the graph, what it says of itself, and their checksum."""
+def file_content(proto: onnx.ModelProto, metadata: Metadata, extras: Mapping[str, str] = MappingProxyType({})) -> bytes:
+    """The bytes of the file: the graph, what it says of itself, and their checksum.
+
+    extras: further JSON texts by name, for consumers that have only an ONNX runtime.
+    """
     del proto.metadata_props[:]
-    for key, text in metadata.to_properties().items():
+    own = {"contract": json.dumps(contract(proto.graph, metadata), ensure_ascii=False), **extras}
+    texts = metadata.to_properties() | {PREFIX + name: text for name, text in own.items()}
+    for key, text in texts.items():
         proto.metadata_props.add(key=key, value=text)
     proto.producer_name, proto.producer_version = PROJECT, ""
     return with_checksum(proto.SerializeToString(deterministic=True))

@@ -4,6 +4,7 @@ In: a model in evaluation mode. Out: a ModelProto with the inputs
 
     user (batch,), or window and levels (batch, length)    int64
     and those of `export.topk.INPUTS`: which items may be recommended, and k (1,)
+    of any values, for which `export.guard` cares,
 
 and the outputs items (batch, k) int64 and scores (batch, k) float32, best first. k is given at run
 time and is at most items + 1. Dropped entries have the score `schema.DROPPED`.
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 import onnx
 import torch
 
+from export.guard import Sizes, guard
 from export.head import ALL_SCORES
 from export.precision import in_precision
 from export.topk import BLOCK, append_top_k
@@ -25,10 +27,11 @@ from train.models.base import ScoringModel
 EXPORTERS = ("torch.onnx", "onnxscript", "onnx_ir")  # loggers that tell of their own work
 
 
-def export_graph(model: ScoringModel, items: int, precision: str = "fp32") -> onnx.ModelProto:
-    """Trace `model` and append the top-k; every weight stays inside the one file.
+def export_graph(model: ScoringModel, items: int, precision: str = "fp32", fixed: int | None = None) -> onnx.ModelProto:
+    """Trace `model`, append the top-k and guard the inputs; every weight stays inside the one file.
 
-    items: size of the catalogue, without padding.  precision: one of `precision.PRECISIONS`.
+    items: size of the catalogue, without padding.  precision: one of `precision.PRECISIONS`.  fixed: a number that
+    stands for the input k, in a graph without rules.
     Raises InputError if the model cannot be had in that precision.
     """
     examples = tuple(
@@ -61,7 +64,8 @@ def export_graph(model: ScoringModel, items: int, precision: str = "fp32") -> on
     assert program is not None, "with dynamo the exporter returns a program"
     proto = program.model_proto
     proto = in_precision(proto, precision)
-    append_top_k(proto.graph, items, BLOCK if model.appends_columns else 0)
+    append_top_k(proto.graph, items, BLOCK if model.appends_columns else 0, fixed)
+    guard(proto.graph, Sizes(items, model.user_count, model.level_count, model.window, model.any_length))
     strip(proto)
     return proto
 

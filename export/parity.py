@@ -2,7 +2,8 @@
 
 In: a model and its file's bytes. Out: the largest differences; or InputError, and no file.
 Checked on odd batch sizes with empty, short and full histories: names, shapes, every score (k
-equal to the whole catalogue), and the top-k up to ties.
+equal to the whole catalogue), the top-k up to ties, windows of other lengths, indexes that are none, and that nobody
+gets a list without a known item.
 """
 
 from collections.abc import Iterator
@@ -15,12 +16,14 @@ import torch
 from infer.errors import InputError
 from infer.histories.vocabulary import PAD
 from infer.model.choice import Choice
+from infer.model.modelfile import with_everybody
 from infer.model.signature import (
     DROPPED,
     ITEMS_OUTPUT,
     K_INPUT,
     LEVELS_INPUT,
     SCORES_OUTPUT,
+    SEEN_INPUT,
     USER_INPUT,
     WINDOW_INPUT,
 )
@@ -29,6 +32,7 @@ from train.models.base import ScoringModel
 TOLERANCE = 1e-4
 BATCHES = (1, 3, 17, 64)
 K = 10
+OUTPUTS = [ITEMS_OUTPUT, SCORES_OUTPUT]
 
 
 def check_parity(
@@ -42,14 +46,17 @@ def check_parity(
     onnx.checker.check_model(proto, full_check=True)
     options = ort.SessionOptions()
     options.log_severity_level = 4
-    session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    graphs = (with_everybody(proto), proto)
+    session, given = (
+        ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"]) for graph in graphs
+    )
     rng = np.random.default_rng(seed)
     tolerance = TOLERANCE if exact else np.inf
     largest = 0.0
     for batch in BATCHES:
         inputs = random_inputs(rng, model, batch, items, users)
-        if model.any_length:
-            largest = max(largest, _compare_short(session, model, inputs, batch, tolerance))
+        if model.window:
+            largest = max(largest, _compare_lengths(session, model, inputs, batch, tolerance))
         drop = random_windows(rng, batch, int(rng.integers(1, 2 * K)), items)
         with torch.no_grad():
             expected = model(*map(torch.from_numpy, inputs.values())).numpy().astype(np.float64)
@@ -58,8 +65,9 @@ def check_parity(
         feeds = {**inputs, **Choice(drop).inputs}
         largest = max(largest, _compare_all(session, feeds, expected, tolerance))
         _compare_top(session, feeds, expected, min(K, items + 1), tolerance)
+        _check_strange(given, feeds, items, users)
         for choice, ruled, times in _ruled(rng, drop, expected, items):
-            found = _compare_all(session, {**inputs, **choice.inputs}, ruled, times * tolerance, some=True)
+            found = _compare_all(session, {**inputs, **choice.inputs}, ruled, times * tolerance)
             largest = max(largest, found / times)
     stated = {"tolerance": TOLERANCE} if exact else {}
     return {"largest_score_difference": largest, **stated, "users": sum(BATCHES)}
@@ -86,28 +94,22 @@ def _ruled(
     yield Choice(drop, boosted=some[:1], boosts=boosts), boosted, 2
 
 
-def _compare_all(
-    session: ort.InferenceSession, feeds: dict, expected: np.ndarray, tolerance: float, some: bool = False
-) -> float:
-    """Every score, through a list as long as the catalogue; some: whether a rule leaves some items only."""
+def _compare_all(session: ort.InferenceSession, feeds: dict, expected: np.ndarray, tolerance: float) -> float:
+    """Every score, through a list as long as the catalogue, also of rows without an item."""
     width = expected.shape[1]
-    found_items, scores = session.run([ITEMS_OUTPUT, SCORES_OUTPUT], {**feeds, K_INPUT: np.array([width + 5])})
+    found_items, scores = session.run(OUTPUTS, {**feeds, K_INPUT: np.array([width + 5])})
     if found_items.shape != expected.shape or scores.shape != expected.shape:
         raise InputError(f"the exported graph gives {found_items.shape} for k above {width}; expected {expected.shape}")
     listed = ~(scores <= DROPPED)  # also what is no number
-    named = np.where(listed, found_items, PAD) if some else found_items
-    wanted = (
-        np.where(expected > DROPPED, np.arange(width), PAD)
-        if some
-        else np.broadcast_to(np.arange(width), expected.shape)
-    )
-    if not np.array_equal(np.sort(named, axis=1), np.sort(wanted, axis=1)):
-        raise InputError("the exported graph repeats or omits items; the file was not written")
-    difference = np.abs(scores - np.take_along_axis(expected, found_items, axis=1))
-    dropped = np.take_along_axis(expected, found_items, axis=1) <= DROPPED
-    if not np.array_equal(dropped, ~listed):
+    wanted = np.where(expected > DROPPED, np.arange(width), PAD)
+    if not np.array_equal(listed.sum(1), (wanted != PAD).sum(1)):
         raise InputError("the exported graph drops other items than those seen; the file was not written")
-    largest = float(difference[~dropped].max(initial=0.0))
+    if not np.array_equal(np.sort(np.where(listed, found_items, PAD), axis=1), np.sort(wanted, axis=1)):
+        raise InputError("the exported graph repeats or omits items; the file was not written")
+    if found_items[~listed].any():
+        raise InputError("the exported graph names items that it does not list; the file was not written")
+    difference = np.abs(scores - np.take_along_axis(expected, found_items, axis=1))
+    largest = float(difference[listed].max(initial=0.0))
     if not largest <= tolerance:
         raise InputError(
             f"the exported graph differs from PyTorch by {largest:.2e}, above {tolerance:.0e}; the file was not written"
@@ -117,16 +119,17 @@ def _compare_all(
 
 def _compare_top(session: ort.InferenceSession, feeds: dict, expected: np.ndarray, k: int, tolerance: float) -> None:
     """The first k, allowing exchanges between items whose scores are equal within the tolerance."""
-    found_items, _ = session.run([ITEMS_OUTPUT, SCORES_OUTPUT], {**feeds, K_INPUT: np.array([k])})
+    found_items, _ = session.run(OUTPUTS, {**feeds, K_INPUT: np.array([k])})
     best = -np.sort(-expected, axis=1)[:, :k]
     if not np.all(np.abs(np.take_along_axis(expected, found_items, axis=1) - best) <= tolerance):
         raise InputError(f"the exported graph's top {k} is not PyTorch's; the file was not written")
 
 
-def _compare_short(
+def _compare_lengths(
     session: ort.InferenceSession, model: ScoringModel, inputs: dict, batch: int, tolerance: float
 ) -> float:
-    """Largest difference between a window's scores and those of the same items in one half as long.
+    """Largest difference between a window's scores and those of the same items in one half as long, and in one with
+    older items before them.
 
     Without an item a window has no meaning, and its scores may depend on its length: none is empty.
     """
@@ -134,10 +137,48 @@ def _compare_short(
     short = {name: window[:, -half:].copy() for name, window in inputs.items()}
     short[WINDOW_INPUT][:, -1] = np.maximum(short[WINDOW_INPUT][:, -1], 1)
     whole = {name: np.pad(window, ((0, 0), (model.window - half, 0))) for name, window in short.items()}
+    long = {name: np.pad(window, ((0, 0), (3, 0)), constant_values=1) for name, window in whole.items()}
     with torch.no_grad():
         expected = model(*map(torch.from_numpy, whole.values())).numpy().astype(np.float64)
     expected[:, PAD] = DROPPED
-    return _compare_all(session, {**short, **Choice(np.full((batch, 1), PAD)).inputs}, expected, tolerance)
+    nothing = Choice(np.full((batch, 1), PAD)).inputs
+    return max(_compare_all(session, {**given, **nothing}, expected, tolerance) for given in (short, long))
+
+
+def _check_strange(session: ort.InferenceSession, feeds: dict, items: int, users: int) -> None:
+    """Indexes that are none give the lists of padding, and nobody else's row gives a list."""
+    largest = {USER_INPUT: users, WINDOW_INPUT: items, SEEN_INPUT: items}
+    padded, strange, nobody = dict(feeds), dict(feeds), dict(feeds)
+    for name in largest.keys() & feeds.keys():
+        values = feeds[name]
+        wrong = np.where(np.arange(values.size).reshape(values.shape) % 2, -1, largest[name] + 1)
+        strange[name] = np.where(values == PAD, wrong, values)
+        padded[name] = np.where(values == PAD, PAD, values)
+        if name != SEEN_INPUT:
+            nobody[name] = wrong
+    k = {K_INPUT: np.array([min(K, items + 1)])}
+    lists = [session.run(OUTPUTS, given | k) for given in (padded, strange, nobody)]
+    if not all(np.array_equal(one, other) for one, other in zip(*lists[:2], strict=True)):
+        raise InputError("the exported graph reads indexes that are none; the file was not written")
+    if lists[2][0].any() or (lists[2][1] > DROPPED).any():
+        raise InputError("the exported graph gives a list to nobody; the file was not written")
+
+
+def check_fixed(
+    model: ScoringModel, whole: onnx.ModelProto, fixed: onnx.ModelProto, items: int, users: int, k: int
+) -> None:
+    """Raise InputError unless a graph of a fixed number lists what the whole one lists for this k, to the last bit."""
+    sessions = [ort.InferenceSession(p.SerializeToString(), providers=["CPUExecutionProvider"]) for p in (whole, fixed)]
+    rng = np.random.default_rng(0)
+    for batch in BATCHES:
+        inputs = random_inputs(rng, model, batch, items, users)
+        drop = random_windows(rng, batch, int(rng.integers(1, 2 * K)), items)
+        expected = sessions[0].run(OUTPUTS, {**inputs, **Choice(drop).inputs, K_INPUT: np.array([k])})
+        found = sessions[1].run(OUTPUTS, {**inputs, SEEN_INPUT: drop})
+        if not all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True)):
+            raise InputError(
+                f"the exported graph of {k} items lists others than the whole one; the file was not written"
+            )
 
 
 def random_inputs(

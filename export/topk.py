@@ -39,14 +39,18 @@ INPUTS: dict[str, tuple[int, list[int | str]]] = {
 }
 
 
-def append_top_k(graph: GraphProto, items: int, block: int = 0) -> None:
+def append_top_k(graph: GraphProto, items: int, block: int = 0, fixed: int | None = None) -> None:
     """all_scores (batch, columns) and `INPUTS` -> items, scores.
 
-    block: columns of a block, whose multiple the columns then are; 0: they are items + 1.
+    block: columns of a block, whose multiple the columns then are; 0: they are items + 1.  fixed: so many items are
+    listed, whoever asks, and of `INPUTS` there is `seen` alone, so that every input has a row for each user.
     """
     head = take_head(graph)
     scaled = any(ROW_SCALE in node.output for node in graph.node)
     nodes = Nodes("chosen", graph.initializer)
+    if fixed is not None:
+        _fixed(graph, head, items, block, fixed, scaled)
+        return
     k = nodes("Min", K_INPUT, nodes.constant([items + 1]))
     some = nodes("Add", nodes.size(CANDIDATES_INPUT, 0), nodes.size(OWN_INPUT, 1))
     restricted = nodes("Greater", some, nodes.constant([0]))
@@ -64,22 +68,52 @@ def append_top_k(graph: GraphProto, items: int, block: int = 0) -> None:
     graph.output.extend(_lists(*outputs))
 
 
-def _lists(items: str, scores: str) -> list:
+def _fixed(graph: GraphProto, head: Head, items: int, block: int, k: int, scaled: bool) -> None:
+    """The k best of all unseen items, without rules and without branches."""
+    number = Nodes("chosen", graph.initializer).constant([min(k, items + 1)])
+    nodes = Nodes("all", graph.initializer)
+    found = _best_unseen(nodes, _all_scores(nodes, head, items, block), items, block, number)
+    for made, name in zip(_unscaled(nodes, *found, scaled), (ITEMS_OUTPUT, SCORES_OUTPUT), strict=True):
+        nodes("Identity", made, outputs=[name])
+    graph.node.extend(nodes.nodes)
+    graph.input.append(helper.make_tensor_value_info(SEEN_INPUT, *INPUTS[SEEN_INPUT]))
+    del graph.output[:]
+    graph.output.extend(_lists(ITEMS_OUTPUT, SCORES_OUTPUT, min(k, items + 1)))
+
+
+def _lists(items: str, scores: str, k: int | str = "top_k") -> list:
     return [
-        helper.make_tensor_value_info(items, TensorProto.INT64, ["batch", "top_k"]),
-        helper.make_tensor_value_info(scores, TensorProto.FLOAT, ["batch", "top_k"]),
+        helper.make_tensor_value_info(items, TensorProto.INT64, ["batch", k]),
+        helper.make_tensor_value_info(scores, TensorProto.FLOAT, ["batch", k]),
     ]
 
 
 def _unrestricted(graph: GraphProto, head: Head, items: int, block: int, k: str, scaled: bool) -> GraphProto:
     """The k best of all items."""
     nodes = Nodes("all", graph.initializer)
-    columns = -(-(items + 1) // block) * block if block else items + 1
-    scores = _boosted(nodes, head.write(nodes), BOOSTED_INPUT, scaled)
+    scores = _all_scores(nodes, head, items, block)
+    scores = _boosted(nodes, scores, _known(nodes, BOOSTED_INPUT, items), scaled)
+    found = _best_unseen(nodes, scores, items, block, k)
+    return nodes.branch("all_items", _lists(*_unscaled(nodes, *found, scaled)))
+
+
+def _columns(items: int, block: int) -> int:
+    """How many there are, of whole blocks."""
+    return -(-(items + 1) // block) * block if block else items + 1
+
+
+def _all_scores(nodes: Nodes, head: Head, items: int, block: int) -> str:
+    """(users, columns), of a stated shape where this graph makes them: their rows are given at run time."""
+    scores = head.write(nodes)
+    return nodes.shaped(scores, "batch", _columns(items, block)) if head.nodes else scores
+
+
+def _best_unseen(nodes: Nodes, scores: str, items: int, block: int, k: str) -> tuple[str, str]:
+    """Columns and values (users, k) of the best that are neither seen nor padding."""
+    columns = _columns(items, block)
     padding = nodes.constant([[PAD, *range(items + 1, columns)]])
     scores = _dropped(nodes, scores, SEEN_INPUT, padding)
-    found = _best_of_blocks(nodes, scores, k, block) if block else _best(nodes, scores, k)
-    return nodes.branch("all_items", _lists(*_unscaled(nodes, *found, scaled)))
+    return _best_of_blocks(nodes, scores, k, block) if block else _best(nodes, scores, k)
 
 
 def _restricted(graph: GraphProto, head: Head, items: int, k: str, scaled: bool) -> GraphProto:

@@ -50,6 +50,11 @@ COMMANDS = {
         main="infer.deliver:main",
         configs=["infer.deliver:DeliverConfig"],
     ),
+    "golden": Command(
+        "check that a model file gives the lists here that it gave when it was exported",
+        main="infer.golden:main",
+        configs=["infer.golden:GoldenConfig"],
+    ),
     "rollback": Command(
         "go back to earlier lists, in one step",
         main="infer.rollback:main",

@@ -16,12 +16,14 @@ from typing import Any
 
 from infer.errors import InputError
 
-FORMAT = "6"
+FORMAT = "7"
 PREFIX = "recommender."
 ID_TYPES: dict[str, type] = {"Int64": int, "String": str}
 # How `infer.scoring.reasons` finds what each item of a history contributes to a score.
 PADDING, DELETION, CLOSED_FORM, NONE = "padding", "deletion", "closed form", "none"
 ATTRIBUTIONS = (PADDING, DELETION, CLOSED_FORM, NONE)
+# What became of the ids of users, in a file that is asked by user.
+KEPT, HASHED, LEFT_OUT = "kept", "hashed", "left out"
 BIAS = "bias"  # the part of an item's vector that a 1 of the user's meets
 KINDS = {kind.__name__: kind for kind in (str, int, dict)}
 
@@ -38,6 +40,7 @@ class Metadata:
     precision is that of the arithmetic: fp32, fp16 or int8.
     attribution, one of ATTRIBUTIONS, says how the contribution of an item of the history is found: by padding in its
     place, by taking it out, in closed form (implicit ALS), or not at all.
+    user_ids_are KEPT as in the table, HASHED (HMAC-SHA256 of each, in hexadecimal), or LEFT_OUT.
     vectors are the parts of an item's vector and how many numbers each has, in order; empty if scores are no products.
     """
 
@@ -62,6 +65,7 @@ class Metadata:
     metrics: dict[str, float]
     parity: dict[str, float]
     versions: dict[str, str]
+    user_ids_are: str = KEPT
 
     def to_properties(self) -> dict[str, str]:
         """The metadata_props of the file: one JSON text a field, and the format's version."""
@@ -77,7 +81,7 @@ class Metadata:
                 f"{source} is an ONNX file without recommender metadata: expected one written by `python -m export`"
             )
         if version != FORMAT:
-            raise InputError(f"{source} has metadata format {version}; this version reads {FORMAT}")
+            raise InputError(f"{source} has metadata format {version}; this version reads {FORMAT}: export it again")
         try:
             values = {f.name: json.loads(properties[PREFIX + f.name]) for f in fields(cls)}
         except (KeyError, ValueError, RecursionError) as error:
@@ -103,6 +107,8 @@ class Metadata:
                 raise InputError(f"{source} has damaged metadata ({name}): export it again")
         if self.attribution not in ATTRIBUTIONS:
             raise InputError(f"{source} has damaged metadata (attribution): export it again")
+        if self.user_ids_are not in (KEPT, HASHED, LEFT_OUT):
+            raise InputError(f"{source} has damaged metadata (user_ids_are): export it again")
         if any(type(size) is not int or size < 1 for size in self.vectors.values()):
             raise InputError(f"{source} has damaged metadata (vectors): export it again")
         levels = self.rating_levels

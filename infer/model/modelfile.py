@@ -26,7 +26,7 @@ from onnx import AttributeProto, TensorProto, numpy_helper
 
 from infer.errors import InputError
 from infer.model.metadata import PREFIX, Metadata
-from infer.model.signature import DROPPED
+from infer.model.signature import DROPPED, NOBODY
 
 CHECKSUM_KEY = PREFIX + "sha256"
 DOMAINS = ("", "ai.onnx")
@@ -73,6 +73,16 @@ def load(path: Path) -> tuple[bytes, Metadata]:
     _check_checksum(path, content)
     _check_graph(path, proto)
     return content, metadata
+
+
+def with_everybody(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of a graph that scores also who has no known item, to tell what an only item contributes."""
+    other = onnx.ModelProto()
+    other.CopyFrom(proto)
+    for tensor in other.graph.initializer:
+        if tensor.name == NOBODY:
+            tensor.CopyFrom(numpy_helper.from_array(np.ones(1, dtype=np.int64), NOBODY))
+    return other
 
 
 def _read(path: Path) -> bytes:

@@ -7,11 +7,12 @@ In: a path and a device. Out: a `Model` that scores one batch, fed by the inputs
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 
 from infer.errors import InputError, first_line
@@ -28,7 +29,6 @@ from infer.model.signature import (
     SEEN_INPUT,
     USER_INPUT,
     WINDOW_INPUT,
-    by_row,
     check_lists,
     check_signature,
 )
@@ -65,6 +65,27 @@ class Model:
     def any_length(self) -> bool:
         """Whether the file takes windows that are shorter than `metadata.window`."""
         return any(i.name == WINDOW_INPUT and not isinstance(i.shape[1], int) for i in self.session.get_inputs())
+
+    @cached_property
+    def everybody(self) -> "Model":
+        """The same model, which also scores who has no known item: a session of its own, opened when it is needed."""
+        return replace(self, session=self.opened(modelfile.with_everybody(self.proto())))
+
+    def proto(self) -> onnx.ModelProto:
+        """The graph of the file; raises InputError unless it is the one that was opened."""
+        content, _ = modelfile.load(self.path)
+        if hashlib.sha256(content).hexdigest() != self.checksum:
+            raise InputError(f"{self.path} was replaced after it was opened: run again")
+        return onnx.load_model_from_string(content)
+
+    def opened(self, proto: onnx.ModelProto) -> ort.InferenceSession:
+        """A session of another graph on the same device, with the same options."""
+        return ort.InferenceSession(
+            proto.SerializeToString(),
+            self.session.get_session_options(),
+            providers=[(PROVIDERS[self.device], PROVIDER_OPTIONS[self.device])],
+            enable_fallback=0,
+        )
 
     def window_lengths(self, lengths: np.ndarray) -> np.ndarray:
         """(users,) how long a window each user needs: a whole step of `STEP`, at most the model's.
@@ -119,19 +140,13 @@ class Model:
 
         Raises InputError if the graph fails on them or gives what is no list.
         """
-        rows, k = len(feeds[SEEN_INPUT]), int(feeds[K_INPUT][0])
-        if rows == 1:
-            # A single row takes another way through matrix products, and its scores end in other digits.
-            feeds = {name: np.repeat(v, 2, axis=0) if by_row(name) else v for name, v in feeds.items()}
         if self.device == "cpu":
-            items, scores = ties.in_order(*self._ask(feeds))
-        else:
-            items, scores = ties.best(
-                lambda number: self._ask(feeds | {K_INPUT: np.array([number], dtype=np.int64)}),
-                k,
-                len(self.metadata.item_ids),
-            )
-        return items[:rows], scores[:rows]
+            return ties.in_order(*self._ask(feeds))
+        return ties.best(
+            lambda number: self._ask(feeds | {K_INPUT: np.array([number], dtype=np.int64)}),
+            int(feeds[K_INPUT][0]),
+            len(self.metadata.item_ids),
+        )
 
     def _ask(self, feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """One run of the graph; on a GPU nothing but the top k leaves it."""
@@ -167,11 +182,25 @@ def find_model(path: Path) -> Path:
 def open_model(path: str | Path, device: str = "cpu", threads: int = 0) -> Model:
     """Open an exported model on `device` ("cpu" or "cuda") with `threads` threads (0: every core).
 
+    Raises InputError as `open_session` does, and if the scorer cannot feed the file.
+    """
+    path = find_model(Path(path))
+    content, metadata, session = open_session(path, device, threads)
+    try:
+        check_signature(path, session, metadata)
+        names = tuple(i.name for i in session.get_inputs())
+    except UnicodeDecodeError:  # of a name of an input or of one of its axes
+        raise InputError(f"{path} is not a readable ONNX model: a name in it is no text") from None
+    return Model(path, hashlib.sha256(content).hexdigest(), metadata, session, names, device)
+
+
+def open_session(path: Path, device: str = "cpu", threads: int = 0) -> tuple[bytes, Metadata, ort.InferenceSession]:
+    """The bytes of a file, what they say of themselves, and a session that runs them.
+
     Raises InputError if the file is absent, not ONNX, not exported by this project, damaged or hostile
     (`infer.model.modelfile`), and if the device is not the one asked for: ONNX Runtime alone would only warn
     and use the CPU.
     """
-    path = find_model(Path(path))
     provider = PROVIDERS[device]
     if provider not in ort.get_available_providers():
         raise InputError(
@@ -189,9 +218,7 @@ def open_model(path: str | Path, device: str = "cpu", threads: int = 0) -> Model
     used = session.get_providers()[0]
     if used != provider:
         raise InputError(f"--device {device}: {provider} could not start, {used} would run instead")
-    check_signature(path, session, metadata)
-    names = tuple(i.name for i in session.get_inputs())
-    return Model(path, hashlib.sha256(content).hexdigest(), metadata, session, names, device)
+    return content, metadata, session
 
 
 def _options(device: str, threads: int) -> ort.SessionOptions:

@@ -16,7 +16,7 @@ import onnxruntime as ort
 
 from infer.errors import InputError
 from infer.histories.vocabulary import PAD
-from infer.model.metadata import Metadata
+from infer.model.metadata import LEFT_OUT, Metadata
 
 # Scores of padding and seen items inside the graph. Finite, because minus infinity has been seen to
 # return arbitrary items from TopK on GPUs; the scorer drops every entry at or below it.
@@ -25,6 +25,10 @@ DROPPED = -3.0e38
 
 USER_INPUT, WINDOW_INPUT, LEVELS_INPUT, SEEN_INPUT, K_INPUT = "user", "window", "levels", "seen", "k"
 CANDIDATES_INPUT, OWN_INPUT, BOOSTED_INPUT, BOOSTS_INPUT = "candidates", "own_candidates", "boosted", "boosts"
+# Inputs without a row for each user.
+FOR_ALL = {K_INPUT, CANDIDATES_INPUT, BOOSTED_INPUT, BOOSTS_INPUT}
+# A constant of the graph, (1,) int64: with 1 instead of 0 it scores also who has no known item.
+NOBODY = "nobody"
 ITEMS_OUTPUT, SCORES_OUTPUT = "items", "scores"
 # Of every graph, beside what its model reads.
 COMMON = {SEEN_INPUT: 2, K_INPUT: 1, CANDIDATES_INPUT: 1, OWN_INPUT: 2, BOOSTED_INPUT: 1, BOOSTS_INPUT: 2}
@@ -38,6 +42,11 @@ def check_signature(path: Path, session: ort.InferenceSession, metadata: Metadat
     """Raises InputError unless the scorer can feed the graph, and the metadata say what it needs for that."""
     inputs = {i.name: i for i in session.get_inputs()}
     outputs = {o.name: o.type for o in session.get_outputs()}
+    if K_INPUT not in inputs and {SEEN_INPUT} <= set(inputs) <= set(RANKS):
+        raise InputError(
+            f"{path} lists a fixed number of items and takes no rules, for other servers (--fixed-k): give the file "
+            "that was exported without it"
+        )
     if set(inputs) - set(RANKS) or not set(COMMON) <= set(inputs) or set(outputs) != set(OUTPUTS):
         raise InputError(
             f"{path} takes {_shown(inputs)} and gives {_shown(outputs)}; "
@@ -54,6 +63,11 @@ def check_signature(path: Path, session: ort.InferenceSession, metadata: Metadat
     if LEVELS_INPUT in inputs and not metadata.rating_levels:
         raise InputError(f"{path} takes rating levels but states none: export it again")
     if USER_INPUT in inputs and not metadata.user_ids:
+        if metadata.user_ids_are == LEFT_OUT:
+            raise InputError(
+                f"{path} was exported with --users=drop, so that users can be scored by their index alone, and not by "
+                "this project: give a file with their ids"
+            )
         raise InputError(f"{path} takes users but lists none: export it again")
 
 

@@ -7,7 +7,6 @@ graph down to the nodes that one tensor needs.
     python -m infer.vectors --model hybrid.onnx --output vectors.parquet
 """
 
-import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,9 +16,7 @@ from onnx import ModelProto, helper, numpy_helper
 
 from infer.errors import InputError, first_line
 from infer.histories.histories import Histories
-from infer.model import modelfile
-from infer.model.session import PROVIDER_OPTIONS, PROVIDERS, Model
-from infer.model.signature import by_row
+from infer.model.session import Model
 
 USER_VECTORS, ITEM_VECTORS = "user_vectors", "item_vectors"
 
@@ -30,7 +27,7 @@ def item_vectors(model: Model) -> np.ndarray:
     Raises InputError if the file has none, or is no longer the one that was opened.
     """
     check_vectors(model)
-    proto = _read(model)
+    proto = model.proto()
     stored = next((tensor for tensor in proto.graph.initializer if tensor.name == ITEM_VECTORS), None)
     if stored is not None:
         found = numpy_helper.to_array(stored)
@@ -66,12 +63,11 @@ class UserSide:
     def vectors(self, histories: Histories, user_index: np.ndarray) -> np.ndarray:
         """(users, dim) float32, whose products with `item_vectors` are the scores; arguments as of `Model.top`."""
         feeds = self.model.feeds(histories, user_index, k=1)
-        if len(histories) == 1:  # which would take another way through matrix products, as in `Model.run`
-            feeds = {name: np.repeat(v, 2, axis=0) if by_row(name) else v for name, v in feeds.items()}
         try:
             found = self.model.session.run([USER_VECTORS], feeds)[0]
         except Exception as error:  # ONNX Runtime raises one class per status, all derived from Exception
             raise InputError(f"{self.model.path} fails on these users: {first_line(error)}") from None
+        # Of a user alone the graph makes two rows (`export.guard`).
         vectors: np.ndarray = found[: len(histories)].astype(np.float32)
         if vectors.shape != (len(histories), sum(self.model.metadata.vectors.values())):
             raise _strange(self.model)
@@ -81,7 +77,7 @@ class UserSide:
 def user_side(model: Model) -> UserSide:
     """What makes user vectors, on the same device; raises InputError as `item_vectors` does."""
     check_vectors(model)
-    part = cut(_read(model), USER_VECTORS)
+    part = cut(model.proto(), USER_VECTORS)
     if part is None:
         raise _strange(model)
     session = _session(model, part)
@@ -123,23 +119,10 @@ def cut(proto: ModelProto, name: str) -> ModelProto | None:
     return helper.make_model(part, opset_imports=proto.opset_import, ir_version=proto.ir_version)
 
 
-def _read(model: Model) -> ModelProto:
-    """The graph of the file, which must be the one that was opened."""
-    content, _ = modelfile.load(model.path)
-    if hashlib.sha256(content).hexdigest() != model.checksum:
-        raise InputError(f"{model.path} was replaced after it was opened: run again")
-    return onnx.load_model_from_string(content)
-
-
 def _session(model: Model, part: ModelProto) -> ort.InferenceSession:
     """An open session of a part of the graph, with the options of the whole."""
     try:
-        return ort.InferenceSession(
-            part.SerializeToString(),
-            model.session.get_session_options(),
-            providers=[(PROVIDERS[model.device], PROVIDER_OPTIONS[model.device])],
-            enable_fallback=0,
-        )
+        return model.opened(part)
     except Exception as error:  # ONNX Runtime raises one class per status, all derived from Exception
         raise InputError(f"{model.path} has no vectors that can be taken out: {first_line(error)}") from None
 

@@ -18,6 +18,7 @@ from infer.formats.places import located
 from infer.formats.probe import probe
 from infer.formats.reading import collect
 from infer.histories.vocabulary import as_type, vocabulary
+from infer.model.metadata import HASHED
 from infer.model.session import Model
 from infer.scoring.conforming import about, known_of, options_for
 from infer.sources.source import Source
@@ -114,6 +115,11 @@ def open_job(
     one it was trained on.
     """
     metadata, given = model.metadata, table is not None
+    if metadata.user_ids_are == HASHED and not given:
+        raise InputError(
+            f"{model.path} knows users by hashes of their ids (--users=hash), and the table beside it does not: "
+            "give --interactions FILE, with the same hashes as its users"
+        )
     table = table or model.path.parent / metadata.interactions
     if not given and not table.is_file():
         raise InputError(f"{table}, which {model.path.name} was trained on, is not there; give --interactions FILE")

@@ -119,7 +119,9 @@ def _scores(
             USER_INPUT: user_index[user[rows]].astype(np.int64),
             K_INPUT: np.array([own.shape[1]], dtype=np.int64),
         }
-        found, values = task.model.run({name: given[name] for name in task.model.inputs})
+        # Without its only item a history is empty, which is scored all the same.
+        model = task.model if (window != PAD).any(1).all() else task.model.everybody
+        found, values = model.run({name: given[name] for name in model.inputs})
         # In the order of `explained`: ascending items, behind what is no item.
         order = np.argsort(np.where(values > DROPPED, found, PAD), axis=1, kind="stable")
         width = min(own.shape[1], values.shape[1])

@@ -23,6 +23,7 @@ from export.topk import BLOCK, append_top_k
 from infer.errors import InputError
 from infer.model.choice import Choice
 from infer.model.metadata import Metadata
+from infer.model.modelfile import with_everybody
 from infer.model.session import open_model
 from infer.model.signature import DROPPED
 from infer.system.fingerprints import sha256
@@ -90,7 +91,8 @@ def test_the_graph_ranks_as_numpy_ranks_torch_scores(kind: str, batch: int, k: i
     rng = np.random.default_rng(batch)
     own = rng.integers(0, 25, (batch, 8)) if model.window else rng.integers(0, 41, batch)
     seen = rng.integers(0, 25, (batch, 6))
-    session = ort.InferenceSession(artifacts / f"{kind}.onnx")
+    everybody = with_everybody(onnx.load(artifacts / f"{kind}.onnx"))
+    session = ort.InferenceSession(everybody.SerializeToString())
     (name,) = model.input_names
     items, scores = session.run(["items", "scores"], {name: own, **Choice(seen).inputs, "k": np.array([k])})
     with torch.no_grad():
@@ -173,7 +175,7 @@ def test_a_catalogue_of_several_blocks_is_ranked_whole() -> None:
     assert model.extra_columns == 0 and logging.getLogger("torch.onnx").level == level
     assert any(node.op_type == "ReduceMax" for graph in branches(proto.graph) for node in graph.node), "by blocks"
     assert not any(n.doc_string or n.metadata_props for graph in branches(proto.graph) for n in graph.node)
-    session = ort.InferenceSession(proto.SerializeToString())
+    session = ort.InferenceSession(with_everybody(proto).SerializeToString())
     user, seen = np.array([2, 3, 0]), np.array([[1, 300], [128, 127], [0, 0]])
     with torch.no_grad():
         expected = model(torch.from_numpy(user)).numpy()
@@ -273,6 +275,7 @@ def test_what_a_file_says_of_itself_is_what_the_checkpoint_says() -> None:
             "onnxruntime": importlib.metadata.version("onnxruntime"),
             "numpy": importlib.metadata.version("numpy"),
         },
+        "user_ids_are": "kept",
     }
     by_user = exporter.describe(state, MF(1, 2, configuration("mf", dim=2)), {})
     assert by_user.user_ids == ["u"] and by_user.rating_levels == [] and by_user.precision == "fp32"
@@ -335,7 +338,8 @@ def test_weights_that_are_not_numbers_are_refused(folder: Path) -> None:
 
 
 def test_an_empty_window_has_finite_scores_and_does_not_disturb_others(artifacts: Path) -> None:
-    session = ort.InferenceSession(artifacts / "bert.onnx")
+    everybody = with_everybody(onnx.load(artifacts / "bert.onnx"))
+    session = ort.InferenceSession(everybody.SerializeToString())
     window = np.array([[0] * 8, [0, 0, 0, 0, 0, 3, 2, 1]])
     feeds = {"k": np.array([24])}
     nothing = np.zeros((2, 1), np.int64)

@@ -1,6 +1,7 @@
 """The check before a file is written: what differs from PyTorch in a score, a list, a shape or a length is refused."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -10,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export import parity
 from export.graph import ALL_SCORES
-from export.parity import check_parity
+from export.guard import Sizes, guard
 from export.topk import append_top_k
 from infer.errors import InputError
 from train.models.base import ScoringModel
@@ -19,6 +20,12 @@ ITEMS, USERS = 14, 5
 rng = np.random.default_rng(0)
 TABLE = rng.permutation((USERS + 1) * (ITEMS + 1)).reshape(USERS + 1, ITEMS + 1).astype(np.float32) / 8
 NEWEST = rng.permutation((ITEMS + 1) ** 2).reshape(ITEMS + 1, ITEMS + 1).astype(np.float32) / 32
+
+
+def check_parity(model: ScoringModel, proto: onnx.ModelProto, items: int, users: int, exact: bool = True) -> dict:
+    """The check of a graph that is guarded, as all that are exported, and that a test may have changed before."""
+    guard(proto.graph, Sizes(items, users, model.level_count, model.window, model.any_length))
+    return parity.check_parity(model, proto, items, users, exact=exact)
 
 
 class Users(ScoringModel):
@@ -146,7 +153,7 @@ def test_a_score_that_is_no_number_is_refused() -> None:
 
 
 def wrong_at(proto: onnx.ModelProto, given: str, axis: int, size: int, difference: float) -> onnx.ModelProto:
-    """The graph whose scores are wrong where an input has one size, and right otherwise."""
+    """The graph whose scores are wrong where what it reads has one size, and right otherwise."""
     constants = {"size": np.array([size]), "difference": np.array([difference], np.float32)}
     nodes = [
         helper.make_node("Shape", [given], ["found_size"], start=axis, end=axis + 1),
@@ -164,7 +171,7 @@ def wrong_at(proto: onnx.ModelProto, given: str, axis: int, size: int, differenc
     return proto
 
 
-@pytest.mark.parametrize("batch", [1, 3, 17, 64])
+@pytest.mark.parametrize("batch", [2, 3, 17, 64])  # one row is read as two
 def test_every_batch_size_is_tried_and_the_largest_difference_counts(batch: int) -> None:
     with pytest.raises(InputError, match="differs from PyTorch by"):
         check_parity(Users(), wrong_at(of_users(), "user", 0, batch, 0.5), ITEMS, USERS)
@@ -177,6 +184,23 @@ def test_windows_half_as_long_are_tried() -> None:
         check_parity(Windows(), wrong_at(of_windows(), "window", 1, 2, -0.5), ITEMS, USERS)
     found = check_parity(Windows(), wrong_at(of_windows(), "window", 1, 2, -0.5), ITEMS, USERS, exact=False)
     assert found["largest_score_difference"] == pytest.approx(0.5)
+
+
+def test_indexes_that_are_none_and_lists_of_nobody_are_refused() -> None:
+    for model, graph, largest in ((Users(), of_users, "users"), (Windows(), of_windows, "items")):
+        proto = graph()
+        sizes = Sizes(ITEMS, USERS, window=4, any_length=True)
+        # One more counts as an item or a user than there are: it reads a row that is not there.
+        guard(proto.graph, replace(sizes, **{largest: getattr(sizes, largest) + 1}))
+        with pytest.raises(Exception, match=r"out of data bounds|gives a list to nobody"):
+            parity.check_parity(model, proto, ITEMS, USERS)
+    proto = of_windows()
+    guard(proto.graph, Sizes(ITEMS, window=4, any_length=True))
+    for tensor in proto.graph.initializer:
+        if tensor.name == "nobody":
+            tensor.CopyFrom(numpy_helper.from_array(np.ones(1, dtype=np.int64), "nobody"))
+    with pytest.raises(InputError, match="gives a list to nobody"):
+        parity.check_parity(Windows(), proto, ITEMS, USERS)
 
 
 def test_full_empty_and_single_histories_come_first() -> None:
@@ -265,5 +289,6 @@ def test_a_list_that_is_wrong_at_ten_alone_is_refused() -> None:
 
 
 def test_the_same_inputs_are_drawn_again() -> None:
-    close = of_users(TABLE + np.float32(1e-5) * rng.random(TABLE.shape, np.float32))
-    assert check_parity(Users(), close, ITEMS, USERS) == check_parity(Users(), close, ITEMS, USERS)
+    table = TABLE + np.float32(1e-5) * rng.random(TABLE.shape, np.float32)
+    found = [check_parity(Users(), of_users(table), ITEMS, USERS) for _ in range(2)]
+    assert found[0] == found[1] and found[0]["largest_score_difference"] > 0

@@ -7,6 +7,7 @@ import onnx
 import polars as pl
 from onnx import TensorProto, helper, numpy_helper
 
+from export.guard import Sizes, guard
 from export.topk import append_top_k
 from infer.model.metadata import Metadata, id_type
 from infer.model.modelfile import with_checksum
@@ -53,6 +54,7 @@ def write_model(
     inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, shape)]
     graph = helper.make_graph(nodes, "markov", inputs, [], initializers)
     append_top_k(graph, len(item_ids))
+    guard(graph, Sizes(len(item_ids), len(user_ids or []), window=0 if user_ids else 3))
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     metadata = Metadata(
         kind="markov",

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export.exporter import file_content
 from export.graph import export_graph
+from export.guard import Sizes, guard
 from export.topk import append_top_k
 from infer.model.metadata import Metadata
 from infer.system.files import write_bytes
@@ -55,6 +56,7 @@ def write_product(path: Path, users: np.ndarray, items: np.ndarray, parts: dict[
     inputs = [helper.make_tensor_value_info("user", TensorProto.INT64, ["batch"])]
     graph = helper.make_graph(nodes, "product", inputs, [], weights)
     append_top_k(graph, len(items) - 1)
+    guard(graph, Sizes(len(items) - 1, len(users) - 1))
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     told = {"user_ids": rows["user"].to_list(), "window": 0, "rating_levels": [], "attribution": "none"}
     return _write(path, proto, len(items) - 1, rows, told | {"vectors": parts})

@@ -229,19 +229,12 @@ def test_threads_and_the_bound_of_memory_reach_the_session(files, monkeypatch) -
     assert session.LARGEST_MEMORY == 4 * 2**30
 
 
-def test_a_single_user_is_scored_as_one_of_two(files, monkeypatch) -> None:
-    model, real, fed = open_model(files[0]), session.Model._ask, []
-
-    def record(self, feeds: dict) -> tuple[np.ndarray, np.ndarray]:
-        fed.append({name: values.tolist() for name, values in feeds.items()})
-        return real(self, feeds)
-
-    monkeypatch.setattr(session.Model, "_ask", record)
+def test_a_single_user_gets_a_list_of_one_row(files) -> None:
+    """That the graph scores it as one of two is in tests/export/test_guard.py."""
+    model = open_model(files[0])
     window, seen = np.array([[0, 0, 1]]), np.array([[0, 1]])
     items, scores = model.run({"window": window, **Choice(seen).inputs, "k": np.array([2])})
     assert items.tolist() == [[2, 3]] and scores.tolist() == [[4, 3]]
-    rules = {"candidates": [], "own_candidates": [[], []], "boosted": [], "boosts": []}
-    assert fed == [{"window": [[0, 0, 1]] * 2, "seen": [[0, 1]] * 2, "k": [2], **rules}]
 
 
 def test_what_the_graph_gives_is_checked_and_ordered_on_every_device(files, monkeypatch) -> None:

@@ -35,6 +35,7 @@ class ScoringModel(nn.Module):
 
     input_names: what `forward` takes, in order: `window`, or `window` and `levels`, or `user`.
     window: length of the windows, the newest item last, padding (index 0) before the oldest; 0 without windows.
+    user_count: how many users there are if `user` is read; else 0.
     level_count: how many rating levels there are if `levels` is read, each of them 1 to level_count; else 0.
     any_length: whether `forward` takes shorter windows too, with the same scores as if they were padded.
     appends_columns: whether `forward` puts `extra_columns` columns of zeros behind the scores, so that the export can
@@ -52,6 +53,7 @@ class ScoringModel(nn.Module):
 
     input_names: tuple[str, ...] = (WINDOW_INPUT,)
     window: int = 0
+    user_count: int = 0
     level_count: int = 0
     any_length: bool = False
     appends_columns: bool = False

@@ -76,6 +76,15 @@ class Blend(ScoringModel):
         return max(self.windows)
 
     @property
+    def any_length(self) -> bool:  # type: ignore[override]
+        """Whether all members do, of windows as long as the longest's."""
+        return all(
+            member.any_length and member.window == self.window
+            for member in self.members
+            if isinstance(member, ScoringModel)
+        )
+
+    @property
     def content(self) -> int | None:
         """The place of the first member that scores by what items are, if there is one."""
         return next((place for place, member in enumerate(self.members) if member.from_content), None)
@@ -93,7 +102,9 @@ class Blend(ScoringModel):
         """(batch, window) items to (members, batch, items + 1) comparable scores; padding has 0."""
         by_member = []
         for member, length in zip(self.members, self.windows, strict=True):
-            scores = member(window[:, self.window - length :])[:, 1:]
+            # All read the whole window, of any length; or one of the full length is cut.
+            own = window if length == self.window else window[:, self.window - length :]
+            scores = member(own)[:, 1:]
             centred = scores - scores.mean(1, keepdim=True)
             # Clamped, since the exporter takes a sum with so small a number for a sum with zero.
             unit = centred / centred.square().mean(1, keepdim=True).sqrt().clamp(min=1e-6)

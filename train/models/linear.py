@@ -34,6 +34,7 @@ NEGLIGIBLE = 1e-3
 class Neighbours(ScoringModel):
     """The neighbours of every item: (items + 1, K) indexes and weights, row 0 empty."""
 
+    any_length = True
     closed_form = True
     attribution = PADDING  # a sum over places
     neighbours: Tensor  # (items + 1, K) int32
@@ -52,9 +53,10 @@ class Neighbours(ScoringModel):
         self.register_buffer("lags", config.decay**age, persistent=False)
 
     def forward(self, window: Tensor) -> Tensor:
-        """Scores of the next item: (batch, window) items to (batch, items + 1)."""
-        near = self.neighbours[window].flatten(1).long()  # (batch, window * K)
-        weight = (self.weights[window] * self.lags[:, None]).flatten(1)
+        """Scores of the next item: (batch, length) items to (batch, items + 1)."""
+        near = self.neighbours[window].flatten(1).long()  # (batch, length * K)
+        lags = self.lags[self.window - window.shape[1] :]  # of a shorter window those of its newest places
+        weight = (self.weights[window] * lags[:, None]).flatten(1)
         scores = torch.zeros(1, len(self.neighbours), device=window.device).expand(window.shape[0], -1)
         return scores.scatter_add(1, near, weight)
 

@@ -59,7 +59,7 @@ class MF(ScoringModel):
     def __init__(self, users: int, items: int, config: MFConfig) -> None:
         super().__init__()
         config.check()
-        self.config = config
+        self.config, self.user_count = config, users
         self.closed_form = config.objective == "implicit"
         # Of ratings as weights the file of users does not know enough, of predicted ratings there is no such sum.
         self.attribution = CLOSED_FORM if self.closed_form and config.ratings != "weight" else NONE

@@ -217,12 +217,19 @@ def test_a_graph_that_asks_for_more_memory_than_there_is_ends_in_one_line(whole:
         lists(model)
 
 
-def test_users_that_the_graph_has_no_vectors_for_end_in_one_line(artifacts: Path, tmp_path: Path) -> None:
+def test_users_that_the_graph_has_no_vectors_for_get_no_list(artifacts: Path, tmp_path: Path) -> None:
     content = (artifacts / "mf.onnx").read_bytes()
     many = str(list(range(10_000)))
     model = open_model(changed(content, metadata("user_ids", many), tmp_path / "model.onnx"))
-    with pytest.raises(InputError, match="fails on these users"):
-        model.run({"user": np.array([9_999]), **Choice(np.array([[1]])).inputs, "k": np.array([5])})
+    items, scores = model.run({"user": np.array([9_999, 1]), **Choice(np.array([[1], [1]])).inputs, "k": np.array([5])})
+    assert (items[0] == 0).all() and (scores[0] <= DROPPED).all() and (scores[1] > DROPPED).all()
+
+
+def test_a_name_that_is_no_text_is_refused(whole: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(with_checksum(body(whole).replace(b"seen_width", b"seen_\xbaidth")))
+    with pytest.raises(InputError, match=r"m\.onnx is not a readable ONNX model: a name in it is no text"):
+        open_model(path)
 
 
 def test_the_unchanged_model_under_a_new_checksum_is_scored(whole: bytes, tmp_path: Path) -> None:

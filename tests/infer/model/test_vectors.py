@@ -52,7 +52,7 @@ def test_products_are_the_scores_of_the_graph(tmp_path: Path, kind: str) -> None
     sizes = {"mf": {"items": 4}, "bert": {"items": 8, "bias": 1}, "hybrid": {"items": 8, "chain": 4, "bias": 1}}
     assert model.metadata.vectors == sizes[kind] and items.shape == (9, sum(sizes[kind].values()))
     nothing = Choice(np.zeros((3, 1), dtype=np.int64))
-    found, scores = model.top(HISTORIES, USERS, 9, nothing)
+    found, scores = model.everybody.top(HISTORIES, USERS, 9, nothing)
     mine = np.take_along_axis(users @ items.T, found - 1, 1)
     np.testing.assert_allclose(mine, scores, rtol=1e-4, atol=1e-5)
     if kind != "mf":

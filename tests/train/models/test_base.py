@@ -89,14 +89,14 @@ def test_every_kind_is_a_scoring_model_with_the_abilities_that_its_export_relies
     }
     assert all(isinstance(model, ScoringModel) for model in made.values())
     found = {kind: (m.closed_form, m.appends_columns, m.any_length, m.from_content) for kind, m in made.items()}
-    linear = (True, False, False, False)
+    linear = (True, False, True, False)
     assert found == {
         "mf": (True, True, False, False),
         "bert": (False, True, True, False),
         "knn": linear,
         "markov": linear,
         "ease": linear,
-        "content": (True, False, False, True),
+        "content": (True, False, True, True),
     }
     assert not build("mf", data, configuration("mf", objective="ratings"))[0].closed_form
     rated, _ = build("bert", data, configuration("bert", ratings="embedding"))
