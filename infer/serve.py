@@ -120,6 +120,7 @@ def _serve(config: ServeConfig, token: str | None) -> None:
         secret = _Secret(token, lambda: token_of(config))
         built = application(served, limits, figures, lambda: secret.now)
         host, port = listening.getsockname()[:2]
+        listening.listen(2048)  # who reads the next line may ask at once
         names = ", ".join([*models, *(f"lists of {name}" for name in lists)])
         print(f"serving {names} at http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
         serve(built, served, listening, Running(config.poll, config.drain, config.grace), secret.reread)

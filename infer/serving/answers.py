@@ -110,7 +110,7 @@ def _checked(model: "infer.Recommender", stated: dict[str, Any]) -> Any:
     except UnknownItemsError:
         raise Problem(404, "the model knows no item of a rule; leave the rule out") from None
     except InputError:
-        raise Problem(422, "the rules leave no item to recommend") from None
+        raise Problem(422, "the rules cannot be used: they leave no item to recommend, or name what cannot be an id") from None
 
 
 def _unanswered(name: str, error: InputError) -> Problem:

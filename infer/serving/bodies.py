@@ -17,7 +17,8 @@ from infer.serving.limits import MAX_REASONS, Limits
 from infer.serving.problems import Problem
 
 Number = Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)]
-Id = Number | StrictStr
+Text = Annotated[StrictStr, Field(min_length=1)]
+Id = Number | Text
 Finite = Annotated[StrictFloat | StrictInt, Field(allow_inf_nan=False)]
 Weight = Annotated[Finite, Field(ge=1 / LARGEST_WEIGHT, le=LARGEST_WEIGHT)]
 Added = Annotated[Finite, Field(ge=-LARGEST_ADDED, le=LARGEST_ADDED)]
@@ -42,7 +43,7 @@ class NumberBoost(Strict):
 class TextBoost(NumberBoost):
     """The same of an item whose id is a text."""
 
-    item: StrictStr  # type: ignore[assignment]
+    item: Text  # type: ignore[assignment]
 
 
 class Recommendation(BaseModel):
@@ -122,7 +123,7 @@ class Bodies:
         def rows(kind: Any, most: int) -> Any:
             return Annotated[list[kind], Field(min_length=1, max_length=most, fail_fast=True)]
 
-        ids = rows(Number, limits.max_rule) | rows(StrictStr, limits.max_rule)
+        ids = rows(Number, limits.max_rule) | rows(Text, limits.max_rule)
         boosts = rows(NumberBoost, limits.max_rule) | rows(TextBoost, limits.max_rule)
 
         class Rules(Strict):
@@ -132,7 +133,7 @@ class Bodies:
             exclude_items: ids | None = Field(None, description="items that may not be")  # type: ignore[valid-type]
 
         class RecommendRequest(Rules):
-            history: rows(Number, limits.max_history) | rows(StrictStr, limits.max_history) = Field(  # type: ignore[valid-type]
+            history: rows(Number, limits.max_history) | rows(Text, limits.max_history) = Field(  # type: ignore[valid-type]
                 description="items of one person, oldest first"
             )
             reasons: Annotated[StrictInt, Field(ge=0, le=MAX_REASONS)] = Field(

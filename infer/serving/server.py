@@ -51,7 +51,9 @@ class _Server(uvicorn.Server):
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A socket that listens there soon; raises InputError if the system refuses."""
+    """A socket that is to listen there; raises InputError if the system refuses."""
+    if port > 65_535:
+        raise InputError(f"cannot listen at {host}, port {port}: a port is at most 65535")
     listening = None
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -59,10 +61,10 @@ def bound(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, kind, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         if listening is not None:
             listening.close()
-        raise InputError(f"cannot listen at {host}, port {port}: {getattr(error, 'strerror', None) or error}") from None
+        raise InputError(f"cannot listen at {host}, port {port}: {error.strerror or error}") from None
     return listening
 
 
