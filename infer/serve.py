@@ -45,7 +45,9 @@ class ServeConfig:
     max_history: int = option(10_000, "items of a history", minimum=1)
     max_k: int = option(1_000, "items of a list", minimum=1)
     poll: float = option(1.0, "seconds between looks at files that may have changed", minimum=0.01)
-    drain: float = option(0.0, "seconds between SIGTERM, which ends readiness, and the last accepted request", minimum=0)
+    drain: float = option(
+        0.0, "seconds between SIGTERM, which ends readiness, and the last accepted request", minimum=0
+    )
     grace: float = option(30.0, "seconds for what was accepted then", minimum=1)
 
 

@@ -72,7 +72,9 @@ def known_items(
     unknown = ids.filter(pl.Series(index == PAD))
     source = source_of(given, option)
     if len(unknown) == len(ids):
-        raise UnknownItemsError(f"{source} names no item of {model}: it has '{ids[0]}', the model '{vocabulary[ITEM][0]}'")
+        raise UnknownItemsError(
+            f"{source} names no item of {model}: it has '{ids[0]}', the model '{vocabulary[ITEM][0]}'"
+        )
     if len(unknown):
         said.append(f"{source}: {model} does not know {len(unknown):,} of {len(ids):,} items, as '{unknown[0]}'")
     return index

@@ -95,7 +95,9 @@ def published(name: str, lists: UserLists, user: str, k: int) -> dict[str, Any]:
 
 
 def _rules(model: "infer.Recommender", body: Any) -> Any:
-    stated = {rule: value for rule in ("only_items", "exclude_items", "seen") if (value := getattr(body, rule)) is not None}
+    stated = {
+        rule: value for rule in ("only_items", "exclude_items", "seen") if (value := getattr(body, rule)) is not None
+    }
     if body.boost is not None:
         stated["boost"] = pl.DataFrame([dict(boost) for boost in body.boost])
         if stated["boost"][ITEM].is_duplicated().any():
@@ -110,7 +112,9 @@ def _checked(model: "infer.Recommender", stated: dict[str, Any]) -> Any:
     except UnknownItemsError:
         raise Problem(404, "the model knows no item of a rule; leave the rule out") from None
     except InputError:
-        raise Problem(422, "the rules cannot be used: they leave no item to recommend, or name what cannot be an id") from None
+        raise Problem(
+            422, "the rules cannot be used: they leave no item to recommend, or name what cannot be an id"
+        ) from None
 
 
 def _unanswered(name: str, error: InputError) -> Problem:

@@ -53,7 +53,7 @@ class Recommendation(BaseModel):
     rank: int
     item: int | str
     score: float | None
-    because: list[int] | list[str] = Field(default=[], json_schema_extra={})
+    because: list[int] | list[str] = []
     source: str = ""
 
 
@@ -168,4 +168,7 @@ def _pointer(place: Sequence[int | str]) -> str:
 
 
 def _is_kind(part: str) -> bool:
-    return part.startswith(("list[", "constrained", "function-", "int", "str", "float")) or part in ("literal", "nullable")
+    return part.startswith(("list[", "constrained", "function-", "int", "str", "float")) or part in (
+        "literal",
+        "nullable",
+    )

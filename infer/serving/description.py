@@ -31,12 +31,9 @@ OF_BODIES = (400, 404, 408, 413, 415, 422, 503)
 def description(limits: Limits, with_token: bool) -> dict[str, Any]:
     """The whole document."""
     bodies = Bodies(limits)
-    used = [bodies.recommend, bodies.similar]
-    given = [Listed, Served, Status, ProblemBody]
-    references, schemas = models_json_schema(
-        [*((model, "validation") for model in used), *((model, "serialization") for model in given)],
-        ref_template=REFERENCE,
-    )
+    described: list[tuple[Any, Any]] = [(model, "validation") for model in (bodies.recommend, bodies.similar)]
+    described += [(model, "serialization") for model in (Listed, Served, Status, ProblemBody)]
+    references, schemas = models_json_schema(described, ref_template=REFERENCE)
     of = {model.__name__: reference for (model, _), reference in references.items()}
     refused = (401,) if with_token else ()
 

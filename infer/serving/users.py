@@ -48,7 +48,7 @@ class UserLists:
             asked = number
         if not len(self._users):
             return None
-        place = int(self._users.search_sorted(asked))  # type: ignore[arg-type]
+        place = int(self._users.search_sorted(asked))
         if place == len(self._users) or self._users[place] != asked:
             return None
         begin = int(self._ends[place - 1]) if place else 0

@@ -8,11 +8,12 @@ import pytest
 
 starlette = pytest.importorskip("starlette", reason="the extra `serve` is not installed")
 
+from starlette.testclient import TestClient  # noqa: E402
+
 from infer.serving.application import application  # noqa: E402
 from infer.serving.limits import Limits  # noqa: E402
 from infer.serving.loaded import Served  # noqa: E402
 from infer.serving.measured import Figures  # noqa: E402
-from starlette.testclient import TestClient  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -23,8 +24,8 @@ def publishing(once, run, artifacts: Path) -> Path:
         for name in ("hybrid.onnx", "mf.onnx"):
             shutil.copy(artifacts / name, folder / name)
         done = run(
-            "infer.batch", f"--model={artifacts / 'hybrid.onnx'}", f"--output={folder / 'hybrid.topk.parquet'}", "--k=3",
-            "--production",
+            "infer.batch", f"--model={artifacts / 'hybrid.onnx'}", f"--output={folder / 'hybrid.topk.parquet'}",
+            "--k=3", "--production",
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
 

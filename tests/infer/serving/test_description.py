@@ -1,4 +1,4 @@
-"""The service against its own description: whatever fits it or does not, answers are as described, and none is a 500."""
+"""The service against its own description: whatever fits it or does not, answers are as described, none a 500."""
 
 import pytest
 
@@ -27,7 +27,9 @@ def described(served):
 def test_every_path_is_described(described) -> None:
     found = [each.ok() for each in described.get_all_operations()]
     assert {operation.path: operation.method.upper() for operation in found} == {
-        path: method for path, method in PATHS.items() if path != "/openapi.json"  # which was read for this
+        path: method
+        for path, method in PATHS.items()
+        if path != "/openapi.json"  # which was read for this
     }
 
 
