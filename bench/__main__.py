@@ -43,6 +43,11 @@ COMMANDS = {
         main="bench.latency:main",
         configs=["bench.latency:LatencyConfig"],
     ),
+    "serving": Command(
+        "what the HTTP service costs beside a plain loop",
+        main="bench.serving:main",
+        configs=["bench.serving:ServingConfig"],
+    ),
     "floor": Command(
         "the least seconds that a model's arithmetic takes on this machine",
         main="bench.floor:main",

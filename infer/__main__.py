@@ -40,6 +40,11 @@ COMMANDS = {
         main="infer.vectors:main",
         configs=["infer.vectors:VectorsConfig"],
     ),
+    "serve": Command(
+        "answer over HTTP: lists for histories, published lists, similar items",
+        main="infer.serve:main",
+        configs=["infer.serve:ServeConfig"],
+    ),
     "compare": Command(
         "show several scored models side by side, or two nights of one",
         main="infer.compare:main",

@@ -142,7 +142,7 @@ def in_words_of_python() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(re.sub(r"--[a-z-]+", _in_python, str(error))) from None
+        raise type(error)(re.sub(r"--[a-z-]+", _in_python, str(error))) from None
     except OSError as error:
         raise InputError(system_says(error)) from None
 

@@ -15,6 +15,10 @@ class HeldError(InputError):
     """Complete lists that were not published, since a figure is beyond its limit."""
 
 
+class UnknownItemsError(InputError):
+    """A model knows none of the items that it was given."""
+
+
 def system_says(error: OSError) -> str:
     """What the system says of a file, with its name if it gives one."""
     place = f"{error.filename}: " if error.filename else ""

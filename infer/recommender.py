@@ -41,7 +41,7 @@ from infer.arguments import (
     whole_number,
 )
 from infer.candidates.options import CandidateOptions
-from infer.errors import InputError
+from infer.errors import InputError, UnknownItemsError
 from infer.histories.histories import Histories
 from infer.histories.vocabulary import PAD, index_of
 from infer.model.metadata import Metadata
@@ -272,7 +272,7 @@ class Recommender:
             finder = open_similar(self.model, rules) if stated else self._similar
             index = index_of(ids_of([item]), finder.job.items)
             if index[0] == PAD:
-                raise InputError(f"{self.model.path.name} does not know the item {item!r:.80}")
+                raise UnknownItemsError(f"{self.model.path.name} does not know the item {item!r:.80}")
             return pl.concat(finder.tables(whole_number(k, "k", 1), index)).drop(ITEM)
 
     def item_vectors(self) -> pl.DataFrame:
@@ -321,7 +321,7 @@ class Recommender:
         if ids.dtype != known:  # numbers are compared as texts, as those of tables are
             ids = ids.cast(pl.String) if known == pl.String else ids.cast(known, strict=False).drop_nulls()
             if len(given) and not any(item in self._index for item in ids):
-                raise InputError(
+                raise UnknownItemsError(
                     f"the history has {kind_of(given.dtype)} as item ids; {name} knows {kind_of(known)}, none of these"
                 )
         if USER_INPUT in self.model.inputs:
@@ -331,7 +331,7 @@ class Recommender:
         latest = ids.to_list() if keeps else reversed(dict.fromkeys(reversed(ids.to_list())))
         items = np.array([self._index[item] for item in latest if item in self._index], dtype=np.int32)
         if not len(items):
-            raise InputError(f"{name} cannot recommend from this history: it knows none of its {len(ids)} items")
+            raise UnknownItemsError(f"{name} cannot recommend from this history: it knows none of its {len(ids)} items")
         if not reasons and reranking is None:
             return one.table(items, k)
         levels = np.zeros(len(items), dtype=np.int64) if self.metadata.rating_levels else None

@@ -24,6 +24,7 @@ ROOMS = (
     "publishing",
     "delivery",
     "scoring",
+    "serving",
 )
 TORCH = {"torch", "onnxscript", "train", "export", "bench", "tests"}
 # bench/results holds saved runs, no code.

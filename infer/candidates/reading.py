@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from infer.errors import InputError
+from infer.errors import InputError, UnknownItemsError
 from infer.formats.layout import shown
 from infer.formats.opening import kind_of
 from infer.formats.places import located, open_place
@@ -72,7 +72,9 @@ def known_items(
     unknown = ids.filter(pl.Series(index == PAD))
     source = source_of(given, option)
     if len(unknown) == len(ids):
-        raise InputError(f"{source} names no item of {model}: it has '{ids[0]}', the model '{vocabulary[ITEM][0]}'")
+        raise UnknownItemsError(
+            f"{source} names no item of {model}: it has '{ids[0]}', the model '{vocabulary[ITEM][0]}'"
+        )
     if len(unknown):
         said.append(f"{source}: {model} does not know {len(unknown):,} of {len(ids):,} items, as '{unknown[0]}'")
     return index

@@ -1,0 +1,127 @@
+"""The process: one socket, uvicorn, signals, and the watch over what is served.
+
+In: an application and what it serves. Out: answers, until SIGTERM or Ctrl-C; what was accepted is finished first.
+
+    serve(application, served, socket, Running())
+
+SIGHUP loads everything again; what changes on disk is loaded by itself.
+"""
+
+import asyncio
+import contextlib
+import logging
+import resource
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import uvicorn
+
+from infer.errors import InputError
+from infer.serving.application import Application
+from infer.serving.loaded import Served
+
+log = logging.getLogger(__name__)
+FILES = 65_536  # open files that the process allows itself, if the system does
+SPARE = 64  # of them that are no connection
+
+
+@dataclass(frozen=True)
+class Running:
+    """How the process runs. All in seconds.
+
+    poll: between looks at the files.  drain: from the signal, with readiness refused, until no connection is accepted.
+    grace: for what was accepted then.  idle: until an idle connection is closed.
+    """
+
+    poll: float = 1.0
+    drain: float = 0.0
+    grace: float = 30.0
+    idle: int = 5
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which leaves signals to `serve`."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """None: the loop has them."""
+        yield
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that is to listen there; raises InputError if the system refuses."""
+    if port > 65_535:
+        raise InputError(f"cannot listen at {host}, port {port}: a port is at most 65535")
+    listening = None
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # Of no stated protocol asyncio does not know that it is TCP, and would let answers wait for Nagle's algorithm.
+        listening = socket.socket(family, kind, socket.IPPROTO_TCP)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError as error:
+        if listening is not None:
+            listening.close()
+        raise InputError(f"cannot listen at {host}, port {port}: {error.strerror or error}") from None
+    return listening
+
+
+def serve(
+    application: Application, served: Served, listening: socket.socket, running: Running,
+    reread: Callable[[], None] = lambda: None,
+) -> None:  # fmt: skip
+    """Answer until a signal ends it. reread: what else SIGHUP does."""
+    config = uvicorn.Config(
+        application.asgi, http="h11", ws="none", loop="asyncio", lifespan="off", log_config=None, access_log=False,
+        server_header=False, timeout_keep_alive=running.idle, timeout_graceful_shutdown=int(running.grace) or None,
+        limit_concurrency=_more_files() - SPARE, backlog=2048,
+    )  # fmt: skip
+    # What uvicorn says of its own start and end is said by the command.
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+    asyncio.run(_serve(_Server(config), application, served, listening, running, reread))
+
+
+async def _serve(
+    server: _Server, application: Application, served: Served, listening: socket.socket, running: Running,
+    reread: Callable[[], None],
+) -> None:  # fmt: skip
+    loop, asked = asyncio.get_running_loop(), asyncio.Event()
+
+    def stop() -> None:
+        if application.endpoints.stopping:  # asked twice: at once
+            server.should_exit = server.force_exit = True
+            return
+        application.endpoints.stopping = True
+        log.info("stopping: what was accepted is finished")
+        loop.call_later(running.drain, setattr, server, "should_exit", True)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, asked.set)
+    watch = asyncio.create_task(_watch(served, asked, running.poll, reread))
+    await server.serve(sockets=[listening])
+    watch.cancel()
+
+
+async def _watch(served: Served, asked: asyncio.Event, poll: float, reread: Callable[[], None]) -> None:
+    """Load what changed, beside the answers; everything if that is asked for."""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asked.wait(), poll)
+        everything = asked.is_set()
+        asked.clear()
+        if everything:
+            reread()
+        await asyncio.to_thread(served.refresh, everything)
+
+
+def _more_files() -> int:
+    """As many open files as the system allows the process, up to `FILES`; each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft == resource.RLIM_INFINITY or soft >= most:
+        return most
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most

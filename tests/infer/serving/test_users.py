@@ -1,0 +1,50 @@
+"""Published lists by user, for ids of both types."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from infer.errors import InputError
+from infer.serving.users import UserLists, stamp_of_lists
+
+
+@pytest.fixture
+def lists_of(monkeypatch):
+    """Lists of a few users, without a model: what `Published` gives is put in its place."""
+
+    def make(users: list) -> UserLists:
+        rows = pl.DataFrame({"user": [u for u in users for _ in (1, 2)], "rank": [1, 2] * len(users)})
+        rows = rows.with_columns(item=pl.int_range(pl.len()), score=pl.lit(1.0))
+
+        class Given:
+            name, empty = "000007", rows.clear()
+
+            def __init__(self, path: Path) -> None:
+                pass
+
+            def parts(self):
+                return iter([rows[: len(users)], rows[len(users) :]])
+
+        monkeypatch.setattr("infer.serving.users.Published", Given)
+        return UserLists(Path("lists.parquet"))
+
+    return make
+
+
+def test_every_user_is_found_and_nobody_else(lists_of) -> None:
+    lists = lists_of([5, -3, 2**62, 40])
+    assert lists.users == 4 and lists.version == "000007"
+    assert [lists.of(str(user), 9)["item"].to_list() for user in (5, -3, 2**62, 40)] == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert lists.of("40", 1)["item"].to_list() == [6]
+    assert all(lists.of(user, 9) is None for user in ("6", "-4", "41", "05", "+5", "5.0", "", "x", str(2**70), " 5"))
+    texts = lists_of(["b", "é", "", "a/b", "7"])
+    assert [texts.of(user, 1)["item"][0] for user in ("b", "é", "", "a/b", "7")] == [0, 2, 4, 6, 8]
+    assert texts.of("a", 9) is None and texts.of("zz", 9) is None and texts.of("\0", 9) is None
+    assert lists_of([]).of("1", 9) is None
+
+
+def test_what_is_not_published_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no published lists"):
+        UserLists(tmp_path / "lists.parquet")
+    assert stamp_of_lists(tmp_path / "lists.parquet") == ("", 0)

@@ -1,0 +1,222 @@
+"""The service as a process: start, answers, new files under load without a failed request, and its ends."""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from infer import serve
+from tests.helpers.checkerboard import HANGS, ROOT
+
+pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
+BODY = json.dumps({"history": [1001, 1003, 1005], "k": 3})
+TOKEN = "0123456789abcdef"
+
+
+class Service:
+    """A process that answers at a port."""
+
+    def __init__(self, process: subprocess.Popen, port: int) -> None:
+        self.process, self.port = process, port
+
+    def ask(self, method: str, path: str, body: str | None = None, **headers: str) -> tuple[int, dict]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body, {"Content-Type": "application/json"} | headers)
+            answer = connection.getresponse()
+            text = answer.read()
+            return answer.status, json.loads(text) if "json" in answer.headers["content-type"] else {"text": text}
+        finally:
+            connection.close()
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        end = time.monotonic() + 60
+        while not holds():
+            assert time.monotonic() < end, "it does not come to hold"
+            time.sleep(0.05)
+
+    def version(self, what: str = "models") -> str:
+        return self.ask("GET", "/v1/models")[1][what][0]["version"]
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
+        self.process.send_signal(number)
+        out, errors = self.process.communicate(timeout=60)
+        return self.process.returncode, out, errors
+
+
+@contextmanager
+def service(*words: str, **environment: str) -> Iterator[Service]:
+    command = [sys.executable, "-m", "infer.serve", "--port=0", "--poll=0.05", *words]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        first = process.stdout.readline()
+        found = re.search(r" at http://127\.0\.0\.1:(\d+)$", first.strip())
+        assert found, first + process.stderr.read()
+        yield Service(process, int(found[1]))
+    finally:
+        process.kill()
+        process.communicate(timeout=HANGS)
+
+
+@pytest.fixture
+def files(artifacts: Path, tmp_path: Path, run) -> Path:
+    """A folder with m.onnx, other.onnx and the lists of the first."""
+    shutil.copy(artifacts / "hybrid.onnx", tmp_path / "m.onnx")
+    shutil.copy(artifacts / "bert.onnx", tmp_path / "other.onnx")
+    words = (f"--model={artifacts / 'hybrid.onnx'}", f"--output={tmp_path / 'm.topk.parquet'}", "--production")
+    assert run("infer.batch", *words, "--k=3").returncode == 0
+    return tmp_path
+
+
+def replace(path: Path, content: bytes) -> None:
+    beside = path.with_suffix(".new")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+def test_models_and_lists_change_under_load_without_a_failed_request(files: Path, artifacts: Path, run) -> None:
+    models = [(files / name).read_bytes() for name in ("m.onnx", "other.onnx")]
+    with service(f"--model={files / 'm.onnx'}", f"--lists={files / 'm.topk.parquet'}", "--queue=100") as served:
+        done, statuses, versions = threading.Event(), [], set()
+
+        def load(number: int) -> None:
+            while not done.is_set():
+                asked = ("POST", "/v1/recommend", BODY) if number % 2 else ("GET", "/v1/users/101", None)
+                status, answer = served.ask(*asked)
+                statuses.append(status)
+                versions.add(answer.get("version"))
+
+        with ThreadPoolExecutor(4) as pool:
+            readers = [pool.submit(load, number) for number in range(4)]
+            try:
+                first = served.version()
+                replace(files / "m.onnx", models[1])
+                served.until(lambda: served.version() != first)
+                replace(files / "m.onnx", b"garbage")
+                text = b'recommender_loads_total{name="m",outcome="failed",what="model"} 1.0'
+                served.until(lambda: text in served.ask("GET", "/metrics")[1]["text"])
+                assert served.version() != first, "the last good one goes on serving"
+                replace(files / "m.onnx", models[0])
+                served.until(lambda: served.version() == first)
+                again = run("infer.batch", f"--model={artifacts / 'bert.onnx'}",
+                            f"--output={files / 'm.topk.parquet'}", "--production", "--k=2")  # fmt: skip
+                assert again.returncode == 0, again.stderr
+                served.until(lambda: served.version("lists") == "000002")
+            finally:
+                done.set()
+            [reader.result() for reader in readers]
+        assert set(statuses) == {200} and len(statuses) > 20
+        assert len(versions) == 4, "answers were of both models and both publications"
+        assert len(served.ask("GET", "/v1/users/101")[1]["items"]) == 2
+        status, out, errors = served.end()
+    assert status == 0
+    [line] = errors.splitlines()
+    assert line.startswith("model m: the earlier one goes on serving: ")
+    assert "model m: loaded again" in out and "lists m: loaded again" in out
+
+
+def test_what_was_accepted_is_finished_before_the_end(files: Path) -> None:
+    with service(f"--model={files / 'm.onnx'}", "--workers=1", "--queue=200", "--timeout=60") as served:
+        with ThreadPoolExecutor(40) as pool:
+            long = json.dumps({"history": [1001, 1003, 1005], "k": 20, "reasons": 10})
+            answers = [pool.submit(served.ask, "POST", "/v1/recommend", long) for _ in range(40)]
+            served.until(lambda: sum(answer.done() for answer in answers) >= 1)
+            served.until(lambda: b"progress 1.0" not in served.ask("GET", "/metrics")[1]["text"] or answers[-1].done())
+            status, _, errors = served.end()
+            ended = [answer.exception() or answer.result()[0] for answer in answers]
+        # One that the system had not yet handed over at the end is refused as a connection, never as an answer.
+        assert {end for end in ended if not isinstance(end, OSError | http.client.HTTPException)} == {200}
+        assert (status, errors) == (0, "")
+
+
+def test_readiness_ends_first_and_requests_are_answered_meanwhile(files: Path) -> None:
+    with service(f"--model={files / 'm.onnx'}", "--drain=2") as served:
+        assert served.ask("GET", "/health/ready")[0] == 200
+        served.process.send_signal(signal.SIGTERM)
+        served.until(lambda: served.ask("GET", "/health/ready")[0] == 503)
+        assert served.ask("GET", "/health/live")[0] == 200
+        assert served.ask("POST", "/v1/recommend", BODY)[0] == 200
+        assert served.process.wait(60) == 0
+
+
+def test_sighup_loads_everything_and_the_token_again(files: Path) -> None:
+    (files / "token").write_text(TOKEN + "\n")
+    with service(f"--model={files / 'm.onnx'}", f"--token-file={files / 'token'}") as served:
+        assert served.ask("GET", "/v1/models")[0] == 401
+        assert served.ask("GET", "/v1/models", Authorization=f"Bearer {TOKEN}")[0] == 200
+        (files / "token").write_text("fedcba9876543210")
+        served.process.send_signal(signal.SIGHUP)
+        served.until(lambda: served.ask("GET", "/v1/models", Authorization="Bearer fedcba9876543210")[0] == 200)
+        assert served.ask("GET", "/v1/models", Authorization=f"Bearer {TOKEN}")[0] == 401
+        (files / "token").write_text("short")
+        served.process.send_signal(signal.SIGHUP)
+        served.until(
+            lambda: b" 3.0" in served.ask("GET", "/metrics", Authorization="Bearer fedcba9876543210")[1]["text"]
+        )
+        assert served.ask("GET", "/v1/models", Authorization="Bearer fedcba9876543210")[0] == 200
+        status, out, errors = served.end(signal.SIGINT)
+    assert status == 0 and "model m: loaded again" in out and errors.startswith("the earlier token holds: ")
+
+
+def test_a_flood_is_answered_and_the_service_lives_on(files: Path) -> None:
+    with service(f"--model={files / 'm.onnx'}", "--workers=1", "--queue=8") as served:
+        with ThreadPoolExecutor(100) as pool:
+            asked = [pool.submit(served.ask, "POST", "/v1/recommend", BODY) for _ in range(1000)]
+            statuses = {answer.result()[0] for answer in asked}
+        assert statuses <= {200, 503} and 200 in statuses
+        assert served.ask("POST", "/v1/recommend", BODY)[0] == 200
+        assert served.end()[0] == 0
+
+
+@pytest.mark.parametrize(("words", "text"), [
+    (["--host=0.0.0.0"], "--host 0.0.0.0 is reached from other machines: give --token-file, or --without-token"),
+    (["--host=::"], "is reached from other machines"),
+    (["--host=example.org"], "is reached from other machines"),
+    (["--token-file={f}/none"], "none: No such file"),
+    (["--token-file={f}/short"], "a token is one line of at least 16"),
+    (["--lists={f}/none.parquet"], "holds no published lists"),
+    (["--lists=a.parquet,"], "names lists without a name"),
+    (["--model={f}/none.onnx"], "none.onnx does not exist"),
+    (["--model={f}/short"], "short is not"),
+    (["--port={taken}"], "cannot listen at 127.0.0.1, port "),
+    (["--port=70000"], "cannot listen at 127.0.0.1, port 70000"),
+])  # fmt: skip
+def test_what_cannot_be_served_is_one_line(
+    words: list[str], text: str, artifacts: Path, tmp_path: Path, run, refused
+) -> None:
+    (tmp_path / "short").write_text("short")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        given = [word.format(f=tmp_path, taken=taken.getsockname()[1]) for word in words]
+        if not any(word.startswith("--model") for word in given):
+            given.append(f"--model={artifacts / 'hybrid.onnx'}")
+        refused(run("infer.serve", *given, cwd=tmp_path), text)
+
+
+def test_a_token_comes_from_the_environment_and_loopback_needs_none(monkeypatch) -> None:
+    config = serve.ServeConfig(model=Path("m.onnx"))
+    assert serve.token_of(config) is None
+    monkeypatch.setenv("RECOMMENDER_TOKEN", f" {TOKEN}\n")
+    assert serve.token_of(config) == TOKEN
+    assert all(map(serve.is_own, ("127.0.0.1", "127.9.9.9", "::1", "localhost")))
+    assert not any(map(serve.is_own, ("0.0.0.0", "::", "10.0.0.1", "localhost.example.org", "")))
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch, run, refused) -> None:
+    monkeypatch.setattr(serve, "find_spec", lambda name: None)
+    refused(run("infer.serve", "--model=m.onnx"), "pip install 'hybrid-recommender-onnx[serve]'")
