@@ -18,8 +18,8 @@ from train.models.base import ScoringModel
 @dataclass(frozen=True)
 class EpochRecord:
     """What one epoch cost and brought: losses in the model's own unit (None for a model that has no
-    loss, being solved in closed form), metrics in [0, 1], seconds. What is validated is None where nothing is held out
-    for it."""
+    loss, being solved in closed form), metrics in [0, 1], seconds, and PyTorch's threads (None in older records). What
+    is validated is None where nothing is held out for it."""
 
     epoch: int
     train_loss: float | None
@@ -27,6 +27,7 @@ class EpochRecord:
     validation_hit_at_10: float | None
     validation_ndcg_at_10: float | None
     seconds: float
+    threads: int | None = None
 
 
 @dataclass
