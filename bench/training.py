@@ -7,7 +7,8 @@ each for the rates, the floor and what was measured.
     python -m bench training --artifacts=artifacts --block=hstu
 
 Steps are those of `train.loop` with a moving average, without making batches. With one thread they are measured by the
-time of the processor, so that what else runs counts little; the fastest round counts, as of the rates.
+time of the processor, so that what else runs counts little; the fastest round counts, as of the rates. Freed memory is
+kept, as by the command that trains.
 """
 
 import time
@@ -24,6 +25,7 @@ from bench.training_floor import step_floor, step_rates, step_work, trained_weig
 from bench.workloads.tail import long_tailed
 from bench.workloads.workload import on_threads
 from infer.cli import option, parse, run
+from infer.system.memory import keep_freed_memory
 from train.config import BertConfig
 from train.data.dataset import Data, load
 from train.loop import train_step
@@ -98,6 +100,7 @@ def fastest(call: Callable[[], None], rounds: int, clock: Callable[[], float]) -
 
 def main(argv: Sequence[str]) -> None:
     """Parse, measure, print."""
+    keep_freed_memory()
     config = parse(TrainingConfig, argv, __doc__)
     data = (
         load(config.artifacts) if config.artifacts else long_tailed(config.items, np.full(config.users, config.length))

@@ -16,6 +16,7 @@ from typing import Literal
 
 from infer.cli import option, parse, take
 from infer.errors import InputError
+from infer.system.memory import keep_freed_memory
 from train import checkpoint
 from train.presets import CONFIGS, DEFAULT, configuration
 from train.trainer import train
@@ -40,6 +41,7 @@ class RunConfig:
 
 def main(argv: Sequence[str]) -> None:
     """Parse, train, print; the first word is the kind of model."""
+    keep_freed_memory()
     kind = argv[0]
     chosen, rest = take(RunConfig, argv[1:])
     name = kind if chosen.name is None else chosen.name

@@ -69,9 +69,9 @@ class Run:
         if self.average is None:
             self.average = self.weights()
         decay = min(decay, self.steps / (self.steps + 10))
-        for name, weight in self.model.named_parameters():
-            if weight.requires_grad:  # what is fixed is its own average, and may be large
-                self.average[name].lerp_(weight, 1 - decay)
+        # What is fixed is its own average, and may be large.
+        moved = [(name, weight) for name, weight in self.model.named_parameters() if weight.requires_grad]
+        torch._foreach_lerp_([self.average[name] for name, _ in moved], [weight for _, weight in moved], 1 - decay)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -20,6 +20,7 @@ from infer.cli import leading, option, parse, run, take
 from infer.cli.fields import options
 from infer.cli.splitting import split
 from infer.errors import InputError
+from infer.system.memory import keep_freed_memory
 from infer.system.progress import progress
 from infer.system.project import PROJECT
 from train.presets import CONFIGS, DEFAULT, configuration
@@ -51,6 +52,7 @@ class TuneConfig:
 def main(argv: Sequence[str]) -> None:
     """Parse, search, print; the first word is the kind of model."""
     before_loading(argv)
+    keep_freed_memory()
     named, others = leading(argv)
     if len(named) != 1 or named[0] not in CONFIGS:
         if not named:  # --help, --version, or an option that does not exist
