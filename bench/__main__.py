@@ -53,6 +53,11 @@ COMMANDS = {
         main="bench.floor:main",
         configs=["bench.floor:FloorConfig"],
     ),
+    "training": Command(
+        "targets a second of training, and what its arithmetic alone would reach",
+        main="bench.training:main",
+        configs=["bench.training:TrainingConfig"],
+    ),
     "synthetic": Command(
         "write a synthetic table with the shape of a MovieLens set",
         main="bench.synthetic:main",

@@ -18,7 +18,7 @@ import pytest
 from bench.rates import Rates, measure_rates, product
 from bench.records.records import devices
 from bench.workloads.cases import Case, open_case
-from bench.workloads.workload import MAIN, OTHERS, Workload, on_one_thread
+from bench.workloads.workload import MAIN, OTHERS, Workload, on_threads
 from infer.errors import InputError
 
 
@@ -72,7 +72,7 @@ def rates() -> Callable[[int, int, int, str], Rates]:
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """PyTorch on one thread, as in all training here."""
-    with on_one_thread():
+    with on_threads():
         yield
 
 

@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import onnx
@@ -98,20 +99,38 @@ def product(rows: int, inner: int, columns: int, device: str, threads: int = 0) 
     return once
 
 
-def bandwidth(seconds: float, device: str = "cpu") -> float:
-    """Bytes a second of copying an array on the device, reading and writing both counted; on a CPU with one thread."""
+def training_rate(rows: int, inner: int, columns: int, threads: int, seconds: float) -> float:
+    """MACs a second of PyTorch's product (rows, inner) @ (inner, columns) and of both of its gradients, on the CPU.
+
+    Each of the three is timed for `seconds`, with the threads that PyTorch has; `threads` must be their number.
+    """
+    assert torch.get_num_threads() == threads, "set by the caller"
+    left, right, result = torch.rand(rows, inner), torch.rand(inner, columns), torch.rand(rows, columns)
+    factors = [(left, right), (result, right.T), (left.T, result)]
+    taken = 0.0
+    for one, other in factors:
+        into = torch.empty(len(one), other.shape[1])
+        taken += _fastest(partial(torch.mm, one, other, out=into), seconds)
+    return 3 * rows * inner * columns / taken
+
+
+def bandwidth(seconds: float, device: str = "cpu", copied: int = COPIED_BYTES) -> float:
+    """Bytes a second of copying an array on the device, reading and writing both counted; on a CPU with one thread.
+
+    copied: bytes of that array, on a CPU.
+    """
     if device == "cpu":
-        source = np.ones(COPIED_BYTES // 8)
+        source = np.ones(-(-copied // 8))
         target = np.empty_like(source)
-        return 2 * COPIED_BYTES / _fastest(lambda: np.copyto(target, source), seconds)
+        return 2 * source.nbytes / _fastest(lambda: np.copyto(target, source), seconds)
     here = torch.ones(COPIED_BYTES // 4, device=device)
     there = torch.empty_like(here)
 
-    def copied() -> None:
+    def copy() -> None:
         there.copy_(here)
         torch.cuda.synchronize()
 
-    return 2 * COPIED_BYTES / _fastest(copied, seconds)
+    return 2 * COPIED_BYTES / _fastest(copy, seconds)
 
 
 def _product(left: tuple[int, int], right: np.ndarray) -> bytes:
@@ -125,7 +144,7 @@ def _product(left: tuple[int, int], right: np.ndarray) -> bytes:
     return model.SerializeToString()
 
 
-def _fastest(call: Callable[[], None], seconds: float) -> float:
+def _fastest(call: Callable[[], object], seconds: float) -> float:
     """Least seconds of a call, of at least five, for about `seconds`."""
     call()
     taken: list[float] = []

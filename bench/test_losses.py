@@ -3,14 +3,11 @@
 pytest --benchmark-only -k losses
 """
 
-from pathlib import Path
-
 import numpy as np
-import polars as pl
 import pytest
 import torch
 
-from infer.histories.histories import Histories
+from bench.workloads.tail import long_tailed
 from train.config import BertConfig
 from train.data.dataset import Data
 from train.models.bert import MiniBERT4Rec
@@ -23,11 +20,7 @@ ITEMS, USERS, LENGTH, STEPS = 9_724, 200, 160, 20
 @pytest.fixture(scope="module")
 def data() -> Data:
     """Histories of long-tailed random items."""
-    rng = np.random.default_rng(0)
-    items = (ITEMS * rng.random(USERS * LENGTH) ** 3).astype(np.int32) + 1
-    histories = Histories(pl.Series(range(USERS)), items, np.arange(USERS + 1) * LENGTH)
-    ids = list(range(1, ITEMS + 1))
-    return Data("tail", "", ids, list(range(USERS)), None, None, [], histories, np.zeros(USERS, int), Path())
+    return long_tailed(ITEMS, np.full(USERS, LENGTH))
 
 
 @pytest.mark.parametrize("loss", ["softmax", "sampled", "gbce"])

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from infer.cli import Command, dispatch, run
 from train.kinds import KINDS
+from train.threads import before_loading
 
 COMMANDS = {
     name: Command(
@@ -40,6 +41,7 @@ COMMANDS = {
 
 def main(argv: Sequence[str]) -> None:
     """Call the command that argv names."""
+    before_loading(argv)
     dispatch(COMMANDS, argv, "train", __doc__)
 
 

@@ -16,6 +16,7 @@ from typing import Literal
 
 from infer.cli import option, parse, take
 from infer.errors import InputError
+from infer.system.memory import keep_freed_memory
 from train import checkpoint
 from train.presets import CONFIGS, DEFAULT, configuration
 from train.trainer import train
@@ -33,10 +34,14 @@ class RunConfig:
         None, "NAME.tuned.json of `train tune`: its preset and options, before those given"
     )
     name: str | None = option(None, "write NAME.pt and NAME.history.parquet (default: the kind)")
+    threads: int = option(
+        0, "threads of PyTorch and BLAS; 0: as many as take the least time in a few steps at the start", minimum=0
+    )
 
 
 def main(argv: Sequence[str]) -> None:
     """Parse, train, print; the first word is the kind of model."""
+    keep_freed_memory()
     kind = argv[0]
     chosen, rest = take(RunConfig, argv[1:])
     name = kind if chosen.name is None else chosen.name
@@ -50,6 +55,6 @@ def main(argv: Sequence[str]) -> None:
         )
     base = parse(CONFIGS[kind], tuned, usage, configuration(kind, preset), [RunConfig])
     config = parse(CONFIGS[kind], rest, usage, base, [RunConfig])
-    trained = train(kind, config, name)
+    trained = train(kind, config, name, chosen.threads)
     kept = f", epoch {trained.best_record.epoch} of {len(trained.records)}" if trained.best is not None else ""
     print(f"-> {checkpoint.finished(config.artifacts, name)}{kept}")

@@ -42,6 +42,11 @@ class TrainConfig:
         """Whether the model starts from vectors that are solved for before its first epoch."""
         return False
 
+    @property
+    def has_steps(self) -> bool:
+        """Whether the model is trained by steps on batches, not in closed form."""
+        return False
+
     def check(self) -> None:
         """Raise InputError, with the reason, if options exclude each other."""
 
@@ -64,6 +69,11 @@ class MFConfig(TrainConfig):
     ratings: Literal["off", "weight"] = option(
         "off", "implicit: ignored, or weighing what was rated: the weight is 1 + alpha * rating / mean rating"
     )
+
+    @property
+    def has_steps(self) -> bool:
+        """Of ratings it is."""
+        return self.objective == "ratings"
 
     def check(self) -> None:
         """Raise InputError, with the reason, if options exclude each other."""
@@ -185,6 +195,11 @@ class BertConfig(TrainConfig):
     def solves_first(self) -> bool:
         """Whether its item vectors or its chain are solved for before its first epoch."""
         return self.initial != "random" or self.chain > 0
+
+    @property
+    def has_steps(self) -> bool:
+        """It is."""
+        return True
 
     def check(self) -> None:
         """Raise InputError, with the reason, if options exclude each other."""

@@ -13,12 +13,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from infer.errors import InputError
 from infer.system.progress import progress
 from train.config import TrainConfig
 from train.data.dataset import Data
+from train.models.base import Batch, ScoringModel
 from train.models.starting import rate_share
 from train.run import EpochRecord, Run
 from train.validation import validate, validation_rows
@@ -41,7 +42,7 @@ def fit(run: Run, data: Data, config: TrainConfig) -> Iterator[EpochRecord]:
     epoch, not its validation. Raises InputError if the loss stops being a finite number.
     """
     device = torch.device(config.device)
-    rows = validation_rows(data, config)
+    rows, threads = validation_rows(data, config), torch.get_num_threads()
     while not finished(run, config):
         epoch = len(run.records) + 1
         began = time.perf_counter()
@@ -50,7 +51,7 @@ def fit(run: Run, data: Data, config: TrainConfig) -> Iterator[EpochRecord]:
         if train_loss is not None and not np.isfinite(train_loss):
             raise DivergedError(f"the loss of epoch {epoch} is {train_loss}: try a smaller --learning-rate")
         with run.averaged():
-            record = EpochRecord(epoch, train_loss, *validate(run.model, data, rows, device), seconds)
+            record = EpochRecord(epoch, train_loss, *validate(run.model, data, rows, device), seconds, threads)
             run.add(record, keep_best=bool(config.patience))
         yield record
     run.finish()
@@ -104,16 +105,31 @@ def train_epoch(run: Run, data: Data, config: TrainConfig, epoch: int, device: t
             share = rate_share(config.schedule, config.warm_up, step, config.epochs * steps)
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * share
-        optimizer.zero_grad(set_to_none=True)
-        loss = model.loss(batch.to(device))
-        loss.backward()
-        if config.clip:
-            nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-        optimizer.step()
+        loss = train_step(model, optimizer, batch.to(device), config)
         if config.average:
             run.follow(config.average)
-        total, count = total + loss.detach() * len(batch), count + len(batch)
+        total, count = total + loss * len(batch), count + len(batch)
     return float(total) / max(count, 1)
+
+
+def train_step(model: ScoringModel, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainConfig) -> Tensor:
+    """One step on a batch that lies on the model's device; returns its mean loss, a scalar without gradients."""
+    optimizer.zero_grad(set_to_none=True)
+    loss = model.loss(batch)
+    loss.backward()
+    if config.clip:
+        clip_gradients([weight.grad for weight in model.parameters() if weight.grad is not None], config.clip)
+    optimizer.step()
+    return loss.detach()
+
+
+def clip_gradients(gradients: list[Tensor], most: float) -> None:
+    """As `nn.utils.clip_grad_norm_`, but on a CPU only a norm beyond `most` costs a pass over the gradients."""
+    norm = nn.utils.get_total_norm(gradients)
+    factor = most / (norm + 1e-6)
+    if norm.is_cuda or factor < 1:
+        for gradient in gradients:
+            gradient.mul_(factor.clamp(max=1.0))
 
 
 def stream_seed(*parts: int | str) -> int:

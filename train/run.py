@@ -18,8 +18,8 @@ from train.models.base import ScoringModel
 @dataclass(frozen=True)
 class EpochRecord:
     """What one epoch cost and brought: losses in the model's own unit (None for a model that has no
-    loss, being solved in closed form), metrics in [0, 1], seconds. What is validated is None where nothing is held out
-    for it."""
+    loss, being solved in closed form), metrics in [0, 1], seconds, and PyTorch's threads (None in older records). What
+    is validated is None where nothing is held out for it."""
 
     epoch: int
     train_loss: float | None
@@ -27,6 +27,7 @@ class EpochRecord:
     validation_hit_at_10: float | None
     validation_ndcg_at_10: float | None
     seconds: float
+    threads: int | None = None
 
 
 @dataclass
@@ -68,9 +69,9 @@ class Run:
         if self.average is None:
             self.average = self.weights()
         decay = min(decay, self.steps / (self.steps + 10))
-        for name, weight in self.model.named_parameters():
-            if weight.requires_grad:  # what is fixed is its own average, and may be large
-                self.average[name].lerp_(weight, 1 - decay)
+        # What is fixed is its own average, and may be large.
+        moved = [(name, weight) for name, weight in self.model.named_parameters() if weight.requires_grad]
+        torch._foreach_lerp_([self.average[name] for name, _ in moved], [weight for _, weight in moved], 1 - decay)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -27,6 +27,7 @@ from train.models.base import ScoringModel
 from train.models.registry import build
 from train.run import EpochRecord, Run
 from train.sizing import said, sized_for
+from train.threads import choice, limited
 from train.validation import validation_rows
 
 log = logging.getLogger(__name__)
@@ -34,9 +35,10 @@ log = logging.getLogger(__name__)
 HISTORY = dict.fromkeys(("train_loss", "validation_loss", "validation_hit_at_10", "validation_ndcg_at_10"), pl.Float64)
 
 
-def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
+def train(kind: str, config: TrainConfig, name: str | None = None, threads: int = 0) -> Run:
     """Train from the start or from where an equal run was interrupted; write checkpoint and history.
 
+    threads: 0 for what a short trial finds fastest (`train.threads`). It may be another one when a run is resumed.
     Raises InputError also if another process trains a model of the same name there.
     """
     name = name or kind
@@ -47,13 +49,20 @@ def train(kind: str, config: TrainConfig, name: str | None = None) -> Run:
     claim(outputs, inputs=[config.artifacts / INTERACTIONS_FILE, config.artifacts / ITEMS_FILE])
     data = load(config.artifacts)
     with alone(config.artifacts / "locks" / f"{name}.train.lock"):
-        return _trained(kind, config, name, data, outputs)
+        config = sized_for(config, data)
+        chosen = choice(threads, kind, data, config)
+        with limited(chosen.threads):
+            if chosen.why:
+                log.info(chosen.why)
+            return _trained(kind, config, name, data, outputs)
 
 
 def _trained(kind: str, config: TrainConfig, name: str, data: Data, outputs: list[Path]) -> Run:
-    """As `train`, where no other process trains the same.  outputs: checkpoint, that of a part, and history."""
+    """As `train`, where no other process trains the same.
+
+    config: with all sizes.  outputs: checkpoint, that of a part, and history.
+    """
     finished, partial, history = outputs
-    config = sized_for(config, data)
     if config.solves_first:
         log.info("%s: solving for the vectors that it starts from ...", name)
     began = time.perf_counter()

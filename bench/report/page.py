@@ -19,6 +19,11 @@ FLOOR = (
     "matrix product measured in the same run: the head at the rate of its own skinny shape, the rest at that of a "
     "large square product. Looking up, copying, sorting and dropping seen items are not in it."
 )
+STEP = (
+    "The floor of a training step is every product of the forward pass three times (forward, and the gradients of both "
+    "factors) on real lengths, at the rate of such a product here, and the optimizer's weights, moments and average "
+    "read and written once."
+)
 NOISE = (
     "A batch holds users drawn at random; python -m infer.batch groups those with histories of similar length. "
     "Spread is the interquartile range of the rounds in per cent of their median."
@@ -62,7 +67,12 @@ def sections(records: list[Record]) -> list[dict]:
             tables=[tables.stages(records)],
             plots=[("Stages of python -m infer.batch", plots.stages(records))],
         ),
-        section("Training", tables=[tables.convergence(records)], plots=curves),
+        section(
+            "Training",
+            [STEP] if of(records, "training") else [],
+            [tables.convergence(records), tables.steps(records)],
+            curves,
+        ),
         section(
             "Engines and precision",
             tables=[beside.engines(records), beside.precision(records)],

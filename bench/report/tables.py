@@ -72,6 +72,21 @@ def convergence(records: list[Record]) -> Table:
     return table("Training, one thread; seconds count what a model starts from", header, rows)
 
 
+def steps(records: list[Record]) -> Table:
+    """A step of training beside its floor."""
+    rows = []
+    for record in of(records, "training"):
+        info = record.info
+        floor = info["floor_seconds"]
+        rows.append([
+            label(records, record), str(info["layers"]), str(info["dim"]), str(info["window"]), f"{info['items']:,}",
+            duration(info["step_seconds"]), f"{info['targets_per_second']:,.0f}", duration(floor["products"]),
+            duration(floor["memory"]), f"{info['times_floor']:.1f}",
+        ])  # fmt: skip
+    header = ["encoder, device", "layers", "dim", "window", "items", "a step", "targets/s", "products", "memory"]
+    return table("A step of training on one thread, in seconds of the processor", [*header, "× floor"], rows)
+
+
 def stages(records: list[Record]) -> Table:
     """Session start, windows, model and write, apart; windows and model of all users."""
     rows = []

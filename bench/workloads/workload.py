@@ -83,7 +83,7 @@ def trained(workload: Workload, folder: Path, kind: str) -> Path:
         return path
     for member in workload.members if kind == "best" else ():
         trained(workload, folder, member)
-    with on_one_thread():
+    with on_threads():
         train(kind, workload.config(kind, folder), kind)
     return path
 
@@ -109,10 +109,10 @@ def training_seconds(folder: Path, kind: str) -> float:
 
 
 @contextlib.contextmanager
-def on_one_thread() -> Iterator[None]:
-    """PyTorch on one thread: two would wait for each other wherever a core is shared."""
+def on_threads(number: int = 1) -> Iterator[None]:
+    """PyTorch on so many threads, by default on one: two would wait for each other wherever a core is shared."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(number)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""The most memory that this process has held.
+"""The most memory that this process has held, and memory that it keeps for itself.
 
     python -c "from infer.system.memory import peak_memory; print(peak_memory())"
 
@@ -10,6 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 STATUS = Path("/proc/self/status")
+# glibc's names of what `mallopt` sets (malloc.h), and the largest size that it takes for the second.
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+KEPT_BYTES, MOST_MMAP = 256 * 2**20, 32 * 2**20
 
 
 def peak_memory() -> int:
@@ -31,3 +34,17 @@ def reset_peak_memory() -> None:
     """Let `peak_memory` count from now on, where the system can (Linux); elsewhere it goes on as it was."""
     with suppress(OSError):
         STATUS.with_name("clear_refs").write_text("5")
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep up to KEPT_BYTES of freed memory for what is allocated next.
+
+    Otherwise arrays of a few megabytes, as the gradient of a table of items, may be given back to the system and
+    fetched page by page again in every step. Where the library is not glibc nothing changes.
+    """
+    import ctypes
+
+    with suppress(AttributeError, OSError, TypeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(MMAP_THRESHOLD, MOST_MMAP)
+        library.mallopt(TRIM_THRESHOLD, KEPT_BYTES)

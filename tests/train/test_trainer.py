@@ -127,7 +127,7 @@ def test_the_history_has_a_row_an_epoch(folder: Path) -> None:
     history = pl.read_parquet(folder / "other.history.parquet")
     losses = ["train_loss", "validation_loss"]
     metrics = ["validation_hit_at_10", "validation_ndcg_at_10"]
-    assert history.columns == ["epoch", *losses, *metrics, "seconds", "preparation_seconds"]
+    assert history.columns == ["epoch", *losses, *metrics, "seconds", "threads", "preparation_seconds"]
     assert (history["seconds"] > 0).all() and (folder / "other.pt").is_file()
     assert history["epoch"].to_list() == [1, 2, 3, 4] and history["train_loss"].is_sorted(descending=True)
 
@@ -424,13 +424,17 @@ def test_the_command_takes_kind_preset_name_and_changes(folder: Path, monkeypatc
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "train", trained)
-    for words in (["bert", "--preset=sasrec", "--dim=12", "--name=s"], ["hybrid"], ["knn", "--preset=paper"]):
+    for words in (
+        ["bert", "--preset=sasrec", "--dim=12", "--name=s"],
+        ["hybrid", "--threads=3"],
+        ["knn", "--preset=paper"],
+    ):
         with pytest.raises(KeyboardInterrupt):
             command.main(words)
     assert taken == [
-        ("bert", configuration("bert", "sasrec", dim=12), "s"),
-        ("hybrid", configuration("hybrid", "default"), "hybrid"),
-        ("knn", configuration("knn"), "knn"),
+        ("bert", configuration("bert", "sasrec", dim=12), "s", 0),
+        ("hybrid", configuration("hybrid", "default"), "hybrid", 3),
+        ("knn", configuration("knn"), "knn", 0),
     ]
     for words, reason in (
         (["bert", "--preset=x"], "--preset is one of paper, bert4rec, sasrec, gsasrec, default; found 'x'"),

@@ -28,7 +28,7 @@ from train.data.dataset import Data
 from train.models.base import ScoringModel
 from train.models.encoders import encoder
 from train.models.layers import Dropout, sinusoidal
-from train.models.losses import generalised_bce, next_item_loss, sampled_softmax
+from train.models.losses import collisions, generalised_bce, next_item_loss, sampled_softmax
 from train.models.masking import SequenceBatch, batches, negative_probability, window_count
 from train.models.starting import groups, initialise
 from train.sizing import sized
@@ -216,12 +216,12 @@ class MiniBERT4Rec(ScoringModel):
             first, shift = bias.split([len(batch.item), len(batch.negatives)])
             positive = positive + first
         negative = nn.functional.linear(states, others, shift)
-        collides = batch.item[:, None] == batch.negatives
-        return sampled_softmax(positive[:, None], negative, self.expected[batch.negatives], collides)
+        collide = collisions(batch.item, batch.negatives)
+        return sampled_softmax(positive[:, None], negative, self.expected[batch.negatives], collide)
 
     def _asked_states(self, batch: SequenceBatch, items: Tensor | None = None) -> Tensor:
         """(targets, dim + rank): the states at the places whose items are asked for.  items: as in `embedded`."""
-        return self.states(batch.window, batch.levels, items).flatten(0, 1)[batch.place]
+        return self.states(batch.window, batch.levels, items).flatten(0, 1).index_select(0, batch.place)
 
     def optimizer(self) -> torch.optim.Optimizer:
         """AdamW, as in the paper, or Adam."""

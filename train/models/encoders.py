@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from train.config import BertConfig
 from train.models.hstu import HSTU
-from train.models.layers import ACTIVATIONS, Dropout, newest_of
+from train.models.layers import ACTIVATIONS, EncoderLayer, newest_of, packed, padded
 from train.models.losses import BLOCKED
 from train.models.querynorm import QueryNormLayer
 
 
 class Transformer(nn.Module):
-    """`nn.TransformerEncoderLayer`s, or SASRec's, and a last norm unless each layer ends with one.
+    """`EncoderLayer`s, or SASRec's, and a last norm unless each layer ends with one.
 
     All layers start with the same weights, as in `nn.TransformerEncoder`.
     """
@@ -31,7 +31,7 @@ class Transformer(nn.Module):
         if config.norm == "query":
             layer = QueryNormLayer(config)
         else:
-            layer = nn.TransformerEncoderLayer(
+            layer = EncoderLayer(
                 config.dim,
                 config.heads,
                 config.feedforward,
@@ -40,14 +40,19 @@ class Transformer(nn.Module):
                 batch_first=True,
                 norm_first=config.norm == "pre",
             )
-            for name in ("dropout", "dropout1", "dropout2"):
-                setattr(layer, name, Dropout(config.dropout or 0.0))
         self.layers = nn.ModuleList(deepcopy(layer) for _ in range(config.layers))
         self.norm = None if config.norm == "post" else nn.LayerNorm(config.dim)
 
     def forward(self, hidden: Tensor, real: Tensor) -> Tensor:
-        """(batch, length, dim) hidden states, and what is no padding (batch, length), to (batch, length, dim)."""
-        return self._ended(self._through(self.layers, hidden, ~real * BLOCKED))
+        """(batch, length, dim) hidden states, and what is no padding (batch, length), to (batch, length, dim).
+
+        In training the places of padding have zeros, and no time is spent on them outside of the attention.
+        """
+        padding = ~real * BLOCKED
+        if not self.training or not isinstance(self.layers[0], EncoderLayer):
+            return self._ended(self._through(self.layers, hidden, padding))
+        kept = real.flatten().nonzero().squeeze(1)
+        return padded(self._ended(self._through(self.layers, packed(hidden, kept), padding)), kept, real.shape)
 
     def newest(self, hidden: Tensor, real: Tensor) -> Tensor:
         """(batch, length, dim) to (batch, dim): `forward` at the last position alone."""
@@ -60,8 +65,8 @@ class Transformer(nn.Module):
         return self._ended(newest_of(last, hidden, padding))
 
     def _through(self, layers: nn.ModuleList | list[nn.Module], hidden: Tensor, padding: Tensor) -> Tensor:
-        """The layers in turn; padding: (batch, length), added to the attention."""
-        length = hidden.shape[1]
+        """The layers in turn; padding: (batch, length), added to the attention.  hidden: as the layers take it."""
+        length = padding.shape[1]
         future = torch.full((length, length), BLOCKED, device=hidden.device).triu(1) if self.causal else None
         for layer in layers:
             # Said outright, or the layer would compare the mask's values, which no exporter can trace.

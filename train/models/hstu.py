@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.models.layers import Dropout
+from train.models.layers import Dropout, packed, padded
 
 
 class HSTULayer(nn.Module):
@@ -50,6 +50,16 @@ class HSTULayer(nn.Module):
         weight = real[:, None, None] * self.weight[:length, :length]
         return hidden + self._added(gate, query, value, key, bias, weight)
 
+    def packed(self, hidden: Tensor, kept: Tensor, real: Tensor) -> Tensor:
+        """As `forward` of (kept, dim), the places that are no padding, to the same; kept: their flat places."""
+        (_, dim), length = hidden.shape, real.shape[1]
+        gate, others = functional.silu(self.projection(self.norm(hidden))).split([dim, 3 * dim], 1)
+        query, value, key = padded(others, kept, real.shape).chunk(3, 2)
+        bias = self.bias[:, self.distance[:length, :length]]  # (heads, length, length)
+        weight = real[:, None, None] * self.weight[:length, :length]
+        attended = packed(self._attended(query, value, key, bias, weight), kept)
+        return hidden + self.dropout(self.output(self.attended_norm(attended) * gate))
+
     def newest(self, hidden: Tensor, real: Tensor) -> Tensor:
         """(batch, length, dim) to (batch, dim): the layer's output at the last position alone, for scoring."""
         length, dim = hidden.shape[1:]
@@ -65,14 +75,17 @@ class HSTULayer(nn.Module):
         return self.projection.weight.split(2 * dim), self.projection.bias.split(2 * dim)
 
     def _added(self, gate: Tensor, query: Tensor, value: Tensor, key: Tensor, bias: Tensor, weight: Tensor) -> Tensor:
-        """(batch, n, dim): what the layer adds at the n positions of gate and query.
+        """(batch, n, dim): what the layer adds at the n positions of gate and query.  others: as in `_attended`."""
+        return self.dropout(self.output(self.attended_norm(self._attended(query, value, key, bias, weight)) * gate))
+
+    def _attended(self, query: Tensor, value: Tensor, key: Tensor, bias: Tensor, weight: Tensor) -> Tensor:
+        """(batch, n, dim): the sums of what each of the n positions reads.
 
         value, key: (batch, length, dim).  bias: (heads, n, length).  weight: of products, (batch, 1, n or 1, length).
         """
         query, value, key = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (query, value, key))
         attention = functional.silu(query @ key.transpose(2, 3) + bias) * weight
-        attended = (attention @ value).transpose(1, 2).flatten(2)
-        return self.dropout(self.output(self.attended_norm(attended) * gate))
+        return (attention @ value).transpose(1, 2).flatten(2)
 
 
 class HSTU(nn.Module):
@@ -84,10 +97,20 @@ class HSTU(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, hidden: Tensor, real: Tensor) -> Tensor:
-        """(batch, length, dim) hidden states, and what is no padding (batch, length), to (batch, length, dim)."""
+        """(batch, length, dim) hidden states, and what is no padding (batch, length), to (batch, length, dim).
+
+        In training the places of padding have zeros, and no time is spent on them outside of the attention.
+        """
+        if not self.training:
+            for layer in self.layers:
+                hidden = layer(hidden, real)
+            return self.norm(hidden)
+        kept = real.flatten().nonzero().squeeze(1)
+        hidden = packed(hidden, kept)
         for layer in self.layers:
-            hidden = layer(hidden, real)
-        return self.norm(hidden)
+            assert isinstance(layer, HSTULayer)
+            hidden = layer.packed(hidden, kept, real)
+        return padded(self.norm(hidden), kept, real.shape)
 
     def newest(self, hidden: Tensor, real: Tensor) -> Tensor:
         """(batch, length, dim) to (batch, dim): `forward` at the last position alone."""

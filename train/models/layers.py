@@ -5,6 +5,7 @@ In: hidden states (batch, length, dim). Out: the same, or of the last position a
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,57 @@ class Dropout(nn.Module):
             return values
         words = torch.empty(-(-values.numel() // 4), dtype=torch.int64, device=values.device).random_(-(2**63), None)
         bits = words.view(torch.int16)[: values.numel()].view(values.shape)
-        return values * ((bits >= self.dropped - 32768) * (65536 / (65536 - self.dropped)))
+        # 0 or 1 by integers: to turn what a comparison gives into floats takes several times as long.
+        least = self.dropped - 32768
+        kept = bits.clamp_(least - 1, least).sub_(least - 1).to(values.dtype)
+        return values * kept.mul_(65536 / (65536 - self.dropped))
+
+
+def packed(values: Tensor, kept: Tensor) -> Tensor:
+    """(batch, length, n) to (kept, n): what stands at these flat places (kept,), which are no padding."""
+    return values.flatten(0, 1).index_select(0, kept)
+
+
+def padded(values: Tensor, kept: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """(kept, n) to (batch, length, n), the reverse of `packed`, with zeros elsewhere; shape: (batch, length)."""
+    return values.new_zeros(math.prod(shape), values.shape[1]).index_copy(0, kept, values).view(*shape, -1)
+
+
+class EncoderLayer(nn.TransformerEncoderLayer):
+    """PyTorch's layer, which in training takes (kept, dim), without padding, and whose attention is written out then:
+    its own draws numbers for dropout by a slow generator and checks every row for being blocked whole, which takes
+    most of its time on a CPU.
+
+    dropout: of attention weights, in the feed-forward block, and of what both blocks add.
+    """
+
+    def __init__(self, dim: int, heads: int, feedforward: int, dropout: float, **options: Any) -> None:
+        super().__init__(dim, heads, feedforward, dropout, **options)
+        for name in ("dropout", "dropout1", "dropout2"):
+            setattr(self, name, Dropout(dropout))
+        self.attention_dropout = Dropout(dropout)
+
+    def _sa_block(
+        self, x: Tensor, attn_mask: Tensor | None, key_padding_mask: Tensor | None, is_causal: bool = False
+    ) -> Tensor:
+        """(kept, dim), or in evaluation (batch, length, dim), to the same.
+
+        attn_mask: (length, length), key_padding_mask: (batch, length), both added to the products of the attention.
+        """
+        if not self.training or key_padding_mask is None:
+            return super()._sa_block(x, attn_mask, key_padding_mask, is_causal)
+        attention, (batch, length) = self.self_attn, key_padding_mask.shape
+        heads, size = attention.num_heads, attention.head_dim
+        kept = (key_padding_mask == 0).flatten().nonzero().squeeze(1)
+        read = padded(nn.functional.linear(x, attention.in_proj_weight, attention.in_proj_bias), kept, (batch, length))
+        read = read.view(batch, length, 3, heads, size).permute(2, 0, 3, 1, 4)
+        query, key, value = read.reshape(3, batch * heads, length, size)
+        blocked = key_padding_mask[:, None, None] + (x.new_zeros(length, length) if attn_mask is None else attn_mask)
+        blocked = blocked.expand(batch, heads, length, length).reshape(batch * heads, length, length)
+        weights = torch.baddbmm(blocked, query, key.transpose(1, 2), alpha=size**-0.5).softmax(-1)
+        attended = (self.attention_dropout(weights) @ value).view(batch, heads, length, size)
+        attended = packed(attended.transpose(1, 2).flatten(2), kept)
+        return self.dropout1(attention.out_proj(attended))
 
 
 def newest_of(layer: nn.TransformerEncoderLayer, hidden: Tensor, padding: Tensor) -> Tensor:

@@ -17,39 +17,51 @@ from infer.histories.vocabulary import PAD
 BLOCKED = -1e9
 
 
-def sampled_softmax(positive: Tensor, negative: Tensor, expected: Tensor, collides: Tensor) -> Tensor:
+def sampled_softmax(positive: Tensor, negative: Tensor, expected: Tensor, collisions: Tensor) -> Tensor:
     """Cross-entropy over the true item and the sampled ones, corrected for how often each is drawn.
 
     positive: (targets, 1) scores.  negative: (targets, n) scores.  expected: (n,) how often each
-    negative is expected among the n draws.  collides: (targets, n) negatives that are the true item.
+    negative is expected among the n draws.  collisions: (m, 2) places in `negative` of a target's true item.
     Subtracting log(expected) makes the sum of exponentials an unbiased estimate of the full softmax's
     denominator (Bengio & Senecal 2008; Yi et al. 2019).
     """
-    return _SampledSoftmax.apply(positive, negative, expected.log(), collides)
+    return _SampledSoftmax.apply(positive, negative, expected.log(), collisions)
 
 
 class _SampledSoftmax(torch.autograd.Function):
-    """`sampled_softmax` with its gradient: of (targets, n) numbers a third of what autograd would write and read."""
+    """`sampled_softmax` with its gradient: of (targets, n) numbers a third of what autograd would write and read.
+
+    With s the positive score and L the log of the negatives' sum, the loss is log(1 + exp(L - s)).
+    """
 
     @staticmethod
-    def forward(ctx: Any, positive: Tensor, negative: Tensor, correction: Tensor, collides: Tensor) -> Tensor:
+    def forward(ctx: Any, positive: Tensor, negative: Tensor, correction: Tensor, collisions: Tensor) -> Tensor:
         """(targets,) losses; correction: (n,), subtracted from the negatives' scores."""
-        shares = (negative - correction).masked_fill_(collides, BLOCKED)
-        top = torch.maximum(shares.amax(1, keepdim=True), positive)
-        shares.sub_(top).exp_()
-        own = (positive - top).exp()
-        total = shares.sum(1, keepdim=True) + own
-        ctx.save_for_backward(shares, own, total)
-        return (total.log() + top - positive).squeeze(1)
+        scores = negative - correction
+        scores[collisions[:, 0], collisions[:, 1]] = BLOCKED
+        shares = scores.softmax(1)
+        # The largest share is exp(0) over the sum, which therefore is never 0.
+        behind = (scores.amax(1, keepdim=True) - positive) - shares.amax(1, keepdim=True).log()
+        ctx.save_for_backward(shares, behind.sigmoid())
+        return functional.softplus(behind).squeeze(1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        """The softmax's shares, less 1 at the true item, times the gradient of each loss."""
-        shares, own, total = ctx.saved_tensors
-        gradient = gradients[0][:, None]
-        each = gradient / total
-        return own * each - gradient, shares * each, None, None
+        """All negatives' part of the softmax, divided by their shares, and its negative at the true item."""
+        shares, wrong = ctx.saved_tensors
+        each = gradients[0][:, None] * wrong
+        return -each, shares * each, None, None
+
+
+def collisions(item: Tensor, negatives: Tensor) -> Tensor:
+    """(m, 2) pairs of places in item (targets,) and negatives (n,) that are equal, without comparing all."""
+    ordered, order = negatives.sort()
+    first, end = (torch.searchsorted(ordered, item, right=right) for right in (False, True))
+    target = torch.repeat_interleave(end - first)
+    before = (end - first).cumsum(0) - (end - first)
+    place = torch.arange(len(target), device=item.device) - before[target] + first[target]
+    return torch.stack([target, order[place]], 1)
 
 
 def generalised_bce(positive: Tensor, negative: Tensor, collides: Tensor, items: int, calibration: float) -> Tensor:

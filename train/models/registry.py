@@ -39,6 +39,15 @@ def build(kind: str, data: Data, config: TrainConfig) -> tuple[ScoringModel, dic
     return _maker(kind).build(data, config)
 
 
+def unsolved(kind: str, data: Data, config: TrainConfig) -> ScoringModel:
+    """A model of the sizes that `build` gives it, with random weights, and solved for nothing.
+
+    config: with all sizes (`train.sizing`).
+    """
+    state = {"item_ids": data.item_ids, "user_ids": data.trained_ids, "rating_levels": data.rating_levels}
+    return _maker(kind).empty(state, config)
+
+
 def restore(state: dict[str, Any]) -> ScoringModel:
     """The trained model in a checkpoint's content, in evaluation mode, on the CPU.
 

@@ -20,9 +20,11 @@ from infer.cli import leading, option, parse, run, take
 from infer.cli.fields import options
 from infer.cli.splitting import split
 from infer.errors import InputError
+from infer.system.memory import keep_freed_memory
 from infer.system.progress import progress
 from infer.system.project import PROJECT
 from train.presets import CONFIGS, DEFAULT, configuration
+from train.threads import before_loading
 from train.tune.chosen import read_tuned
 from train.tune.spaces import SPACES, space
 
@@ -42,10 +44,15 @@ class TuneConfig:
     trials: int = option(30, "configurations to try, with those that were tried before", minimum=1)
     prune: bool = option(False, "stop trials that are below the median of the others at the same epoch")
     name: str | None = option(None, "write NAME.trials.parquet and NAME.tuned.json (default: the preset or kind)")
+    threads: int = option(
+        0, "threads of PyTorch and BLAS; 0: as many as take the least time in a few steps at the start", minimum=0
+    )
 
 
 def main(argv: Sequence[str]) -> None:
     """Parse, search, print; the first word is the kind of model."""
+    before_loading(argv)
+    keep_freed_memory()
     named, others = leading(argv)
     if len(named) != 1 or named[0] not in CONFIGS:
         if not named:  # --help, --version, or an option that does not exist
@@ -72,7 +79,7 @@ def main(argv: Sequence[str]) -> None:
             raise
         raise InputError(f"tuning needs optuna: pip install '{PROJECT}[tune]'") from None
 
-    wanted = Search(kind, chosen.preset, name, config, searched, chosen.prune)
+    wanted = Search(kind, chosen.preset, name, config, searched, chosen.prune, chosen.threads)
     trials = []
     with progress(total=chosen.trials, desc=f"tuning {name}", unit=" trials", leave=False) as bar:
         for trial, is_new in search(wanted, chosen.trials):

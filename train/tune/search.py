@@ -11,9 +11,10 @@ looked at.
 """
 
 import json
+import logging
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,12 @@ from train.loop import DivergedError, fit, stream_seed
 from train.models.registry import build
 from train.run import Run
 from train.sizing import sized_for
+from train.threads import choice, limited
 from train.tune.chosen import tuned_text
 from train.tune.spaces import Choice, Space
 from train.validation import validation_rows
+
+log = logging.getLogger(__name__)
 
 SEARCH = "search"  # key of the metadata that says which search a table is of
 # Trials that are drawn at random before TPE learns from them.
@@ -51,7 +55,9 @@ SCHEMA: dict[str, Any] = {
     "epochs": pl.Int64,
     "seconds": pl.Float64,
     "curve": pl.List(pl.Float64),
+    "threads": pl.Int64,
 }
+COLUMNS = ("number", "state", "ndcg", "best_epoch", "epochs", "seconds", "curve", "threads")  # of SCHEMA, in `Trial`
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Trial:
 
     number: from 1.  state: finished, pruned or diverged.  ndcg: of the weights that are kept, None if it diverged.
     best_epoch, epochs: where it was reached, and how many were trained.  seconds: all in all.  curve: the NDCG of each
-    epoch.  values: the options that were searched.
+    epoch.  values: the options that were searched.  threads: PyTorch's, None in older tables.
     """
 
     number: int
@@ -71,11 +77,15 @@ class Trial:
     seconds: float
     curve: list[float]
     values: dict[str, Any]
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
 class Search:
-    """One search: a kind in a preset on a table. config: every option, of which those in `space` are searched."""
+    """One search: a kind in a preset on a table. config: every option, of which those in `space` are searched.
+
+    threads: 0 for what a trial of steps at the start finds fastest, with the options that are not searched.
+    """
 
     kind: str
     preset: str
@@ -83,6 +93,7 @@ class Search:
     config: TrainConfig
     space: Space
     prune: bool = False
+    threads: int = 0
 
     @property
     def table(self) -> Path:
@@ -120,8 +131,14 @@ def search(wanted: Search, trials: int) -> Iterator[tuple[Trial, bool]]:
     with alone(wanted.config.artifacts / "locks" / f"{wanted.name}.tune.lock"):
         found = read_trials(wanted, data)
         yield from ((trial, False) for trial in found[:trials])
+        if len(found) < trials:
+            chosen = choice(wanted.threads, wanted.kind, data, wanted.config)
+            wanted = replace(wanted, threads=chosen.threads)
+            if chosen.why:
+                log.info(chosen.why)
         while len(found) < trials:
-            trial = _next(wanted, data, found)
+            with limited(wanted.threads):
+                trial = _next(wanted, data, found)
             found.append(trial)
             _keep(wanted, data, found)
             yield trial, True
@@ -141,10 +158,12 @@ def read_trials(wanted: Search, data: Data) -> list[Trial]:
         raise InputError(
             f"{wanted.table} holds trials with other options, spaces or data: give --name, or delete it to start afresh"
         )
-    names = [field.name for field in fields(Trial)]
+    known: list[dict[str, Any]] = [
+        {field: row.get(column) for field, column in zip(COLUMNS, SCHEMA, strict=True)} for row in rows
+    ]
     return [
-        Trial(**dict(zip(names, [*(row[n] for n in SCHEMA), {n: row[n] for n in wanted.space}], strict=True)))
-        for row in rows
+        Trial(**found, values={name: row[name] for name in wanted.space})
+        for found, row in zip(known, rows, strict=True)
     ]
 
 
@@ -156,9 +175,9 @@ def best_of(trials: list[Trial]) -> Trial | None:
 
 def _keep(wanted: Search, data: Data, trials: list[Trial]) -> None:
     """Replace the table of trials and the best configuration."""
-    names = [field.name for field in fields(Trial) if field.name != "values"]
     plain = [
-        dict(zip(SCHEMA, (getattr(trial, name) for name in names), strict=True)) | trial.values for trial in trials
+        {column: getattr(trial, field) for field, column in zip(COLUMNS, SCHEMA, strict=True)} | trial.values
+        for trial in trials
     ]
     with replacing(wanted.table, owned=True) as temporary:
         table = pl.DataFrame(plain, schema_overrides=SCHEMA, infer_schema_length=None)
@@ -204,7 +223,7 @@ def _next(wanted: Search, data: Data, before: list[Trial]) -> Trial:
     kept = run.best_record if run is not None and state != DIVERGED else None
     return Trial(
         number, state, kept.validation_ndcg_at_10 if kept else None, kept.epoch if kept else None, len(curve),
-        time.perf_counter() - began, curve, asked.params,
+        time.perf_counter() - began, curve, asked.params, torch.get_num_threads(),
     )  # fmt: skip
 
 

@@ -84,6 +84,10 @@ def test_tables_hold_the_records(records) -> None:
     assert tables.machine(records)[2][1].endswith(
         "2 ms to 6 ms, median 3 ms; what is above the least is others' work on the machine"
     )
+    floor = {"products": 0.004, "memory": 0.001, "floor": 0.005}
+    step = {"layers": 2, "dim": 64, "step_seconds": 0.01, "targets_per_second": 60_000.0, "times_floor": 2.0}
+    shown = tables.steps([record("f", part="training", window=50, items=9_000, floor_seconds=floor, **step)])["rows"]
+    assert shown == [["bert, cpu", "2", "64", "50", "9,000", "10 ms", "60,000", "4 ms", "1 ms", "2.0"]]
     two = [*records, *measured("bert", run="other")]
     assert tables.overview(two)["rows"][-1][0] == "bert, cpu (other)"
 

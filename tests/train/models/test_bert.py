@@ -445,7 +445,8 @@ def test_each_dropout_alone_disturbs_training_but_not_evaluation(name: str) -> N
     window = windows([6, 4])
     model = made("default", **none | {name: 0.5})
     quiet = made("default", **none)
-    torch.testing.assert_close(quiet.train().states(window), quiet.eval().states(window), atol=1e-5, rtol=0)
+    real = (window != 0)[:, :, None]  # in training nothing is computed of padding
+    torch.testing.assert_close(quiet.train().states(window), quiet.eval().states(window) * real, atol=1e-5, rtol=0)
     torch.testing.assert_close(model.states(window), quiet.states(window), atol=1e-5, rtol=0)
     model.train()
     assert (model.states(window) - model.states(window)).abs().max() > 0.1

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from train.models.losses import generalised_bce, next_item_loss, sampled_softmax
+from train.models.losses import collisions, generalised_bce, next_item_loss, sampled_softmax
 
 
 def test_sampling_every_item_once_is_the_full_softmax() -> None:
     scores = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
     item = torch.tensor([0, 3, 7, 3, 1])
     collides = item[:, None] == torch.arange(8)
-    found = sampled_softmax(scores.gather(1, item[:, None]), scores, torch.ones(8), collides)
+    found = sampled_softmax(scores.gather(1, item[:, None]), scores, torch.ones(8), collides.nonzero())
     torch.testing.assert_close(found, functional.cross_entropy(scores, item, reduction="none"))
 
 
@@ -22,8 +22,10 @@ def test_the_gradient_of_sampled_softmax_is_that_of_its_formula() -> None:
     positive = torch.randn(4, 1, generator=generator, dtype=torch.float64, requires_grad=True)
     negative = torch.randn(4, 6, generator=generator, dtype=torch.float64, requires_grad=True)
     expected, collides = torch.rand(6, generator=generator, dtype=torch.float64), torch.eye(4, 6, dtype=torch.bool)
-    assert torch.autograd.gradcheck(lambda p, n: sampled_softmax(p, n, expected, collides), (positive, negative))
-    total = sampled_softmax(positive, negative, expected, collides).sum()
+    assert torch.autograd.gradcheck(
+        lambda p, n: sampled_softmax(p, n, expected, collides.nonzero()), (positive, negative)
+    )
+    total = sampled_softmax(positive, negative, expected, collides.nonzero()).sum()
     (gradient,) = torch.autograd.grad(total, negative)
     assert (gradient[collides] == 0).all() and (gradient[~collides] > 0).all()
 
@@ -36,7 +38,7 @@ def test_the_correction_makes_the_denominator_unbiased() -> None:
     for _ in range(4000):
         drawn = torch.multinomial(chance, draws, replacement=True, generator=generator)
         collides = drawn[None] == 7
-        loss = sampled_softmax(scores[:, 7:8], scores[:, drawn], chance[drawn] * draws, collides)
+        loss = sampled_softmax(scores[:, 7:8], scores[:, drawn], chance[drawn] * draws, collides.nonzero())
         totals.append((loss + scores[:, 7]).exp())
     assert torch.stack(totals).mean().item() == pytest.approx(scores.exp().sum().item(), rel=0.02)
 
@@ -44,9 +46,28 @@ def test_the_correction_makes_the_denominator_unbiased() -> None:
 def test_a_negative_that_is_the_true_item_does_not_count() -> None:
     positive, negative = torch.tensor([[2.0]]), torch.tensor([[2.0, 2.0]])
     collides = torch.tensor([[True, True]])
-    assert sampled_softmax(positive, negative, torch.ones(2), collides).item() == pytest.approx(0, abs=1e-6)
+    assert sampled_softmax(positive, negative, torch.ones(2), collides.nonzero()).item() == pytest.approx(0, abs=1e-6)
     expected = math.log(1 + math.exp(-2)) / 3
     assert generalised_bce(positive, negative, collides, 3, 0.0).item() == pytest.approx(expected)
+
+
+def test_collisions_are_all_equal_pairs() -> None:
+    item, negatives = torch.tensor([4, 9, 7, 4]), torch.tensor([7, 4, 1, 4])
+    assert sorted(collisions(item, negatives).tolist()) == [[0, 1], [0, 3], [2, 0], [3, 1], [3, 3]]
+    assert collisions(torch.tensor([2]), negatives).shape == (0, 2)
+    generator = torch.Generator().manual_seed(0)
+    item, negatives = (torch.randint(0, 30, (n,), generator=generator) for n in (50, 40))
+    expected = (item[:, None] == negatives).nonzero()
+    assert sorted(collisions(item, negatives).tolist()) == expected.tolist()
+
+
+def test_a_loss_far_from_zero_stays_finite() -> None:
+    none = torch.empty(0, 2, dtype=torch.int64)
+    found = [
+        sampled_softmax(torch.tensor([[own]]), torch.tensor([[other, other]]), torch.ones(2), none).item()
+        for own, other in ((1e4, 0.0), (0.0, 1e4), (-1e4, -1e4))
+    ]
+    assert found == pytest.approx([0, 1e4 + math.log(2), math.log(3)], rel=1e-6)
 
 
 def test_gbce_is_the_papers_formula() -> None:
@@ -73,7 +94,7 @@ def test_every_target_has_a_loss_of_its_own() -> None:
     positive, negative = torch.tensor([[1.0], [-2.0]]), torch.tensor([[0.5, -1.0], [0.0, 3.0]])
     collides, expected = torch.tensor([[False, True], [False, False]]), torch.tensor([0.5, 2.0])
     for loss in (
-        lambda rows: sampled_softmax(positive[rows], negative[rows], expected, collides[rows]),
+        lambda rows: sampled_softmax(positive[rows], negative[rows], expected, collides[rows].nonzero()),
         lambda rows: generalised_bce(positive[rows], negative[rows], collides[rows], 9, 0.75),
     ):
         together = loss([0, 1])
@@ -84,7 +105,10 @@ def test_every_target_has_a_loss_of_its_own() -> None:
 def test_the_sampled_softmax_by_hand() -> None:
     # Drawn half a time and twice as often as expected once: exp(0) / .5 and exp(1) / 2 beside exp(2).
     found = sampled_softmax(
-        torch.tensor([[2.0]]), torch.tensor([[0.0, 1.0]]), torch.tensor([0.5, 2.0]), torch.tensor([[False, False]])
+        torch.tensor([[2.0]]),
+        torch.tensor([[0.0, 1.0]]),
+        torch.tensor([0.5, 2.0]),
+        torch.empty(0, 2, dtype=torch.int64),
     )
     assert found.item() == pytest.approx(math.log(math.exp(2) + 1 / 0.5 + math.exp(1) / 2) - 2)
 
