@@ -36,13 +36,14 @@ def weigh(run: Run, data: Data, rows: Tensor, device: torch.device) -> None:
     if model.config.chain_trained or model.config.chain_weight is not None:
         return
     if not len(rows):
-        run.chosen = {"chain_weight": START}
-        log.info("nothing is held out to find the chain's weight by: it is %s; --chain-weight gives another", START)
+        run.chosen = {"chain_weight": model.chain_at or START}
+        told = "nothing is held out to find the chain's weight by: it is %s; --chain-weight gives another"
+        log.info(told, model.chain_at or START)
         return
     gains = gains_by_weight(model, data, rows, device)
     by_weight = {weight: float(gain.mean()) for weight, gain in gains.items()}
     weight = best_weight(gains)
-    model.weigh_chain(weight / START)
+    model.weigh_chain(weight / (model.chain_at or START))
     run.chosen = {"chain_weight": weight}
     run.tried = {"chain_weight_ndcg_at_10": {f"{w:g}": value for w, value in by_weight.items()}}
     found = ", ".join(f"{w:g}: {value * 100:.2f}" for w, value in by_weight.items())
@@ -56,7 +57,8 @@ def weigh(run: Run, data: Data, rows: Tensor, device: torch.device) -> None:
 
 @torch.no_grad()
 def gains_by_weight(model: MiniBERT4Rec, data: Data, rows: Tensor, device: torch.device) -> dict[float, np.ndarray]:
-    """NDCG@10 in [0, 1] of each of these users (users,) for each of WEIGHTS, if the chain has the weight START now.
+    """NDCG@10 in [0, 1] of each of these users (users,) for each of WEIGHTS, if the chain has the weight START now
+    (of a continued model: its own).
 
     The scores of a few users are computed once and ranked with every weight. Users without a history are misses.
     """
@@ -67,7 +69,7 @@ def gains_by_weight(model: MiniBERT4Rec, data: Data, rows: Tensor, device: torch
         batch = rows[places]
         encoder, chain = model.newest_of_both(*(given.to(device) for given in model.inputs(data, batch)))
         for weight in WEIGHTS:
-            rank = target_ranks(encoder + chain * (weight / START), data, batch).double()
+            rank = target_ranks(encoder + chain * (weight / (model.chain_at or START)), data, batch).double()
             gains[weight][places] = (1 / (rank + 1).log2()).where(rank <= K, 0.0)
     return gains
 
