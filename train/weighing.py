@@ -42,7 +42,7 @@ def weigh(run: Run, data: Data, rows: Tensor, device: torch.device) -> None:
         return
     gains = gains_by_weight(model, data, rows, device)
     by_weight = {weight: float(gain.mean()) for weight, gain in gains.items()}
-    weight = best_weight(gains)
+    weight = best_weight(gains, model.chain_at)
     model.weigh_chain(weight / (model.chain_at or START))
     run.chosen = {"chain_weight": weight}
     run.tried = {"chain_weight_ndcg_at_10": {f"{w:g}": value for w, value in by_weight.items()}}
@@ -74,10 +74,11 @@ def gains_by_weight(model: MiniBERT4Rec, data: Data, rows: Tensor, device: torch
     return gains
 
 
-def best_weight(gains: dict[float, np.ndarray]) -> float:
+def best_weight(gains: dict[float, np.ndarray], earlier: float | None = None) -> float:
     """The middle one of the weights that are as good as the best, of two the smaller, or 0 if that is one of them.
 
-    gains: (users,) of each weight.  best: the highest smoothed mean, in which by ascending weight each counts twice and
+    gains: (users,) of each weight.  earlier: what a continued model has, which stays if it is as good as the best.
+    best: the highest smoothed mean, in which by ascending weight each counts twice and
     its neighbours once; of equal ones the smallest.  As good: not below it by more than one standard error of the
     users' differences, since with few users the curve is flat and its highest point chance.
     """
@@ -87,6 +88,8 @@ def best_weight(gains: dict[float, np.ndarray]) -> float:
         near = [weight, *weights[max(0, place - 1) : place + 2]]
         smoothed[weight] = float(np.mean([gains[w].mean() for w in near]))
     best = max(weights, key=lambda weight: (smoothed[weight], -weight))
+    if earlier in gains and _as_good(gains[earlier], gains[best]):
+        return earlier
     if 0.0 in gains and _as_good(gains[0.0], gains[best]):
         return 0.0
     fair = [weight for weight in weights if _as_good(gains[weight], gains[best])]
