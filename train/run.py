@@ -14,6 +14,9 @@ from torch import Tensor
 
 from train.models.base import ScoringModel
 
+# Chosen on validation: an average that begins anew forgets within an epoch what makes the earlier weights good.
+BEHIND = 10_000
+
 
 @dataclass(frozen=True)
 class EpochRecord:
@@ -68,6 +71,13 @@ class Run:
             return self.records[-1]
         compared = [record for record in self.records if record.epoch >= self.compared_from]
         return max(compared, key=lambda record: (record.validation_ndcg_at_10 or 0.0, -record.epoch))
+
+    def carry_on(self) -> None:
+        """Say that the model starts from an earlier one's weights: its average begins with them.
+
+        It moves on from them slowly, as one that has followed BEHIND steps already.
+        """
+        self.continued, self.average, self.steps = True, self.weights(), BEHIND
 
     @torch.no_grad()
     def follow(self, decay: float) -> None:

@@ -122,7 +122,8 @@ def _trained(
     numbered = None if numbering is None else numbering.name_and_checksum
     provenance = checkpoint.provenance(kind, config, data, parents, start=earlier or None, numbered_by=numbered)
     run = Run(model, None if model.closed_form else model.optimizer(), preparing)
-    run.continued = start is not None and not model.closed_form
+    if start is not None and not model.closed_form:
+        run.carry_on()
     (unfinished if finish else resume)(name, config, provenance, run)
     weights = sum(p.numel() for p in model.parameters())
     log.info("%s on %s: %s weights, seed %d", name, data.name, f"{weights:,}", config.seed)

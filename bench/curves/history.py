@@ -42,7 +42,12 @@ class Training:
     @property
     def solved(self) -> bool:
         """Whether it has no loss, being solved in closed form."""
-        return self.epochs["train_loss"].null_count() == self.epochs.height
+        return self.trained > 0 and self.epochs["train_loss"].null_count() == self.epochs.height
+
+    @property
+    def trained(self) -> int:
+        """How many epochs there were; epoch 0, of a model that starts from an earlier one, is none."""
+        return self.epochs["epoch"][-1]
 
     @property
     def best(self) -> dict[str, Any] | None:
@@ -61,7 +66,7 @@ class Training:
             return "solved in one step"
         if self.provenance is None:
             return f"not known: no {self.name}.pt of these epochs"
-        config, done = self.provenance["config"], self.epochs["epoch"][-1]
+        config, done = self.provenance["config"], self.trained
         by = self.by or ended_by(done, config["epochs"])
         return ending(by, done, config["epochs"], config["patience"])
 

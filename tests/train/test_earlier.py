@@ -10,6 +10,7 @@ import torch
 
 from infer.errors import InputError
 from infer.system.fingerprints import sha256
+from tests.helpers.rounds import write
 from train import checkpoint, command, earlier, trainer
 from train.config import TrainConfig
 from train.data.dataset import load
@@ -18,18 +19,6 @@ from train.presets import configuration
 
 TABLES = ("items.weight", "sources.weight", "successors.weight")
 SMALL = {"dim": 4, "max_length": 6, "feedforward": 8, "stride": 3, "epochs": 2, "patience": 5}
-
-
-def write(folder: Path, items: list[int], users: int = 12) -> None:
-    """Users who go round the items, each from a place of its own."""
-    rows = [
-        (user, items[(user + step) % len(items)], 100 * user + step, split)
-        for user in range(users)
-        for step, split in enumerate(["train"] * 5 + ["validation", "test"])
-    ]
-    folder.mkdir(exist_ok=True)
-    table = pl.DataFrame(rows, ["user", "item", "timestamp", "split"], orient="row").sort("user", "timestamp")
-    table.write_parquet(folder / "interactions.parquet")
 
 
 def config(kind: str, folder: Path, **changes) -> TrainConfig:
