@@ -125,7 +125,7 @@ def test_options_come_from_the_earlier_model_and_contradictions_are_refused(nigh
             command.main([*words, f"--artifacts={two}"])
     assert not (two / "bert.pt").exists()
     write(two, [1, 2, 3])
-    with pytest.raises(InputError, match="knows no item of .* its ids are 10, 11, 12, those of the table 1, 2, 3"):
+    with pytest.raises(InputError, match=r"knows no item of .* its ids are 10, 11, 12, those of the table 1, 2, 3"):
         trainer.train("bert", replace(base, artifacts=two), start=start)
 
 

@@ -27,16 +27,17 @@ def train(folder: Path, *words: str) -> dict:
 
 def interrupted(folder: Path, monkeypatch, *words: str, after: int = 3) -> None:
     """Stop it while the epoch after `after` is trained."""
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        epochs = loop.train_epoch
+    epochs = loop.train_epoch
 
-        def stopping(run, data, config, epoch, device):
-            if epoch > after:
-                raise KeyboardInterrupt
-            return epochs(run, data, config, epoch, device)
+    def stopping(run, data, config, epoch, device):
+        if epoch > after:
+            raise KeyboardInterrupt
+        return epochs(run, data, config, epoch, device)
 
-        patched.setattr(loop, "train_epoch", stopping)
+    monkeypatch.setattr(loop, "train_epoch", stopping)
+    with pytest.raises(KeyboardInterrupt):
         train(folder, *words)
+    monkeypatch.setattr(loop, "train_epoch", epochs)
 
 
 def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -65,7 +66,7 @@ def test_a_finished_run_is_extended_to_what_one_long_run_would_be(folder: Path, 
     train(folder, "--epochs=6", "--patience=9", "--name=whole")
     expected = checkpoint.read(folder / "whole.pt", "")
     assert metrics(found) == metrics(expected) and equal(found["model"], expected["model"])
-    assert [row for row in pl.read_parquet(folder / "bert.history.parquet")["epoch"]] == [1, 2, 3, 4, 5, 6]
+    assert pl.read_parquet(folder / "bert.history.parquet")["epoch"].to_list() == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_finished_run_begins_anew_where_nothing_is_kept_or_more_than_its_length_changes(folder: Path, capsys) -> None:
