@@ -72,7 +72,8 @@ def _stated_loss(metadata: Metadata) -> str:
 
 def _checkpoints(artifacts: Path) -> str:
     names = (path.stem for path in sorted(artifacts.glob("*.pt")))
-    return ", ".join(name for name in names if not name.endswith(".partial")) or "none: run `python -m train` first"
+    models = [name for name in names if not name.endswith((".partial", ".state"))]
+    return ", ".join(models) or "none: run `python -m train` first"
 
 
 if __name__ == "__main__":

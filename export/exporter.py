@@ -119,6 +119,7 @@ def describe(state: dict, model: ScoringModel, parity: dict[str, float], precisi
         padding="left, index 0",
         precision=precision,
         attribution=model.attribution,
+        retired=state.get("retired", []),
         vectors={} if precision == "int8" else model.vectors,
         dataset=provenance["dataset"],
         dataset_checksum=provenance["dataset_checksum"],

@@ -1,7 +1,7 @@
 """Training state on disk: weights, optimizer, history and where they came from.
 
-In: a model between two epochs. Out: artifacts/NAME.partial.pt after every epoch and artifacts/NAME.pt
-after the last. Files hold tensors and plain values only and are read with `weights_only`, which
+In: a model between two epochs. Out: artifacts/NAME.partial.pt after every epoch, and after the last artifacts/NAME.pt
+and artifacts/NAME.state.pt. Files hold tensors and plain values only and are read with `weights_only`, which
 cannot run code; they end with a SHA-256 of all before it, for PyTorch itself does not notice changed weights.
 """
 
@@ -34,10 +34,16 @@ def partial(artifacts: Path, name: str) -> Path:
     return artifacts / f"{name}.partial.pt"
 
 
-def provenance(kind: str, config: TrainConfig, data: Data, parents: dict[str, str]) -> dict[str, Any]:
+def state(artifacts: Path, name: str) -> Path:
+    """Where the state of a finished run lies, for it to be extended."""
+    return artifacts / f"{name}.state.pt"
+
+
+def provenance(kind: str, config: TrainConfig, data: Data, parents: dict[str, str], **further: Any) -> dict[str, Any]:
     """What decides a run's result; two runs with equal provenances end with the same weights.
 
-    parents: file name to checksum of the checkpoints that this run starts from.
+    parents: file name to checksum of the checkpoints that this run starts from.  further: of what else it does, plain
+    values by name; None counts as absent.
     """
     values = json.loads(json.dumps(asdict(config), default=str))
     values.pop("artifacts")
@@ -49,7 +55,7 @@ def provenance(kind: str, config: TrainConfig, data: Data, parents: dict[str, st
         "dataset_checksum": data.checksum,
         "parents": parents,
         "torch": str(torch.__version__),
-    }
+    } | {name: value for name, value in further.items() if value is not None}
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -83,4 +89,6 @@ def read_same_table(path: Path, data: Data, advice: str) -> tuple[dict[str, Any]
     provenance = content["provenance"]
     if provenance["dataset_checksum"] != data.checksum:
         raise InputError(f"{path} was trained on another table ({provenance['dataset']}): {advice}")
+    if content["item_ids"] != data.item_ids:
+        raise InputError(f"{path} numbers its items otherwise (--keep-items): {advice} with the same --keep-items")
     return content, sha256(path)

@@ -5,7 +5,8 @@ NAME.pt (checkpoint) and NAME.history.parquet (a row an epoch).
 
     python -m train bert --preset=sasrec --epochs=3
 
-An interrupted run is resumed by the same command and ends with the same weights.
+An interrupted run is resumed by the same command and ends with the same weights; with --finish it is kept as it is.
+Other --epochs or another --patience go on with an interrupted or finished run. --from goes on from an earlier model.
 """
 
 from collections.abc import Sequence
@@ -17,9 +18,9 @@ from typing import Literal
 from infer.cli import option, parse, take
 from infer.errors import InputError
 from infer.system.memory import keep_freed_memory
-from train import checkpoint
+from train import checkpoint, earlier
 from train.presets import CONFIGS, DEFAULT, configuration
-from train.trainer import train
+from train.trainer import Manner, train
 from train.tune.chosen import read_tuned
 
 
@@ -36,6 +37,18 @@ class RunConfig:
     name: str | None = option(None, "write NAME.pt and NAME.history.parquet (default: the kind)")
     threads: int = option(
         0, "threads of PyTorch and BLAS; 0: as many as take the least time in a few steps at the start", minimum=0
+    )
+    from_: Path | None = option(
+        None, "earlier checkpoint to go on from, with its options: looked for as given, then in --artifacts"
+    )
+    keep_items: Path | None = option(
+        None,
+        "earlier checkpoint, of any kind, whose items keep their indexes: those that are gone stay as rows that nobody "
+        "gets, new ones are appended",
+    )
+    finish: bool = option(False, "train no further: make a finished model of the interrupted run")
+    keep_state: bool = option(
+        True, "keep NAME.state.pt, from which a finished run goes on with more --epochs or --patience"
     )
 
 
@@ -54,7 +67,16 @@ def main(argv: Sequence[str]) -> None:
             f"--preset={chosen.preset}, but {chosen.from_tuned} was tuned with --preset={preset}: leave it out"
         )
     base = parse(CONFIGS[kind], tuned, usage, configuration(kind, preset), [RunConfig])
-    config = parse(CONFIGS[kind], rest, usage, base, [RunConfig])
-    trained = train(kind, config, name, chosen.threads)
-    kept = f", epoch {trained.best_record.epoch} of {len(trained.records)}" if trained.best is not None else ""
+    config, start = parse(CONFIGS[kind], rest, usage, base, [RunConfig]), None
+    if chosen.from_ is not None:
+        if chosen.from_tuned is not None or chosen.preset != DEFAULT:
+            raise InputError("--from takes all options from the earlier checkpoint: leave out --preset")
+        start = earlier.read(earlier.found_at(chosen.from_, config.artifacts), kind)
+        config = earlier.agreed(parse(CONFIGS[kind], rest, usage, earlier.base(start, kind), [RunConfig]), start)
+    numbering = None
+    if chosen.keep_items is not None:
+        numbering = earlier.read_numbering(earlier.found_at(chosen.keep_items, config.artifacts))
+    manner = Manner(chosen.threads, start, chosen.finish, chosen.keep_state, numbering)
+    trained = train(kind, config, name, manner)
+    kept = f", epoch {trained.best_record.epoch} of {trained.epochs}" if trained.best is not None else ""
     print(f"-> {checkpoint.finished(config.artifacts, name)}{kept}")

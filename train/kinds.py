@@ -17,13 +17,15 @@ class Kind:
     """One kind of model.
 
     about: what it is, in a line.  config: the class of its options.  values: where it differs from that class's
-    defaults.  module: where it is made, by two functions (`train.models.registry.Maker`).
+    defaults.  module: where it is made, by two functions (`train.models.registry.Maker`).  continues: whether it can
+    start from an earlier model of its kind, by a third function.
     """
 
     about: str
     config: type[TrainConfig]
     module: str
     values: dict[str, Any] = field(default_factory=dict)
+    continues: bool = False
 
 
 def _linear(kind: str, about: str, **values: Any) -> Kind:
@@ -31,12 +33,20 @@ def _linear(kind: str, about: str, **values: Any) -> Kind:
 
 
 KINDS = {
-    "mf": Kind("a vector for each user and item, by implicit ALS or from ratings", MFConfig, "train.models.mf"),
+    "mf": Kind(
+        "a vector for each user and item, by implicit ALS or from ratings", MFConfig, "train.models.mf", continues=True
+    ),
     "bert": Kind(
-        "a transformer over the latest items that reads only backwards by default", BertConfig, "train.models.hybrid"
+        "a transformer over the latest items that reads only backwards by default",
+        BertConfig,
+        "train.models.hybrid",
+        continues=True,
     ),
     "hybrid": Kind(
-        "the transformer started from matrix factorization, beside a Markov chain", HybridConfig, "train.models.hybrid"
+        "the transformer started from matrix factorization, beside a Markov chain",
+        HybridConfig,
+        "train.models.hybrid",
+        continues=True,
     ),
     "knn": _linear("knn", "items that the same users rated", decay=0.9),
     "markov": _linear("markov", "items that follow within a few steps"),

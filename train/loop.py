@@ -27,6 +27,8 @@ from train.weighing import weigh
 
 # Epochs whose validation NDCG is averaged before it is judged.
 SMOOTHED = 3
+# What ends a training: all epochs are done, none was better for so many, or somebody wanted it as it is.
+CAP, PATIENCE, STOPPED = "epochs", "patience", "finish"
 
 
 class DivergedError(InputError):
@@ -36,6 +38,8 @@ class DivergedError(InputError):
 def fit(run: Run, data: Data, config: TrainConfig) -> Iterator[EpochRecord]:
     """Train from the next epoch on, to config.epochs or until the patience ends, yielding after each.
 
+    A continued model is first measured as it is: that is epoch 0.
+
     Where nothing is held out for validation nothing is measured, and no patience ends it.
 
     Afterwards the model holds the weights that are to be kept. seconds covers the training of the
@@ -43,8 +47,12 @@ def fit(run: Run, data: Data, config: TrainConfig) -> Iterator[EpochRecord]:
     """
     device = torch.device(config.device)
     rows, threads = validation_rows(data, config), torch.get_num_threads()
+    if run.continued and not run.records and len(rows):
+        measured = validate(run.model, data, rows, device)
+        run.add(EpochRecord(0, None, *measured, 0.0, threads), keep_best=bool(config.patience))
+        yield run.records[0]
     while not finished(run, config):
-        epoch = len(run.records) + 1
+        epoch = run.epochs + 1
         began = time.perf_counter()
         train_loss = train_epoch(run, data, config, epoch, device)
         seconds = time.perf_counter() - began
@@ -54,8 +62,13 @@ def fit(run: Run, data: Data, config: TrainConfig) -> Iterator[EpochRecord]:
             record = EpochRecord(epoch, train_loss, *validate(run.model, data, rows, device), seconds, threads)
             run.add(record, keep_best=bool(config.patience))
         yield record
+    complete(run, data, config)
+
+
+def complete(run: Run, data: Data, config: TrainConfig) -> None:
+    """Give the model the weights that are to be kept, and find what is found after training."""
     run.finish()
-    weigh(run, data, rows, device)
+    weigh(run, data, validation_rows(data, config), torch.device(config.device))
 
 
 def finished(run: Run, config: TrainConfig) -> bool:
@@ -65,20 +78,27 @@ def finished(run: Run, config: TrainConfig) -> bool:
     is: otherwise a single high value by chance would end a training that still improves. The weights that are kept are
     those of the best single epoch.
     """
-    done = len(run.records)
+    done = run.epochs
     if run.model.closed_form:
         return done > 0
     values = [record.validation_ndcg_at_10 or 0.0 for record in run.records]
     if not config.patience or not done:
         return done >= config.epochs
-    smooth = [float(np.mean(values[max(0, end - SMOOTHED) : end])) for end in range(1, done + 1)]
-    better = max(run.best_record.epoch, 1 + int(np.argmax(smooth)))
+    smooth = [float(np.mean(values[max(0, end - SMOOTHED) : end])) for end in range(1, len(values) + 1)]
+    better = max(run.best_record.epoch, run.records[0].epoch + int(np.argmax(smooth)))
     return done >= config.epochs or done - better >= config.patience
 
 
-def ending(done: int, epochs: int, patience: int | None) -> str:
-    """What ended a training of so many epochs, in words: all were done, or the patience."""
-    if done >= epochs:
+def ended_by(done: int, epochs: int, stopped: bool = False) -> str:
+    """What ended a training of so many epochs: CAP, PATIENCE, or STOPPED if it was."""
+    return STOPPED if stopped else CAP if done >= epochs else PATIENCE
+
+
+def ending(by: str, done: int, epochs: int, patience: int | None) -> str:
+    """What `ended_by` says, in words."""
+    if by == STOPPED:
+        return f"it was stopped after {done} epoch{'s' * (done != 1)} (--finish)"
+    if by == CAP:
         return f"all {epochs} epochs (--epochs) are done"
     return f"no epoch was better for {patience} (--patience)"
 

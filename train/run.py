@@ -14,6 +14,9 @@ from torch import Tensor
 
 from train.models.base import ScoringModel
 
+# Chosen on validation: an average that begins anew forgets within an epoch what makes the earlier weights good.
+BEHIND = 10_000
+
 
 @dataclass(frozen=True)
 class EpochRecord:
@@ -21,6 +24,7 @@ class EpochRecord:
     loss, being solved in closed form), metrics in [0, 1], seconds, and PyTorch's threads (None in older records). What
     is validated is None where nothing is held out for it."""
 
+    # 0 is what a continued model starts with, before any training.
     epoch: int
     train_loss: float | None
     validation_loss: float | None
@@ -35,29 +39,46 @@ class Run:
     """A model in training.
 
     optimizer: None of a model in closed form.  preparation_seconds: what making the model took, with the vectors it
-    starts from.  average: the moving average of its weights, if one is kept, over so many steps.  best: the weights of
+    starts from.  continued: whether it starts from the weights of an earlier one, which then count as epoch 0.
+    average: the moving average of its weights, if one is kept, over so many steps.  best: the weights of
     the epoch with the highest validation NDCG, if the configuration has a patience and there is one.  records: one an
-    epoch.  chosen, tried, final: of a finished model, the options that were found after its training, what they were
-    chosen by, and what is measured then.
+    epoch.  compared_from: the first epoch that `best` was chosen among, later ones than 1 where patience was given to
+    a run that had none.  chosen, tried, final: of a finished model, the options that were found after its training,
+    what they were chosen by, and what is measured then.
     """
 
     model: ScoringModel
     optimizer: torch.optim.Optimizer | None
     preparation_seconds: float = 0.0
+    continued: bool = False
     average: dict[str, Tensor] | None = None
     steps: int = 0
     best: dict[str, Tensor] | None = None
     records: list[EpochRecord] = field(default_factory=list)
+    compared_from: int = 0
     chosen: dict[str, Any] = field(default_factory=dict)
     tried: dict[str, Any] = field(default_factory=dict)
     final: dict[str, float | None] = field(default_factory=dict)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were trained."""
+        return self.records[-1].epoch if self.records else 0
 
     @property
     def best_record(self) -> EpochRecord:
         """Of the kept weights: the epoch with the highest validation NDCG, or the last."""
         if self.best is None:
             return self.records[-1]
-        return max(self.records, key=lambda record: (record.validation_ndcg_at_10 or 0.0, -record.epoch))
+        compared = [record for record in self.records if record.epoch >= self.compared_from]
+        return max(compared, key=lambda record: (record.validation_ndcg_at_10 or 0.0, -record.epoch))
+
+    def carry_on(self) -> None:
+        """Say that the model starts from an earlier one's weights: its average begins with them.
+
+        It moves on from them slowly, as one that has followed BEHIND steps already.
+        """
+        self.continued, self.average, self.steps = True, self.weights(), BEHIND
 
     @torch.no_grad()
     def follow(self, decay: float) -> None:
@@ -111,11 +132,16 @@ class Run:
             "average": self.average,
             "steps": self.steps,
             "best": self.best,
+            "compared_from": self.compared_from,
             "history": [asdict(record) for record in self.records],
         }
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` gave, on the model's device."""
+    def load(self, state: dict[str, Any], keep_best: bool | None = None) -> None:
+        """Continue from what `state` gave, on the model's device.
+
+        keep_best: whether the weights of the best epoch are kept from now on; None: as before. Of a run that kept none
+        its last epoch is the first that others are compared with.
+        """
         device = next(iter(self.model.state_dict().values())).device
         self.model.load_state_dict(state["model"])
         if self.optimizer is not None:
@@ -124,6 +150,11 @@ class Run:
         self.steps = state["steps"]
         self.average, self.best = (_on(device, state[name]) for name in ("average", "best"))
         self.records = [EpochRecord(**row) for row in state["history"]]
+        self.compared_from = state.get("compared_from", 0)
+        if keep_best is False:
+            self.best = None
+        elif keep_best and not self.best and self.records and self.records[-1].validation_ndcg_at_10 is not None:
+            self.best, self.compared_from = self.average or self.weights(), self.epochs
 
 
 def _on(device: torch.device, weights: dict[str, Tensor] | None) -> dict[str, Tensor] | None:

@@ -36,13 +36,14 @@ def weigh(run: Run, data: Data, rows: Tensor, device: torch.device) -> None:
     if model.config.chain_trained or model.config.chain_weight is not None:
         return
     if not len(rows):
-        run.chosen = {"chain_weight": START}
-        log.info("nothing is held out to find the chain's weight by: it is %s; --chain-weight gives another", START)
+        run.chosen = {"chain_weight": model.chain_at or START}
+        told = "nothing is held out to find the chain's weight by: it is %s; --chain-weight gives another"
+        log.info(told, model.chain_at or START)
         return
     gains = gains_by_weight(model, data, rows, device)
     by_weight = {weight: float(gain.mean()) for weight, gain in gains.items()}
-    weight = best_weight(gains)
-    model.weigh_chain(weight / START)
+    weight = best_weight(gains, model.chain_at)
+    model.weigh_chain(weight / (model.chain_at or START))
     run.chosen = {"chain_weight": weight}
     run.tried = {"chain_weight_ndcg_at_10": {f"{w:g}": value for w, value in by_weight.items()}}
     found = ", ".join(f"{w:g}: {value * 100:.2f}" for w, value in by_weight.items())
@@ -56,7 +57,8 @@ def weigh(run: Run, data: Data, rows: Tensor, device: torch.device) -> None:
 
 @torch.no_grad()
 def gains_by_weight(model: MiniBERT4Rec, data: Data, rows: Tensor, device: torch.device) -> dict[float, np.ndarray]:
-    """NDCG@10 in [0, 1] of each of these users (users,) for each of WEIGHTS, if the chain has the weight START now.
+    """NDCG@10 in [0, 1] of each of these users (users,) for each of WEIGHTS, if the chain has the weight START now
+    (of a continued model: its own).
 
     The scores of a few users are computed once and ranked with every weight. Users without a history are misses.
     """
@@ -67,15 +69,16 @@ def gains_by_weight(model: MiniBERT4Rec, data: Data, rows: Tensor, device: torch
         batch = rows[places]
         encoder, chain = model.newest_of_both(*(given.to(device) for given in model.inputs(data, batch)))
         for weight in WEIGHTS:
-            rank = target_ranks(encoder + chain * (weight / START), data, batch).double()
+            rank = target_ranks(encoder + chain * (weight / (model.chain_at or START)), data, batch).double()
             gains[weight][places] = (1 / (rank + 1).log2()).where(rank <= K, 0.0)
     return gains
 
 
-def best_weight(gains: dict[float, np.ndarray]) -> float:
+def best_weight(gains: dict[float, np.ndarray], earlier: float | None = None) -> float:
     """The weight nearest to START (by ratio) of those that are as good as the best, or 0 if that is one of them.
 
-    gains: (users,) of each weight.  best: the highest smoothed mean, in which by ascending weight each counts twice and
+    gains: (users,) of each weight.  earlier: what a continued model has, which stays if it is as good as the best.
+    best: the highest smoothed mean, in which by ascending weight each counts twice and
     its neighbours once; of equal ones the smallest.  As good: not below it by more than one standard error of the
     users' differences, since with few users the curve is flat and its highest point chance.
     """
@@ -85,6 +88,8 @@ def best_weight(gains: dict[float, np.ndarray]) -> float:
         near = [weight, *weights[max(0, place - 1) : place + 2]]
         smoothed[weight] = float(np.mean([gains[w].mean() for w in near]))
     best = max(weights, key=lambda weight: (smoothed[weight], -weight))
+    if earlier in gains and _as_good(gains[earlier], gains[best]):
+        return earlier
     if 0.0 in gains and _as_good(gains[0.0], gains[best]):
         return 0.0
     fair = [weight for weight in weights if _as_good(gains[weight], gains[best])]

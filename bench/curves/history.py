@@ -14,7 +14,7 @@ import polars as pl
 
 from infer.errors import InputError
 from train import checkpoint
-from train.loop import ending
+from train.loop import ended_by, ending
 
 DEFAULT = ("mf", "bert", "hybrid")  # what `just train-all` trains
 NDCG, HIT = "validation_ndcg_at_10", "validation_hit_at_10"
@@ -28,7 +28,8 @@ class Training:
 
     epochs: a row an epoch, COLUMNS and elapsed, the seconds from its start to the end of the epoch, with what it
     prepared and without validation.  day: when the history was written.  provenance: of its checkpoint; None without
-    one of the same epochs.  kept: the epoch whose weights were kept, as far as that is known.
+    one of the same epochs.  kept: the epoch whose weights were kept, as far as that is known.  by: what ended it, as
+    `train.loop.ended_by` has it; None where an older checkpoint does not say.
     """
 
     name: str
@@ -36,11 +37,17 @@ class Training:
     day: date
     provenance: dict[str, Any] | None = None
     kept: int | None = None
+    by: str | None = None
 
     @property
     def solved(self) -> bool:
         """Whether it has no loss, being solved in closed form."""
-        return self.epochs["train_loss"].null_count() == self.epochs.height
+        return self.trained > 0 and self.epochs["train_loss"].null_count() == self.epochs.height
+
+    @property
+    def trained(self) -> int:
+        """How many epochs there were; epoch 0, of a model that starts from an earlier one, is none."""
+        return self.epochs["epoch"][-1]
 
     @property
     def best(self) -> dict[str, Any] | None:
@@ -59,8 +66,9 @@ class Training:
             return "solved in one step"
         if self.provenance is None:
             return f"not known: no {self.name}.pt of these epochs"
-        config = self.provenance["config"]
-        return ending(self.epochs.height, config["epochs"], config["patience"])
+        config, done = self.provenance["config"], self.trained
+        by = self.by or ended_by(done, config["epochs"])
+        return ending(by, done, config["epochs"], config["patience"])
 
 
 def read(artifacts: Path, name: str) -> Training:
@@ -82,7 +90,8 @@ def read(artifacts: Path, name: str) -> Training:
     if finished.is_file():
         content = checkpoint.read(finished, RETRAIN)
         if len(content["history"]) == epochs.height:
-            return Training(name, epochs, day, content["provenance"], content["best"]["epoch"])
+            kept, by = content["best"]["epoch"], content.get("ended")
+            return Training(name, epochs, day, content["provenance"], kept, by)
     return Training(name, epochs, day)
 
 

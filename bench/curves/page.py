@@ -19,7 +19,7 @@ NOTE = (
     "dropout, and the validation loss over all items and without, compare their shapes, not their heights."
 )
 GLOSSARY = [
-    ("epoch", "One pass over the training sequences."),
+    ("epoch", "One pass over the training sequences; epoch 0 is what a model from an earlier one began with."),
     ("training loss", "What the epoch made smaller, its mean over the epoch's steps."),
     ("validation loss", "The same for each user's second to last item, which is not trained on, after the epoch."),
     ("Hit@10", "Share of users whose held-out item is among the ten best unseen ones."),
@@ -65,7 +65,7 @@ def head(trainings: list[Training]) -> list[str]:
     known = [training.provenance for training in trainings if training.provenance]
     data = ", ".join(dict.fromkeys(f"{p['dataset']}" for p in known))
     seeds = ", ".join(dict.fromkeys(f"{p['config']['seed']}" for p in known))
-    epochs = ", ".join(f"{training.name} ({training.epochs.height})" for training in trainings)
+    epochs = ", ".join(f"{training.name} ({training.trained})" for training in trainings)
     days = sorted({training.day.isoformat() for training in trainings})
     when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     return [
@@ -77,7 +77,7 @@ def head(trainings: list[Training]) -> list[str]:
 def sentence(training: Training) -> str:
     """Where its best epoch lies, and what ended it."""
     best, least = training.best, training.least_loss
-    end = f"{training.name} ended after {_epochs(training.epochs.height)}: {training.ended}."
+    end = f"{training.name} ended after {_epochs(training.trained)}: {training.ended}."
     if training.solved and best is not None:
         return f"{training.name} was solved in one step of {duration(best['elapsed'])}, NDCG@10 {percent(best[NDCG])}%."
     if best is None:
@@ -97,7 +97,7 @@ def overview(trainings: list[Training]) -> Table:
     for training in trainings:
         best, least, last = training.best or {}, training.least_loss, training.epochs.row(-1, named=True)
         rows.append([
-            training.name, str(training.epochs.height), str(best.get("epoch", NOTHING)), percent(best.get(NDCG)),
+            training.name, str(training.trained), str(best.get("epoch", NOTHING)), percent(best.get(NDCG)),
             percent(best.get(HIT)), f"{least['validation_loss']:.3f} at {least['epoch']}" if least else NOTHING,
             duration(best.get("elapsed")), duration(last["elapsed"]), duration(last["preparation_seconds"]),
             training.ended,

@@ -7,6 +7,7 @@ for each user; and what it says of itself for the plan.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -91,13 +92,28 @@ class Candidates:
         return np.zeros(0, dtype=np.int64) if self.allowed is None or len(self.dropped) else self.allowed
 
 
+def offered(size: int, retired: Sequence[int]) -> Candidates:
+    """Without rules: all items of the catalogue but those that a model says nobody may get."""
+    if not retired:
+        return Candidates(size)
+    mask = np.ones(size + 1, dtype=bool)
+    mask[[PAD, *retired]] = False
+    return Candidates(size, np.flatnonzero(mask))
+
+
 def resolve(
-    options: CandidateOptions, vocabulary: pl.DataFrame, table: Path | None, model: str, seen: str = DROP
+    options: CandidateOptions,
+    vocabulary: pl.DataFrame,
+    table: Path | None,
+    model: str,
+    seen: str = DROP,
+    retired: Sequence[int] = (),
 ) -> Candidates:
     """Read the rules.
 
     vocabulary: (item, index) that the model knows.  table: its table of items, if there is one.  model: its name, for
     messages.  seen: what becomes of a user's own items where the options do not say.
+    retired: indexes of items that nobody gets, whatever the options say.
     Raises InputError if a rule cannot be read, knows no item of the model, or leaves none.
     """
     seen, size, options = options.seen or seen, vocabulary.height, fetched(options)
@@ -107,7 +123,7 @@ def resolve(
         raise InputError("--seen-within says what counts as seen; with --seen=keep nothing does: give drop or only")
     said: list[str] = []
     mask = np.ones(size + 1, dtype=bool)
-    mask[PAD] = False
+    mask[[PAD, *retired]] = False
     determining: dict[str, Any] = {}
     for name, value in (("only_items", options.only_items), ("exclude_items", options.exclude_items)):
         if value is not None:

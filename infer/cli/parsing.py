@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from infer.cli.completion import asked, command_script
 from infer.cli.converting import convert
-from infer.cli.fields import options
+from infer.cli.fields import field_of, options
 from infer.cli.splitting import split
 from infer.cli.usage import described
 from infer.errors import InputError
@@ -61,9 +61,11 @@ def take(config: type[Config], argv: Sequence[str]) -> tuple[Config, list[str]]:
     while words:
         word = words.pop(0)
         name, equals, _ = word.removeprefix("--").partition("=")
-        is_own = name.replace("-", "_") in known and (equals or word.startswith("--"))
+        flag = known.get(field_of(name.removeprefix("no-")))
+        is_flag = flag is not None and flag.is_flag and not equals and word.startswith("--")
+        is_own = is_flag or (field_of(name) in known and (equals or word.startswith("--")))
         (taken if is_own else rest).append(word)
-        if is_own and not equals and words and not words[0].startswith("--"):
+        if is_own and not is_flag and not equals and words and not words[0].startswith("--"):
             taken.append(words.pop(0))
     return parse(config, taken, ""), rest
 

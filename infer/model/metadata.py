@@ -9,7 +9,7 @@ is the file that `infer` reads.
 import json
 import math
 import typing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
 from pathlib import PurePath
 from typing import Any
@@ -41,6 +41,7 @@ class Metadata:
     attribution, one of ATTRIBUTIONS, says how the contribution of an item of the history is found: by padding in its
     place, by taking it out, in closed form (implicit ALS), or not at all.
     user_ids_are KEPT as in the table, HASHED (HMAC-SHA256 of each, in hexadecimal), or LEFT_OUT.
+    retired are the indexes, ascending, of items that nobody may get: they keep the rows of an earlier model.
     vectors are the parts of an item's vector and how many numbers each has, in order; empty if scores are no products.
     """
 
@@ -66,6 +67,7 @@ class Metadata:
     parity: dict[str, float]
     versions: dict[str, str]
     user_ids_are: str = KEPT
+    retired: list[int] = field(default_factory=list)
 
     def to_properties(self) -> dict[str, str]:
         """The metadata_props of the file: one JSON text a field, and the format's version."""
@@ -83,7 +85,8 @@ class Metadata:
         if version != FORMAT:
             raise InputError(f"{source} has metadata format {version}; this version reads {FORMAT}: export it again")
         try:
-            values = {f.name: json.loads(properties[PREFIX + f.name]) for f in fields(cls)}
+            stated = {PREFIX + "retired": "[]"} | properties  # which files of before do not state
+            values = {f.name: json.loads(stated[PREFIX + f.name]) for f in fields(cls)}
         except (KeyError, ValueError, RecursionError) as error:
             raise InputError(f"{source} has damaged metadata ({str(error)[:80]}): export it again") from None
         metadata = cls(**values)
@@ -115,6 +118,9 @@ class Metadata:
         ascending = isinstance(levels, list) and all(type(r) in (int, float) and abs(r) < math.inf for r in levels)
         if not ascending or any(a >= b for a, b in pairwise(levels)):
             raise InputError(f"{source} has damaged metadata (rating_levels): export it again")
+        gone = self.retired
+        if not isinstance(gone, list) or any(type(i) is not int or not 1 <= i <= len(self.item_ids) for i in gone):
+            raise InputError(f"{source} has damaged metadata (retired): export it again")
         for name in (self.interactions, self.items):
             if not name or PurePath(name).name != name:
                 raise InputError(f"{source} names the table '{name}', which is not a file beside it")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from infer.candidates.candidates import Candidates, resolve
+from infer.candidates.candidates import Candidates, offered, resolve
 from infer.candidates.options import DROP, CandidateOptions
 from infer.errors import InputError
 from infer.formats.folders import files_of
@@ -62,7 +62,8 @@ class Job:
 
     def __post_init__(self) -> None:
         if self.candidates.items != self.items.height:  # no rules
-            object.__setattr__(self, "candidates", Candidates(self.items.height))
+            size, retired = self.items.height, self.model.metadata.retired
+            object.__setattr__(self, "candidates", offered(size, retired))
 
     @property
     def known(self) -> Known:
@@ -154,7 +155,8 @@ def candidates_of(
         raise InputError(f"--seen-within needs times; the table is read with --order={options.order}")
     beside = model.path.parent / model.metadata.items
     seen = model.metadata.rules.get("seen") or DROP
-    return resolve(rules, items, beside if beside.is_file() else None, model.path.name, seen)
+    table = beside if beside.is_file() else None
+    return resolve(rules, items, table, model.path.name, seen, model.metadata.retired)
 
 
 def optional_columns(model: Model, split: str | None) -> tuple[str, ...]:

@@ -287,6 +287,7 @@ def test_models_that_are_not_there_are_refused_with_those_that_are(tmp_path: Pat
     (tmp_path / "b.pt").touch()
     (tmp_path / "a.pt").touch()
     (tmp_path / "c.partial.pt").touch()
+    (tmp_path / "b.state.pt").touch()
     for name in ("nobody", "../b", "c"):
         with pytest.raises(InputError, match=rf"no model is called '{name}'; .* holds a, b$"):
             command.main([name, f"--artifacts={tmp_path}"])

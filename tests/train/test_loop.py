@@ -155,6 +155,19 @@ def test_the_average_is_what_is_measured_and_kept_while_training_goes_on_from_th
     assert early == pytest.approx((-1 * 0.1 - 2 * 0.9) * 0.1 - 3 * 0.9)
 
 
+def test_a_continued_model_is_epoch_0_and_its_average_begins_with_its_weights(monkeypatch) -> None:
+    measured(monkeypatch, [0.5, 0.4, 0.3, 0.2])
+    model = Steps([[1.0]])
+    model.weight.data += 8
+    run = Run(model, torch.optim.SGD(model.parameters(), lr=1.0))
+    run.carry_on()
+    list(fit(run, DATA, replace(CONFIG, epochs=9, average=0.75, patience=2)))
+    # The weights are 7 and 6: 8 * 0.75 + 7 * 0.25 = 7.75, then 7.75 * 0.75 + 6 * 0.25.
+    assert run.average["weight"].item() == pytest.approx(7.3125)
+    assert [(r.epoch, r.train_loss is None) for r in run.records] == [(0, True), (1, False), (2, False)]
+    assert run.epochs == 2 and run.best_record.epoch == 0 and model.weight.item() == 8, "what it began with is better"
+
+
 def test_without_an_average_the_last_weights_are_kept() -> None:
     run = trained(Steps([[1.0]]), epochs=3)
     assert run.average is None and run.steps == 0 and run.model.weight.item() == -3

@@ -93,7 +93,7 @@ def test_who_has_steps_is_known_without_the_model(kind: str, preset: str, folder
 def test_a_trial_leaves_no_trace(kind: str, preset: str, folder: Path, two_threads, monkeypatch, capsys) -> None:
     changes = TINY | {"dropout": 0.2} if kind == "hybrid" else {"epochs": 2, "batch_size": 8}
     config = configuration(kind, preset, artifacts=folder, **changes)
-    given = trainer.train(kind, config, "given", threads=1)
+    given = trainer.train(kind, config, "given", manner=trainer.Manner(threads=1))
     assert " thread" not in capsys.readouterr().out
     monkeypatch.setattr(threads, "choose", lambda seconds: min(seconds))
     drawn = torch.random.get_rng_state()
@@ -116,9 +116,9 @@ def test_a_run_goes_on_with_another_number_and_says_both(folder: Path, monkeypat
 
     monkeypatch.setattr(trainer, "fit", stopping)
     with pytest.raises(KeyboardInterrupt):
-        trainer.train("bert", config, threads=1)
+        trainer.train("bert", config, manner=trainer.Manner(threads=1))
     monkeypatch.setattr(trainer, "fit", fit)
-    trainer.train("bert", config, threads=2)
+    trainer.train("bert", config, manner=trainer.Manner(threads=2))
     assert "resuming after epoch 1" in capsys.readouterr().out and torch.get_num_threads() == 1
     assert pl.read_parquet(folder / "bert.history.parquet")["threads"].to_list() == [1, 2]
     assert "threads" not in checkpoint.read(folder / "bert.pt", "")["provenance"]["config"]

@@ -432,9 +432,9 @@ def test_the_command_takes_kind_preset_name_and_changes(folder: Path, monkeypatc
         with pytest.raises(KeyboardInterrupt):
             command.main(words)
     assert taken == [
-        ("bert", configuration("bert", "sasrec", dim=12), "s", 0),
-        ("hybrid", configuration("hybrid", "default"), "hybrid", 3),
-        ("knn", configuration("knn"), "knn", 0),
+        ("bert", configuration("bert", "sasrec", dim=12), "s", trainer.Manner(keep_state=True)),
+        ("hybrid", configuration("hybrid", "default"), "hybrid", trainer.Manner(threads=3, keep_state=True)),
+        ("knn", configuration("knn"), "knn", trainer.Manner(keep_state=True)),
     ]
     for words, reason in (
         (["bert", "--preset=x"], "--preset is one of paper, bert4rec, sasrec, gsasrec, default; found 'x'"),
@@ -473,7 +473,7 @@ def test_who_ends_at_the_best_epoch_is_told_to_train_longer(folder: Path, capsys
     said = "the best epoch is the last that was allowed: more --epochs would help"
 
     def ended(*ndcgs: float | None, epochs: int, closed: bool = False) -> bool:
-        records = [SimpleNamespace(validation_ndcg_at_10=ndcg) for ndcg in ndcgs]
+        records = [SimpleNamespace(epoch=n, validation_ndcg_at_10=ndcg) for n, ndcg in enumerate(ndcgs, 1)]
         run = SimpleNamespace(records=records, model=SimpleNamespace(closed_form=closed))
         return trainer.ends_at_best(run, MFConfig(epochs=epochs))
 

@@ -47,6 +47,8 @@ def test_what_lies_within_a_standard_error_is_as_good() -> None:
     assert best_weight({0.0: worst, 0.2: one, 0.6: best}) == 0.2
     assert best_weight({0.0: worst, 0.1: all_, 0.6: best, 0.85: best}) == 0.6
     assert best_weight({0.0: one, 0.1: worst, 0.6: best, 0.85: best}) == 0.0, "what helps by chance is left out"
+    assert best_weight({0.0: worst, 0.1: one, 0.6: best, 0.85: best}, 0.85) == 0.85, "of a continued model it stays"
+    assert best_weight({0.0: worst, 0.1: worst, 0.6: best, 0.85: best}, 0.1) == 0.6, "unless another is better"
 
 
 def test_each_weights_ndcg_is_that_of_a_model_with_this_weight(artifacts: Path) -> None:
@@ -67,7 +69,7 @@ def test_the_weight_is_kept_and_exported_and_without_use_there_is_no_chain(
     best: float, artifacts: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     (tmp_path / "interactions.parquet").write_bytes((artifacts / "interactions.parquet").read_bytes())
-    monkeypatch.setattr(weighing, "best_weight", lambda gains: best)
+    monkeypatch.setattr(weighing, "best_weight", lambda gains, earlier: best)
     run = train("hybrid", configuration("hybrid", artifacts=tmp_path, **SMALL))
     said = capsys.readouterr().out
     assert f"chain weight {best:g}, by NDCG@10 % of " in said and ("left out" in said) == (best == 0)

@@ -11,8 +11,9 @@ something: nobody has bought them yet, but models that know of content can recom
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 
 from infer.cli import option
@@ -20,6 +21,7 @@ from infer.errors import InputError
 from infer.formats.layout import Layout
 from infer.formats.places import located_items
 from infer.formats.probe import probe
+from infer.histories.vocabulary import PAD
 from infer.system.fingerprints import sha256
 from infer.tables.columns import GENRES, ITEM, ITEMS_FILE, TITLE
 from infer.tables.items import Items, find_items, says_something
@@ -128,3 +130,21 @@ def item_ids(folder: Path, interactions: pl.DataFrame, metadata: dict[str, str])
             )
         ids = pl.concat([ids, newcomers(interactions, pl.read_parquet(path, glob=False))])
     return ids.sort().to_list()
+
+
+def kept_in_place(
+    ids: list[int] | list[str], numbered: list[int] | list[str]
+) -> tuple[list[int] | list[str], np.ndarray]:
+    """The ids in an order in which those of `numbered` stand first and as there; and (n,) indexes of those not in ids.
+
+    Raises InputError if not all are numbers, or all texts: the same item would have two ids.
+    """
+    if type(ids[0]) is not type(numbered[0]):
+        found, earlier = ("numbers" if isinstance(some[0], int) else "texts" for some in (ids, numbered))
+        raise InputError(
+            f"--keep-items: the item ids of the table are {found}, those of the earlier model {earlier}: leave it out"
+        )
+    known, present = set(numbered), set(ids)
+    joined: list[Any] = [*numbered, *(value for value in ids if value not in known)]
+    retired = [index for index, value in enumerate(numbered, PAD + 1) if value not in present]
+    return joined, np.array(retired, dtype=np.int64)

@@ -55,6 +55,7 @@ class Data:
     context: what validation reads of every user, where that is more than training may see: the histories, and what
     comes before the validation items of users who are held out whole; None: the histories.
     rules: which rows of a table count (`infer.tables.rules`).
+    retired: (n,) ascending indexes of the items that only an earlier model knows; nobody may get them.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Data:
     folder: Path
     context: Histories | None = None
     rules: dict[str, Any] = field(default_factory=dict)
+    retired: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def known(self) -> Histories:
@@ -104,8 +106,9 @@ class Data:
         return torch.from_numpy(seen(self.known.take(rows.numpy())))
 
     def blocked(self, rows: Tensor) -> Tensor:
-        """(users, width) int64 items that lists do not hold: the seen ones or, where seen items are kept, none."""
-        return torch.full((len(rows), 1), PAD) if keeps_seen(self.rules) else self.seen(rows)
+        """(users, width) int64 items that lists do not hold: the seen ones, unless these are kept, and the retired."""
+        seen = torch.full((len(rows), 1), PAD) if keeps_seen(self.rules) else self.seen(rows)
+        return torch.cat([seen, torch.from_numpy(self.retired).expand(len(rows), -1)], 1)
 
     def target(self, rows: Tensor) -> Tensor:
         """(users,) int64 index of the validation item of the users in these rows, PAD if none."""
@@ -119,8 +122,11 @@ class Data:
         return torch.from_numpy(rows)
 
 
-def load(artifacts: Path) -> Data:
-    """Read the table that `python -m train.data` wrote; raises InputError if it is not there."""
+def load(artifacts: Path, numbered: list[int] | list[str] | None = None) -> Data:
+    """Read the table that `python -m train.data` wrote; raises InputError if it is not there.
+
+    numbered: item ids that keep their indexes, whether the table has them or not; new ones follow.
+    """
     path = artifacts / INTERACTIONS_FILE
     if not path.is_file():
         raise InputError(f"{path} does not exist: run `python -m train.data --artifacts={artifacts}` first")
@@ -132,7 +138,9 @@ def load(artifacts: Path) -> Data:
     table = read_interactions(path, options).interactions
     if SPLIT not in table.columns:  # `train.data` held nothing out
         table = table.with_columns(pl.lit(TRAIN).alias(SPLIT))
-    item_ids = catalogue.item_ids(artifacts, table, about)
+    item_ids, retired = catalogue.item_ids(artifacts, table, about), np.zeros(0, np.int64)
+    if numbered is not None:
+        item_ids, retired = catalogue.kept_in_place(item_ids, numbered)
     user_ids = table[USER].unique().sort().to_list()
     items, users = vocabulary(item_ids, ITEM), vocabulary(user_ids, USER)
     indexed = table.join(items.rename({"index": "i"}), on=ITEM, maintain_order="left").join(
@@ -157,6 +165,7 @@ def load(artifacts: Path) -> Data:
         histories=build_histories(train, items, users[USER], levels, repeats=keeps),
         targets=targets,
         rules=rules_in(about) or {},
+        retired=retired,
         folder=artifacts,
         context=context if known.height > train.height else None,
     )

@@ -48,6 +48,7 @@ class MiniBERT4Rec(ScoringModel):
     appends_columns = True
     fading: Tensor  # (length, length): what an item counts for the chain at a later position
     expected: Tensor  # (items + 1,): draws of each item among the negatives
+    chain_at: float | None = None  # the weight that a continued model's fixed chain has already; None: that of a start
 
     def __init__(self, items: int, config: BertConfig, counts: np.ndarray | None = None, levels: int = 0) -> None:
         super().__init__()

@@ -9,6 +9,7 @@ import logging
 from dataclasses import replace
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
@@ -39,15 +40,18 @@ def chain_factors(data: Data, config: BertConfig) -> tuple[Tensor, Tensor]:
 
     Their product is the best approximation of that rank (`chain`, or what the catalogue has) to TRANSITIONS'
     matrix, if chain_power is 1. A smaller power flattens its spectrum: the few patterns that most
-    transitions follow, popularity above all, then outweigh the others less.  Beyond MOST_PAIRS fewer steps are
-    counted, which is logged.
+    transitions follow, popularity above all, then outweigh the others less.
     """
+    sources, successors = initial.factorised(transition_matrix(data), config.chain, config.seed, config.chain_power)
+    return torch.from_numpy(sources), torch.from_numpy(successors)
+
+
+def transition_matrix(data: Data) -> sp.csr_matrix:
+    """(items, items) what the chain factorises, of fewer steps beyond MOST_PAIRS, which is logged."""
     lags = max(1, min(TRANSITIONS.lags, MOST_PAIRS // max(1, len(data.histories.items))))
     if lags < TRANSITIONS.lags:
         log.info("the chain counts what follows within %d steps instead of %d, to spare memory", lags, TRANSITIONS.lags)
-    matrix = markov(data, replace(TRANSITIONS, lags=lags))
-    sources, successors = initial.factorised(matrix, config.chain, config.seed, config.chain_power)
-    return torch.from_numpy(sources), torch.from_numpy(successors)
+    return sp.csr_matrix(markov(data, replace(TRANSITIONS, lags=lags)))
 
 
 def start_weight(config: BertConfig) -> float:

@@ -11,16 +11,19 @@ encoder comes from `train.models.chain`. With --initial=random and without a cha
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from infer.errors import InputError
+from infer.histories.vocabulary import PAD
 from train import checkpoint
 from train.config import BertConfig
 from train.data.dataset import Data
 from train.models import initial
 from train.models.bert import MiniBERT4Rec
-from train.models.chain import chain_factors, start_chain
+from train.models.carried import align, carry, fold_in, places, shift
+from train.models.chain import chain_factors, start_chain, start_weight, transition_matrix
 from train.models.weights import check_weights
 
 # Of implicit ALS; chosen on validation. What recommends best by itself is not the best start.
@@ -100,6 +103,41 @@ def build(data: Data, config: BertConfig) -> tuple[MiniBERT4Rec, dict[str, str]]
         start_from(model, vectors)
     if model.rank and config.chain_initial == "transitions":
         start_chain(model, chain_factors(data, config), data)
+    return model, parents
+
+
+@torch.no_grad()
+def continued(data: Data, config: BertConfig, earlier: dict[str, Any]) -> tuple[MiniBERT4Rec, dict[str, str]]:
+    """A sequence model with an earlier one's weights, those of items by their ids; the checksums as `build` gives them.
+
+    What is solved for is solved for new items alone: their vectors are turned onto the kept ones, their part of the
+    chain is folded into it, and their bias stands to their popularity as those of the others do.
+    """
+    if config.ratings == "weight":
+        check_weights(data)
+    model = MiniBERT4Rec(len(data.item_ids), config, data.counts, len(data.rating_levels))
+    place, parents = places(data.item_ids, earlier["item_ids"]), dict[str, str]()
+    new = place == PAD
+    new[PAD] = False
+    bias = model.bias.clone() if config.item_bias and config.head == "tied" else None
+    masked = np.append(place, len(earlier["item_ids"]) + 1)  # the mask token has the last row
+    levels = places(data.rating_levels, earlier["rating_levels"]) if model.rated else np.zeros(0)
+    moved = dict.fromkeys(("items.weight", "sources.weight", "successors.weight"), masked)
+    moved |= dict.fromkeys(("head.weight", "head.bias", "bias"), place)
+    carry(model, earlier["model"], moved | {"levels.weight": levels})
+    model.chain_at = earlier["provenance"]["config"].get("chain_weight")
+    if model.rank and config.chain_weight is not None and not config.chain_trained:
+        model.weigh_chain(config.chain_weight / (model.chain_at or start_weight(config)))
+        model.chain_at = config.chain_weight
+    if not new.any():
+        return model, parents
+    if bias is not None:
+        shift(model.bias, bias, new)
+    if config.initial != "random":
+        vectors, parents = item_vectors(data, config)
+        align(model.items.weight[: model.mask], vectors, new)
+    if model.rank and config.chain_initial == "transitions":
+        fold_in(model.sources.weight[: model.mask], model.successors.weight[: model.mask], transition_matrix(data), new)
     return model, parents
 
 

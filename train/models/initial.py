@@ -51,12 +51,14 @@ def ials(
     seed: int,
     content: float = 0.0,
     weighted: bool = False,
+    start: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> list[np.ndarray]:
     """Factors of implicit feedback: users (users + 1, dim) and items (items + 1, dim).
 
     confidence: what a rated item weighs, beside 1 of all others.  weighted: by its rating, as `confidences` says.
     content: weight of the items' features (`train.data.content`), which are extra rows of the user-item
     matrix, so that rarely rated items have vectors too; 0 leaves them out.
+    start: factors (users, dim) and (items, dim) to begin with instead of random ones, without content.
     """
     from implicit.als import AlternatingLeastSquares
     from threadpoolctl import threadpool_limits
@@ -72,6 +74,8 @@ def ials(
             factors=dim, iterations=epochs, alpha=alpha, regularization=regularization, random_state=seed,
             use_gpu=False, num_threads=torch.get_num_threads(),
         )  # fmt: skip
+        if start is not None:
+            model.user_factors, model.item_factors = (np.array(side, np.float32) for side in start)
         model.fit(table, show_progress=False)
     users = model.user_factors[: len(data.user_ids)]
     return [np.vstack([np.zeros((1, dim), np.float32), factors]) for factors in (users, model.item_factors)]

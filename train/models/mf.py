@@ -24,7 +24,11 @@ from train.config import MFConfig
 from train.data.dataset import Data
 from train.models import initial
 from train.models.base import ScoringModel
+from train.models.carried import carry, places
 from train.models.weights import check_weights
+
+# Vectors that the solver draws are uniform from 0 to this.
+SOLVER_START = 0.01
 
 
 def rating_batches(ratings: tuple[Tensor, ...], size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
@@ -54,6 +58,7 @@ class MF(ScoringModel):
     """Two embedding tables, (users + 1, k) and (items + 1, k), row 0 of each being padding."""
 
     input_names = (USER_INPUT,)
+    is_continued = False  # whether `solve` starts from the vectors that are there
     appends_columns = True
 
     def __init__(self, users: int, items: int, config: MFConfig) -> None:
@@ -112,10 +117,13 @@ class MF(ScoringModel):
 
     def solve(self, data: Data) -> None:
         """Weighted alternating least squares on what was rated (Hu, Koren & Volinsky 2008)."""
-        config = self.config
+        config, start = self.config, None
+        if self.is_continued:
+            users = self.users.weight.detach().cpu()[torch.from_numpy(data.trained)]
+            start = users.numpy(), self.items.weight.detach().cpu()[1:].numpy()
         factors = initial.ials(
             data, config.dim, config.epochs, config.confidence, config.regularization, config.seed,
-            weighted=config.ratings == "weight",
+            weighted=config.ratings == "weight", start=start,
         )  # fmt: skip
         factors[0] = factors[0][np.concatenate([[PAD], np.flatnonzero(data.trained) + 1])]
         with torch.no_grad():
@@ -141,6 +149,22 @@ def build(data: Data, config: MFConfig) -> tuple[MF, dict[str, str]]:
     if config.ratings == "weight":
         check_weights(data)
     return MF(len(data.trained_ids), len(data.item_ids), config), {}
+
+
+def continued(data: Data, config: MFConfig, earlier: dict[str, Any]) -> tuple[MF, dict[str, str]]:
+    """A model with an earlier one's vectors of the same users and items, from which both objectives go on.
+
+    New ones have small random vectors, with --objective=implicit as its solver draws them.
+    """
+    model, parents = build(data, config)
+    if model.closed_form:
+        generator = torch.Generator().manual_seed(config.seed)
+        for table in (model.users, model.items):
+            table.weight.data[1:] = torch.rand(table.weight[1:].shape, generator=generator) * SOLVER_START
+    users, items = places(data.trained_ids, earlier["user_ids"]), places(data.item_ids, earlier["item_ids"])
+    carry(model, earlier["model"], {"users.weight": users, "items.weight": items})
+    model.is_continued = True
+    return model, parents
 
 
 def empty(state: dict[str, Any], config: MFConfig) -> MF:

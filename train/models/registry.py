@@ -27,16 +27,25 @@ class Maker(Protocol):
     def empty(self, state: dict[str, Any], config: TrainConfig) -> ScoringModel:
         """The model that the weights in a checkpoint's content fit into."""
 
+    def continued(
+        self, data: Data, config: TrainConfig, earlier: dict[str, Any]
+    ) -> tuple[ScoringModel, dict[str, str]]:
+        """As `build`, with what the content of an earlier checkpoint says of the same items; of kinds that continue."""
 
-def build(kind: str, data: Data, config: TrainConfig) -> tuple[ScoringModel, dict[str, str]]:
+
+def build(
+    kind: str, data: Data, config: TrainConfig, earlier: dict[str, Any] | None = None
+) -> tuple[ScoringModel, dict[str, str]]:
     """A freshly initialised model, and the checksums of the checkpoints it starts from.
 
+    earlier: content of a checkpoint of the same kind and sizes, whose weights it gets instead of fresh ones.
     Raises InputError if the options exclude each other or the data or files they need are not there.
     """
     config = sized_for(config, data)
     config.check()
     torch.manual_seed(config.seed)
-    return _maker(kind).build(data, config)
+    maker = _maker(kind)
+    return maker.build(data, config) if earlier is None else maker.continued(data, config, earlier)
 
 
 def unsolved(kind: str, data: Data, config: TrainConfig) -> ScoringModel:

@@ -1,6 +1,7 @@
 """Training curves: the best epoch and the end by hand, what is drawn, and installs without Plotly."""
 
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -54,6 +55,12 @@ def test_the_first_of_equally_good_epochs_is_the_best_and_seconds_add_up(tmp_pat
 def test_what_ended_a_training() -> None:
     assert trained(epochs=9, patience=1).ended == "no epoch was better for 1 (--patience)"
     assert trained(epochs=3, patience=1).ended == "all 3 epochs (--epochs) are done"
+    stopped = replace(trained(epochs=9, patience=5), by="finish")
+    assert stopped.ended == "it was stopped after 3 epochs (--finish)"
+    assert replace(trained(epochs=3, patience=1), by="patience").ended == "no epoch was better for 1 (--patience)"
+    begun = trained(epochs=2, rows=ROWS | {"epoch": [0, 1, 2], "train_loss": [None, 7.0, 6.0]})
+    assert sentence(begun).startswith("bert ended after 2 epochs: all 2 epochs (--epochs) are done. Best was epoch 1,")
+    assert not trained(rows=SOLVED | {"epoch": [0]}).solved, "one that was stopped before its first epoch"
     solved = trained(rows=SOLVED)
     assert solved.ended == "solved in one step" and solved.least_loss is None
     assert sentence(solved) == "bert was solved in one step of 3 s, NDCG@10 5.00%."

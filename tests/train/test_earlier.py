@@ -1,0 +1,187 @@
+"""Training from an earlier model: what is kept, new and gone, which options hold, and where it begins."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from infer.errors import InputError
+from infer.system.fingerprints import sha256
+from tests.helpers.rounds import write
+from train import checkpoint, command, earlier, trainer
+from train.config import TrainConfig
+from train.data.dataset import load
+from train.models.registry import build
+from train.presets import configuration
+
+TABLES = ("items.weight", "sources.weight", "successors.weight")
+SMALL = {"dim": 4, "max_length": 6, "feedforward": 8, "stride": 3, "epochs": 2, "patience": 5}
+
+
+def config(kind: str, folder: Path, **changes) -> TrainConfig:
+    sizes = SMALL | ({"chain": 3, "initial": "ials"} if kind == "hybrid" else {})
+    return configuration(kind, artifacts=folder, **sizes | changes)
+
+
+@pytest.fixture
+def nights(tmp_path: Path) -> tuple[Path, Path]:
+    """Two tables: in the second the item 14 is gone, 99 and 5 are new."""
+    write(tmp_path / "one", list(range(10, 20)))
+    write(tmp_path / "two", [10, 11, 12, 13, 99, 15, 16, 5, 17, 18, 19], users=14)
+    return tmp_path / "one", tmp_path / "two"
+
+
+def started(folder: Path, kind: str) -> earlier.Start:
+    return earlier.read(folder / f"{kind}.pt", kind)
+
+
+@pytest.mark.parametrize("kind", ["bert", "hybrid"])
+def test_rows_of_items_in_both_tables_are_kept_and_new_ones_are_on_their_scale(kind: str, nights) -> None:
+    one, two = nights
+    trainer.train(kind, config(kind, one, chain_weight=0.3 if kind == "hybrid" else None))
+    start = started(one, kind)
+    data = load(two)
+    options = earlier.agreed(replace(earlier.base(start, kind), artifacts=two), start)
+    model, _ = build(kind, data, earlier.paced(options, True), start.content)
+    before, after = start.content["model"], model.state_dict()
+    assert data.item_ids == [5, 10, 11, 12, 13, 15, 16, 17, 18, 19, 99]
+    old = [0, *(start.content["item_ids"].index(i) + 1 for i in data.item_ids if i not in (5, 99))]
+    now = [0, *(data.item_ids.index(i) + 1 for i in data.item_ids if i not in (5, 99))]
+    for name in [name for name in TABLES if name in after]:
+        assert torch.equal(after[name][now], before[name][old]), name
+        assert torch.equal(after[name][-1], before[name][-1]), "the mask token"
+    assert torch.equal(after["bias"][now], before["bias"][old])
+    moved = {*TABLES, "bias"}
+    assert all(torch.equal(after[name], before[name]) for name in after if name not in moved)
+    new = [data.item_ids.index(i) + 1 for i in (5, 99)]
+    kept = after["items.weight"][now[1:]].norm(dim=1)
+    lengths = after["items.weight"][new].norm(dim=1)
+    if kind == "hybrid":  # solved for: of length 1, brought to the median of the kept ones
+        torch.testing.assert_close(lengths, kept.median().expand(2))
+        assert after["sources.weight"][new].any() and after["successors.weight"][new].any()
+    assert (lengths > 0).all() and (lengths < 3 * kept.max()).all()
+    assert start.provenance(data) == {
+        "name": f"{kind}.pt", "checksum": sha256(one / f"{kind}.pt"), "kept": 9, "new": 2, "dropped": 1
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["bert", "hybrid"])
+def test_the_same_table_begins_at_the_earlier_validation_figure_and_leaves_the_earlier_file(
+    kind: str, nights, capsys
+) -> None:
+    one, _ = nights
+    trainer.train(kind, config(kind, one))
+    stored = (one / f"{kind}.pt").read_bytes()
+    before = started(one, kind).content
+    command.main([kind, f"--artifacts={one}", f"--from={kind}.pt", "--name=next", "--epochs=1"])
+    said = capsys.readouterr().out
+    assert (one / f"{kind}.pt").read_bytes() == stored
+    after = checkpoint.read(one / "next.pt", "")
+    first = after["history"][0]
+    assert (first["epoch"], first["train_loss"]) == (0, None)
+    for name in ("validation_ndcg_at_10", "validation_hit_at_10", "validation_loss"):
+        assert first[name] == before["best"][name]
+    assert [record["epoch"] for record in after["history"]] == [0, 1]
+    assert f"starts from {one / f'{kind}.pt'}: 10 items keep their weights, 0 are new, 0 are gone" in said
+    assert after["provenance"]["start"]["checksum"] == sha256(one / f"{kind}.pt")
+
+
+def test_the_result_may_have_the_name_of_what_it_started_from(nights) -> None:
+    one, two = nights
+    trainer.train("bert", config("bert", one))
+    checksum = sha256(one / "bert.pt")
+    (two / "bert.pt").write_bytes((one / "bert.pt").read_bytes())
+    command.main(["bert", f"--artifacts={two}", "--from=bert.pt", "--epochs=1", "--learning-rate=0"])
+    state = checkpoint.read(two / "bert.pt", "")
+    assert state["provenance"]["start"] == {
+        "name": "bert.pt", "checksum": checksum, "kept": 9, "new": 2, "dropped": 1
+    }  # fmt: skip
+    assert len(state["item_ids"]) == 11 and state["provenance"]["config"]["dim"] == 4
+
+
+def test_options_come_from_the_earlier_model_and_contradictions_are_refused(nights, run, refused) -> None:
+    one, two = nights
+    trainer.train("bert", config("bert", one, dropout=0.4, loss="softmax", schedule="linear"))
+    start = started(one, "bert")
+    base = earlier.base(start, "bert")
+    assert (base.dim, base.dropout, base.loss, base.max_length) == (4, 0.4, "softmax", 6)
+    assert (base.schedule, base.epochs, base.patience) == ("constant", 0, None), "how long it trains is its own"
+    assert earlier.agreed(replace(base, dim=0, layers=0, block="auto"), start) == base
+    assert earlier.paced(base, True).epochs == earlier.CAP and earlier.paced(base, False).epochs == earlier.UNMEASURED
+    assert earlier.paced(replace(base, epochs=7, patience=0), True) == replace(base, epochs=7, patience=0)
+    for option, said in (("--dim=8", "--dim=8 contradicts"), ("--max-length=9", "it out, or train from scratch")):
+        with pytest.raises(InputError, match=said):
+            command.main(["bert", f"--artifacts={two}", f"--from={one / 'bert.pt'}", option])
+    for words, said in (
+        (["hybrid", f"--from={one / 'bert.pt'}"], "is a bert: run `python -m train bert"),
+        (["ease", f"--from={one / 'bert.pt'}"], "ease is solved anew from each table"),
+        (["bert", "--from=none.pt"], "does not exist: name an earlier checkpoint with --from"),
+        (["bert", f"--from={one / 'bert.pt'}", "--preset=sasrec"], "leave out --preset"),
+    ):
+        with pytest.raises(InputError, match=said):
+            command.main([*words, f"--artifacts={two}"])
+    assert not (two / "bert.pt").exists()
+    write(two, [1, 2, 3])
+    with pytest.raises(InputError, match=r"knows no item of .* its ids are 10, 11, 12, those of the table 1, 2, 3"):
+        trainer.train("bert", replace(base, artifacts=two), manner=trainer.Manner(start=start))
+
+
+def test_mf_goes_on_from_its_vectors(nights) -> None:
+    one, two = nights
+    trainer.train("mf", configuration("mf", artifacts=one, dim=3))
+    start = started(one, "mf")
+    model, _ = build("mf", load(two), replace(earlier.base(start, "mf"), artifacts=two), start.content)
+    place = load(two).item_ids.index(12) + 1
+    assert torch.equal(model.items.weight[place], start.content["model"]["items.weight"][3])
+    assert model.items.weight[1].abs().max() < 0.01, "a new one as the solver begins it"
+    run = trainer.train(
+        "mf", replace(earlier.base(start, "mf"), artifacts=two, epochs=1), manner=trainer.Manner(start=start)
+    )
+    old = start.content["model"]["items.weight"][[1, 2, 3, 4, 6, 7, 8, 9, 10]]
+    now = run.model.items.weight[[load(two).item_ids.index(i) + 1 for i in (10, 11, 12, 13, 15, 16, 17, 18, 19)]]
+    near = torch.nn.functional.cosine_similarity(old, now).median()
+    assert near > 0.8, "the axes of the night before"
+    again = trainer.train("mf", configuration("mf", artifacts=two, dim=3, epochs=1, seed=5), "scratch")
+    assert not torch.equal(again.model.items.weight, run.model.items.weight)
+
+
+def test_kept_items_keep_their_indexes_and_gone_ones_are_no_candidates(nights) -> None:
+    one, two = nights
+    trainer.train("bert", config("bert", one))
+    start = started(one, "bert")
+    data = load(two, start.content["item_ids"])
+    assert data.item_ids == [*range(10, 20), 5, 99] and data.retired.tolist() == [5]
+    assert data.counts[5] == 0
+    blocked = data.blocked(torch.arange(len(data.user_ids)))
+    assert (blocked == 5).any(1).all(), "validation ranks nobody's item below it"
+    assert start.provenance(data)["kept"] == 9 and start.provenance(data)["dropped"] == 1
+    command.main(["bert", f"--artifacts={two}", f"--from={one / 'bert.pt'}", f"--keep-items={one / 'bert.pt'}"])
+    state = checkpoint.read(two / "bert.pt", "")
+    assert state["item_ids"] == data.item_ids and state["retired"] == [5]
+    assert state["provenance"]["numbered_by"] == {"name": "bert.pt", "checksum": sha256(one / "bert.pt")}
+    command.main(["ease", f"--artifacts={two}", "--content=0"])
+    with pytest.raises(InputError, match=r"numbers its items otherwise \(--keep-items\)"):
+        command.main(["best", f"--artifacts={two}", "--members=ease", f"--keep-items={one / 'bert.pt'}"])
+    table = pl.read_parquet(two / "interactions.parquet").with_columns(pl.format("i{}", "item").alias("item"))
+    table.write_parquet(two / "interactions.parquet")
+    with pytest.raises(InputError, match="the item ids of the table are texts, those of the earlier model numbers"):
+        load(two, start.content["item_ids"])
+    assert np.array_equal(load(one, start.content["item_ids"]).retired, [])
+
+
+def test_nobody_gets_a_retired_item_from_an_exported_model(nights, run) -> None:
+    one, two = nights
+    trainer.train("bert", config("bert", one))
+    command.main(["bert", f"--artifacts={two}", f"--keep-items={one / 'bert.pt'}", "--dim=4", "--epochs=1"])
+    from export.exporter import export
+    from infer.recommender import Recommender
+
+    path, metadata = export("bert", two)
+    assert metadata.retired == [5]
+    model = Recommender(path)
+    assert sorted(model.recommend([10, 14], k=20)["item"].to_list()) == [5, 11, 12, 13, 15, 16, 17, 18, 19, 99]
+    found = model.recommend([10], k=20, exclude_items=[11])["item"].to_list()
+    assert 14 not in found and 11 not in found and 12 in found

@@ -1,0 +1,135 @@
+"""A run in hand: finished as it is, extended by other epochs or patience, and what is said when it is stopped."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+
+from infer.errors import InputError
+from tests.helpers.rounds import write
+from train import checkpoint, command, loop
+from train.models.registry import restore
+
+WORDS = ["bert", "--dim=4", "--max-length=6", "--feedforward=8", "--stride=3"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write(tmp_path, list(range(10, 20)))
+    return tmp_path
+
+
+def train(folder: Path, *words: str) -> dict:
+    command.main([*WORDS, f"--artifacts={folder}", *words])
+    return checkpoint.read(folder / "bert.pt", "")
+
+
+def interrupted(folder: Path, monkeypatch, *words: str, after: int = 3) -> None:
+    """Stop it while the epoch after `after` is trained."""
+    epochs = loop.train_epoch
+
+    def stopping(run, data, config, epoch, device):
+        if epoch > after:
+            raise KeyboardInterrupt
+        return epochs(run, data, config, epoch, device)
+
+    monkeypatch.setattr(loop, "train_epoch", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        train(folder, *words)
+    monkeypatch.setattr(loop, "train_epoch", epochs)
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def metrics(state: dict) -> list[tuple]:
+    return [(r["epoch"], r["train_loss"], r["validation_ndcg_at_10"]) for r in state["history"]]
+
+
+@pytest.mark.parametrize("words", [("--epochs=7", "--patience=6"), ("--epochs=5", "--patience=2")])
+def test_other_epochs_and_patience_go_on_with_an_interrupted_run(words, folder: Path, monkeypatch, capsys) -> None:
+    interrupted(folder, monkeypatch, "--epochs=6", "--patience=6")
+    found = train(folder, *words)
+    assert "resuming after epoch 3" in capsys.readouterr().out
+    expected = train(folder, *words, "--name=whole") and checkpoint.read(folder / "whole.pt", "")
+    assert metrics(found) == metrics(expected) and equal(found["model"], expected["model"])
+    assert found["provenance"] == expected["provenance"] and found["ended"] == expected["ended"]
+
+
+def test_a_finished_run_is_extended_to_what_one_long_run_would_be(folder: Path, capsys) -> None:
+    train(folder, "--epochs=3", "--patience=9")
+    found = train(folder, "--epochs=6", "--patience=9")
+    said = capsys.readouterr().out
+    assert f"resuming after epoch 3 ({folder / 'bert.state.pt'}), --epochs=6 instead of 3" in said
+    train(folder, "--epochs=6", "--patience=9", "--name=whole")
+    expected = checkpoint.read(folder / "whole.pt", "")
+    assert metrics(found) == metrics(expected) and equal(found["model"], expected["model"])
+    assert pl.read_parquet(folder / "bert.history.parquet")["epoch"].to_list() == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_finished_run_begins_anew_where_nothing_is_kept_or_more_than_its_length_changes(folder: Path, capsys) -> None:
+    train(folder, "--epochs=2", "--no-keep-state")
+    assert not (folder / "bert.state.pt").exists() and not (folder / "bert.partial.pt").exists()
+    train(folder, "--epochs=3")
+    train(folder, "--epochs=4", "--dropout=0.1")
+    train(folder, "--epochs=4", "--dropout=0.1")
+    said = capsys.readouterr().out
+    assert "resuming" not in said and said.count("epoch   1") == 4
+
+
+def test_patience_that_is_given_later_compares_from_there_and_one_that_is_taken_keeps_the_last(folder: Path) -> None:
+    train(folder, "--epochs=3", "--patience=0")
+    found = train(folder, "--epochs=5", "--patience=9")
+    values = [r["validation_ndcg_at_10"] for r in found["history"]]
+    assert found["best"]["epoch"] == 3 + max(range(3), key=lambda place: (values[2 + place], -place))
+    last = train(folder, "--epochs=6", "--patience=0")
+    assert last["best"]["epoch"] == 6
+
+
+def test_finish_keeps_the_interrupted_run_as_it_is(folder: Path, monkeypatch, capsys) -> None:
+    words = ("--epochs=9", "--patience=8")
+    train(folder, "--epochs=1")
+    interrupted(folder, monkeypatch, *words)
+    state = checkpoint.read(folder / "bert.partial.pt", "")
+    capsys.readouterr()
+    found = train(folder, *words, "--finish")
+    said = capsys.readouterr().out
+    assert "ended since it was stopped after 3 epochs (--finish)" in said and "epoch   4" not in said
+    assert found["ended"] == "finish" and len(found["history"]) == 3
+    assert equal(found["model"], state["best"]), "the weights of its best epoch"
+    assert restore(found) and not (folder / "bert.partial.pt").exists()
+    going = train(folder, "--epochs=5", "--patience=8")
+    assert len(going["history"]) == 5 and going["ended"] == "epochs", "it can be extended afterwards"
+
+
+def test_there_must_be_an_interrupted_run_to_finish(folder: Path, monkeypatch) -> None:
+    with pytest.raises(InputError, match=r"--finish finishes an interrupted run, and there is none: .*bert\.partial"):
+        train(folder, "--finish")
+    interrupted(folder, monkeypatch, "--epochs=9")
+    with pytest.raises(InputError, match="is of a run with other options or data: give --finish with that run's own"):
+        train(folder, "--dropout=0.1", "--finish")
+    assert (folder / "bert.partial.pt").is_file() and not (folder / "bert.pt").exists()
+
+
+def test_who_interrupts_is_told_what_is_lost_and_how_to_go_on(folder: Path, monkeypatch, capsys) -> None:
+    interrupted(folder, monkeypatch, after=0)
+    assert "before the first epoch was done: nothing is kept" in capsys.readouterr().out
+    interrupted(folder, monkeypatch, after=2)
+    said = capsys.readouterr().out
+    assert "stopped in epoch 3, whose steps are lost: the same command resumes after epoch 2, and with --finish" in said
+
+
+def test_how_a_run_ended_stands_in_its_checkpoint(folder: Path, monkeypatch) -> None:
+    assert train(folder, "--epochs=2")["ended"] == "epochs"
+    monkeypatch.setattr(loop, "validate", lambda *given: (None, 0.0, 0.0))
+    assert train(folder, "--epochs=9", "--patience=2")["ended"] == "patience"
+    command.main(["mf", f"--artifacts={folder}", "--dim=3"])
+    assert checkpoint.read(folder / "mf.pt", "")["ended"] is None and not (folder / "mf.state.pt").exists()
+
+
+def test_an_extended_schedule_says_that_its_rate_fell_as_for_fewer_epochs(folder: Path, capsys) -> None:
+    train(folder, "--epochs=2", "--schedule=linear")
+    train(folder, "--epochs=3", "--schedule=linear")
+    assert "the learning rate of these epochs fell as for the earlier number" in capsys.readouterr().out
