@@ -73,8 +73,8 @@ BERT_CASES = EVERY | {
     "content": ({"initial": "ials"}, 0.0),
     "mf": ({"initial": "mf"}, "other"),
     "chain": ({}, 3),
-    "chain_decay": (CHAIN, 0.5),
-    "chain_power": (CHAIN, 0.9),
+    "chain_decay": (CHAIN | {"chain_weight": 0.3}, 0.5),  # or it would be left out where it does not help
+    "chain_power": (CHAIN | {"chain_weight": 0.3}, 0.9),
     "chain_weight": (CHAIN, 0.6),
     "chain_initial": (CHAIN | {"chain_trained": True}, "random"),
     "chain_trained": (CHAIN, True),
