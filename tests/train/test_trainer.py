@@ -428,9 +428,9 @@ def test_the_command_takes_kind_preset_name_and_changes(folder: Path, monkeypatc
         with pytest.raises(KeyboardInterrupt):
             command.main(words)
     assert taken == [
-        ("bert", configuration("bert", "sasrec", dim=12), "s", None, False, True),
-        ("hybrid", configuration("hybrid", "default"), "hybrid", None, False, True),
-        ("knn", configuration("knn"), "knn", None, False, True),
+        ("bert", configuration("bert", "sasrec", dim=12), "s", None, False, True, None),
+        ("hybrid", configuration("hybrid", "default"), "hybrid", None, False, True, None),
+        ("knn", configuration("knn"), "knn", None, False, True, None),
     ]
     for words, reason in (
         (["bert", "--preset=x"], "--preset is one of paper, bert4rec, sasrec, gsasrec, default; found 'x'"),
