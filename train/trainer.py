@@ -8,7 +8,6 @@ In: a kind, its configuration and the artifacts folder. Out: NAME.pt and NAME.hi
 import logging
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -20,18 +19,17 @@ from infer.system.files import replacing
 from infer.system.locks import alone
 from infer.system.ownership import MARK, claim
 from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE
-from train import checkpoint
+from train import checkpoint, messages
 from train.config import TrainConfig
 from train.data.dataset import Data, load
 from train.earlier import Start, check_known, paced
-from train.loop import STOPPED, complete, ended_by, ending, fit
-from train.models.base import ScoringModel
+from train.loop import complete, ended_by, fit
 from train.models.registry import build
+from train.places import Places
 from train.resuming import lost, resume, unfinished
-from train.run import EpochRecord, Run
-from train.sizing import said, sized_for
+from train.run import Run
+from train.sizing import sized_for
 from train.threads import choice, limited
-from train.validation import validation_rows
 
 log = logging.getLogger(__name__)
 
@@ -80,39 +78,6 @@ def train(kind: str, config: TrainConfig, name: str | None = None, manner: Manne
             return _trained(kind, config, places, data, manner, earlier)
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where the files of a training lie."""
-
-    artifacts: Path
-    name: str
-
-    @property
-    def finished(self) -> Path:
-        """The model."""
-        return checkpoint.finished(self.artifacts, self.name)
-
-    @property
-    def partial(self) -> Path:
-        """The state of an interrupted run."""
-        return checkpoint.partial(self.artifacts, self.name)
-
-    @property
-    def state(self) -> Path:
-        """The state of a finished run."""
-        return checkpoint.state(self.artifacts, self.name)
-
-    @property
-    def history(self) -> Path:
-        """A row an epoch."""
-        return self.artifacts / f"{self.name}.history.parquet"
-
-    @property
-    def written(self) -> list[Path]:
-        """All of them."""
-        return [self.finished, self.partial, self.state, self.history]
-
-
 def _trained(
     kind: str, config: TrainConfig, places: Places, data: Data, manner: Manner, earlier: dict[str, Any]
 ) -> Run:
@@ -120,9 +85,40 @@ def _trained(
 
     config: with all sizes.  earlier: what the provenance says of the model that it starts from.
     """
-    name, start, finish, numbering = places.name, manner.start, manner.finish, manner.numbering
+    run, provenance = _prepared(kind, config, places, data, manner, earlier)
+    for text in messages.beginning(run, data, config, places.name):
+        log.info(text)
+    if manner.start is not None:
+        told = "starts from %s: %s items keep their weights, %s are new, %s are gone"
+        log.info(told, manner.start.path, *(f"{earlier[key]:,}" for key in ("kept", "new", "dropped")))
+    if manner.numbering is not None:
+        told = "items have their indexes of %s: %s of them are gone and nobody gets them"
+        log.info(told, manner.numbering.path, f"{len(data.retired):,}")
+    try:
+        for record in () if manner.finish else fit(run, data, config):
+            log.info(messages.line(record))
+            if not run.model.closed_form:
+                checkpoint.save(places.partial, _state(provenance, data, run) | run.state())
+    except KeyboardInterrupt:
+        log.info(lost(run, places.partial))
+        raise
+    if manner.finish:
+        complete(run, data, config)
+    by = None if run.model.closed_form else ended_by(run.epochs, config.epochs, manner.finish)
+    if why := messages.ended(run, config, by):
+        log.info(why)
+    provenance = provenance | {"config": provenance["config"] | run.chosen | dict(run.model.chosen)}
+    _write(places, _state(provenance, data, run) | {"ended": by}, run, manner.keep_state)
+    return run
+
+
+def _prepared(
+    kind: str, config: TrainConfig, places: Places, data: Data, manner: Manner, earlier: dict[str, Any]
+) -> tuple[Run, dict[str, Any]]:
+    """A run as it was left off, or at its beginning, and its provenance."""
+    start, numbering = manner.start, manner.numbering
     if config.solves_first and (start is None or earlier["new"]):
-        log.info("%s: solving for the vectors that it starts from ...", name)
+        log.info("%s: solving for the vectors that it starts from ...", places.name)
     began = time.perf_counter()
     model, parents = build(kind, data, config, None if start is None else start.content)
     claim(places.written, inputs=[config.artifacts / parent for parent in parents])
@@ -133,52 +129,21 @@ def _trained(
     run = Run(model, None if model.closed_form else model.optimizer(), preparing)
     if start is not None and not model.closed_form:
         run.carry_on()
-    (unfinished if finish else resume)(name, config, provenance, run)
-    weights = sum(p.numel() for p in model.parameters())
-    log.info("%s on %s: %s weights, seed %d", name, data.name, f"{weights:,}", config.seed)
-    if chosen := said(config, data.histories.lengths):
-        log.info(chosen)
-    if start is not None:
-        told = "starts from %s: %s items keep their weights, %s are new, %s are gone"
-        log.info(told, start.path, *(f"{earlier[key]:,}" for key in ("kept", "new", "dropped")))
-    if numbering is not None:
-        told = "items have their indexes of %s: %s of them are gone and nobody gets them"
-        log.info(told, numbering.path, f"{len(data.retired):,}")
-    if not len(validation_rows(data, config)):
-        log.info(_unmeasured(model, config))
-    try:
-        for record in () if finish else fit(run, data, config):
-            log.info(_line(record))
-            if not model.closed_form:
-                checkpoint.save(places.partial, _state(provenance, data, run) | run.state())
-    except KeyboardInterrupt:
-        log.info(lost(run, places.partial))
-        raise
-    if finish:
-        complete(run, data, config)
-    by = None if model.closed_form else ended_by(run.epochs, config.epochs, finish)
-    if why := _ended(run, config, by):
-        log.info(why)
+    (unfinished if manner.finish else resume)(places.name, config, provenance, run)
+    return run, provenance
+
+
+def _write(places: Places, content: dict[str, Any], run: Run, keep_state: bool) -> None:
+    """Write history and checkpoint of a finished run; its state is kept, or removed."""
     with replacing(places.history, owned=True) as temporary:
         table = pl.DataFrame([asdict(record) for record in run.records], schema_overrides=HISTORY)
         table.with_columns(preparation_seconds=pl.lit(run.preparation_seconds)).write_parquet(temporary, metadata=MARK)
-    provenance = provenance | {"config": provenance["config"] | run.chosen | dict(run.model.chosen)}
-    checkpoint.save(places.finished, _state(provenance, data, run) | {"ended": by})
-    if manner.keep_state and places.partial.is_file():
+    checkpoint.save(places.finished, content)
+    if keep_state and places.partial.is_file():
         places.partial.replace(places.state)
     else:
         places.partial.unlink(missing_ok=True)
         places.state.unlink(missing_ok=True)
-    return run
-
-
-def ends_at_best(run: Run, config: TrainConfig) -> bool:
-    """Whether the last epoch that was allowed has a higher validation NDCG than each one before, so that training was
-    cut short; never of a model without epochs, nor without validation, nor with one epoch alone."""
-    measured = [record.validation_ndcg_at_10 or 0.0 for record in run.records]
-    if run.model.closed_form or len(measured) < 2 or run.records[-1].epoch < config.epochs:
-        return False
-    return measured[-1] > max(measured[:-1])
 
 
 def _state(provenance: dict[str, Any], data: Data, run: Run) -> dict[str, Any]:
@@ -197,41 +162,3 @@ def _state(provenance: dict[str, Any], data: Data, run: Run) -> dict[str, Any]:
         "best": asdict(run.best_record) | run.final,
         "history": [asdict(record) for record in run.records],
     }
-
-
-def _line(record: EpochRecord) -> str:
-    return (
-        f"epoch {record.epoch:>3}  train loss {_number(record.train_loss)}  validation loss "
-        f"{_number(record.validation_loss)}  hit@10 {_percent(record.validation_hit_at_10)}  "
-        f"ndcg@10 {_percent(record.validation_ndcg_at_10)}  {record.seconds:6.2f} s"
-    )
-
-
-def _ended(run: Run, config: TrainConfig, by: str | None) -> str:
-    """Why training ended, where that is a question."""
-    if by == STOPPED:
-        return f"ended since {ending(by, run.epochs, config.epochs, config.patience)}"
-    if ends_at_best(run, config):
-        return "the best epoch is the last that was allowed: more --epochs would help"
-    if by is None or not config.patience:
-        return ""
-    return f"ended since {ending(by, run.epochs, config.epochs, config.patience)}"
-
-
-def _number(loss: float | None) -> str:
-    return f"{'-':>8}" if loss is None else f"{loss:8.4f}"
-
-
-def _percent(share: float | None) -> str:
-    return f"{'-':>6}  " if share is None else f"{share * 100:6.2f} %"
-
-
-def _unmeasured(model: ScoringModel, config: TrainConfig) -> str:
-    """What follows from a table that holds nothing out for validation, in words."""
-    said = "nothing is held out for validation, so nothing is measured"
-    if model.closed_form:
-        return said
-    epochs = "the one epoch is" if config.epochs == 1 else f"all {config.epochs} epochs are"
-    kept = "the averaged" if config.average else "the last"
-    off = f" whatever --patience {config.patience}" if config.patience else ""
-    return f"{said}: {epochs} trained{off}, and {kept} weights are kept"

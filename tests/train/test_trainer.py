@@ -17,7 +17,7 @@ import torch
 from infer.errors import InputError
 from infer.histories.windows import windows
 from infer.system.locks import locked
-from train import checkpoint, command, trainer
+from train import checkpoint, command, messages, trainer
 from train.config import BertConfig, MFConfig, TrainConfig
 from train.data.dataset import load
 from train.loop import fit
@@ -475,7 +475,7 @@ def test_who_ends_at_the_best_epoch_is_told_to_train_longer(folder: Path, capsys
     def ended(*ndcgs: float | None, epochs: int, closed: bool = False) -> bool:
         records = [SimpleNamespace(epoch=n, validation_ndcg_at_10=ndcg) for n, ndcg in enumerate(ndcgs, 1)]
         run = SimpleNamespace(records=records, model=SimpleNamespace(closed_form=closed))
-        return trainer.ends_at_best(run, MFConfig(epochs=epochs))
+        return messages.ends_at_best(run, MFConfig(epochs=epochs))
 
     assert ended(0.1, 0.2, epochs=2)
     assert not ended(0.1, 0.2, epochs=3), "stopped before the cap"

@@ -1,0 +1,74 @@
+"""What a training says of itself, in words: what it is, each epoch, and why it ended.
+
+In: a run and its configuration. Out: lines of text, which `train.trainer` logs.
+
+    for text in beginning(run, data, config, "bert"): ...
+"""
+
+from collections.abc import Iterator
+
+from train.config import TrainConfig
+from train.data.dataset import Data
+from train.loop import STOPPED, ending
+from train.models.base import ScoringModel
+from train.run import EpochRecord, Run
+from train.sizing import said
+from train.validation import validation_rows
+
+
+def beginning(run: Run, data: Data, config: TrainConfig, name: str) -> Iterator[str]:
+    """What is trained on what, sizes that follow from the table, and what follows where nothing is held out."""
+    weights = sum(p.numel() for p in run.model.parameters())
+    yield f"{name} on {data.name}: {weights:,} weights, seed {config.seed}"
+    if chosen := said(config, data.histories.lengths):
+        yield chosen
+    if not len(validation_rows(data, config)):
+        yield unmeasured(run.model, config)
+
+
+def ends_at_best(run: Run, config: TrainConfig) -> bool:
+    """Whether the last epoch that was allowed has a higher validation NDCG than each one before, so that training was
+    cut short; never of a model without epochs, nor without validation, nor with one epoch alone."""
+    measured = [record.validation_ndcg_at_10 or 0.0 for record in run.records]
+    if run.model.closed_form or len(measured) < 2 or run.records[-1].epoch < config.epochs:
+        return False
+    return measured[-1] > max(measured[:-1])
+
+
+def line(record: EpochRecord) -> str:
+    """An epoch."""
+    return (
+        f"epoch {record.epoch:>3}  train loss {_number(record.train_loss)}  validation loss "
+        f"{_number(record.validation_loss)}  hit@10 {_percent(record.validation_hit_at_10)}  "
+        f"ndcg@10 {_percent(record.validation_ndcg_at_10)}  {record.seconds:6.2f} s"
+    )
+
+
+def ended(run: Run, config: TrainConfig, by: str | None) -> str:
+    """Why training ended, where that is a question."""
+    if by == STOPPED:
+        return f"ended since {ending(by, run.epochs, config.epochs, config.patience)}"
+    if ends_at_best(run, config):
+        return "the best epoch is the last that was allowed: more --epochs would help"
+    if by is None or not config.patience:
+        return ""
+    return f"ended since {ending(by, run.epochs, config.epochs, config.patience)}"
+
+
+def _number(loss: float | None) -> str:
+    return f"{'-':>8}" if loss is None else f"{loss:8.4f}"
+
+
+def _percent(share: float | None) -> str:
+    return f"{'-':>6}  " if share is None else f"{share * 100:6.2f} %"
+
+
+def unmeasured(model: ScoringModel, config: TrainConfig) -> str:
+    """What follows from a table that holds nothing out for validation, in words."""
+    said = "nothing is held out for validation, so nothing is measured"
+    if model.closed_form:
+        return said
+    epochs = "the one epoch is" if config.epochs == 1 else f"all {config.epochs} epochs are"
+    kept = "the averaged" if config.average else "the last"
+    off = f" whatever --patience {config.patience}" if config.patience else ""
+    return f"{said}: {epochs} trained{off}, and {kept} weights are kept"

@@ -1,0 +1,44 @@
+"""Where the files of a training lie in the artifacts folder.
+
+In: the folder and the model's name. Out: paths.
+
+    Places(Path("artifacts"), "bert").finished
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from train import checkpoint
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the files of a training lie."""
+
+    artifacts: Path
+    name: str
+
+    @property
+    def finished(self) -> Path:
+        """The model."""
+        return checkpoint.finished(self.artifacts, self.name)
+
+    @property
+    def partial(self) -> Path:
+        """The state of an interrupted run."""
+        return checkpoint.partial(self.artifacts, self.name)
+
+    @property
+    def state(self) -> Path:
+        """The state of a finished run."""
+        return checkpoint.state(self.artifacts, self.name)
+
+    @property
+    def history(self) -> Path:
+        """A row an epoch."""
+        return self.artifacts / f"{self.name}.history.parquet"
+
+    @property
+    def written(self) -> list[Path]:
+        """All of them."""
+        return [self.finished, self.partial, self.state, self.history]
