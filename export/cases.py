@@ -44,9 +44,13 @@ def of_users(model: Model, table: Path, folder: Path) -> Feeds | None:
     table: of which the first rows are read.  folder: for a table of these users.
     """
     rows = pl.scan_parquet(table, glob=False).head(ROWS).collect()
-    few = folder / "few.parquet"
     # The last user's rows may go on; the others' are whole where the table is in order of users, as ours are.
-    rows.filter(pl.col(USER) != rows[USER][-1]).write_parquet(few)
+    rows, few = rows.filter(pl.col(USER) != pl.col(USER).last()), folder / "few.parquet"
+    if rows.is_empty():
+        return None
+    # What the table says of itself: that its rows are those that count, for one.
+    about = {name: said for name, said in pl.read_parquet_metadata(table).items() if name != "ARROW:schema"}
+    rows.write_parquet(few, metadata=about)
     task = prepare(open_job(model, few, split=None))
     usable = np.flatnonzero(task.personalisable)
     if len(usable) < USERS:

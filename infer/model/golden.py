@@ -42,7 +42,7 @@ def golden(
         k = int(feeds[K_INPUT][0]) if last else None
         found[name] = ask(feeds | {K_INPUT: np.array([k + 1])}) if k is not None else ask(feeds)
     listed = [np.abs(scores[scores > DROPPED]).max(initial=1.0) for _, scores in found.values()]
-    tolerance = float(TOLERANCES[precision] * max(listed))
+    tolerance = TOLERANCES[precision] * max(map(float, listed))
     return {
         "origin": origin,
         "tolerance": tolerance,

@@ -4,6 +4,7 @@
 Here dropout draws other numbers and products are rounded otherwise.
 """
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,17 +12,23 @@ import pytest
 import torch
 
 from export.exporter import export
-from tests.train.test_devices import CASES, ENCODER, folder, kept
+from tests.helpers.trainings import CASES, ENCODER, kept
 from train import trainer
 from train.loop import fit
 from train.presets import configuration
-
-__all__ = ["folder"]  # a fixture
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason=f"PyTorch {torch.__version__} finds no CUDA device here"
 )
 SOLVED = {name for name, (kind, preset, _) in CASES.items() if kind not in ("bert", "hybrid") and preset != "paper"}
+
+
+@pytest.fixture
+def folder(artifacts: Path, tmp_path: Path) -> Path:
+    """A copy of the prepared data and the trained MF."""
+    for name in ("interactions.parquet", "items.parquet", "mf.pt"):
+        shutil.copy(artifacts / name, tmp_path)
+    return tmp_path
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -3,39 +3,15 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from tests.helpers.elsewhere import Elsewhere, elsewhere
-from train import checkpoint, trainer
+from tests.helpers.trainings import CASES, ENCODER, kept
+from train import trainer
 from train.loop import fit
 from train.presets import configuration
-
-SMALL = {"epochs": 2, "dim": 8}
-ENCODER = SMALL | {"max_length": 8, "stride": 4, "average": 0.9, "patience": 2}
-PUBLISHED = {"epochs": 2, "max_length": 8, "negatives": 16, "dim": 8, "heads": 2}
-# Every kind, and every branch of the sequence models that makes tensors of its own.
-CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "mf of ratings": ("mf", "paper", SMALL),
-    "mf, solved": ("mf", "default", {}),
-    "paper": ("hybrid", "paper", {"epochs": 3, "max_length": 8}),
-    "bert": ("bert", "default", ENCODER),
-    "hstu": ("bert", "default", ENCODER | {"block": "hstu"}),
-    "softmax, sinusoidal": ("bert", "default", ENCODER | {"loss": "softmax", "positions": "sinusoidal"}),
-    "cloze": ("bert", "default", ENCODER | {"masking": "cloze", "append_mask": True}),
-    "ratings": ("bert", "default", ENCODER | {"ratings": "embedding"}),
-    "hybrid": ("hybrid", "default", ENCODER),
-    "chain trained": ("hybrid", "default", ENCODER | {"chain": 4, "chain_trained": True}),
-    "sasrec": ("bert", "sasrec", PUBLISHED),
-    "gsasrec": ("bert", "gsasrec", PUBLISHED),
-    "bert4rec": ("bert", "bert4rec", {k: v for k, v in PUBLISHED.items() if k != "negatives"}),
-    "ease": ("ease", "default", {}),
-    "markov": ("markov", "default", {}),
-    "knn": ("knn", "default", {}),
-    "content": ("content", "default", {}),
-}
 
 
 @pytest.fixture
@@ -44,10 +20,6 @@ def folder(artifacts: Path, tmp_path: Path) -> Path:
     for name in ("interactions.parquet", "items.parquet", "mf.pt"):
         shutil.copy(artifacts / name, tmp_path)
     return tmp_path
-
-
-def kept(folder: Path, name: str) -> dict[str, torch.Tensor]:
-    return checkpoint.read(checkpoint.finished(folder, name), "")["model"]
 
 
 def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
