@@ -21,7 +21,7 @@ from infer.scoring.job import open_job
 from infer.scoring.task import prepare
 from infer.system.files import replacing, write_text
 from infer.system.fingerprints import sha256
-from infer.system.memory import peak_memory, reset_peak_memory
+from infer.system.memory import keep_freed_memory, peak_memory, reset_peak_memory
 from infer.system.ownership import MARK
 from infer.system.progress import no_progress
 from infer.system.versions import versions
@@ -117,6 +117,7 @@ def make(trial: Trial) -> tuple[float, float]:
     # One thread, also in NumPy's and SciPy's BLAS: others train beside it.
     torch.set_num_threads(1)
     threadpool_limits(1)
+    keep_freed_memory()
     reset_peak_memory()
     began = time.perf_counter()
     name = trial.experiment.name
