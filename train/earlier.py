@@ -129,11 +129,11 @@ def paced(config: TrainConfig, measured: bool) -> TrainConfig:
     return replace(config, **changes)
 
 
-def check_known(start: Start, data: Data) -> None:
-    """Raise InputError if the table has no item of the earlier model."""
-    numbers = start.provenance(data)
-    if numbers["kept"]:
-        return
+def known(start: Start, data: Data) -> dict[str, Any]:
+    """`Start.provenance`; raises InputError if the table has no item of the earlier model."""
+    said = start.provenance(data)
+    if said["kept"]:
+        return said
     examples = [", ".join(repr(i)[:40] for i in ids[:3]) for ids in (start.content["item_ids"], data.item_ids)]
     raise InputError(
         f"{start.path} knows no item of {data.name}: its ids are {examples[0]}, those of the table {examples[1]}; "

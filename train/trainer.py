@@ -22,7 +22,7 @@ from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE
 from train import checkpoint, messages
 from train.config import TrainConfig
 from train.data.dataset import Data, load
-from train.earlier import Start, check_known, paced
+from train.earlier import Start, known, paced
 from train.loop import complete, ended_by, fit
 from train.models.registry import build
 from train.places import Places
@@ -67,9 +67,8 @@ def train(kind: str, config: TrainConfig, name: str | None = None, manner: Manne
     with alone(config.artifacts / "locks" / f"{name}.train.lock"):
         earlier = dict[str, Any]()
         if manner.start is not None:
-            check_known(manner.start, data)
+            earlier = known(manner.start, data)
             config = paced(config, bool((data.targets != PAD).any()))
-            earlier = manner.start.provenance(data)
         config = sized_for(config, data)
         chosen = choice(1 if manner.finish else manner.threads, kind, data, config)
         with limited(chosen.threads):
