@@ -150,7 +150,10 @@ class BertConfig(TrainConfig):
     )
     chain_decay: float = option(0.8, "chain: how much less each older item counts, up to 1", minimum=0)
     chain_power: float = option(
-        0.3, "chain: singular values are raised to this power; below 1, rarer patterns count more", minimum=0
+        0.2, "chain: singular values are raised to this power; below 1, rarer patterns count more", minimum=0
+    )
+    chain_ease: float = option(
+        0.7, "chain: weight of EASE's matrix beside the transitions', for up to 20,000 items; 0: none", minimum=0
     )
     chain_weight: float | None = option(
         None, "chain: standard deviation of its scores over the items (default: found on validation)", minimum=0
@@ -285,7 +288,7 @@ class HybridConfig(BertConfig):
         "controls only the norms of implicit ALS, or its vectors given to other items",
     )
     chain: int = option(
-        192, "rank of a factorised Markov chain whose scores are added to the encoder's; 0: none", minimum=0
+        256, "rank of a factorised Markov chain whose scores are added to the encoder's; 0: none", minimum=0
     )
 
 
@@ -304,6 +307,7 @@ class LinearConfig(TrainConfig):
     popularity: float = option(0.2, "markov: divide by popularity to this power", minimum=0)
     rank: int = option(0, "markov: keep the largest so many singular values; 0: all, unfactorised", minimum=0)
     power: float = option(0.3, "markov: with a rank, singular values are raised to this power", minimum=0)
+    ease: float = option(0.0, "markov: weight of EASE's matrix, brought to the same norm, beside the shares", minimum=0)
     locality: float = option(0.95, "ease: fading of co-occurrence with distance; 1 for Steck's", minimum=0)
     regularization: float = option(100.0, "ease: L2 penalty lambda", minimum=0)
     content: float = option(1.0, "ease: weight of genres, year and title words; 0: none", minimum=0)

@@ -55,8 +55,8 @@ EXPERIMENTS = (
     ),
     Experiment("markov", "Markov", "markov", seeds=1, short=True, varied=True),
     Experiment(
-        "chain", "factorised Markov alone", "markov", changes={"rank": 192, "smoothing": 300.0, "popularity": 0.0},
-        seeds=1, short=True,
+        "chain", "chain alone", "markov",
+        changes={"rank": 256, "smoothing": 300.0, "popularity": 0.0, "power": 0.2, "ease": 0.7}, seeds=1, short=True,
     ),
     Experiment(
         "ease-markov", "EASE + Markov", "best", changes={"members": "ease-plain,markov"}, stage=1, seeds=1, short=True
@@ -82,14 +82,15 @@ EXPERIMENTS = (
         "ials-markov", "iALS start + Markov", "best", changes={"members": "hybrid-ials,markov"}, stage=1, short=True
     ),
     Experiment("hybrid-ppmi", "PPMI start alone", "hybrid", changes={"chain": 0, "initial": "ppmi"}),
+    Experiment("hybrid-markov", "hybrid, chain of transitions alone", "hybrid", changes={"chain_ease": 0.0}),
     Experiment("hybrid-trained", "hybrid, chain trained", "hybrid", changes={"chain_trained": True}),
     Experiment(
-        "scratch-chain", "from scratch + factorised Markov", "best", changes={"members": "scratch,chain"}, stage=1,
+        "scratch-chain", "from scratch + chain", "best", changes={"members": "scratch,chain"}, stage=1,
         short=True,
     ),
     Experiment(
         "scratch-random", "from scratch, with a random chain, trained", "bert",
-        changes={"chain": 192, "chain_initial": "random", "chain_trained": True},
+        changes={"chain": 256, "chain_initial": "random", "chain_trained": True},
     ),
     Experiment("best", "best.onnx", "best", changes={"members": MEMBERS}, stage=1, short=True),
     Experiment("mf-ratings", "MF of ratings", "mf", "paper", {"dim": 0}),
@@ -132,6 +133,7 @@ PAIRS = (
     ("scratch-markov", "markov"),
     ("hybrid", "hybrid-ials"),
     ("hybrid", "hybrid-trained"),
+    ("hybrid", "hybrid-markov"),
     ("hybrid-ppmi", "scratch"),
     ("best", "ease-markov"),
     ("best", "hybrid"),

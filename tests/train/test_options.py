@@ -74,6 +74,7 @@ BERT_CASES = EVERY | {
     "mf": ({"initial": "mf"}, "other"),
     "chain": ({}, 3),
     "chain_decay": (CHAIN | {"chain_weight": 0.3}, 0.5),  # or it would be left out where it does not help
+    "chain_ease": (CHAIN | {"chain_weight": 0.3}, 0.1),
     "chain_power": (CHAIN | {"chain_weight": 0.3}, 0.9),
     "chain_weight": (CHAIN, 0.6),
     "chain_initial": (CHAIN | {"chain_trained": True}, "random"),

@@ -89,7 +89,8 @@ BERT = EVERY | {
     "mf": Row("mf"),
     "chain": Row(0),
     "chain_decay": Row(0.8),
-    "chain_power": Row(0.3),
+    "chain_power": Row(0.2),
+    "chain_ease": Row(0.7),
     "chain_weight": Row(None),
     "chain_initial": Row("transitions"),
     "chain_trained": Row(False),
@@ -110,7 +111,7 @@ BERT = EVERY | {
     "clip": Row(5.0),
     "average": Row(0.9998),
 }
-HYBRID = BERT | {"initial": Row("ials"), "chain": Row(192)}
+HYBRID = BERT | {"initial": Row("ials"), "chain": Row(256)}
 EASE = EVERY | {
     "kind": Row("ease"),
     "max_length": Row(50),
@@ -414,8 +415,8 @@ def test_presets_that_build_upon_each_other_do_not_change_each_other() -> None:
 
 
 FROM_ZERO = """
-    average backward beta2 calibration chain chain_decay chain_power chain_weight clip confidence content decay
-    dropout frozen_epochs initial_std input_dropout lag_decay last_share learning_rate least_count locality mask_ratio
+    average backward beta2 calibration chain chain_decay chain_ease chain_power chain_weight clip confidence content decay
+    dropout ease frozen_epochs initial_std input_dropout lag_decay last_share learning_rate least_count locality mask_ratio
     negative_power patience perturbation popularity power rank rare recency_decay regularization seed smoothing
     stride warm_up weight_decay
 """

@@ -38,20 +38,26 @@ SCALE_USERS = 1_000
 def chain_factors(data: Data, config: BertConfig) -> tuple[Tensor, Tensor]:
     """Two (items + 1, rank): what an item leads from, and what it leads to.
 
-    Their product is the best approximation of that rank (`chain`, or what the catalogue has) to TRANSITIONS'
-    matrix, if chain_power is 1. A smaller power flattens its spectrum: the few patterns that most
+    Their product is the best approximation of that rank (`chain`, or what the catalogue has) to `chain_matrix`, if chain_power is 1. A smaller power flattens its spectrum: the few patterns that most
     transitions follow, popularity above all, then outweigh the others less.
     """
-    sources, successors = initial.factorised(transition_matrix(data), config.chain, config.seed, config.chain_power)
+    sources, successors = initial.factorised(chain_matrix(data, config), config.chain, config.seed, config.chain_power)
     return torch.from_numpy(sources), torch.from_numpy(successors)
 
 
-def transition_matrix(data: Data) -> sp.csr_matrix:
-    """(items, items) what the chain factorises, of fewer steps beyond MOST_PAIRS, which is logged."""
+def chain_matrix(data: Data, config: BertConfig) -> sp.csr_matrix:
+    """(items, items) what the chain factorises: TRANSITIONS', and `chain_ease` times EASE's of the same norm.
+
+    Of fewer steps beyond MOST_PAIRS, and without EASE where there are more items than it can invert; both are logged.
+    """
     lags = max(1, min(TRANSITIONS.lags, MOST_PAIRS // max(1, len(data.histories.items))))
     if lags < TRANSITIONS.lags:
         log.info("the chain counts what follows within %d steps instead of %d, to spare memory", lags, TRANSITIONS.lags)
-    return sp.csr_matrix(markov(data, replace(TRANSITIONS, lags=lags)))
+    inverted = len(data.item_ids) <= TRANSITIONS.most_items
+    if config.chain_ease and not inverted:
+        log.info("the chain has transitions alone: EASE would invert a matrix of %s items", f"{len(data.item_ids):,}")
+    table = replace(TRANSITIONS, lags=lags, ease=config.chain_ease if inverted else 0.0)
+    return sp.csr_matrix(markov(data, table))
 
 
 def start_weight(config: BertConfig) -> float:

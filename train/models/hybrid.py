@@ -23,7 +23,7 @@ from train.data.dataset import Data
 from train.models import initial
 from train.models.bert import MiniBERT4Rec
 from train.models.carried import align, carry, fold_in, places, shift
-from train.models.chain import chain_factors, start_chain, start_weight, transition_matrix
+from train.models.chain import chain_factors, chain_matrix, start_chain, start_weight
 from train.models.weights import check_weights
 
 # Of implicit ALS; chosen on validation. What recommends best by itself is not the best start.
@@ -137,7 +137,9 @@ def continued(data: Data, config: BertConfig, earlier: dict[str, Any]) -> tuple[
         vectors, parents = item_vectors(data, config)
         align(model.items.weight[: model.mask], vectors, new)
     if model.rank and config.chain_initial == "transitions":
-        fold_in(model.sources.weight[: model.mask], model.successors.weight[: model.mask], transition_matrix(data), new)
+        fold_in(
+            model.sources.weight[: model.mask], model.successors.weight[: model.mask], chain_matrix(data, config), new
+        )
     return model, parents
 
 

@@ -104,10 +104,12 @@ def markov(data: Data, config: LinearConfig) -> np.ndarray | sp.csr_matrix:
 
     Successors within config.lags steps, each further step counting config.lag_decay times as much;
     predecessors count config.backward times as much as successors. Row sums are smoothed by
-    config.smoothing and columns divided by popularity^config.popularity.  With config.rank the matrix is
-    replaced by an approximation as `train.models.hybrid.chain_factors` makes it, which is dense.
+    config.smoothing and columns divided by popularity^config.popularity.  With config.ease so many times the matrix of
+    EASE, at its defaults and brought to the same Frobenius norm, is added: what stands together beside what follows.
+    With config.rank the matrix is replaced by an approximation as `train.models.chain.chain_factors` makes it, which is
+    dense.
 
-    Raises InputError if the catalogue is too large for that.
+    Raises InputError if the catalogue is too large for either.
     """
     size = len(data.item_ids)
     if config.rank and size > config.most_items:
@@ -120,6 +122,10 @@ def markov(data: Data, config: LinearConfig) -> np.ndarray | sp.csr_matrix:
     total = np.asarray(counts.sum(1)).ravel()
     popular = (data.counts[1:] + 20.0) ** config.popularity
     shares = (sp.diags(1 / np.maximum(total + config.smoothing, 1e-9)) @ counts @ sp.diags(1 / popular)).tocsr()
+    if config.ease:
+        beside = sp.csr_matrix(ease(data, LinearConfig(max_length=config.max_length, most_items=config.most_items)))
+        norm = sp.linalg.norm(beside)
+        shares = (shares + beside * (config.ease * sp.linalg.norm(shares) / norm if norm else 0.0)).tocsr()
     if not config.rank:
         return shares
     sources, successors = factorised(shares, config.rank, config.seed, config.power)

@@ -73,7 +73,8 @@ SPACES: dict[str, Space] = {
     "bert": OURS,
     "hybrid": OURS
     | {
-        "chain": Choice((64, 128, 192, 256)),
+        "chain": Choice((64, 128, 192, 256, 384)),
+        "chain_ease": Numbers(0.0, 2.0, log=False),
         "chain_power": Numbers(0.0, 1.0, log=False),
         "chain_decay": Numbers(0.5, 1.0, log=False),
         "content": Numbers(0.1, 10.0),

@@ -35,7 +35,7 @@ NAMES = TITLES | {
     "hybrid-ppmi": "the transformer started from PPMI alone",
     "hybrid-mf": "the transformer started from MF of ratings alone",
     "ials-markov": "the transformer started from iALS, blended with the Markov chain",
-    "chain": "the factorised Markov chain alone",
+    "chain": "the chain alone",
     "hybrid": "the hybrid",
 }
 # What the first lines of the page say, in this order: what is asked, and of whom.
@@ -45,9 +45,9 @@ ASKED = (
     ("Control, a placebo:", "hybrid-shuffled", "scratch"),
     ("MF of ratings:", "hybrid-mf", "scratch"),
     ("Transitions, unfactorised:", "scratch-markov", "scratch"),
-    ("Transitions, factorised:", "scratch-chain", "scratch"),
+    ("The chain, of transitions and EASE:", "scratch-chain", "scratch"),
     ("iALS beside the blended transitions:", "ials-markov", "scratch-markov"),
-    ("iALS beside the factorised transitions:", "hybrid", "scratch-chain"),
+    ("iALS beside the chain:", "hybrid", "scratch-chain"),
     ("Both together:", "hybrid", "scratch"),
     ("The encoder beside the chain:", "hybrid", "chain"),
     ("As in the paper:", "hybrid-paper", "bert-paper"),

@@ -196,7 +196,9 @@ def test_ppmi_of_more_dimensions_than_items_is_refused(groups: Data) -> None:
 
 def product(data: Data, **changes) -> np.ndarray:
     """(items, items) what the chain's two factors make together."""
-    sources, successors = (factor.numpy() for factor in chain_factors(data, configuration("hybrid", **changes)))
+    sources, successors = (
+        factor.numpy() for factor in chain_factors(data, configuration("hybrid", **{"chain_ease": 0.0} | changes))
+    )
     assert sources.shape == successors.shape and not sources[0].any() and not successors[0].any()
     return sources[1:] @ successors[1:].T
 
@@ -212,6 +214,18 @@ def test_a_chain_starts_from_the_best_approximation_of_the_transitions(groups: D
         assert rest == pytest.approx(np.linalg.norm(values[rank:]), rel=1e-4)
     flat = left[:, :6] * values[:6] ** 0.3 @ right[:6]
     np.testing.assert_allclose(product(groups, chain=6, chain_power=0.3), flat, atol=1e-5)
+
+
+def test_a_chain_has_ease_beside_its_transitions_where_its_matrix_can_be_inverted(
+    groups: Data, monkeypatch, capsys
+) -> None:
+    left, values, right = np.linalg.svd(markov(groups, replace(TRANSITIONS, ease=0.7)).toarray())
+    found = product(groups, chain=4, chain_power=1.0, chain_ease=0.7)
+    np.testing.assert_allclose(found, left[:, :4] * values[:4] @ right[:4], atol=1e-5)
+    monkeypatch.setattr(chain, "TRANSITIONS", replace(TRANSITIONS, most_items=3))
+    alone = product(groups, chain=4, chain_power=1.0, chain_ease=0.7)
+    np.testing.assert_allclose(alone, product(groups, chain=4, chain_power=1.0))
+    assert "the chain has transitions alone: EASE would invert a matrix of " in capsys.readouterr().out
 
 
 def test_a_chain_of_many_interactions_counts_fewer_steps(groups: Data, monkeypatch, capsys) -> None:

@@ -156,10 +156,24 @@ def test_a_factorised_markov_model_has_the_chains_table() -> None:
     assert markov(SMALL, configuration("markov", most_items=4)).shape == (5, 5), "without a rank it is sparse"
 
 
+def test_ease_stands_beside_transitions_with_the_same_norm() -> None:
+    options = {"smoothing": 1.0, "popularity": 0.0}
+    alone = markov(SMALL, configuration("markov", **options)).toarray()
+    beside = ease(SMALL, configuration("ease"))
+    beside = beside.toarray()
+    both = markov(SMALL, configuration("markov", **options, ease=0.5)).toarray()
+    scale = np.sqrt((alone**2).sum() / (beside**2).sum())
+    np.testing.assert_allclose(both, alone + 0.5 * scale * beside, atol=1e-9)
+    with pytest.raises(InputError, match="ease would invert a matrix of 5 items, above --most-items 4"):
+        markov(SMALL, configuration("markov", ease=0.5, most_items=4))
+
+
 def test_the_studys_chain_alone_is_the_hybrids() -> None:
     (alone, beside) = (e for e in EXPERIMENTS if e.name in ("chain", "scratch-chain"))
     chain = configuration("hybrid")
-    same = replace(TRANSITIONS, rank=chain.chain, power=chain.chain_power, decay=chain.chain_decay)
+    same = replace(
+        TRANSITIONS, rank=chain.chain, power=chain.chain_power, decay=chain.chain_decay, ease=chain.chain_ease
+    )
     assert configuration("markov", **alone.changes) == same and beside.changes == {"members": "scratch,chain"}
 
 
