@@ -109,6 +109,7 @@ LINEAR_CASES = EVERY | {
     "popularity": (MARKOV, 0.9),
     "rank": (MARKOV, 3),
     "power": (MARKOV | {"rank": 3}, 1.0),
+    "ease": (MARKOV, 1.0),
     "locality": ({}, 1.0),
     "regularization": ({}, 10.0),
     "content": ({}, 0.0),

@@ -124,6 +124,7 @@ EASE = EVERY | {
     "popularity": Row(0.2),
     "rank": Row(0),
     "power": Row(0.3),
+    "ease": Row(0.0),
     "locality": Row(0.95),
     "regularization": Row(100.0),
     "content": Row(1.0),
@@ -415,10 +416,10 @@ def test_presets_that_build_upon_each_other_do_not_change_each_other() -> None:
 
 
 FROM_ZERO = """
-    average backward beta2 calibration chain chain_decay chain_ease chain_power chain_weight clip confidence content decay
-    dropout ease frozen_epochs initial_std input_dropout lag_decay last_share learning_rate least_count locality mask_ratio
-    negative_power patience perturbation popularity power rank rare recency_decay regularization seed smoothing
-    stride warm_up weight_decay
+    average backward beta2 calibration chain chain_decay chain_ease chain_power chain_weight clip confidence content
+    decay dropout ease frozen_epochs initial_std input_dropout lag_decay last_share learning_rate least_count locality
+    mask_ratio negative_power patience perturbation popularity power rank rare recency_decay regularization seed
+    smoothing stride warm_up weight_decay
 """
 FROM_ONE = """
     batch_size dim epochs feedforward heads lags layers most_items negatives neighbours span_length

@@ -38,8 +38,9 @@ SCALE_USERS = 1_000
 def chain_factors(data: Data, config: BertConfig) -> tuple[Tensor, Tensor]:
     """Two (items + 1, rank): what an item leads from, and what it leads to.
 
-    Their product is the best approximation of that rank (`chain`, or what the catalogue has) to `chain_matrix`, if chain_power is 1. A smaller power flattens its spectrum: the few patterns that most
-    transitions follow, popularity above all, then outweigh the others less.
+    Their product is the best approximation of that rank (`chain`, or what the catalogue has) to `chain_matrix`, if
+    chain_power is 1. A smaller power flattens its spectrum: the few patterns that most transitions follow, popularity
+    above all, then outweigh the others less.
     """
     sources, successors = initial.factorised(chain_matrix(data, config), config.chain, config.seed, config.chain_power)
     return torch.from_numpy(sources), torch.from_numpy(successors)
