@@ -18,7 +18,7 @@ from bench.workloads.workload import KINDS, MAIN, prepared, trained, training_se
 from infer.histories.vocabulary import PAD
 from train.config import TrainConfig
 from train.data.dataset import Data, load
-from train.loop import EpochRecord, Run, fit
+from train.loop.loop import EpochRecord, Run, fit
 from train.models.registry import build
 
 # Of validation; on the synthetic data about half of all next items follow from the one before.

@@ -6,9 +6,9 @@ each for the rates, the floor and what was measured.
     python -m bench training
     python -m bench training --artifacts=artifacts --block=hstu
 
-Steps are those of `train.loop` with a moving average, without making batches. With one thread they are measured by the
-time of the processor, so that what else runs counts little; the fastest round counts, as of the rates. Freed memory is
-kept, as by the command that trains.
+Steps are those of `train.loop.loop` with a moving average, without making batches. With one thread they are measured by
+the time of the processor, so that what else runs counts little; the fastest round counts, as of the rates. Freed memory
+is kept, as by the command that trains.
 """
 
 import time
@@ -28,11 +28,11 @@ from infer.cli import option, parse, run
 from infer.system.memory import keep_freed_memory
 from train.config import BertConfig
 from train.data.dataset import Data, load
-from train.loop import train_step
+from train.loop.loop import train_step
+from train.loop.run import Run
 from train.models.bert import MiniBERT4Rec
 from train.models.masking import SequenceBatch
 from train.presets import configuration
-from train.run import Run
 from train.sizing import sized_for
 
 

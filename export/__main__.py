@@ -38,12 +38,12 @@ class ExportConfig(Carried):
 def main(argv: Sequence[str]) -> None:
     """Parse, export, print."""
     from export.exporter import export  # what is not installed is told in a line by `run`
-    from train import checkpoint
+    from train.saved.places import Places
 
     names, rest = leading(argv)
     config = parse(ExportConfig, rest, __doc__)
     for name in names:
-        if Path(name).name != name or not checkpoint.finished(config.artifacts, name).is_file():
+        if Path(name).name != name or not Places(config.artifacts, name).finished.is_file():
             raise InputError(f"no model is called '{name}'; {config.artifacts} holds {_checkpoints(config.artifacts)}")
     for name in names or DEFAULT:
         print(f"{name}: exporting ...", end=" ", flush=True)

@@ -28,9 +28,10 @@ from infer.system.ownership import claim
 from infer.system.project import PROJECT
 from infer.system.versions import versions
 from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE
-from train import checkpoint
 from train.models.base import ScoringModel
 from train.models.registry import restore
+from train.saved import checkpoint
+from train.saved.places import Places
 
 # Of what makes the file.
 LIBRARIES = ("torch", "onnx", "onnxruntime", "numpy")
@@ -44,7 +45,7 @@ def export(
     Raises InputError if there is no usable checkpoint or the graph fails the parity check or, in
     another precision than fp32, loses more than `largest_loss` of NDCG@10; or if what is to be carried is not there.
     """
-    stored, fixed = checkpoint.finished(artifacts, name), carried.fixed_k
+    stored, fixed = Places(artifacts, name).finished, carried.fixed_k
     parts = [name, *([precision] if precision != "fp32" else []), *([f"k{fixed}"] if fixed else []), "onnx"]
     path = artifacts / ".".join(parts)
     claim([path, sidecar_of(path)], inputs=[stored, artifacts / INTERACTIONS_FILE])

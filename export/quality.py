@@ -17,7 +17,7 @@ from infer.scoring.job import open_job
 from infer.scoring.lists import model_lists
 from infer.scoring.task import prepare
 from infer.tables.columns import ITEM, SPLIT, USER, VALIDATION
-from train.validation import K
+from train.loop.validation import K
 
 BATCH_SIZE = 256
 

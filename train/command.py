@@ -18,8 +18,9 @@ from typing import Literal
 from infer.cli import option, parse, take
 from infer.errors import InputError
 from infer.system.memory import keep_freed_memory
-from train import checkpoint, earlier
 from train.presets import CONFIGS, DEFAULT, configuration
+from train.saved import earlier
+from train.saved.places import Places
 from train.trainer import Manner, train
 from train.tune.chosen import read_tuned
 
@@ -79,4 +80,4 @@ def main(argv: Sequence[str]) -> None:
     manner = Manner(chosen.threads, start, chosen.finish, chosen.keep_state, numbering)
     trained = train(kind, config, name, manner)
     kept = f", epoch {trained.best_record.epoch} of {trained.epochs}" if trained.best is not None else ""
-    print(f"-> {checkpoint.finished(config.artifacts, name)}{kept}")
+    print(f"-> {Places(config.artifacts, name).finished}{kept}")

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 from train.config import TrainConfig
 from train.data.dataset import Data
-from train.loop import STOPPED, ending
+from train.loop.loop import STOPPED, ending
+from train.loop.run import EpochRecord, Run
+from train.loop.validation import validation_rows
 from train.models.base import ScoringModel
-from train.run import EpochRecord, Run
 from train.sizing import said
-from train.validation import validation_rows
 
 
 def beginning(run: Run, data: Data, config: TrainConfig, name: str) -> Iterator[str]:

@@ -129,7 +129,7 @@ def _trial(kind: str, data: "Data", config: TrainConfig, numbers: Sequence[int])
     """Seconds of training steps of a model of the same sizes, by the number of threads."""
     import torch
 
-    from train.loop import train_step
+    from train.loop.loop import train_step
     from train.models.registry import unsolved
 
     with torch.random.fork_rng(devices=[]), limited(torch.get_num_threads()):

@@ -19,15 +19,16 @@ from infer.system.files import replacing
 from infer.system.locks import alone
 from infer.system.ownership import MARK, claim
 from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE
-from train import checkpoint, messages
+from train import messages
 from train.config import TrainConfig
 from train.data.dataset import Data, load
-from train.earlier import Start, known, paced
-from train.loop import complete, ended_by, fit
+from train.loop.loop import complete, ended_by, fit
+from train.loop.run import Run
 from train.models.registry import build
-from train.places import Places
-from train.resuming import lost, resume, unfinished
-from train.run import Run
+from train.saved import checkpoint
+from train.saved.earlier import Start, known, paced
+from train.saved.places import Places
+from train.saved.resuming import lost, resume, unfinished
 from train.sizing import sized_for
 from train.threads import choice, limited
 
@@ -41,8 +42,8 @@ class Manner:
     """How a model of a configuration is come by.
 
     threads: 0 for what a short trial finds fastest (`train.threads`). It may be another one when a run is resumed.
-    start: an earlier model to go on from, with a configuration as `train.earlier.agreed` gives it.  finish: train no
-    further, and make a finished model of the interrupted run.  keep_state: keep what a finished run needs to be
+    start: an earlier model to go on from, with a configuration as `train.saved.earlier.agreed` gives it.  finish: train
+    no further, and make a finished model of the interrupted run.  keep_state: keep what a finished run needs to be
     extended, too.  numbering: an earlier model, of any kind, whose items keep their indexes.
     """
 

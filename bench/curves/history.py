@@ -13,8 +13,9 @@ from typing import Any
 import polars as pl
 
 from infer.errors import InputError
-from train import checkpoint
-from train.loop import ended_by, ending
+from train.loop.loop import ended_by, ending
+from train.saved import checkpoint
+from train.saved.places import Places
 
 DEFAULT = ("mf", "bert", "hybrid")  # what `just train-all` trains
 NDCG, HIT = "validation_ndcg_at_10", "validation_hit_at_10"
@@ -29,7 +30,7 @@ class Training:
     epochs: a row an epoch, COLUMNS and elapsed, the seconds from its start to the end of the epoch, with what it
     prepared and without validation.  day: when the history was written.  provenance: of its checkpoint; None without
     one of the same epochs.  kept: the epoch whose weights were kept, as far as that is known.  by: what ended it, as
-    `train.loop.ended_by` has it; None where an older checkpoint does not say.
+    `train.loop.loop.ended_by` has it; None where an older checkpoint does not say.
     """
 
     name: str
@@ -86,7 +87,7 @@ def read(artifacts: Path, name: str) -> Training:
     elapsed = pl.col("seconds").cum_sum() + pl.col("preparation_seconds")
     epochs = table.select(COLUMNS).with_columns(elapsed=elapsed)
     day = date.fromtimestamp(path.stat().st_mtime)
-    finished = checkpoint.finished(artifacts, name)
+    finished = Places(artifacts, name).finished
     if finished.is_file():
         content = checkpoint.read(finished, RETRAIN)
         if len(content["history"]) == epochs.height:

@@ -21,11 +21,12 @@ import torch
 from bench.synthetic import SyntheticConfig, write
 from export.exporter import export
 from infer.tables.columns import INTERACTIONS_FILE
-from train import checkpoint
 from train.config import BertConfig, LinearConfig, TrainConfig
 from train.data.prepare import DataConfig, prepare
 from train.models.registry import restore
 from train.presets import CONFIGS, configuration
+from train.saved import checkpoint
+from train.saved.places import Places
 from train.trainer import train
 
 KINDS = ("mf", "bert", "hybrid", "best")
@@ -78,7 +79,7 @@ def prepared(workload: Workload, folder: Path) -> Path:
 
 def trained(workload: Workload, folder: Path, kind: str) -> Path:
     """The checkpoint of a kind of model, trained if it is not there."""
-    path = checkpoint.finished(prepared(workload, folder), kind)
+    path = Places(prepared(workload, folder), kind).finished
     if path.is_file():
         return path
     for member in workload.members if kind == "best" else ():

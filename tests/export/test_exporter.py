@@ -28,13 +28,14 @@ from infer.model.session import open_model
 from infer.model.signature import DROPPED
 from infer.system.fingerprints import sha256
 from tests.helpers.checkerboard import ROOT
-from train import checkpoint
 from train.config import BertConfig
 from train.models.base import ScoringModel
 from train.models.bert import MiniBERT4Rec
 from train.models.mf import MF
 from train.models.registry import restore
 from train.presets import PRESETS, configuration
+from train.saved import checkpoint
+from train.saved.places import Places
 
 KINDS = ["mf", "bert", "hybrid"]
 
@@ -45,7 +46,7 @@ def folder(artifacts: Path, tmp_path: Path) -> Path:
 
 
 def trained(folder: Path, kind: str) -> tuple[dict, torch.nn.Module]:
-    state = checkpoint.read(checkpoint.finished(folder, kind), "")
+    state = checkpoint.read(Places(folder, kind).finished, "")
     return state, restore(state)
 
 

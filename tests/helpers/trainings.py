@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from train import checkpoint
+from train.saved import checkpoint
+from train.saved.places import Places
 
 SMALL = {"epochs": 2, "dim": 8}
 ENCODER = SMALL | {"max_length": 8, "stride": 4, "average": 0.9, "patience": 2}
@@ -33,4 +34,4 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 def kept(folder: Path, name: str) -> dict[str, torch.Tensor]:
     """The weights of a finished model."""
-    return checkpoint.read(checkpoint.finished(folder, name), "")["model"]
+    return checkpoint.read(Places(folder, name).finished, "")["model"]

@@ -14,7 +14,7 @@ import torch
 from export.exporter import export
 from tests.helpers.trainings import CASES, ENCODER, kept
 from train import trainer
-from train.loop import fit
+from train.loop.loop import fit
 from train.presets import configuration
 
 pytestmark = pytest.mark.skipif(

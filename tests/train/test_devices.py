@@ -10,7 +10,7 @@ import torch
 from tests.helpers.elsewhere import Elsewhere, elsewhere
 from tests.helpers.trainings import CASES, ENCODER, kept
 from train import trainer
-from train.loop import fit
+from train.loop.loop import fit
 from train.presets import configuration
 
 

@@ -18,10 +18,12 @@ import torch
 
 from infer.histories.histories import before
 from tests.helpers.checkerboard import checkerboard
-from train import checkpoint, trainer
+from train import trainer
 from train.data import __main__ as data
 from train.data.dataset import load
 from train.presets import CONFIGS, PRESETS, configuration
+from train.saved import checkpoint
+from train.saved.places import Places
 
 SMALL = {"epochs": 3, "max_length": 6, "dim": 8, "heads": 2, "feedforward": 16, "chain_weight": 0.15}
 ENCODERS = {f"{kind}, {preset}": (kind, preset, {}) for kind in ("bert", "hybrid") for preset in PRESETS}
@@ -93,7 +95,7 @@ def changed(table: pl.DataFrame, held: tuple[str, ...]) -> pl.DataFrame:
 def made(folder: Path, name: str) -> tuple[dict[str, bytes], dict]:
     """Of a finished model: the bytes of its weights, by name; and everything else in its checkpoint and history,
     but what names the data and the time that it took."""
-    state = checkpoint.read(checkpoint.finished(folder, name), "")
+    state = checkpoint.read(Places(folder, name).finished, "")
     weights = {key: value.contiguous().view(torch.uint8).numpy().tobytes() for key, value in state.pop("model").items()}
 
     def plain(value: object) -> object:

@@ -17,10 +17,10 @@ from train import trainer
 from train.config import BertConfig, BestConfig, HybridConfig, LinearConfig, MFConfig, TrainConfig
 from train.data import __main__ as preparation
 from train.data.dataset import load
-from train.loop import fit
+from train.loop.loop import fit
+from train.loop.run import Run
 from train.models.registry import build
 from train.presets import CONFIGS, configuration
-from train.run import Run
 
 # Where a run lies and where it runs must not change what is trained.
 ELSEWHERE = {"artifacts", "device"}

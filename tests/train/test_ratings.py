@@ -14,9 +14,9 @@ from infer.histories.windows import level_windows, windows
 from infer.model.session import open_model
 from infer.model.signature import COMMON
 from infer.tables.columns import ITEM
-from train import checkpoint
 from train.data.dataset import load
 from train.models.registry import restore
+from train.saved import checkpoint
 
 
 def test_a_rating_becomes_the_number_of_the_nearest_level() -> None:

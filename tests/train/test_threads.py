@@ -11,12 +11,13 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from train import checkpoint, threads, trainer
+from train import threads, trainer
 from train.config import BertConfig, BestConfig, LinearConfig, MFConfig, TrainConfig
 from train.data.dataset import load
-from train.loop import fit
+from train.loop.loop import fit
 from train.models.registry import unsolved
 from train.presets import configuration
+from train.saved import checkpoint
 from train.sizing import sized_for
 from train.threads import before_loading, candidates, choice, choose, limited, timed
 

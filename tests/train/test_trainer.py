@@ -17,15 +17,17 @@ import torch
 from infer.errors import InputError
 from infer.histories.windows import windows
 from infer.system.locks import locked
-from train import checkpoint, command, messages, trainer
+from train import command, messages, trainer
 from train.config import BertConfig, MFConfig, TrainConfig
 from train.data.dataset import load
-from train.loop import fit
+from train.loop.loop import fit
+from train.loop.run import Run
+from train.loop.validation import target_ranks, validation_rows
 from train.models.registry import build, restore
 from train.presets import configuration
-from train.run import Run
+from train.saved import checkpoint
+from train.saved.places import Places
 from train.sizing import sized_for
-from train.validation import target_ranks, validation_rows
 
 SHORT = {"mf": {"epochs": 4, "batch_size": 64}, "bert": {"epochs": 4, "max_length": 8, "feedforward": 16}}
 SHORT["hybrid"] = SHORT["bert"] | {"frozen_epochs": 2}
@@ -47,7 +49,7 @@ def folder(artifacts: Path, tmp_path: Path) -> Path:
 
 
 def weights(folder: Path, kind: str) -> dict[str, torch.Tensor]:
-    return checkpoint.read(checkpoint.finished(folder, kind), "")["model"]
+    return checkpoint.read(Places(folder, kind).finished, "")["model"]
 
 
 def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -92,7 +94,7 @@ def test_an_interrupted_run_ends_with_the_same_weights_and_history(
     assert "resuming after epoch 1" in capsys.readouterr().out
     assert equal(weights(whole, kind), weights(cut, kind))
     assert [replace(r, seconds=0) for r in found.records] == [replace(r, seconds=0) for r in expected.records]
-    assert not checkpoint.partial(cut, kind).exists()
+    assert not Places(cut, kind).partial.exists()
 
 
 def test_a_run_with_other_options_starts_afresh_and_says_so(folder: Path, monkeypatch, capsys) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from infer.model.session import open_model
 from tests.helpers.checkerboard import checkerboard
-from train import checkpoint
+from train.saved import checkpoint
 
 FAST = ("--epochs=2", "--dim=8", "--max-length=6", "--feedforward=8", "--negatives=8", "--chain=3")
 KINDS = {

@@ -20,12 +20,13 @@ from torch import Tensor, nn
 from infer.errors import InputError
 from infer.histories.vocabulary import PAD
 from infer.model.signature import WINDOW_INPUT
-from train import checkpoint
 from train.config import BestConfig
 from train.data.dataset import Data
 from train.models import ranking, registry
 from train.models.base import ScoringModel
 from train.models.losses import BLOCKED, next_item_loss
+from train.saved import checkpoint
+from train.saved.places import Places
 
 log = logging.getLogger(__name__)
 
@@ -236,7 +237,7 @@ def empty(state: dict[str, Any], config: BestConfig) -> Blend:
 def _member(name: str, data: Data, config: BestConfig) -> tuple[dict[str, Any], str]:
     """A finished checkpoint and its checksum; raises InputError if it cannot be blended."""
     advice = f"train {name} first, or leave it out of --members"
-    state, digest = checkpoint.read_same_table(checkpoint.finished(config.artifacts, name), data, advice)
+    state, digest = checkpoint.read_same_table(Places(config.artifacts, name).finished, data, advice)
     if "members" in state:
         raise InputError(f"--members: {name} is a blend itself; name its members")
     return state, digest

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from infer.errors import InputError
 from infer.histories.vocabulary import PAD
-from train import checkpoint
 from train.config import BertConfig
 from train.data.dataset import Data
 from train.models import initial
@@ -25,6 +24,8 @@ from train.models.bert import MiniBERT4Rec
 from train.models.carried import align, carry, fold_in, places, shift
 from train.models.chain import chain_factors, chain_matrix, start_chain, start_weight
 from train.models.weights import check_weights
+from train.saved import checkpoint
+from train.saved.places import Places
 
 # Of implicit ALS; chosen on validation. What recommends best by itself is not the best start.
 ROUNDS, CONFIDENCE, REGULARIZATION = 15, 20.0, 1.0
@@ -44,7 +45,7 @@ def item_vectors(data: Data, config: BertConfig) -> tuple[Tensor, dict[str, str]
         sizes = {"ials": config.dim - config.dim // 2, "ppmi": config.dim // 2}
         halves = [_solved(data, config, name, size) for name, size in sizes.items() if size]
         return torch.cat([half / half.std() for half in halves], 1), {}
-    path = checkpoint.finished(config.artifacts, config.mf)
+    path = Places(config.artifacts, config.mf).finished
     named = "" if config.mf == "mf" else f" --name={config.mf}"
     advice = f"run `python -m train mf --artifacts={config.artifacts}{named}` first"
     mf, digest = checkpoint.read_same_table(path, data, advice)

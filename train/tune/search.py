@@ -30,14 +30,14 @@ from infer.system.progress import no_progress
 from infer.tables.columns import INTERACTIONS_FILE
 from train.config import TrainConfig
 from train.data.dataset import Data, load
-from train.loop import DivergedError, fit, stream_seed
+from train.loop.loop import DivergedError, fit, stream_seed
+from train.loop.run import Run
+from train.loop.validation import validation_rows
 from train.models.registry import build
-from train.run import Run
 from train.sizing import sized_for
 from train.threads import choice, limited
 from train.tune.chosen import tuned_text
 from train.tune.spaces import Choice, Space
-from train.validation import validation_rows
 
 log = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ from infer.histories.histories import Histories
 from train.config import BestConfig, LinearConfig
 from train.data.dataset import Data
 from train.kinds import KINDS
-from train.loop import fit
+from train.loop.loop import fit
+from train.loop.run import Run
 from train.models.base import ScoringModel
 from train.models.registry import build
 from train.presets import configuration
-from train.run import Run
 
 
 @pytest.fixture

@@ -13,13 +13,15 @@ from scipy.optimize import minimize
 
 from infer.errors import InputError
 from infer.histories.histories import Histories
-from train import checkpoint, trainer
+from train import trainer
 from train.data.dataset import Data, load
 from train.models import blend as fitting
 from train.models.base import ScoringModel
 from train.models.blend import Blend, names
 from train.models.registry import build, restore
 from train.presets import configuration
+from train.saved import checkpoint
+from train.saved.places import Places
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +256,7 @@ def test_content_stays_since_it_alone_knows_what_nobody_has_rated(small: Data) -
 def test_a_reduced_blend_is_one_complete_checkpoint(folder: Path, monkeypatch) -> None:
     monkeypatch.setattr(fitting.ranking, "searched", lambda gains, weights, always: weights * torch.tensor([1, 0, 1]))
     run = trainer.train("best", configuration("best", artifacts=folder, members="ease,markov,hybrid"), "less")
-    state = checkpoint.read(checkpoint.finished(folder, "less"), "")
+    state = checkpoint.read(Places(folder, "less").finished, "")
     assert state["provenance"]["config"]["members"] == "ease,hybrid" and len(state["members"]) == 2
     assert set(state["provenance"]["parents"]) == {"ease.pt", "markov.pt", "hybrid.pt"}, "of which it was chosen"
     inputs = run.model.inputs(load(folder), torch.arange(4))

@@ -9,7 +9,7 @@ from torch import nn
 from bench.training import Steps, steps_of
 from bench.workloads.tail import long_tailed
 from train.config import BertConfig
-from train.loop import clip_gradients, train_step
+from train.loop.loop import clip_gradients, train_step
 from train.models.layers import EncoderLayer, packed, padded
 
 SMALL = {

@@ -11,13 +11,13 @@ import torch
 from infer.errors import InputError
 from infer.histories.histories import Histories
 from infer.system.fingerprints import sha256
-from train import checkpoint
 from train.data.dataset import Data
 from train.models.blend import Blend
 from train.models.chain import chain_factors
 from train.models.hybrid import item_vectors
 from train.models.registry import build, restore
 from train.presets import configuration
+from train.saved import checkpoint
 
 SMALL = {"dim": 8, "heads": 2, "feedforward": 16, "max_length": 5, "chain": 0}
 CONFIGS = {

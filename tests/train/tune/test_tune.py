@@ -12,7 +12,7 @@ from infer.errors import InputError
 from infer.system.locks import locked
 from infer.system.ownership import is_ours
 from train.data.dataset import load
-from train.loop import DivergedError
+from train.loop.loop import DivergedError
 from train.presets import PRESETS, configuration
 from train.sizing import sized
 from train.tune import search as tuning

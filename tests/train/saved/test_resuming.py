@@ -8,8 +8,10 @@ import torch
 
 from infer.errors import InputError
 from tests.helpers.rounds import write
-from train import checkpoint, command, loop
+from train import command
+from train.loop import loop
 from train.models.registry import restore
+from train.saved import checkpoint
 
 WORDS = ["bert", "--dim=4", "--max-length=6", "--feedforward=8", "--stride=3"]
 

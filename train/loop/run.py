@@ -1,7 +1,7 @@
 """A model in training: what was reached so far, and everything that a resumed run needs.
 
 In: a model and its optimizer. Out: a record an epoch, the moving average of the weights, the best weights.
-`train.loop` moves it forward; `train.checkpoint` keeps what `state` gives.
+`train.loop.loop` moves it forward; `train.saved.checkpoint` keeps what `state` gives.
 """
 
 from collections.abc import Iterator

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from train.data.dataset import Data
+from train.loop.run import Run
+from train.loop.validation import K, target_ranks, validate
 from train.models.bert import MiniBERT4Rec
 from train.models.chain import START
-from train.run import Run
-from train.validation import K, target_ranks, validate
 
 log = logging.getLogger(__name__)
 

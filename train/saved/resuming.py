@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from infer.errors import InputError
-from train import checkpoint
 from train.config import TrainConfig
-from train.run import Run
+from train.loop.run import Run
+from train.saved import checkpoint
+from train.saved.places import Places
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +30,14 @@ def resume(name: str, config: TrainConfig, provenance: dict[str, Any], run: Run)
 
     Says so, or why an interrupted one is not continued.
     """
-    path = checkpoint.partial(config.artifacts, name)
+    path = Places(config.artifacts, name).partial
     if path.is_file():
         state = checkpoint.read(path, "delete it to start afresh")
         if not same(state["provenance"], provenance):
             log.info("%s is of a run with other options or data: starting afresh", path)
             return
     else:
-        path = checkpoint.state(config.artifacts, name)
+        path = Places(config.artifacts, name).state
         if not path.is_file():
             return
         state = checkpoint.read(path, "delete it to start afresh")
@@ -55,7 +56,7 @@ def resume(name: str, config: TrainConfig, provenance: dict[str, Any], run: Run)
 
 def unfinished(name: str, config: TrainConfig, provenance: dict[str, Any], run: Run) -> None:
     """Load an interrupted run that is to be finished as it is; raises InputError if there is none of this command."""
-    path = checkpoint.partial(config.artifacts, name)
+    path = Places(config.artifacts, name).partial
     if not path.is_file():
         raise InputError(f"--finish finishes an interrupted run, and there is none: {path} does not exist")
     state = checkpoint.read(path, "delete it to start afresh")

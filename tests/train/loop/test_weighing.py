@@ -9,15 +9,16 @@ import torch
 
 from export.exporter import export
 from infer.model.session import open_model
-from train import checkpoint, weighing
 from train.data.dataset import load
-from train.loop import fit
+from train.loop import weighing
+from train.loop.loop import fit
+from train.loop.run import Run
+from train.loop.validation import validate, validation_rows
+from train.loop.weighing import WEIGHTS, best_weight, gains_by_weight
 from train.models.registry import build, restore
 from train.presets import configuration
-from train.run import Run
+from train.saved import checkpoint
 from train.trainer import train
-from train.validation import validate, validation_rows
-from train.weighing import WEIGHTS, best_weight, gains_by_weight
 
 SMALL = {"dim": 8, "feedforward": 8, "max_length": 6, "stride": 2, "epochs": 1, "negatives": 8, "chain": 3}
 

@@ -24,21 +24,6 @@ FORMAT = 5
 DIGEST = 32  # bytes
 
 
-def finished(artifacts: Path, name: str) -> Path:
-    """Where the trained model lies."""
-    return artifacts / f"{name}.pt"
-
-
-def partial(artifacts: Path, name: str) -> Path:
-    """Where an interrupted run lies."""
-    return artifacts / f"{name}.partial.pt"
-
-
-def state(artifacts: Path, name: str) -> Path:
-    """Where the state of a finished run lies, for it to be extended."""
-    return artifacts / f"{name}.state.pt"
-
-
 def provenance(kind: str, config: TrainConfig, data: Data, parents: dict[str, str], **further: Any) -> dict[str, Any]:
     """What decides a run's result; two runs with equal provenances end with the same weights.
 

@@ -11,11 +11,12 @@ import torch
 from infer.errors import InputError
 from infer.system.fingerprints import sha256
 from tests.helpers.rounds import write
-from train import checkpoint, command, earlier, trainer
+from train import command, trainer
 from train.config import TrainConfig
 from train.data.dataset import load
 from train.models.registry import build
 from train.presets import configuration
+from train.saved import checkpoint, earlier
 
 TABLES = ("items.weight", "sources.weight", "successors.weight")
 SMALL = {"dim": 4, "max_length": 6, "feedforward": 8, "stride": 3, "epochs": 2, "patience": 5}

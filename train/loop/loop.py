@@ -19,11 +19,11 @@ from infer.errors import InputError
 from infer.system.progress import progress
 from train.config import TrainConfig
 from train.data.dataset import Data
+from train.loop.run import EpochRecord, Run
+from train.loop.validation import validate, validation_rows
+from train.loop.weighing import weigh
 from train.models.base import Batch, ScoringModel
 from train.models.starting import rate_share
-from train.run import EpochRecord, Run
-from train.validation import validate, validation_rows
-from train.weighing import weigh
 
 # Epochs whose validation NDCG is averaged before it is judged.
 SMOOTHED = 3

@@ -10,7 +10,7 @@ import torch
 from infer.tables.columns import RULES_KEY
 from train.data.dataset import load
 from train.data.prepare import DataConfig, prepare
-from train.validation import target_ranks
+from train.loop.validation import target_ranks
 
 # Each buys milk (1) again and again; of b the last but one is new (4).
 ROWS = [("a", i, t) for t, i in enumerate([1, 2, 1, 3, 1, 2])] + [("b", i, t) for t, i in enumerate([1, 2, 1, 4, 1])]

@@ -8,8 +8,6 @@ In: the folder and the model's name. Out: paths.
 from dataclasses import dataclass
 from pathlib import Path
 
-from train import checkpoint
-
 
 @dataclass(frozen=True)
 class Places:
@@ -20,18 +18,18 @@ class Places:
 
     @property
     def finished(self) -> Path:
-        """The model."""
-        return checkpoint.finished(self.artifacts, self.name)
+        """The trained model."""
+        return self.artifacts / f"{self.name}.pt"
 
     @property
     def partial(self) -> Path:
         """The state of an interrupted run."""
-        return checkpoint.partial(self.artifacts, self.name)
+        return self.artifacts / f"{self.name}.partial.pt"
 
     @property
     def state(self) -> Path:
-        """The state of a finished run."""
-        return checkpoint.state(self.artifacts, self.name)
+        """The state of a finished run, for it to be extended."""
+        return self.artifacts / f"{self.name}.state.pt"
 
     @property
     def history(self) -> Path:

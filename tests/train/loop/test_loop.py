@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from infer.errors import InputError
 from infer.histories.histories import Histories
-from train import loop
 from train.config import BertConfig, MFConfig
 from train.data.dataset import Data
-from train.loop import fit
+from train.loop import loop
+from train.loop.loop import fit
+from train.loop.run import EpochRecord, Run
+from train.loop.validation import target_ranks, validate, validation_rows
 from train.models.base import ScoringModel
-from train.run import EpochRecord, Run
-from train.validation import target_ranks, validate, validation_rows
 
 CONFIG = BertConfig(epochs=1, patience=0, average=0.0, clip=0.0)
 

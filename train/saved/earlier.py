@@ -16,12 +16,12 @@ import numpy as np
 from infer.errors import InputError
 from infer.histories.vocabulary import PAD
 from infer.system.fingerprints import sha256
-from train import checkpoint
 from train.config import TrainConfig
 from train.data.dataset import Data
 from train.kinds import KINDS
 from train.models.carried import places
 from train.presets import configuration
+from train.saved import checkpoint
 
 # What decides the shapes of the weights, and what they mean.
 FIXED = (
