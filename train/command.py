@@ -6,10 +6,13 @@ NAME.pt (checkpoint) and NAME.history.parquet (a row an epoch).
     python -m train bert --preset=sasrec --epochs=3
 
 An interrupted run is resumed by the same command and ends with the same weights; with --finish it is kept as it is.
+Several processes train one model where `torchrun` starts them: torchrun --nproc-per-node=2 -m train bert
 Other --epochs or another --patience go on with an interrupted or finished run. --from goes on from an earlier model.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from inspect import getdoc
 from pathlib import Path
@@ -18,6 +21,8 @@ from typing import Literal
 from infer.cli import option, parse, take
 from infer.errors import InputError
 from infer.system.memory import keep_freed_memory
+from infer.system.progress import no_progress
+from train.loop.world import joined
 from train.presets import CONFIGS, DEFAULT, configuration
 from train.saved import earlier
 from train.saved.places import Places
@@ -51,6 +56,9 @@ class RunConfig:
     keep_state: bool = option(
         True, "keep NAME.state.pt, from which a finished run goes on with more --epochs or --patience"
     )
+    snapshot_minutes: float = option(
+        10.0, "minutes between two snapshots within an epoch, for a run to be resumed from; 0: none", minimum=0
+    )
 
 
 def main(argv: Sequence[str]) -> None:
@@ -77,7 +85,25 @@ def main(argv: Sequence[str]) -> None:
     numbering = None
     if chosen.keep_items is not None:
         numbering = earlier.read_numbering(earlier.found_at(chosen.keep_items, config.artifacts))
-    manner = Manner(chosen.threads, start, chosen.finish, chosen.keep_state, numbering)
-    trained = train(kind, config, name, manner)
+    manner = Manner(
+        chosen.threads, start, chosen.finish, chosen.keep_state, numbering, chosen.snapshot_minutes
+    )  # fmt: skip
+    with joined(config.device) as world, nullcontext() if world.first else _silent():
+        trained = train(kind, config, name, manner, world)
+    if not world.first:
+        return
     kept = f", epoch {trained.best_record.epoch} of {trained.epochs}" if trained.best is not None else ""
     print(f"-> {Places(config.artifacts, name).finished}{kept}")
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Nothing is said of what the first process says already."""
+    logger = logging.getLogger("train")
+    earlier = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with no_progress():
+            yield
+    finally:
+        logger.setLevel(earlier)

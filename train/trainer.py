@@ -7,6 +7,7 @@ In: a kind, its configuration and the artifacts folder. Out: NAME.pt and NAME.hi
 
 import logging
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,7 +25,9 @@ from train.config import TrainConfig
 from train.data.dataset import Data, load
 from train.loop.loop import complete, ended_by, fit
 from train.loop.run import Run
-from train.models.registry import build
+from train.loop.snapshots import Snapshots
+from train.loop.world import ALONE, World
+from train.models.registry import build, unsolved
 from train.saved import checkpoint
 from train.saved.earlier import Start, known, paced
 from train.saved.places import Places
@@ -44,7 +47,8 @@ class Manner:
     threads: 0 for what a short trial finds fastest (`train.threads`). It may be another one when a run is resumed.
     start: an earlier model to go on from, with a configuration as `train.saved.earlier.agreed` gives it.  finish: train
     no further, and make a finished model of the interrupted run.  keep_state: keep what a finished run needs to be
-    extended, too.  numbering: an earlier model, of any kind, whose items keep their indexes.
+    extended, too.  numbering: an earlier model, of any kind, whose items keep their indexes.  snapshot_minutes: between
+    two writings of the state within an epoch; 0: none.
     """
 
     threads: int = 0
@@ -52,20 +56,27 @@ class Manner:
     finish: bool = False
     keep_state: bool = False
     numbering: Start | None = None
+    snapshot_minutes: float = 0.0
 
 
-def train(kind: str, config: TrainConfig, name: str | None = None, manner: Manner | None = None) -> Run:
+def train(
+    kind: str, config: TrainConfig, name: str | None = None, manner: Manner | None = None, world: World = ALONE
+) -> Run:
     """Train from the start or from where an equal run was interrupted; write checkpoint and history.
 
+    world: the processes that train together, each of which calls this; the first one's run is the finished model.
     Raises InputError also if another process trains a model of the same name there.
     """
     name, manner = name or kind, manner or Manner()
     if config.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: PyTorch finds no CUDA device here; use --device cpu")
+    if not (world.alone or config.has_steps):
+        raise InputError(f"{kind} is not trained by steps, which several processes could share: start one process")
     places = Places(config.artifacts, name)
-    claim(places.written, inputs=[config.artifacts / INTERACTIONS_FILE, config.artifacts / ITEMS_FILE])
+    if world.first:
+        claim(places.written, inputs=[config.artifacts / INTERACTIONS_FILE, config.artifacts / ITEMS_FILE])
     data = load(config.artifacts, None if manner.numbering is None else manner.numbering.content["item_ids"])
-    with alone(config.artifacts / "locks" / f"{name}.train.lock"):
+    with alone(config.artifacts / "locks" / f"{name}.train.lock") if world.first else nullcontext():
         earlier = dict[str, Any]()
         if manner.start is not None:
             earlier = known(manner.start, data)
@@ -75,17 +86,17 @@ def train(kind: str, config: TrainConfig, name: str | None = None, manner: Manne
         with limited(chosen.threads):
             if chosen.why:
                 log.info(chosen.why)
-            return _trained(kind, config, places, data, manner, earlier)
+            return _trained(kind, config, places, data, manner, earlier, world)
 
 
 def _trained(
-    kind: str, config: TrainConfig, places: Places, data: Data, manner: Manner, earlier: dict[str, Any]
+    kind: str, config: TrainConfig, places: Places, data: Data, manner: Manner, earlier: dict[str, Any], world: World
 ) -> Run:
     """As `train`, where no other process trains the same.
 
     config: with all sizes.  earlier: what the provenance says of the model that it starts from.
     """
-    run, provenance = _prepared(kind, config, places, data, manner, earlier)
+    run, provenance = _prepared(kind, config, places, data, manner, earlier, world)
     for text in messages.beginning(run, data, config, places.name):
         log.info(text)
     if manner.start is not None:
@@ -94,14 +105,21 @@ def _trained(
     if manner.numbering is not None:
         told = "items have their indexes of %s: %s of them are gone and nobody gets them"
         log.info(told, manner.numbering.path, f"{len(data.retired):,}")
+
+    def save() -> None:
+        checkpoint.save(places.partial, _state(provenance, data, run) | run.state())
+
+    snapshots = Snapshots(manner.snapshot_minutes, save) if manner.snapshot_minutes else None
     try:
-        for record in () if manner.finish else fit(run, data, config):
+        for record in () if manner.finish else fit(run, data, config, world, snapshots):
             log.info(messages.line(record))
-            if not run.model.closed_form:
-                checkpoint.save(places.partial, _state(provenance, data, run) | run.state())
+            if world.first and not run.model.closed_form:
+                save()
     except KeyboardInterrupt:
         log.info(lost(run, places.partial))
         raise
+    if not world.first:
+        return run
     if manner.finish:
         complete(run, data, config)
     by = None if run.model.closed_form else ended_by(run.epochs, config.epochs, manner.finish)
@@ -113,9 +131,17 @@ def _trained(
 
 
 def _prepared(
-    kind: str, config: TrainConfig, places: Places, data: Data, manner: Manner, earlier: dict[str, Any]
+    kind: str, config: TrainConfig, places: Places, data: Data, manner: Manner, earlier: dict[str, Any], world: World
 ) -> tuple[Run, dict[str, Any]]:
-    """A run as it was left off, or at its beginning, and its provenance."""
+    """A run as it was left off, or at its beginning, and its provenance: made by the first process, told to others."""
+    if not world.first:
+        model = unsolved(kind, data, config)
+        model.to(config.device)
+        run = Run(model, model.optimizer())
+        state, provenance = world.agreed((dict[str, Any](), dict[str, Any]()))
+        run.continued = state["continued"]
+        run.load(state)
+        return run, provenance
     start, numbering = manner.start, manner.numbering
     if config.solves_first and (start is None or earlier["new"]):
         log.info("%s: solving for the vectors that it starts from ...", places.name)
@@ -125,11 +151,16 @@ def _prepared(
     preparing = time.perf_counter() - began
     model.to(config.device)
     numbered = None if numbering is None else numbering.name_and_checksum
-    provenance = checkpoint.provenance(kind, config, data, parents, start=earlier or None, numbered_by=numbered)
+    provenance = checkpoint.provenance(
+        kind, config, data, parents, start=earlier or None, numbered_by=numbered,
+        processes=None if world.alone else world.size,
+    )  # fmt: skip
     run = Run(model, None if model.closed_form else model.optimizer(), preparing)
     if start is not None and not model.closed_form:
         run.carry_on()
     (unfinished if manner.finish else resume)(places.name, config, provenance, run)
+    if not world.alone:
+        world.agreed((run.state() | {"preparation_seconds": preparing, "continued": run.continued}, provenance))
     return run, provenance
 
 
@@ -159,6 +190,6 @@ def _state(provenance: dict[str, Any], data: Data, run: Run) -> dict[str, Any]:
         "model": {name: weight.cpu() for name, weight in run.model.state_dict().items()},
         "preparation_seconds": run.preparation_seconds,
         "tried": run.tried,
-        "best": asdict(run.best_record) | run.final,
+        "best": asdict(run.best_record) | run.final if run.records else None,
         "history": [asdict(record) for record in run.records],
     }

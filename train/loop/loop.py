@@ -1,15 +1,15 @@
-"""One training loop for every model: a record an epoch, resumable after any of them.
+"""One training loop for every model: a record an epoch, resumable after any of them and from snapshots within one.
 
 In: a `Run` (model, optimizer, what was reached so far), its data and configuration. Out:
 `EpochRecord`s; the command prints them, tests assert them, benchmarks time them. Every random number
-of an epoch comes from (seed, epoch), so a run that is resumed between two epochs continues exactly
-as if it had never stopped.
+of an epoch comes from (seed, epoch), so a run that is resumed continues exactly as if it had never stopped.
 
     for record in fit(Run(model, model.optimizer()), data, config): ...
 """
 
 import time
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import torch
@@ -19,9 +19,11 @@ from infer.errors import InputError
 from infer.system.progress import progress
 from train.config import TrainConfig
 from train.data.dataset import Data
-from train.loop.run import EpochRecord, Run
+from train.loop.run import EpochRecord, Midway, Run
+from train.loop.snapshots import Snapshots
 from train.loop.validation import validate, validation_rows
 from train.loop.weighing import weigh
+from train.loop.world import ALONE, World, random_state, set_random_state
 from train.models.base import Batch, ScoringModel
 from train.models.starting import rate_share
 
@@ -35,10 +37,13 @@ class DivergedError(InputError):
     """The loss is no longer a finite number."""
 
 
-def fit(run: Run, data: Data, config: TrainConfig) -> Iterator[EpochRecord]:
+def fit(
+    run: Run, data: Data, config: TrainConfig, world: World = ALONE, snapshots: Snapshots | None = None
+) -> Iterator[EpochRecord]:
     """Train from the next epoch on, to config.epochs or until the patience ends, yielding after each.
 
-    A continued model is first measured as it is: that is epoch 0.
+    A continued model is first measured as it is: that is epoch 0. Of several processes (`world`) each yields the same
+    records; the first alone measures.  snapshots: keep the state within an epoch.
 
     Where nothing is held out for validation nothing is measured, and no patience ends it.
 
@@ -48,21 +53,23 @@ def fit(run: Run, data: Data, config: TrainConfig) -> Iterator[EpochRecord]:
     device = torch.device(config.device)
     rows, threads = validation_rows(data, config), torch.get_num_threads()
     if run.continued and not run.records and len(rows):
-        measured = validate(run.model, data, rows, device)
+        measured = world.agreed(validate(run.model, data, rows, device) if world.first else (None, None, None))
         run.add(EpochRecord(0, None, *measured, 0.0, threads), keep_best=bool(config.patience))
         yield run.records[0]
     while not finished(run, config):
         epoch = run.epochs + 1
-        began = time.perf_counter()
-        train_loss = train_epoch(run, data, config, epoch, device)
-        seconds = time.perf_counter() - began
+        began, before = time.perf_counter(), run.midway.seconds if run.midway else 0.0
+        train_loss = train_epoch(run, data, config, epoch, device, world, snapshots)
+        seconds = before + time.perf_counter() - began
         if train_loss is not None and not np.isfinite(train_loss):
             raise DivergedError(f"the loss of epoch {epoch} is {train_loss}: try a smaller --learning-rate")
         with run.averaged():
-            record = EpochRecord(epoch, train_loss, *validate(run.model, data, rows, device), seconds, threads)
+            measured = validate(run.model, data, rows, device) if world.first else (None, None, None)
+            record = world.agreed(EpochRecord(epoch, train_loss, *measured, seconds, threads))
             run.add(record, keep_best=bool(config.patience))
         yield record
-    complete(run, data, config)
+    if world.first:
+        complete(run, data, config)
 
 
 def complete(run: Run, data: Data, config: TrainConfig) -> None:
@@ -103,40 +110,77 @@ def ending(by: str, done: int, epochs: int, patience: int | None) -> str:
     return f"no epoch was better for {patience} (--patience)"
 
 
-def train_epoch(run: Run, data: Data, config: TrainConfig, epoch: int, device: torch.device) -> float | None:
-    """One pass over the training batches, or the solution; returns the mean loss, if there is one."""
+def train_epoch(
+    run: Run,
+    data: Data,
+    config: TrainConfig,
+    epoch: int,
+    device: torch.device,
+    world: World = ALONE,
+    snapshots: Snapshots | None = None,
+) -> float | None:
+    """One pass over the training batches, or what is left of it, or the solution; returns the mean loss, if there is
+    one, over the batches of all processes."""
     model, optimizer = run.model, run.optimizer
     if model.closed_form or optimizer is None:
         model.solve(data)
         return None
-    torch.manual_seed(stream_seed(config.seed, epoch, "dropout"))
+    began, done = time.perf_counter(), run.midway or Midway(0, 0.0, 0, 0.0, [])
     generator = torch.Generator().manual_seed(stream_seed(config.seed, epoch, "batches"))
+    if len(done.random) == world.size:
+        set_random_state(done.random[world.rank], device)
+    else:
+        begun = (world.rank, done.steps) if done.steps or not world.alone else ()
+        torch.manual_seed(stream_seed(config.seed, epoch, "dropout", *begun))
     model.train()
     model.start_epoch(epoch)
-    total, count = torch.zeros((), device=device), 0
-    batches = model.training_batches(data, generator)
+    total, count = torch.full((), done.loss / world.size, device=device), done.count
     planned = config.schedule != "constant" or config.warm_up > 0
     steps = model.expected_steps(data)
-    told = progress(batches, desc=f"epoch {epoch}/{config.epochs}", total=steps or None, unit=" steps", leave=False)
-    for n, batch in enumerate(told):
+    batches = islice(model.training_batches(data, generator), done.steps, None)
+    told = progress(
+        batches, desc=f"epoch {epoch}/{config.epochs}", initial=done.steps, total=steps or None, unit=" steps",
+        leave=False,
+    )  # fmt: skip
+    for n, batch in enumerate(told, done.steps):
         if planned:
             # From the epoch and not from a count, so that a resumed run needs no state for it.
             step = (epoch - 1) * steps + min(n, steps - 1)
             share = rate_share(config.schedule, config.warm_up, step, config.epochs * steps)
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * share
-        loss = train_step(model, optimizer, batch.to(device), config)
+        part, share = world.own(batch)
+        loss = train_step(model, optimizer, part.to(device), config, world, share)
         if config.average:
             run.follow(config.average)
         total, count = total + loss * len(batch), count + len(batch)
-    return float(total) / max(count, 1)
+        if snapshots is not None and snapshots.due(n + 1, world):
+            loss_so_far, random = float(world.sum(total.clone())), world.gathered(random_state(device))
+            run.midway = Midway(n + 1, loss_so_far, count, done.seconds + time.perf_counter() - began, random)
+            snapshots.write(world)
+    run.midway = None
+    return float(world.sum(total)) / max(count, 1)
 
 
-def train_step(model: ScoringModel, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainConfig) -> Tensor:
-    """One step on a batch that lies on the model's device; returns its mean loss, a scalar without gradients."""
+def train_step(
+    model: ScoringModel,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    config: TrainConfig,
+    world: World = ALONE,
+    share: float = 1.0,
+) -> Tensor:
+    """One step on a batch that lies on the model's device; returns its mean loss, a scalar without gradients.
+
+    share: what a part of a batch counts in the whole, of whose mean loss this process's summand is returned.
+    """
     optimizer.zero_grad(set_to_none=True)
     loss = model.loss(batch)
+    if not world.alone:
+        loss = loss * share
     loss.backward()
+    if not world.alone:
+        world.sum_gradients(model)
     if config.clip:
         clip_gradients([weight.grad for weight in model.parameters() if weight.grad is not None], config.clip)
     optimizer.step()

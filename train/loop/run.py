@@ -34,6 +34,21 @@ class EpochRecord:
     threads: int | None = None
 
 
+@dataclass(frozen=True)
+class Midway:
+    """How far an epoch is.
+
+    steps: that were made.  loss, count: their losses' sum and the predictions it is of.  seconds: of training.
+    random: the state of the generator of dropout, of each process that trains.
+    """
+
+    steps: int
+    loss: float
+    count: int
+    seconds: float
+    random: list[Tensor]
+
+
 @dataclass
 class Run:
     """A model in training.
@@ -43,8 +58,8 @@ class Run:
     average: the moving average of its weights, if one is kept, over so many steps.  best: the weights of
     the epoch with the highest validation NDCG, if the configuration has a patience and there is one.  records: one an
     epoch.  compared_from: the first epoch that `best` was chosen among, later ones than 1 where patience was given to
-    a run that had none.  chosen, tried, final: of a finished model, the options that were found after its training,
-    what they were chosen by, and what is measured then.
+    a run that had none.  midway: how far the next epoch is, if it has begun.  chosen, tried, final: of a finished
+    model, the options that were found after its training, what they were chosen by, and what is measured then.
     """
 
     model: ScoringModel
@@ -56,6 +71,7 @@ class Run:
     best: dict[str, Tensor] | None = None
     records: list[EpochRecord] = field(default_factory=list)
     compared_from: int = 0
+    midway: Midway | None = None
     chosen: dict[str, Any] = field(default_factory=dict)
     tried: dict[str, Any] = field(default_factory=dict)
     final: dict[str, float | None] = field(default_factory=dict)
@@ -133,6 +149,7 @@ class Run:
             "steps": self.steps,
             "best": self.best,
             "compared_from": self.compared_from,
+            "midway": None if self.midway is None else vars(self.midway),
             "history": [asdict(record) for record in self.records],
         }
 
@@ -151,6 +168,7 @@ class Run:
         self.average, self.best = (_on(device, state[name]) for name in ("average", "best"))
         self.records = [EpochRecord(**row) for row in state["history"]]
         self.compared_from = state.get("compared_from", 0)
+        self.midway = Midway(**state["midway"]) if state.get("midway") else None
         if keep_best is False:
             self.best = None
         elif keep_best and not self.best and self.records and self.records[-1].validation_ndcg_at_10 is not None:

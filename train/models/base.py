@@ -24,8 +24,15 @@ class Batch(Protocol):
     def __len__(self) -> int:
         """How many predictions its loss is the mean of."""
 
+    @property
+    def mass(self) -> float:
+        """What its loss is divided by: the sum of its predictions' weights."""
+
     def to(self, device: torch.device) -> "Batch":
         """The same on another device."""
+
+    def part(self, rank: int, size: int) -> "Batch":
+        """One of `size` parts, that of process `rank`; it may be empty."""
 
 
 class ScoringModel(nn.Module):
@@ -110,3 +117,8 @@ class ScoringModel(nn.Module):
 
     def start_epoch(self, epoch: int) -> None:
         """Change what changes between epochs, which count from 1; here nothing."""
+
+
+def share(count: int, rank: int, size: int) -> slice:
+    """Which of `count` rows process `rank` of `size` has; every row is one's, and numbers differ by at most 1."""
+    return slice(count * rank // size, count * (rank + 1) // size)

@@ -145,5 +145,5 @@ def continued(data: Data, config: BertConfig, earlier: dict[str, Any]) -> tuple[
 
 
 def empty(state: dict[str, Any], config: BertConfig) -> MiniBERT4Rec:
-    """The sequence model that a checkpoint's weights fit into."""
-    return MiniBERT4Rec(len(state["item_ids"]), config, levels=len(state["rating_levels"]))
+    """The sequence model that a checkpoint's weights fit into; where there are counts it draws negatives by them."""
+    return MiniBERT4Rec(len(state["item_ids"]), config, state.get("counts"), len(state["rating_levels"]))

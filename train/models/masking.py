@@ -25,6 +25,7 @@ from infer.histories.vocabulary import PAD
 from infer.histories.windows import slices
 from train.config import BertConfig
 from train.data.dataset import Data
+from train.models.base import share
 from train.models.weights import level_weights
 
 # Draws of negatives before an item that the user has seen is left out instead.
@@ -54,6 +55,21 @@ class SequenceBatch:
     def to(self, device: torch.device) -> "SequenceBatch":
         """The same on another device."""
         return SequenceBatch(**{name: value.to(device) for name, value in vars(self).items()})
+
+    @property
+    def mass(self) -> float:
+        """The sum of the weights."""
+        return float(self.weight.sum())
+
+    def part(self, rank: int, size: int) -> "SequenceBatch":
+        """One of `size` parts: some of the windows, what is asked for in them, and its negatives."""
+        rows, length = share(len(self.window), rank, size), self.window.shape[1]
+        place = self.place - rows.start * length
+        asked = (place >= 0) & (self.place < rows.stop * length)
+        return SequenceBatch(
+            self.window[rows], self.levels[rows], place[asked], self.item[asked], self.weight[asked],
+            self.negatives if self.negatives.ndim == 1 else self.negatives[asked],
+        )  # fmt: skip
 
 
 def batches(data: Data, config: BertConfig, mask: int, generator: torch.Generator) -> Iterator[SequenceBatch]:

@@ -23,7 +23,7 @@ from infer.model.signature import USER_INPUT
 from train.config import MFConfig
 from train.data.dataset import Data
 from train.models import initial
-from train.models.base import ScoringModel
+from train.models.base import ScoringModel, share
 from train.models.carried import carry, places
 from train.models.weights import check_weights
 
@@ -52,6 +52,16 @@ class RatingBatch:
     def to(self, device: torch.device) -> "RatingBatch":
         """The same on another device."""
         return RatingBatch(self.user.to(device), self.item.to(device), self.rating.to(device))
+
+    @property
+    def mass(self) -> float:
+        """Every rating counts 1."""
+        return float(len(self))
+
+    def part(self, rank: int, size: int) -> "RatingBatch":
+        """One of `size` parts of the ratings."""
+        rows = share(len(self), rank, size)
+        return RatingBatch(self.user[rows], self.item[rows], self.rating[rows])
 
 
 class MF(ScoringModel):

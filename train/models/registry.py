@@ -49,12 +49,12 @@ def build(
 
 
 def unsolved(kind: str, data: Data, config: TrainConfig) -> ScoringModel:
-    """A model of the sizes that `build` gives it, with random weights, and solved for nothing.
+    """A model that trains as that of `build`, but with random weights, and solved for nothing.
 
     config: with all sizes (`train.sizing`).
     """
     state = {"item_ids": data.item_ids, "user_ids": data.trained_ids, "rating_levels": data.rating_levels}
-    return _maker(kind).empty(state, config)
+    return _maker(kind).empty(state | {"counts": data.counts}, config)
 
 
 def restore(state: dict[str, Any]) -> ScoringModel:

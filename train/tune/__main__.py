@@ -11,6 +11,7 @@ which Ctrl-C loses the unfinished one only. `python -m train.tune` is the same a
 """
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,8 @@ def main(argv: Sequence[str]) -> None:
     """Parse, search, print; the first word is the kind of model."""
     before_loading(argv)
     keep_freed_memory()
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise InputError("a search tries one configuration after another in one process: start it without torchrun")
     named, others = leading(argv)
     if len(named) != 1 or named[0] not in CONFIGS:
         if not named:  # --help, --version, or an option that does not exist

@@ -31,10 +31,10 @@ def interrupted(folder: Path, monkeypatch, *words: str, after: int = 3) -> None:
     """Stop it while the epoch after `after` is trained."""
     epochs = loop.train_epoch
 
-    def stopping(run, data, config, epoch, device):
+    def stopping(run, data, config, epoch, *others):
         if epoch > after:
             raise KeyboardInterrupt
-        return epochs(run, data, config, epoch, device)
+        return epochs(run, data, config, epoch, *others)
 
     monkeypatch.setattr(loop, "train_epoch", stopping)
     with pytest.raises(KeyboardInterrupt):
