@@ -23,6 +23,7 @@ from train.data.dataset import load
 from train.loop.loop import fit
 from train.loop.run import Run
 from train.loop.validation import target_ranks, validation_rows
+from train.loop.world import ALONE
 from train.models.registry import build, restore
 from train.presets import configuration
 from train.saved import checkpoint
@@ -433,10 +434,11 @@ def test_the_command_takes_kind_preset_name_and_changes(folder: Path, monkeypatc
     ):
         with pytest.raises(KeyboardInterrupt):
             command.main(words)
+    usual = trainer.Manner(keep_state=True, snapshot_minutes=10.0)
     assert taken == [
-        ("bert", configuration("bert", "sasrec", dim=12), "s", trainer.Manner(keep_state=True)),
-        ("hybrid", configuration("hybrid", "default"), "hybrid", trainer.Manner(threads=3, keep_state=True)),
-        ("knn", configuration("knn"), "knn", trainer.Manner(keep_state=True)),
+        ("bert", configuration("bert", "sasrec", dim=12), "s", usual, ALONE),
+        ("hybrid", configuration("hybrid", "default"), "hybrid", replace(usual, threads=3), ALONE),
+        ("knn", configuration("knn"), "knn", usual, ALONE),
     ]
     for words, reason in (
         (["bert", "--preset=x"], "--preset is one of paper, bert4rec, sasrec, gsasrec, default; found 'x'"),
