@@ -189,6 +189,11 @@ class BertConfig(TrainConfig):
     weight_decay: float = option(0.01, "of the optimizer", minimum=0)
     decay_all: bool = option(True, "weight decay also of biases and layer norms (BERT: not)")
     beta2: float = option(0.98, "of the optimizer, below 1", minimum=0)
+    sparse_updates: Literal["auto", "on", "off"] = option(
+        "auto",
+        "update only the item vectors that a step reads, as if all had been, so that a step does not take longer where "
+        "there are more items; auto: from 50,000 items on",
+    )
     clip: float = option(5.0, "largest norm of a step's gradient; 0: unlimited", minimum=0)
     average: float = option(
         0.9998, "decay of a moving average of the weights, which is what is kept; 0: off", minimum=0
@@ -203,6 +208,12 @@ class BertConfig(TrainConfig):
     def has_steps(self) -> bool:
         """It is."""
         return True
+
+    @property
+    def updates_rows(self) -> bool:
+        """Whether --sparse-updates can be had: a step reads few items, and AdamW moves them."""
+        found = (self.optimizer, self.loss, self.head, self.frozen_epochs)
+        return found == ("adamw", "sampled", "tied", 0)
 
     def check(self) -> None:
         """Raise InputError, with the reason, if options exclude each other."""
@@ -253,6 +264,10 @@ class BertConfig(TrainConfig):
             "no chain": (
                 not self.chain and (self.chain_trained or self.chain_initial == "random"),
                 "--chain-trained and --chain-initial do nothing without --chain: give its rank",
+            ),
+            "sparse": (
+                self.sparse_updates == "on" and not self.updates_rows,
+                "--sparse-updates=on is for --optimizer=adamw, --loss=sampled and --head=tied, without --frozen-epochs",
             ),
             "decay": (not 0 < self.chain_decay <= 1, f"--chain-decay {self.chain_decay} is not above 0 and at most 1"),
             "calibration": (self.calibration > 1, f"--calibration {self.calibration} is above 1"),

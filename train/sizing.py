@@ -12,6 +12,7 @@ dropout     0.2, or 0.5 where users have fewer than SHORT training items in the 
 epochs      at most 100, which patience ends; 20 where nothing is held out by which it could
 patience    10 epochs, or 5 from MANY interactions on, where an epoch has thousands of steps
 batch_size  so many sequences that a step has about TARGETS items: where histories are short it takes more of them
+sparse_updates  from CATALOGUE items on, where they can be had
 """
 
 from dataclasses import replace
@@ -30,6 +31,7 @@ HEAD = 32
 TARGETS = 800
 FEWEST, MOST = 16, 512
 
+CATALOGUE = 50_000
 SHORT = 20
 CAP, UNMEASURED = 100, 20
 PATIENCE, LESS_PATIENCE = 10, 5
@@ -38,11 +40,11 @@ DROPOUT, MORE_DROPOUT = 0.2, 0.5
 Config = TypeVar("Config", bound=TrainConfig)
 
 
-def sized(config: Config, lengths: np.ndarray | None = None, measured: bool = True) -> Config:
+def sized(config: Config, lengths: np.ndarray | None = None, measured: bool = True, items: int = 0) -> Config:
     """The configuration with a size for every 0.
 
     lengths: (users,) training items of each; without them as for a small table of long histories.  measured: whether
-    anything is held out for validation.
+    anything is held out for validation.  items: in the catalogue.
     """
     many = lengths is not None and int(lengths.sum()) >= MANY
     usual = LARGE if many else SMALL
@@ -59,6 +61,9 @@ def sized(config: Config, lengths: np.ndarray | None = None, measured: bool = Tr
     patience = config.patience
     if patience is None:
         patience = LESS_PATIENCE if many else PATIENCE
+    sparse = config.sparse_updates
+    if sparse == "auto":
+        sparse = "on" if items >= CATALOGUE and config.updates_rows else "off"
     hstu = lengths is not None and known(lengths) >= SEQUENCES
     block = ("hstu" if hstu else "transformer") if config.block == "auto" else config.block
     found: dict[str, Any] = {
@@ -71,13 +76,14 @@ def sized(config: Config, lengths: np.ndarray | None = None, measured: bool = Tr
         "input_dropout": dropout if config.input_dropout is None else config.input_dropout,
         "epochs": config.epochs or (CAP if measured else UNMEASURED),
         "patience": patience,
+        "sparse_updates": sparse,
     }
     return replace(config, **found)
 
 
 def sized_for(config: Config, data: Data) -> Config:
     """The configuration with a size for every 0 that fits the data."""
-    return sized(config, data.histories.lengths, bool((data.targets != PAD).any()))
+    return sized(config, data.histories.lengths, bool((data.targets != PAD).any()), len(data.item_ids))
 
 
 def known(lengths: np.ndarray) -> int:

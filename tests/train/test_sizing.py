@@ -40,11 +40,12 @@ def test_layers_of_hstu_begin_with_many_users() -> None:
 
 def test_what_is_given_stays() -> None:
     given = BertConfig(
-        block="hstu", layers=2, epochs=3, patience=7, dim=32, heads=4, batch_size=3, dropout=0.0, input_dropout=0.1
-    )
+        block="hstu", layers=2, epochs=3, patience=7, dim=32, heads=4, batch_size=3, dropout=0.0, input_dropout=0.1,
+        sparse_updates="on",
+    )  # fmt: skip
     assert sized(given, table(MANY)) == given
     assert sized(MFConfig(), table(5)) == MFConfig() and not said(MFConfig(), table(5))
-    assert sized(configuration("bert", "sasrec"), table(MANY)) == configuration("bert", "sasrec")
+    assert sized(configuration("bert", "sasrec"), table(MANY)) == configuration("bert", "sasrec", sparse_updates="off")
 
 
 def test_a_step_has_about_as_many_items_whatever_the_histories() -> None:
@@ -76,10 +77,13 @@ def test_where_nothing_is_held_out_epochs_are_few() -> None:
 
 
 def test_what_is_held_out_is_read_from_the_data() -> None:
-    data: Any = SimpleNamespace(histories=SimpleNamespace(lengths=table(5, 9)), targets=np.array([0, 1]))
+    histories = SimpleNamespace(lengths=table(5, 9))
+    data: Any = SimpleNamespace(histories=histories, targets=np.array([0, 1]), item_ids=range(7))
     assert sized_for(BertConfig(), data) == sized(BertConfig(), table(5, 9))
     data.targets[:] = 0  # padding
     assert sized_for(BertConfig(), data) == sized(BertConfig(), table(5, 9), measured=False)
+    data.item_ids = range(50_000)
+    assert sized_for(BertConfig(), data).sparse_updates == "on"
 
 
 def test_what_was_chosen_is_said_with_its_reason() -> None:

@@ -25,6 +25,7 @@ from train.loop.validation import validate, validation_rows
 from train.loop.weighing import weigh
 from train.loop.world import ALONE, World, random_state, set_random_state
 from train.models.base import Batch, ScoringModel
+from train.models.rows import RowAdamW
 from train.models.starting import rate_share
 
 # Epochs whose validation NDCG is averaged before it is judged.
@@ -179,10 +180,12 @@ def train_step(
     if not world.alone:
         loss = loss * share
     loss.backward()
-    if not world.alone:
-        world.sum_gradients(model)
+    gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+    if isinstance(optimizer, RowAdamW):
+        gradients += optimizer.gradients()
+    world.sum_up(gradients)
     if config.clip:
-        clip_gradients([weight.grad for weight in model.parameters() if weight.grad is not None], config.clip)
+        clip_gradients(gradients, config.clip)
     optimizer.step()
     return loss.detach()
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from train.models.base import ScoringModel
+from train.models.rows import RowAdamW
 
 # Chosen on validation: an average that begins anew forgets within an epoch what makes the earlier weights good.
 BEHIND = 10_000
@@ -108,11 +109,18 @@ class Run:
         decay = min(decay, self.steps / (self.steps + 10))
         # What is fixed is its own average, and may be large.
         moved = [(name, weight) for name, weight in self.model.named_parameters() if weight.requires_grad]
+        if isinstance(self.optimizer, RowAdamW):
+            tables = {id(table) for table in self.optimizer.tables}
+            for name, weight in moved:
+                if id(weight) in tables:
+                    self.optimizer.follow(weight, self.average[name], decay)
+            moved = [(name, weight) for name, weight in moved if id(weight) not in tables]
         torch._foreach_lerp_([self.average[name] for name, _ in moved], [weight for _, weight in moved], 1 - decay)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """The model with the average of its weights, if there is one, and with its own again afterwards."""
+        self.catch_up()
         if self.average is None:
             yield
             return
@@ -132,9 +140,15 @@ class Run:
 
     def finish(self) -> None:
         """Give the model the weights that are to be kept: the best, else the average, else its own."""
+        self.catch_up()
         kept = self.best or self.average
         if kept is not None:
             self.model.load_state_dict(kept)
+
+    def catch_up(self) -> None:
+        """Bring rows of tables up to date that no step has read lately."""
+        if isinstance(self.optimizer, RowAdamW):
+            self.optimizer.catch_up()
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the model's weights."""

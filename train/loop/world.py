@@ -18,7 +18,7 @@ from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from infer.errors import InputError, first_line
 from train.models.base import Batch
@@ -56,9 +56,10 @@ class World:
             return next(filled for rank in range(self.size) if len(filled := batch.part(rank, self.size))), 0.0
         return part, part.mass / batch.mass
 
-    def sum_gradients(self, model: nn.Module) -> None:
-        """Replace every gradient by its sum over the processes, in one message."""
-        gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+    def sum_up(self, gradients: list[Tensor]) -> None:
+        """Replace gradients by their sums over the processes, in one message; alone they stay as they are."""
+        if self.alone:
+            return
         whole = self.sum(torch.cat([gradient.flatten() for gradient in gradients]))
         for gradient, summed in zip(gradients, whole.split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(summed.view_as(gradient))

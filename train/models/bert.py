@@ -15,6 +15,7 @@ item-to-item matrix. Its two factors are fixed and join the finished encoder's s
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from train.models.encoders import encoder
 from train.models.layers import Dropout, sinusoidal
 from train.models.losses import collisions, generalised_bce, next_item_loss, sampled_softmax
 from train.models.masking import SequenceBatch, batches, negative_probability, window_count
+from train.models.rows import RowAdamW
 from train.models.starting import groups, initialise
 from train.sizing import sized
 
@@ -48,6 +50,7 @@ class MiniBERT4Rec(ScoringModel):
     appends_columns = True
     fading: Tensor  # (length, length): what an item counts for the chain at a later position
     expected: Tensor  # (items + 1,): draws of each item among the negatives
+    by_rows: RowAdamW | None = None  # in training, where only rows that a step reads are updated
     chain_at: float | None = None  # the weight that a continued model's fixed chain has already; None: that of a start
 
     def __init__(self, items: int, config: BertConfig, counts: np.ndarray | None = None, levels: int = 0) -> None:
@@ -150,17 +153,19 @@ class MiniBERT4Rec(ScoringModel):
             return newest
         return torch.cat([newest, self.newest_chain(window)], 1)
 
-    def output(self, items: Tensor | slice, vectors: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def output(
+        self, items: Tensor | slice, vectors: Tensor | None = None, shifts: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """Weights (n, dim + rank) and bias (n,) that turn a state into scores of these n items, of any shape.
 
-        vectors: (n, dim), those of the items where somebody has them.
+        vectors: (n, dim), those of the items where somebody has them.  shifts: (n,) their bias, likewise.
         """
         separate = self.config.head == "separate"
         weight = (self.head.weight if separate else self.items.weight)[items] if vectors is None else vectors
         bias = self.head.bias if separate else self.bias if self.config.item_bias else None
         if self.chained:
             weight = torch.cat([weight, self.successors.weight[items]], -1)
-        return weight, None if bias is None else bias[items]
+        return weight, None if bias is None else bias[items] if shifts is None else shifts
 
     def score(self, states: Tensor, items: Tensor | None = None) -> Tensor:
         """(targets, dim + rank) states to (targets, items + 1) scores, or (targets, n) scores of n items."""
@@ -206,11 +211,12 @@ class MiniBERT4Rec(ScoringModel):
     def _sampled_loss(self, batch: SequenceBatch) -> Tensor:
         """(targets,): with one lookup of items, as the gradient of the whole table is filled and added to for each."""
         window, asked = batch.window.flatten(), torch.cat([batch.item, batch.negatives])
-        read = vectors = None
+        read = vectors = shifts = None
         if self.config.head == "tied":
-            read, vectors = self.items(torch.cat([window, asked])).split([len(window), len(asked)])
+            vectors, shifts = self._looked_up(torch.cat([window, asked]), len(window), batch)
+            read, vectors = vectors.split([len(window), len(asked)])
             read = read.view(*batch.window.shape, -1)
-        states, (weight, bias) = self._asked_states(batch, read), self.output(asked, vectors)
+        states, (weight, bias) = self._asked_states(batch, read), self.output(asked, vectors, shifts)
         own, others = weight.split([len(batch.item), len(batch.negatives)])
         positive, shift = (states * own).sum(1), None
         if bias is not None:
@@ -220,21 +226,32 @@ class MiniBERT4Rec(ScoringModel):
         collide = collisions(batch.item, batch.negatives)
         return sampled_softmax(positive[:, None], negative, self.expected[batch.negatives], collide)
 
+    def _looked_up(self, index: Tensor, asked: int, batch: SequenceBatch) -> tuple[Tensor, Tensor | None]:
+        """Vectors (n, dim) of the items at `index` (n,), and the bias of those from the place `asked` on."""
+        if self.by_rows is None or not self.items.weight.requires_grad:
+            return self.items(index), None
+        rows = batch.items() if batch.rows is None else batch.rows
+        place, shift = torch.searchsorted(rows, index), None
+        if self.config.item_bias:
+            shift = self.by_rows.take(self.bias, rows[rows < self.mask])[place[asked:]]
+        return nn.functional.embedding(place, self.by_rows.take(self.items.weight, rows)), shift
+
     def _asked_states(self, batch: SequenceBatch, items: Tensor | None = None) -> Tensor:
         """(targets, dim + rank): the states at the places whose items are asked for.  items: as in `embedded`."""
         return self.states(batch.window, batch.levels, items).flatten(0, 1).index_select(0, batch.place)
 
     def optimizer(self) -> torch.optim.Optimizer:
-        """AdamW, as in the paper, or Adam."""
+        """AdamW, as in the paper, or Adam; of large tables of items by the rows that a step reads."""
         config = self.config
+        options: dict[str, Any] = {
+            "lr": config.learning_rate, "weight_decay": config.weight_decay, "betas": (0.9, config.beta2)
+        }  # fmt: skip
+        if config.sparse_updates == "on":
+            tables = [self.items.weight, *([self.bias] if config.item_bias else [])]
+            self.by_rows = RowAdamW(groups(self, config), tables, **options)
+            return self.by_rows
         kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-        return kind(
-            groups(self, config),
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            betas=(0.9, config.beta2),
-            fused=True,
-        )
+        return kind(groups(self, config), fused=True, **options)
 
     def start_epoch(self, epoch: int) -> None:
         """Fix the item embeddings in the first `frozen_epochs` epochs, free them afterwards."""

@@ -39,7 +39,7 @@ class SequenceBatch:
     window, levels: (batch, length) items, with the hidden ones replaced, and rating levels.
     place: (targets,) flat positions in window.  item: (targets,) what belongs there.  weight:
     (targets,) of each in the loss.  negatives: (n,) sampled items for all targets, (targets, n) with a
-    loss that wants own ones for each, or none.
+    loss that wants own ones for each, or none.  rows: of a part of a batch, all items of the whole, ascending.
     """
 
     window: Tensor
@@ -48,13 +48,19 @@ class SequenceBatch:
     item: Tensor
     weight: Tensor
     negatives: Tensor
+    rows: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.item)
 
     def to(self, device: torch.device) -> "SequenceBatch":
         """The same on another device."""
-        return SequenceBatch(**{name: value.to(device) for name, value in vars(self).items()})
+        moved = {name: value.to(device) for name, value in vars(self).items() if value is not None}
+        return SequenceBatch(**moved)
+
+    def items(self) -> Tensor:
+        """(n,) all items in windows, targets and negatives, each once, ascending."""
+        return torch.cat([part.flatten() for part in (self.window, self.item, self.negatives)]).unique()
 
     @property
     def mass(self) -> float:
@@ -68,7 +74,7 @@ class SequenceBatch:
         asked = (place >= 0) & (self.place < rows.stop * length)
         return SequenceBatch(
             self.window[rows], self.levels[rows], place[asked], self.item[asked], self.weight[asked],
-            self.negatives if self.negatives.ndim == 1 else self.negatives[asked],
+            self.negatives if self.negatives.ndim == 1 else self.negatives[asked], self.items(),
         )  # fmt: skip
 
 
