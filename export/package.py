@@ -76,6 +76,7 @@ OPTIONS = {"triton": (Serving, Triton), "mlflow": (Serving,), "huggingface": (Hu
 def main(argv: Sequence[str]) -> None:
     """Parse, write, print."""
     config = parse(PackageConfig, argv, __doc__)
+    print(f"{config.model}: packing for {config.to} ...", end=" ", flush=True)
     print(package(config))
 
 
@@ -96,8 +97,7 @@ def package(config: PackageConfig) -> str:
     about = {"to": config.to, "name": name, "model": packed.path.name, "sha256": packed.sha256}
     with whole(place, about | {"version": project_version()}) as folder:
         note = WRITERS[config.to](folder, packed, name, config)
-    cases = len(packed.golden["cases"])
-    return f"{packed.path}: gives its {cases} golden lists here -> {place} for {config.to}{note}"
+    return f"{len(packed.golden['cases'])} golden cases give the expected lists here -> {place}{note}"
 
 
 def _triton(folder: Path, packed: Packed, name: str, config: PackageConfig) -> str:

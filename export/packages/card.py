@@ -37,7 +37,7 @@ import onnxruntime
 contract = json.load(open("{contract}"))
 session = onnxruntime.InferenceSession("{model}")
 index = {{item: n for n, item in enumerate(contract["item_ids"], 1)}}
-history = contract["item_ids"][:3]  # one person's items, oldest first
+history = contract["item_ids"][:3]  # somebody's items, oldest first
 {feeds}
 items, scores = session.run(["items", "scores"], feeds)
 print([contract["item_ids"][n - 1] for n, s in zip(items[0], scores[0]) if s > contract["dropped"]["score"]])
@@ -71,22 +71,23 @@ def text(packed: Packed, name: str, model: str, licence: Licence, figures: list[
 def personal(packed: Packed) -> str:
     """What the file holds of people, in words."""
     metadata = packed.metadata
-    real = packed.golden.get("origin") == REAL
-    ids = {KEPT: "the id and a vector of every user of the training table"}.get(
-        metadata.user_ids_are,
-        f"a vector of every user of the training table, whose ids are {metadata.user_ids_are}: pseudonymous, not "
-        "anonymous",
+    users = (
+        "the id and a vector of every user of the training table"
+        if metadata.user_ids_are == KEPT
+        else f"a vector of every user of the training table, whose ids are {metadata.user_ids_are}: pseudonymous, not "
+        "anonymous"
     )
-    held = [ids] if packed.by_user else []
-    held += ["in the golden vectors, the histories of three users without their ids"] if real else []
+    held = [users] if packed.by_user else []
+    if packed.golden.get("origin") == REAL:
+        held.append("the histories of three users without their ids, in its golden vectors")
     return f"The file holds {'; and '.join(held)}." if held else "The file holds no user's id, vector or history."
 
 
 def _program(packed: Packed, model: str, beside: str) -> str:
     """How to call the file, by the inputs that it has."""
     values = {
-        "window": "np.array([known[-contract['window']['longest'] :]])",
-        "levels": "np.zeros((1, min(len(known), contract['window']['longest'])), dtype=np.int64)",
+        "window": 'np.array([known[-contract["window"]["longest"] :]])',
+        "levels": 'np.zeros((1, min(len(known), contract["window"]["longest"])), dtype=np.int64)',
         "user": "np.array([1])",
         "seen": "np.array([known])",
         "k": "np.array([10])",
@@ -98,12 +99,12 @@ def _program(packed: Packed, model: str, beside: str) -> str:
     lines = [f'    "{tensor.name}": {values[tensor.name]},' for tensor in packed.inputs]
     user = ["# The user 1 is user_ids[0] of the contract, if it has ids; the history is left out of the list."]
     feeds = [*(user if packed.by_user else []), WINDOW, "feeds = {", *lines, "}"]
-    return RUN.format(model=model, contract=beside, feeds="\n".join(feeds)).replace("'", '"')
+    return RUN.format(model=model, contract=beside, feeds="\n".join(feeds))
 
 
 def _measured(figures: list[Figure]) -> str:
     if not figures:
         return "Nothing: the file states no metrics, and no evaluation was given."
-    rows = ["| metric | value | 95% interval | protocol |", "|---|---|---|---|"]
-    rows += [f"| {one.metric} | {one.value:.4f} | {one.interval} | {one.protocol} |" for one in figures]
-    return "\n".join(rows)
+    rows = ["| metric | value | 95% interval | among |", "|---|---|---|---|"]
+    rows += [f"| {one.metric} | {one.value:.4f} | {one.interval} | {one.among} |" for one in figures]
+    return f"Protocol: {figures[0].protocol}.\n\n" + "\n".join(rows)

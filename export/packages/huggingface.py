@@ -96,9 +96,11 @@ def _metadata(hub: Any, packed: Packed, name: str, licence: Licence, license: st
             task_name=TASK[1],
             dataset_type=dataset,
             dataset_name=dataset,
+            dataset_config=one.by,
             dataset_split=one.split,
+            dataset_args={"protocol": one.protocol, "ranked_among": one.among},
             metric_type=one.metric,
-            metric_name=f"{one.metric} ({one.protocol})",
+            metric_name=f"{one.metric} among {one.among}",
             metric_value=one.value,
         )
         for one in found
@@ -108,7 +110,7 @@ def _metadata(hub: Any, packed: Packed, name: str, licence: Licence, license: st
         **named,
         library_name="onnx",
         tags=[*TAGS, packed.metadata.kind],
-        datasets=[dataset],
+        datasets=[dataset] if licences.known(dataset) else None,  # a table of one's own has no page
         metrics=sorted({one.metric for one in found}) or None,
         model_name=name,
         eval_results=results or None,

@@ -14,10 +14,11 @@ from export.packages.packed import Packed
 from infer.errors import InputError
 
 METRICS = ("hit@10", "ndcg@10", "mrr")
-PROTOCOLS = {
-    "full": "ranked among all items that the user may get",
-    "uniform": "ranked among {} other items, drawn uniformly",
-    "popularity": "ranked among {} other items, drawn by popularity",
+FULL, UNSEEN = "full", "all items that the user may get"
+AMONG = {
+    FULL: UNSEEN,
+    "uniform": "{} other items, drawn uniformly",
+    "popularity": "{} other items, drawn by popularity",
 }
 VALIDATION = "validation_"
 
@@ -25,12 +26,15 @@ VALIDATION = "validation_"
 @dataclass(frozen=True)
 class Figure:
     """value: a share from 0 to 1.  low, high: of its 95% interval, if one was taken.  split: `test` or `validation`.
-    protocol: what was ranked among what, in words."""
+    protocol: how it was measured, in words.
+    by: the key of `AMONG`.  among: what the held-out item was ranked among, in words."""
 
     metric: str
     value: float
     split: str
     protocol: str
+    by: str = FULL
+    among: str = UNSEEN
     low: float | None = None
     high: float | None = None
 
@@ -67,15 +71,15 @@ def _tested(report: dict[str, Any]) -> list[Figure]:
     split = str(report["options"]["split"])
     found = []
     for name, metrics in report["protocols"].items():
-        protocol = f"{split} items: {PROTOCOLS[name].format(report['negatives'].get(name))}; {report['protocol']}"
+        among = AMONG[name].format(report["negatives"].get(name))
         for metric in METRICS:
-            row = metrics[metric]
-            found.append(Figure(metric, float(row["value"]), split, protocol, float(row["low"]), float(row["high"])))
+            value, low, high = (float(metrics[metric][key]) for key in ("value", "low", "high"))
+            found.append(Figure(metric, value, split, str(report["protocol"]), name, among, low, high))
     return found
 
 
 def _validation(packed: Packed) -> list[Figure]:
-    protocol = "validation items: ranked among all unseen items; the epoch was chosen by them, so they flatter"
+    protocol = "validation items, by which the epoch was chosen, so that they flatter"
     return [
         Figure(name.removeprefix(VALIDATION), float(value), "validation", protocol)
         for name, value in packed.metadata.metrics.items()

@@ -9,17 +9,18 @@ In: a packed file. Out: a folder that `mlflow.onnx` and `mlflow.pyfunc` load, an
 
 import logging
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import onnx
 
 from export.packages.packed import Packed, Tensor
 from infer.errors import InputError
+from infer.histories.vocabulary import PAD
 from infer.model.session import PROVIDERS
+from infer.model.signature import BOOSTED_INPUT, BOOSTS_INPUT
 from infer.system.versions import versions
 
 NEEDED = ("mlflow-skinny", "numpy", "onnx", "onnxruntime", "pandas")
@@ -53,28 +54,38 @@ def write(folder: Path, packed: Packed, options: MLflowOptions) -> None:
     from mlflow.types import Schema
 
     signature = ModelSignature(*(Schema([_spec(value) for value in side]) for side in (packed.inputs, packed.outputs)))
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as temporary:
-        saved = Path(temporary) / "model"
-        flavour.save_model(
-            onnx.load_model_from_string(packed.content),
-            str(saved),
-            signature=signature,
-            input_example=packed.example(),
-            pip_requirements=requirements(),
-            onnx_execution_providers=[PROVIDERS[options.device]],
-            onnx_session_options={"intra_op_num_threads": options.threads} if options.threads else None,
-            metadata={"sha256": packed.sha256, "kind": packed.metadata.kind, "dataset": packed.metadata.dataset},
-            save_as_external_data=False,
-        )
-        (saved / "model.onnx").write_bytes(packed.content)
-        (saved / "contract.json").write_text(packed.contract("model.onnx"))
-        shutil.copytree(saved, folder, dirs_exist_ok=True)
+    saved = folder / "saved"  # MLflow wants a folder of its own
+    flavour.save_model(
+        onnx.load_model_from_string(packed.content),
+        str(saved),
+        signature=signature,
+        input_example=example(packed),
+        pip_requirements=requirements(),
+        onnx_execution_providers=[PROVIDERS[options.device]],
+        onnx_session_options={"intra_op_num_threads": options.threads} if options.threads else None,
+        metadata={"sha256": packed.sha256, "kind": packed.metadata.kind, "dataset": packed.metadata.dataset},
+        save_as_external_data=False,
+    )
+    for path in saved.iterdir():
+        path.rename(folder / path.name)
+    saved.rmdir()
+    (folder / "model.onnx").write_bytes(packed.content)
+    (folder / "contract.json").write_text(packed.contract("model.onnx"))
 
 
 def requirements() -> list[str]:
     """What a server needs to run the folder, in the versions that are installed here."""
     found = versions(*NEEDED)
     return [f"{name}=={found[name]}" for name in NEEDED if name in found]
+
+
+def example(packed: Packed) -> dict[str, np.ndarray]:
+    """Inputs of a first call, as JSON can say them: an empty list has lost that its rows would have two numbers, so
+    padding is boosted, by nothing."""
+    found = packed.example()
+    if BOOSTED_INPUT in found and not found[BOOSTED_INPUT].size:
+        found |= {BOOSTED_INPUT: np.array([PAD]), BOOSTS_INPUT: np.array([[1, 0]], dtype=np.float32)}
+    return found
 
 
 def _spec(tensor: Tensor) -> Any:

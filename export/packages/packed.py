@@ -6,7 +6,7 @@ In: a path. Out: a `Packed`, or InputError.
 """
 
 import hashlib
-import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from infer.model.metadata import Metadata
 from infer.model.session import find_model, open_session
 from infer.model.signature import K_INPUT, USER_INPUT
 
-TYPES = {"tensor(int64)": np.dtype(np.int64), "tensor(float)": np.dtype(np.float32)}
+TYPES: dict[str, np.dtype[Any]] = {"tensor(int64)": np.dtype(np.int64), "tensor(float)": np.dtype(np.float32)}
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Tensor:
     """An input or output.  shape: a name for each axis whose length is free."""
 
     name: str
-    dtype: np.dtype
+    dtype: np.dtype[Any]
     shape: tuple[int | str, ...]
 
 
@@ -84,14 +84,8 @@ def read(path: Path) -> Packed:
     wrong = differences(golden, session)
     if wrong:
         raise InputError(f"{path} gives other lists here than when it was exported, and is not packed: {wrong[0]}")
-    sides = (
-        tuple(Tensor(value.name, TYPES[value.type], tuple(value.shape)) for value in side)
-        for side in (session.get_inputs(), session.get_outputs())
-    )
-    return Packed(path, content, metadata, *sides, golden)
+    return Packed(path, content, metadata, _tensors(session.get_inputs()), _tensors(session.get_outputs()), golden)
 
 
-def said(packed: Packed, name: str) -> dict[str, Any]:
-    """The JSON of `Packed.contract`, read."""
-    found: dict[str, Any] = json.loads(packed.contract(name))
-    return found
+def _tensors(values: Iterable[Any]) -> tuple[Tensor, ...]:
+    return tuple(Tensor(value.name, TYPES[value.type], tuple(value.shape)) for value in values)

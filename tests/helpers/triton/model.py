@@ -11,9 +11,9 @@ from pathlib import Path
 
 # The NumPy that the server was built for, which reads the memory of arrays by itself.
 sys.path.insert(0, os.environ["TRITON_PACKAGES"])
-import numpy as np  # noqa: E402
-import onnxruntime as ort  # noqa: E402
-import triton_python_backend_utils as pb  # noqa: E402, of the server
+import numpy as np
+import onnxruntime as ort
+import triton_python_backend_utils as pb
 
 OUTPUTS = ["items", "scores"]
 TYPES = {"TYPE_INT64": "tensor(int64)", "TYPE_FP32": "tensor(float)"}
