@@ -25,6 +25,7 @@ from train.data.dataset import Data, load
 from train.earlier import Start, known, paced
 from train.loop import complete, ended_by, fit
 from train.models.registry import build
+from train.onefile import refuse_beforehand, refuse_too_large
 from train.places import Places
 from train.resuming import lost, resume, unfinished
 from train.run import Run
@@ -70,6 +71,7 @@ def train(kind: str, config: TrainConfig, name: str | None = None, manner: Manne
             earlier = known(manner.start, data)
             config = paced(config, bool((data.targets != PAD).any()))
         config = sized_for(config, data)
+        refuse_beforehand(kind, data, config)
         chosen = choice(1 if manner.finish else manner.threads, kind, data, config)
         with limited(chosen.threads):
             if chosen.why:
@@ -121,6 +123,7 @@ def _prepared(
     began = time.perf_counter()
     model, parents = build(kind, data, config, None if start is None else start.content)
     claim(places.written, inputs=[config.artifacts / parent for parent in parents])
+    refuse_too_large(model, places.name)
     preparing = time.perf_counter() - began
     model.to(config.device)
     numbered = None if numbering is None else numbering.name_and_checksum
