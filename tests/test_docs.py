@@ -30,6 +30,7 @@ TRAINED = (
     "docs/operations.md",
     "docs/python.md",
     "docs/model-file.md",
+    "docs/runtimes.md",
     "docs/evaluation.md",
     "docs/benchmarks.md",
     "docs/tables.md",

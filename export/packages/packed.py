@@ -34,8 +34,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Packed:
-    """A model file.  said: what `recommender.*` of it says and `Metadata` has not, as the contract.  golden: its
-    vectors."""
+    """A model file.  content: its bytes.  golden: its golden vectors (`infer.model.golden`)."""
 
     path: Path
     content: bytes

@@ -57,6 +57,13 @@ def test_nothing_is_solved_or_trained_and_nothing_lost(folder: Path, monkeypatch
     assert (folder / "mf.pt").read_bytes() == before and not (folder / "ease.pt").exists()
 
 
+def test_a_search_begins_with_it(folder: Path, run, refused, monkeypatch) -> None:
+    monkeypatch.setattr(modelfile, "LARGEST_FILE", 1_000)
+    refused(
+        run("train.tune", "bert", "--trials=1", f"--artifacts={folder}"), "an ONNX file holds 0.0 GB: take a smaller"
+    )
+
+
 def test_a_blend_is_judged_when_its_members_are_there(folder: Path, monkeypatch) -> None:
     config = configuration("best", artifacts=folder, members="bert,hybrid")
     refuse_beforehand("best", load(folder), config)
