@@ -68,7 +68,10 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     ("infer.recommend", "--model={f}/bert.onnx", "--user=101"),
     ("export", "mf", "--artifacts={f}"),
     ("export.package", "--model={f}/mf.onnx", "--to=mlflow", "--output={t}/m"),
-    ("export.package", "--model={f}/mf.onnx", "--to=huggingface", "--output={t}/h", "--personal-data", "--data-license=x"),
+    (
+        "export.package", "--model={f}/mf.onnx", "--to=huggingface", "--output={t}/h", "--personal-data",
+        "--data-license=own",
+    ),
     ("train", "hybrid", "--preset=paper", "--epochs=1", "--max-length=8", "--artifacts={f}", "--name=quiet"),
     ("train.data", "--dataset={f}/interactions.parquet", "--artifacts={t}"),
 ], ids=lambda words: words[0])  # fmt: skip
