@@ -53,12 +53,12 @@ def write(folder: Path, packed: Packed, options: MLflowOptions) -> None:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema
 
-    signature = ModelSignature(*(Schema([_spec(value) for value in side]) for side in (packed.inputs, packed.outputs)))
+    inputs, outputs = (Schema([_spec(value) for value in side]) for side in (packed.inputs, packed.outputs))
     saved = folder / "saved"  # MLflow wants a folder of its own
     flavour.save_model(
         onnx.load_model_from_string(packed.content),
         str(saved),
-        signature=signature,
+        signature=ModelSignature(inputs, outputs),
         input_example=example(packed),
         pip_requirements=requirements(),
         onnx_execution_providers=[PROVIDERS[options.device]],
