@@ -70,7 +70,7 @@ def write(folder: Path, packed: Packed, options: MLflowOptions) -> None:
         path.rename(folder / path.name)
     saved.rmdir()
     (folder / "model.onnx").write_bytes(packed.content)
-    (folder / "contract.json").write_text(packed.contract("model.onnx"))
+    (folder / "model.contract.json").write_text(packed.contract("model.onnx"))
 
 
 def requirements() -> list[str]:

@@ -30,7 +30,7 @@ def packed(flavour: Any, model: Path, run, tmp_path: Path) -> Path:
 def test_mlflow_gives_the_golden_lists(flavour: Any, packed: Path, model: Path) -> None:
     import mlflow.pyfunc
 
-    golden = json.loads((packed / "contract.json").read_text())["golden"]
+    golden = json.loads((packed / "model.contract.json").read_text())["golden"]
     found = mlflow.pyfunc.load_model(str(packed))
     for case in golden["cases"]:
         lists = found.predict({name: array(name, given) for name, given in case["inputs"].items()})
@@ -47,7 +47,7 @@ def test_what_it_says_of_itself(packed: Path, model: Path) -> None:
     import mlflow.models
 
     found = mlflow.models.get_model_info(str(packed))
-    contract = json.loads((packed / "contract.json").read_text())
+    contract = json.loads((packed / "model.contract.json").read_text())
     for side, stated in ((found.signature.inputs, "inputs"), (found.signature.outputs, "outputs")):
         free = [[size if isinstance(size, int) else -1 for size in value["shape"]] for value in contract[stated]]
         assert [spec.name for spec in side] == [value["name"] for value in contract[stated]]
@@ -64,7 +64,7 @@ def test_mlflow_serves_its_example_and_the_golden_lists(packed: Path) -> None:
     from mlflow.pyfunc import scoring_server
     from starlette.testclient import TestClient
 
-    golden = json.loads((packed / "contract.json").read_text())["golden"]
+    golden = json.loads((packed / "model.contract.json").read_text())["golden"]
     with TestClient(scoring_server.init(mlflow.pyfunc.load_model(str(packed)))) as client:
         example = json.loads((packed / "serving_input_example.json").read_text())
         for case in [golden["cases"][0], *golden["cases"]]:
