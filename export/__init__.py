@@ -1,4 +1,4 @@
 """Checkpoints to ONNX files that are complete in themselves and proven equal to PyTorch.
 
-In: artifacts/KIND.pt. Out: artifacts/KIND.onnx. Imports `train` and `infer`.
+In: artifacts/KIND.pt. Out: artifacts/KIND.onnx, and folders of it for other runtimes. Imports `train` and `infer`.
 """

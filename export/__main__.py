@@ -7,7 +7,8 @@ the measured difference from PyTorch. A model that differs is not written.
     python -m export [NAME ...] [--artifacts=artifacts] [--precision=fp32]
 
 Beside it NAME.contract.json says the same to consumers that have only an ONNX runtime: inputs, outputs, ids, and golden
-vectors, by which they check themselves (docs/model-file.md).
+vectors, by which they check themselves (docs/model-file.md). `python -m export.package` packs it for Triton, MLflow and
+the Hugging Face hub.
 
 NAMEs are those of checkpoints; by default mf, bert and hybrid. --precision=int8 writes NAME.int8.onnx, beside
 NAME.onnx, unless it loses more NDCG@10 on the validation items than --largest-loss; fp16 likewise.

@@ -16,12 +16,12 @@ import onnx
 
 from export.carried import Carried, golden_vectors, titles, windows_of, with_users
 from export.graph import export_graph
+from export.limits import refuse_broken_weights, refuse_large_graph
 from export.parity import check_fixed, check_parity
 from export.quality import check_quality
-from infer.errors import InputError
 from infer.model.contract import contract, sidecar, sidecar_of
 from infer.model.metadata import PREFIX, Metadata, id_type
-from infer.model.modelfile import LARGEST_VALUE, with_checksum
+from infer.model.modelfile import with_checksum
 from infer.model.signature import LEVELS_INPUT, USER_INPUT
 from infer.system.files import write_bytes, write_text
 from infer.system.ownership import claim
@@ -30,6 +30,7 @@ from infer.system.versions import versions
 from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE
 from train.models.base import ScoringModel
 from train.models.registry import restore
+from train.onefile import refuse_too_large
 from train.saved import checkpoint
 from train.saved.places import Places
 
@@ -52,6 +53,7 @@ def export(
     state = checkpoint.read(stored, f"run `python -m train {name} --artifacts={artifacts}` first")
     model = restore(state)
     refuse_broken_weights(name, model)
+    refuse_too_large(model, name)
     proto, parity = _checked(state, model, precision)
     if precision != "fp32":
         parity |= _loss(state, model, proto, precision, artifacts / INTERACTIONS_FILE, largest_loss)
@@ -63,6 +65,7 @@ def export(
     base, origin = windows_of(whole, metadata, artifacts / INTERACTIONS_FILE if real else None, model.user_count)
     if fixed is not None:
         asked, proto = proto, export_graph(model, len(state["item_ids"]), precision, fixed)
+        refuse_large_graph(proto)
         check_fixed(model, asked, proto, len(state["item_ids"]), len(state["user_ids"]), fixed)
     extras["golden"] = json.dumps(golden_vectors(proto, metadata, base, origin, model.user_count))
     content = file_content(proto, shown, extras)
@@ -74,6 +77,7 @@ def export(
 def _checked(state: dict, model: ScoringModel, precision: str) -> tuple[onnx.ModelProto, dict[str, float]]:
     """The graph, and how far it is from PyTorch."""
     proto = export_graph(model, len(state["item_ids"]), precision)
+    refuse_large_graph(proto)
     sizes = len(state["item_ids"]), len(state["user_ids"])
     return proto, check_parity(model, proto, *sizes, exact=precision == "fp32")
 
@@ -94,7 +98,8 @@ def _loss(
 def file_content(proto: onnx.ModelProto, metadata: Metadata, extras: Mapping[str, str] = MappingProxyType({})) -> bytes:
     """The bytes of the file: the graph, what it says of itself, and their checksum.
 
-    extras: further JSON texts by name, for consumers that have only an ONNX runtime.
+    extras: further JSON texts by name, for consumers that have only an ONNX runtime. Raises InputError if it is more
+    than a file may hold.
     """
     del proto.metadata_props[:]
     own = {"contract": json.dumps(contract(proto.graph, metadata), ensure_ascii=False), **extras}
@@ -102,6 +107,7 @@ def file_content(proto: onnx.ModelProto, metadata: Metadata, extras: Mapping[str
     for key, text in texts.items():
         proto.metadata_props.add(key=key, value=text)
     proto.producer_name, proto.producer_version = PROJECT, ""
+    refuse_large_graph(proto, sum(len(text.encode()) for text in texts.values()))
     return with_checksum(proto.SerializeToString(deterministic=True))
 
 
@@ -133,10 +139,3 @@ def describe(state: dict, model: ScoringModel, parity: dict[str, float], precisi
         # Without the build: the same file comes from PyTorch for the CPU and for CUDA.
         versions={name: version.partition("+")[0] for name, version in versions(*LIBRARIES).items()},
     )
-
-
-def refuse_broken_weights(name: str, model: ScoringModel) -> None:
-    """Raise InputError if a weight is not a finite number that a model file may hold."""
-    for key, weight in model.state_dict().items():
-        if weight.is_floating_point() and not (weight.abs() <= LARGEST_VALUE).all():
-            raise InputError(f"{name}.pt holds values in {key} that are not finite numbers below 1e15: train it again")

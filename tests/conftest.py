@@ -172,6 +172,23 @@ def artifacts(once: Once, run: Run, ratings_csv: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def models(artifacts: Path, once: Once) -> Path:
+    """A folder with mf.onnx and hybrid.onnx, the same with a fixed number of items (mf.k4.onnx and, with titles,
+    hybrid.k3.onnx), and what their training left."""
+    from export.carried import Carried
+    from export.exporter import export
+
+    def make(folder: Path) -> None:
+        names = ("mf.pt", "mf.onnx", "mf.contract.json", "hybrid.pt", "hybrid.onnx", "hybrid.contract.json")
+        for name in (*names, "interactions.parquet", "items.parquet"):
+            shutil.copy(artifacts / name, folder)
+        export("mf", folder, carried=Carried(fixed_k=4))
+        export("hybrid", folder, carried=Carried(fixed_k=3, titles=True))
+
+    return once("models", make)
+
+
+@pytest.fixture(scope="session")
 def film_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where `RECOMMENDER_DATA` finds MovieLens latest-small, in small."""
     folder = tmp_path_factory.mktemp("data")

@@ -88,7 +88,7 @@ def differences(golden: dict[str, Any], session: ort.InferenceSession) -> list[s
     """What a session gives otherwise, a sentence a case; raises InputError if it fails on a case."""
     found = []
     for case in golden["cases"]:
-        feeds = {name: _array(name, given) for name, given in case["inputs"].items()}
+        feeds = {name: array(name, given) for name, given in case["inputs"].items()}
         try:
             items, scores = session.run([ITEMS_OUTPUT, SCORES_OUTPUT], feeds)
         except Exception as error:  # ONNX Runtime raises one class per status, all derived from Exception
@@ -118,5 +118,6 @@ def difference(case: dict[str, Any], items: np.ndarray, scores: np.ndarray, tole
     return ""
 
 
-def _array(name: str, given: dict[str, Any]) -> np.ndarray:
+def array(name: str, given: dict[str, Any]) -> np.ndarray:
+    """An input of a golden case."""
     return np.array(given["values"], dtype=np.float32 if name == BOOSTS_INPUT else np.int64).reshape(given["shape"])

@@ -11,8 +11,6 @@ from pathlib import Path
 import onnx
 import pytest
 
-from export.carried import Carried
-from export.exporter import export
 from infer.model.contract import MEANINGS, sidecar, sidecar_of
 from infer.model.golden import KEY
 from infer.model.modelfile import with_checksum
@@ -27,16 +25,14 @@ PACKAGES = ("onnxruntime-node", "onnxruntime-web")
 
 
 @pytest.fixture(scope="module")
-def files(artifacts: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """mf and hybrid as they are exported, hybrid with a fixed number, and the two that another value spoils."""
+def files(models: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """mf and hybrid as they are exported, hybrid with a fixed number and titles."""
     folder = tmp_path_factory.mktemp("consumers")
-    for kind in ("mf", "hybrid"):
-        for path in (artifacts / f"{kind}.onnx", sidecar_of(artifacts / f"{kind}.onnx")):
-            shutil.copy(path, folder)
-    for name in ("hybrid.pt", "interactions.parquet", "items.parquet"):
-        shutil.copy(artifacts / name, folder)
-    export("hybrid", folder, carried=Carried(fixed_k=3, titles=True))
-    return [folder / name for name in ("mf.onnx", "hybrid.onnx", "hybrid.k3.onnx")]
+    paths = [models / name for name in ("mf.onnx", "hybrid.onnx", "hybrid.k3.onnx")]
+    for path in paths:
+        shutil.copy(path, folder)
+        shutil.copy(sidecar_of(path), folder)
+    return [folder / path.name for path in paths]
 
 
 @pytest.fixture(scope="module")

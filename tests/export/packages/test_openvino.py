@@ -1,0 +1,20 @@
+"""OpenVINO reads the file as it is, and gives the golden lists."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from infer.model.contract import sidecar_of
+from infer.model.golden import array, difference
+
+
+def test_openvino_gives_the_golden_lists(model: Path) -> None:
+    openvino = pytest.importorskip("openvino", reason="openvino is not installed")
+    golden = json.loads(sidecar_of(model).read_text())["golden"]
+    core = openvino.Core()
+    # Arithmetic in fp32, as in the file, whatever the processor would be faster with.
+    found = core.compile_model(core.read_model(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    for case in golden["cases"]:
+        lists = found({name: array(name, given) for name, given in case["inputs"].items()})
+        assert difference(case, lists["items"], lists["scores"], golden["tolerance"]) == "", case["name"]
