@@ -23,18 +23,18 @@ from infer.tables.rules import KEEP
 FILMS, ITEMS = "films", "items"
 WORDS = {
     FILMS: {
-        "one": "film", "many": "films", "chosen": "watched", "category": "Genre", "every": "All genres",
+        "one": "film", "a": "a film", "many": "films", "chosen": "watched", "category": "Genre", "every": "All genres",
         "title": "What to watch next",
     },
     ITEMS: {
-        "one": "item", "many": "items", "chosen": "chose", "category": "Category", "every": "All categories",
+        "one": "item", "a": "an item", "many": "items", "chosen": "chose", "category": "Category", "every": "All categories",
         "title": "What to choose next",
     },
 }  # fmt: skip
 OF_FILMS = ("movie", "film")
 MOVIELENS = "ml-"
 NO_CATEGORY = "(no genres listed)"  # how MovieLens says it
-POPULAR = 12
+POPULAR = 200
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def catalogue(models: list[Model], items: Path | None, words: str) -> Catalogue:
 
 
 def popular(model: Model) -> list[str]:
-    """The ids of the items that most users of the training table have, to begin with; none without that table.
+    """The ids of the items that most users of the training table have, most first; none without that table.
 
     Only their order leaves the table.
     """

@@ -22,20 +22,32 @@ export class Lists {
       const title = element("h3", models.length === 1 ? "unseen" : "", model.label);
       title.id = `model-${number}`;
       section.setAttribute("aria-labelledby", title.id);
+      title.tabIndex = -1;
       const body = element("div");
       section.append(title, body);
       box.append(section);
       return body;
     });
+    this.jump = document.getElementById("jump");
+    this.jump.append(
+      ...models.map((model, number) => {
+        const link = element("a", "", model.label);
+        link.href = `#model-${number}`;
+        return link;
+      }),
+    );
   }
 
   clear() {
     for (const body of this.bodies) body.replaceChildren();
+    this.box.hidden = this.jump.hidden = true;
   }
 
   // found: of each model {items, why}.
   show(found) {
     const focused = this.#focused();
+    this.box.hidden = false;
+    this.jump.hidden = this.models.length === 1;
     const often = new Map();
     for (const { items } of found) for (const place of items) often.set(place, (often.get(place) ?? 0) + 1);
     found.forEach(({ items, why }, number) => {
@@ -43,6 +55,7 @@ export class Lists {
       if (items.length === 0) body.replaceChildren(element("p", "help", this.#reason(why)));
       else {
         const list = element("ol", "cards");
+        list.setAttribute("role", "list"); // which some browsers forget of lists without marks
         list.setAttribute("aria-labelledby", `model-${number}`);
         list.append(...items.map((place) => this.#card(place, often.get(place))));
         body.replaceChildren(list);
@@ -71,8 +84,8 @@ export class Lists {
     add.append(hint);
     add.addEventListener("click", () => this.onChoose(place));
     const about = element("span", "about", this.catalogue.labels(place).join(", "));
+    if (this.models.length > 1 && times > 1) about.append(" ", element("span", "shared", `in ${times} lists`));
     card.append(add, about);
-    if (this.models.length > 1 && times > 1) card.append(element("span", "shared", `in ${times} lists`));
     card.append(element("span", "because", "\u00a0"));
     return card;
   }

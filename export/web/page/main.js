@@ -8,6 +8,7 @@ import { Lists } from "./lists.js";
 import { combobox } from "./search.js";
 
 const FOUND = 8; // titles below the field
+const SUGGESTED = 12; // popular items, to begin with
 const by = (id) => document.getElementById(id);
 const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
 
@@ -51,7 +52,7 @@ class Page {
       this.render();
       by("search").focus();
     });
-    const popular = items.popular.map((place) => this.#chip(place, "", () => this.choose(place)));
+    const popular = items.popular.slice(0, SUGGESTED).map((place) => this.#chip(place, "", () => this.choose(place)));
     by("popular-items").append(...popular);
   }
 
@@ -64,7 +65,6 @@ class Page {
     const { places } = this.history;
     const chips = places.map((place) => this.#chip(place, "remove", () => this.#remove(place)));
     by("history").replaceChildren(...chips.reverse()); // the newest first
-    by("history-empty").hidden = by("clear").hidden = false;
     by("history-empty").hidden = places.length > 0;
     by("clear").hidden = places.length === 0;
     by("popular").hidden = places.length > 0 || this.items.popular.length === 0;
@@ -76,7 +76,7 @@ class Page {
     if (places.length === 0) {
       this.engine.forget();
       this.lists.clear();
-      by("status").textContent = `Choose a ${this.items.words.one}, and recommendations appear here.`;
+      by("status").textContent = `Choose ${this.items.words.a}, and recommendations appear here.`;
       return;
     }
     const began = performance.now();

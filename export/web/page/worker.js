@@ -53,6 +53,9 @@ const load = async ({ about }) => {
     const index = new Array(catalogue.ids.length).fill(0);
     places.forEach((number, item) => (index[number] = item + 1));
     models.push({ ...each, contract, nobody, session, places, index });
+    // A session's first run takes as long as many later ones.
+    const first = { history: [places[0]], allowed: null, k: about.k, most: about.reasons };
+    await explain(models.at(-1), first, await recommend(models.at(-1), first));
   }
   postMessage({ type: "ready", catalogue });
 };
