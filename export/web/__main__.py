@@ -6,8 +6,8 @@ for any file server; it loads nothing from elsewhere.
     python -m export.web --model hybrid.onnx --items movies.csv [--output web]
     python -m http.server --directory web
 
-Several models, as --model=mf.onnx,bert.onnx,hybrid.onnx, are shown side by side. npm fetches onnxruntime-web once; where
-it cannot, --runtime names a folder that holds it. docs/web.md says what is in the folder and what it says of people.
+Several models, as --model=mf.onnx,bert.onnx,hybrid.onnx, are shown side by side. npm fetches onnxruntime-web once;
+where it cannot, --runtime names a folder that holds it. docs/web.md says what is in the folder, and what of people.
 """
 
 from collections.abc import Sequence

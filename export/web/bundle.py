@@ -82,9 +82,7 @@ def bundle(paths: list[Path], output: Path, options: WebOptions = WebOptions()) 
     return found
 
 
-def _models(
-    paths: list[Path], folder: Path, options: WebOptions, found: Bundle
-) -> tuple[list[Shipped], list[Model]]:
+def _models(paths: list[Path], folder: Path, options: WebOptions, found: Bundle) -> tuple[list[Shipped], list[Model]]:
     """The models; and the same, open, under their given paths, beside which tables lie."""
     models, opened = [], []
     for path in progress(paths, desc="models", unit=" models", leave=False):

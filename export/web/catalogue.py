@@ -27,8 +27,8 @@ WORDS = {
         "title": "What to watch next",
     },
     ITEMS: {
-        "one": "item", "a": "an item", "many": "items", "chosen": "chose", "category": "Category", "every": "All categories",
-        "title": "What to choose next",
+        "one": "item", "a": "an item", "many": "items", "chosen": "chose", "category": "Category",
+        "every": "All categories", "title": "What to choose next",
     },
 }  # fmt: skip
 OF_FILMS = ("movie", "film")

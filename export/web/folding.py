@@ -72,7 +72,8 @@ def folded(model: Model) -> FoldedIn:
     """The model of an open file of `mf`; raises InputError if it needs ratings, which a history of items has not."""
     metadata, name = model.metadata, model.path.name
     confidence, penalty = (metadata.config.get(key) for key in (CONFIDENCE, REGULARIZATION))
-    if metadata.attribution != CLOSED_FORM or not all(isinstance(v, int | float) for v in (confidence, penalty)):
+    solvable = metadata.attribution == CLOSED_FORM
+    if not (solvable and isinstance(confidence, int | float) and isinstance(penalty, int | float)):
         raise InputError(
             f"{name} cannot be asked by a history: it knows users by their ratings; train mf with "
             "--objective=implicit (the default), or give another model"

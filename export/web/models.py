@@ -65,8 +65,8 @@ class Shipped:
         return self.path.stem
 
     def write(self, folder: Path) -> Model:
-        """Write model.onnx, contract.json and nobody.bin, the scores (items + 1,) of who has no history as little-endian
-        float32; returns the model, open."""
+        """Write model.onnx, contract.json and nobody.bin: (items + 1,) little-endian float32 scores of who has no
+        history. Returns the model, open."""
         folder.mkdir(parents=True)
         file = folder / "model.onnx"
         file.write_bytes(self.content)

@@ -1,7 +1,7 @@
 """A folder that a file server shows: the earlier page or the whole new one, never a part.
 
-In: files in a staging folder, and a text for `index.html`. Out: a folder like this, in which the replacement of one file
-publishes:
+In: files in a staging folder, and a text for `index.html`. Out: a folder like this, in which the replacement of one
+file publishes:
 
     web/index.html                 names the folder beside it
     web/3f2a19c04b7d5e88/          everything else; called by its checksum, so that browsers never mix two pages
@@ -75,6 +75,8 @@ def publish(output: Path, stage: Path, page: Callable[[str], str]) -> str:
     sync_tree(stage)
     version = _version(stage)
     place = output / version
+    if place.exists() and _version(place) != version:  # something was changed in it
+        _remove(place)
     if not place.exists():
         stage.rename(place)
     text = page(version)

@@ -66,9 +66,9 @@ def served(folder: Path) -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
-def visited(url: str, scenario: str, value: str = "") -> dict[str, Any]:
-    """What a scenario of visit.mjs saw."""
-    command = ["node", str(PAGE_TESTS / "visit.mjs"), browser(), url, scenario, value]
+def visited(url: str, **scenarios: Any) -> dict[str, Any]:
+    """What scenarios of visit.mjs saw, one after the other on one page."""
+    command = ["node", str(PAGE_TESTS / "visit.mjs"), browser(), url, json.dumps(scenarios)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS)
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

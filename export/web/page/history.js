@@ -3,7 +3,7 @@
 //     const history = new History(catalogue);
 //     history.add(place);
 
-const KEY = `recommender ${location.pathname}`;
+const KEY = `recommender ${location.pathname.replace(/index\.html$/, "")}`;
 
 export class History {
   constructor(catalogue) {

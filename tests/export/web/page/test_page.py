@@ -1,4 +1,4 @@
-"""The page in a headless Chromium: it gives Python's lists and reasons, by mouse and by keyboard, and asks nobody else."""
+"""The page in a headless Chromium: Python's lists and reasons, by mouse and by keyboard, and nobody else is asked."""
 
 import json
 import re
@@ -44,10 +44,24 @@ def web(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def chosen(web: Path) -> dict[str, Any]:
+def seen(web: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """All that is done with the page: a page takes seconds to open."""
+    with served(web) as (url, _), served(tmp_path_factory.mktemp("elsewhere")) as (elsewhere, asked):
+        found = visited(
+            url,
+            check=None,
+            chosen={"titles": TITLES, "category": "War"},
+            keyboard="film 10",
+            looks="film 1005",
+            policy=elsewhere,
+        )
+        return found | {"url": url, "asked elsewhere": asked}
+
+
+@pytest.fixture(scope="module")
+def chosen(seen: dict[str, Any]) -> dict[str, Any]:
     """What is seen when three films are chosen one after the other, filtered, reloaded and cleared."""
-    with served(web) as (url, _):
-        return visited(url, "chosen", json.dumps({"titles": TITLES, "category": "War"})) | {"url": url}
+    return seen["chosen"]
 
 
 def catalogue(web: Path) -> dict[str, Any]:
@@ -98,17 +112,17 @@ def test_what_was_chosen_is_kept_by_id_in_this_browser_until_it_is_cleared(chose
     assert list(chosen["kept"].values()) == [json.dumps([str(item) for item in IDS], separators=(",", ":"))]
     for found, before in zip(chosen["reloaded"]["lists"], chosen["steps"][2]["lists"], strict=True):
         assert found["items"] == before["items"]
-    assert chosen["after"] == {"status": chosen["before"], "kept": {}}
-    assert chosen["focus"] == "search" and chosen["nothing"] == "Nothing is called that"
+    assert chosen["after"] == {"status": chosen["before"], "kept": {}, "focus": "search"}
+    assert chosen["nothing"] == "Nothing is called that"
     assert chosen["before"] == "Choose an item, and recommendations appear here."
 
 
-def test_it_asks_nobody_but_its_server_and_says_nothing_in_the_console(chosen: dict, web: Path) -> None:
-    own = urlsplit(chosen["url"]).netloc
-    asked = [urlsplit(address) for address in chosen["seen"]["requests"]]
+def test_it_asks_nobody_but_its_server_and_says_nothing_in_the_console(seen: dict, web: Path) -> None:
+    own = urlsplit(seen["url"]).netloc
+    asked = [urlsplit(address) for address in seen["seen"]["requests"]]
     assert {address.netloc for address in asked if address.scheme != "blob"} == {own}
-    assert not any(address.query for address in asked)
-    assert chosen["seen"]["console"] == [] and chosen["seen"]["errors"] == []
+    assert {address.query for address in asked} == {"", "check"}
+    assert seen["seen"]["console"] == [] and seen["seen"]["errors"] == []
     # Whatever stands in the page's own files, no address of elsewhere is loaded or linked.
     (version,) = [folder for folder in web.iterdir() if folder.is_dir()]
     for path in [web / "index.html", *version.glob("*.js"), *version.glob("*.css")]:
@@ -116,32 +130,29 @@ def test_it_asks_nobody_but_its_server_and_says_nothing_in_the_console(chosen: d
         assert all(address.startswith("http://localhost") for address in addresses), f"{path.name}: {addresses}"
 
 
-def test_it_is_used_by_keyboard_alone(web: Path) -> None:
-    with served(web) as (url, _):
-        found = visited(url, "keyboard", "film 10")
+def test_it_is_used_by_keyboard_alone(seen: dict) -> None:
+    found = seen["keyboard"]
     assert found["first"]["id"] == "search" and found["stays"]["id"] == "search"
     expanded, selected, place = found["active"]
     assert (expanded, selected) == ("true", "true")
     assert found["one"]["history"] == [place]
     assert found["second"]["rank"] == 1 and found["second"]["model"] == "Matrix factorisation"
     assert found["two"]["history"] == [found["one"]["lists"][0]["items"][1], place]
+    # The focus stays at the same rank of the list that has come, and in the history where something is left of it.
     assert (found["kept"]["rank"], found["kept"]["model"]) == (1, "Matrix factorisation")
-    assert len(found["three"]["history"]) == 1 and found["last"] and found["closed"] == "false"
-    assert found["seen"]["console"] == [] and found["seen"]["errors"] == []
+    assert len(found["three"]["history"]) == 1 and found["last"]["chosen"] and found["closed"] == "false"
 
 
-def test_the_policy_holds_in_the_page_and_in_its_worker(web: Path, tmp_path: Path) -> None:
-    with served(web) as (url, _), served(tmp_path) as (elsewhere, asked):
-        found = visited(url, "policy", elsewhere)
-    assert found["page"] == "refused" and found["workers"] == ["refused"] and asked == []
-    assert found["inline"] is False and found["eval"] is False
+def test_the_policy_holds_in_the_page_and_in_its_worker(seen: dict) -> None:
+    found = seen["policy"]
+    assert found["page"] == "refused" and found["workers"] == ["refused"] and seen["asked elsewhere"] == []
+    assert found["inline"] is False and found["handler"] is False
 
 
-def test_every_golden_vector_passes_and_another_one_is_noticed(web: Path, tmp_path: Path) -> None:
-    with served(web) as (url, _):
-        found = visited(url, "check")
+def test_every_golden_vector_passes_and_another_one_is_noticed(seen: dict, web: Path, tmp_path: Path) -> None:
+    found = seen["check"]
     assert found["result"] == "pass" and len(found["cases"]) == 14 and found["axe"] == []
-    assert all(line.startswith("Pass: ") for line in found["cases"])
+    assert all(line.startswith("Pass: ") for line in found["cases"]) and found["focus"] == "check-title"
     spoiled = shutil.copytree(web, tmp_path / "spoiled")
     (path,) = spoiled.glob("*/models/hybrid/contract.json")
     text = path.read_text()
@@ -154,14 +165,13 @@ def test_every_golden_vector_passes_and_another_one_is_noticed(web: Path, tmp_pa
     sizes["files"]["models/hybrid/contract.json"] = len(changed.encode())
     about.write_text(json.dumps(sizes))
     with served(spoiled) as (url, _):
-        found = visited(url, "check")
+        found = visited(url, check=None)["check"]
     assert found["result"] == "fail"
     assert any(line.startswith("Fail: Hybrid, older items than the model reads: row 1") for line in found["cases"])
 
 
-def test_it_fits_a_phone_is_dark_where_that_is_wanted_and_has_no_accessibility_violation(web: Path) -> None:
-    with served(web) as (url, _):
-        found = visited(url, "looks", "film 1005")
+def test_it_fits_a_phone_is_dark_where_that_is_wanted_and_has_no_accessibility_violation(seen: dict) -> None:
+    found = seen["looks"]
     for name in ("390 light", "390 dark", "1280 light", "1280 dark"):
         width = int(name.split()[0])
         assert found[name]["axe"] == [], name
@@ -172,14 +182,14 @@ def test_it_fits_a_phone_is_dark_where_that_is_wanted_and_has_no_accessibility_v
 
 def test_a_file_that_ends_early_and_file_addresses_are_told_in_one_line(web: Path, tmp_path: Path) -> None:
     cut = shutil.copytree(web, tmp_path / "cut")
-    (model,) = cut.glob("*/models/hybrid/model.onnx")
+    (model,) = cut.glob("*/models/mf/model.onnx")
     size = model.stat().st_size
     model.write_bytes(model.read_bytes()[:-100])
     with served(cut) as (url, _):
-        found = visited(url, "broken")
-    ended = f"models/hybrid/model.onnx ended after {size - 100} of {size} bytes: reload the page"
+        found = visited(url, broken=None)["broken"]
+    ended = f"models/mf/model.onnx ended after {size - 100} of {size} bytes: reload the page"
     assert found["error"] == f"This did not work: {ended}" and found["app"] is False
-    found = visited((web / "index.html").as_uri(), "broken")
+    found = visited((web / "index.html").as_uri(), broken=None)["broken"]
     assert "python -m http.server" in found["error"] and found["app"] is False
 
 
