@@ -34,6 +34,7 @@ from infer.model.signature import DROPPED, K_INPUT, LEVELS_INPUT, USER_INPUT, WI
 
 AUTO = "auto"
 SMALLER = ("int8", "fp16")
+UNWRITTEN = ": the file was not written"  # how an export ends what it says
 # Bytes of all models together. WebAssembly has 4 GiB at most, for the runtime and all sessions, and a session holds up
 # to three times its file while it opens: its bytes, what these are read into, and the weights as they are used.
 LARGEST = 10**9
@@ -137,18 +138,18 @@ def _smallest(
 ) -> tuple[Made, str]:
     """The smallest of all precisions, and what is said of the choice."""
     best = _made(path, content, model, metadata, metadata.precision, largest_loss)
-    sizes, refused = {metadata.precision: best[0].ByteSize()}, ""
+    sizes, refused = {metadata.precision: best[0].ByteSize()}, list[str]()
     for precision in SMALLER:
         try:
             made = _made(path, content, model, metadata, precision, largest_loss)
         except InputError as error:
-            refused = refused or f"; {error}"
+            refused.append(f"; not {precision}: {error}".removesuffix(UNWRITTEN))
             continue
         sizes[precision] = made[0].ByteSize()
         if sizes[precision] < best[0].ByteSize():
             best = made
     shown = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in sizes.items())
-    return best, f"{shown}: {best[1].precision} is taken{stated_loss(best[1])}{refused}"
+    return best, f"{shown}: {best[1].precision} is taken{stated_loss(best[1])}{''.join(refused)}"
 
 
 def nobody(model: Model) -> np.ndarray | None:

@@ -20,6 +20,7 @@ from export.web.runtime import FILES, pinned
 from tests.helpers.browser import browser
 from tests.helpers.checkerboard import HANGS, ROOT
 
+PACKAGES = ("playwright-core", "axe-core", "onnxruntime-web", "minisearch")
 PAGE_TESTS = ROOT / "tests" / "export" / "web" / "page"
 
 
@@ -35,15 +36,19 @@ def stand_in(folder: Path) -> Path:
     return folder / "node_modules"
 
 
-def real() -> Path:
-    """The node_modules of the page's tests; skips the test where they are not installed, or nothing can use them."""
+def installed() -> Path | None:
+    """The node_modules of the page's tests, if all of them are there."""
+    modules = PAGE_TESTS / "node_modules"
+    return modules if all((modules / package).is_dir() for package in PACKAGES) else None
+
+
+def can_visit() -> None:
+    """Skip the test where there is no browser, or nothing that drives it."""
     browser()
     if shutil.which("node") is None:
         pytest.skip("Node.js is not installed")
-    for package in ("playwright-core", "axe-core", "onnxruntime-web", "minisearch"):
-        if not (PAGE_TESTS / "node_modules" / package).is_dir():
-            pytest.skip(f"{package} is not installed: `npm ci --ignore-scripts` in tests/export/web/page")
-    return PAGE_TESTS / "node_modules"
+    if installed() is None:
+        pytest.skip(f"{', '.join(PACKAGES)} are not installed: `npm ci --ignore-scripts` in tests/export/web/page")
 
 
 @contextmanager

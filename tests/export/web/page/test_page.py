@@ -9,11 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from export.web.bundle import WebOptions, bundle
 from export.web.runtime import pinned
 from infer.recommender import Recommender
-from tests.conftest import Once, Run
-from tests.helpers.page import PAGE_TESTS, real, served, visited
+from tests.helpers.page import PAGE_TESTS, can_visit, served, visited
 
 TITLES = ("Film 1005", "Film 1002", "Film 1009")
 IDS = [1005, 1002, 1009]
@@ -21,31 +19,9 @@ K, REASONS = 5, 2
 
 
 @pytest.fixture(scope="module")
-def models(once: Once, run: Run, artifacts: Path) -> Path:
-    """A folder with mf of the implicit objective, which a history can ask, and the hybrid of `artifacts`."""
-
-    def make(folder: Path) -> None:
-        for name in ("interactions.parquet", "items.parquet", "hybrid.onnx"):
-            shutil.copy(artifacts / name, folder)
-        for words in (("train", "mf", "--epochs=5", "--dim=8"), ("export", "mf")):
-            done = run(*words, f"--artifacts={folder}")
-            assert done.returncode == 0, done.stderr
-
-    return once("web-models", make)
-
-
-@pytest.fixture(scope="module")
-def web(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with both models."""
-    output = tmp_path_factory.mktemp("page") / "web"
-    options = WebOptions(runtime=real(), k=K, reasons=REASONS)
-    bundle([models / "mf.onnx", models / "hybrid.onnx"], output, options)
-    return output
-
-
-@pytest.fixture(scope="module")
 def seen(web: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """All that is done with the page: a page takes seconds to open."""
+    can_visit()
     with served(web) as (url, _), served(tmp_path_factory.mktemp("elsewhere")) as (elsewhere, asked):
         found = visited(
             url,
@@ -181,6 +157,7 @@ def test_it_fits_a_phone_is_dark_where_that_is_wanted_and_has_no_accessibility_v
 
 
 def test_a_file_that_ends_early_and_file_addresses_are_told_in_one_line(web: Path, tmp_path: Path) -> None:
+    can_visit()
     cut = shutil.copytree(web, tmp_path / "cut")
     (model,) = cut.glob("*/models/mf/model.onnx")
     size = model.stat().st_size
