@@ -1,13 +1,17 @@
 """Models that the tests of the folder and of its page show, and the folder."""
 
 import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from export.web.bundle import WebOptions, bundle
-from tests.conftest import Once, Run
 from tests.helpers.page import installed, stand_in
+
+Run = Callable[..., subprocess.CompletedProcess]
+Once = Callable[[str, Callable[[Path], None]], Path]
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +21,7 @@ def models(once: Once, run: Run, artifacts: Path) -> Path:
     def make(folder: Path) -> None:
         for name in ("interactions.parquet", "items.parquet", "hybrid.onnx", "hybrid.pt"):
             shutil.copy(artifacts / name, folder)
-        for words in (("train", "mf", "--epochs=5", "--dim=8"), ("export", "mf")):
+        for words in (("train", "mf", "--dim=8", "--regularization=0.1"), ("export", "mf")):
             done = run(*words, f"--artifacts={folder}")
             assert done.returncode == 0, done.stderr
 

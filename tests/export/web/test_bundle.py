@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -10,9 +12,10 @@ import pytest
 
 from export.web.bundle import SOURCES
 from export.web.runtime import PAGE
-from tests.conftest import Run
 from tests.helpers.nights import tree
 from tests.helpers.page import stand_in
+
+Run = Callable[..., subprocess.CompletedProcess]
 
 
 @pytest.fixture
