@@ -77,7 +77,7 @@ def bundle(paths: list[Path], output: Path, options: WebOptions = WebOptions()) 
             shutil.copyfile(PAGE / name, stage / name)
         title = options.title or items.values["words"]["title"]
         _write(stage / ABOUT, _about(models, opened, items, stage, title, options))
-        found.sizes = _sizes(stage)
+        found.sizes = _sizes(stage, [model.name for model in models])
         found.version = publish(output, stage, lambda version: _index(version, title))
     return found
 
@@ -130,14 +130,14 @@ def _write(path: Path, values: dict[str, Any]) -> None:
     path.write_text(json.dumps(values, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
-def _sizes(stage: Path) -> dict[str, int]:
+def _sizes(stage: Path, models: list[str]) -> dict[str, int]:
     """Bytes of each model, of the items, the runtime and the page."""
-    sizes = {"items": (stage / "catalogue.json").stat().st_size, "runtime": 0, "page": 0}
+    sizes = dict.fromkeys([*models, "items", "runtime", "page"], 0)
+    sizes["items"] = (stage / "catalogue.json").stat().st_size
     for path in (path for path in stage.rglob("*") if path.is_file()):
         size, top = path.stat().st_size, path.relative_to(stage).parts[0]
         if top == "models":
-            name = path.parent.name
-            sizes[name] = sizes.get(name, 0) + size
+            sizes[path.parent.name] += size
         elif top == "vendor":
             sizes["runtime"] += size
         elif path.name != "catalogue.json":
