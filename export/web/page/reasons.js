@@ -15,7 +15,7 @@ export const variants = (contract, history) => {
   const without = dropped.map((item) =>
     contract.attribution === "padding"
       ? whole.map((other) => (other === item ? 0 : other))
-      : windowOf(history.slice(-(length + 1)).filter((other) => other !== item), length),
+      : windowOf(history.filter((other) => other !== item), length),
   );
   return { windows: [whole, ...without], dropped };
 };
