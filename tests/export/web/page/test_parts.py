@@ -47,7 +47,8 @@ def computed(module: str, expression: str, **values: Any) -> Any:
 def test_windows_are_whole_steps_with_the_newest_last() -> None:
     found = computed(
         "feeds.js",
-        "[[1, 8, 9, 16, 17, 99].map((n) => m.windowLength(v.contract, n)), m.windowOf([4, 5], 4), m.windowOf([1, 2, 3], 2)]",
+        "[[1, 8, 9, 16, 17, 99].map((n) => m.windowLength(v.contract, n)), m.windowOf([4, 5], 4), "
+        "m.windowOf([1, 2, 3], 2)]",
         contract=CONTRACT,
     )
     assert found == [[8, 8, 16, 16, 20, 20], [0, 0, 4, 5], [2, 3]]
@@ -101,7 +102,7 @@ def test_an_item_is_taken_out_or_its_place_left_empty() -> None:
     )
     assert moved["dropped"] == empty["dropped"] == [2, 3, 4, 5, 6, 7, 8, 9, 1]
     assert moved["windows"][0] == empty["windows"][0] == history[1:]
-    # Without 2 the oldest item comes in, and two places are empty: 2 stands twice.
+    # Without 2, which stands twice, the oldest item comes in, and a place is empty.
     assert moved["windows"][1] == [0, *(item for item in history if item != 2)]
     assert empty["windows"][1] == [0 if item == 2 else item for item in history[1:]]
     one = computed("reasons.js", "m.variants(v.contract, [3])", contract=CONTRACT)
