@@ -85,7 +85,7 @@ def bundle(paths: list[Path], output: Path, options: WebOptions = WebOptions()) 
 def _models(paths: list[Path], folder: Path, options: WebOptions, found: Bundle) -> tuple[list[Shipped], list[Model]]:
     """The models; and the same, open, under their given paths, beside which tables lie."""
     models, opened = [], []
-    for path in progress(paths, desc="models", unit=" models", leave=False):
+    for path in progress(paths, desc="writing", unit=" models", leave=False):
         model = shipped(path, options.precision, options.largest_loss)
         opened.append(replace(model.write(folder / model.name), path=path))
         models.append(model)

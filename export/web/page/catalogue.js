@@ -1,6 +1,7 @@
 // The items: titles, categories and a search by title. Items are called by their place, from 0.
 //
 //     const items = new Catalogue(values);
+//     await items.indexed();
 //     items.search("matr");   // places, best first
 
 import MiniSearch from "./vendor/minisearch/minisearch.js";
@@ -8,6 +9,7 @@ import MiniSearch from "./vendor/minisearch/minisearch.js";
 const ACCENTS = /\p{Diacritic}/gu;
 const FUZZY = 0.2; // of a word's length may be mistyped
 const KNOWN = 1.5; // how much sooner what is popular is found
+const CHUNK = 1000; // titles
 const SHORTEST = 4; // letters of a word that may be mistyped
 
 export class Catalogue {
@@ -25,7 +27,13 @@ export class Catalogue {
         boostDocument: (place) => (popular.has(place) ? KNOWN : 1),
       },
     });
-    this.index.addAll(this.ids.map((_, place) => ({ id: place, title: this.title(place) })));
+  }
+
+  // Read all titles, some at a time, so that the page stays quick.
+  indexed() {
+    return this.index.addAllAsync(this.ids.map((_, place) => ({ id: place, title: this.title(place) })), {
+      chunkSize: CHUNK,
+    });
   }
 
   title(place) {

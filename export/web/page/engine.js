@@ -1,7 +1,7 @@
 // The page's side of the worker.
 //
 //     const engine = new Engine();
-//     const catalogue = await engine.load(about, onProgress);
+//     await engine.load(about, onProgress, onCatalogue);
 //     engine.recommend(question, onLists, onReasons);
 
 export class Engine {
@@ -16,11 +16,13 @@ export class Engine {
     this.worker.onerror = (event) => this.failed(event.message || "this browser cannot run the page's worker");
   }
 
-  load(about, onProgress) {
+  // The items come before the models are open.
+  load(about, onProgress, onCatalogue) {
     return new Promise((resolve, reject) => {
       this.failed = (message) => reject(new Error(message));
       this.on.progress = ({ loaded, total }) => onProgress(loaded, total);
-      this.on.ready = ({ catalogue }) => resolve(catalogue);
+      this.on.catalogue = ({ catalogue }) => onCatalogue(catalogue);
+      this.on.ready = resolve;
       this.worker.postMessage({ type: "load", about });
     });
   }

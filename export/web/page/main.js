@@ -28,7 +28,12 @@ const start = async () => {
   const response = await fetch(new URL("recommender.json", import.meta.url));
   if (!response.ok) throw new Error(`recommender.json is not there (HTTP ${response.status})`);
   const about = await response.json();
-  const items = new Catalogue(await engine.load(about, progress));
+  let items, indexed;
+  await engine.load(about, progress, (values) => {
+    items = new Catalogue(values);
+    indexed = items.indexed(); // while the models open
+  });
+  await indexed;
   engine.failed = fail;
   const page = new Page(about, engine, items);
   by("loading").hidden = true;
@@ -151,7 +156,7 @@ class Page {
   #words() {
     const { words } = this.items;
     by("search-label").textContent = `Search ${words.many}`;
-    by("search-help").textContent = `Type part of a title; choose what you ${words.chosen}.`;
+    by("search-help").textContent = "Type part of a title, then pick it from the list.";
     by("yours-title").textContent = `What you ${words.chosen}`;
     by("history-empty").textContent = "Nothing yet.";
     by("filter-label").textContent = words.category;

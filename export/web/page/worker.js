@@ -1,6 +1,6 @@
 // Runs the models, away from the page, so that it stays quick while a model opens.
 //
-// In: {type: "load" | "recommend" | "check"}. Out: {type: "progress" | "ready" | "lists" | "reasons" | "checked" | "failed"}.
+// In: {type: "load" | "recommend" | "check"}. Out: {type: "progress" | "catalogue" | "ready" | "lists" | "reasons" | "checked" | "failed"}.
 
 import * as ort from "./vendor/onnxruntime-web/ort.js";
 import { choiceOf, feedsOf, listed, windowLength, windowOf } from "./feeds.js";
@@ -39,6 +39,7 @@ const load = async ({ about }) => {
     postMessage({ type: "progress", loaded, total });
   });
   const catalogue = await files.json("catalogue.json");
+  postMessage({ type: "catalogue", catalogue });
   ort.env.logLevel = "error";
   ort.env.wasm.numThreads = 1; // more need headers that plain file servers do not send
   ort.env.wasm.wasmBinary = (await files.bytes("vendor/onnxruntime-web/ort.wasm")).buffer;
@@ -57,7 +58,7 @@ const load = async ({ about }) => {
     const first = { history: [places[0]], allowed: null, k: about.k, most: about.reasons };
     await explain(models.at(-1), first, await recommend(models.at(-1), first));
   }
-  postMessage({ type: "ready", catalogue });
+  postMessage({ type: "ready" });
 };
 
 const known = (model, history) => history.map((place) => model.index[place]).filter(Boolean);
