@@ -16,19 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 
 from export.carried import golden_vectors
 from export.cases import drawn
 from export.exporter import file_content
 from export.quality import stated_loss
-from export.web.folding import FoldedIn, folded
-from export.web.precision import Made, exported, folded_in
+from export.web.folding import folded
+from export.web.precision import Made, Source
 from infer.errors import InputError
 from infer.histories.vocabulary import PAD
 from infer.model.choice import Choice
 from infer.model.contract import contract
-from infer.model.metadata import CLOSED_FORM, NONE, Metadata
+from infer.model.metadata import CLOSED_FORM, KEPT, NONE, Metadata
 from infer.model.session import Model, find_model, open_model, open_session
 from infer.model.signature import DROPPED, K_INPUT, LEVELS_INPUT, USER_INPUT, WINDOW_INPUT, check_signature
 
@@ -100,48 +99,40 @@ def shipped(path: Path, precision: str | None, largest_loss: float) -> Shipped:
     NDCG@10 on the validation items.
     Raises InputError if the file is none that a history alone can ask, or cannot be had in that precision.
     """
-    path = find_model(path)
-    content, metadata, session = open_session(path, threads=1)
-    names = tuple(value.name for value in session.get_inputs())
-    if USER_INPUT in names:
-        model = folded(Model(path, hashlib.sha256(content).hexdigest(), metadata, session, names, "cpu"))
-        metadata = replace(
-            metadata, user_ids=[], user_ids_are="kept", window=model.window, attribution=model.attribution
-        )
-    else:
-        check_signature(path, session, metadata)
-        model = None
-    given = metadata.precision
+    source = _source(find_model(path))
+    given = source.metadata.precision
     if precision == AUTO:
-        (proto, told), said = _smallest(path, content, model, metadata, largest_loss)
+        (proto, told), said = _smallest(source, largest_loss)
     else:
-        proto, told = _made(path, content, model, metadata, precision or given, largest_loss)
-        said = stated_loss(told) if told.precision != given or given != "fp32" else ""
+        proto, told = source.made(precision or given, largest_loss)
+        said = stated_loss(told)
     base, origin = drawn(told, 0, len(told.rating_levels))
     golden = golden_vectors(proto, told, base, origin, 0)
-    return Shipped(path, file_content(proto, told, {"golden": json.dumps(golden)}), told, golden, said.lstrip("; "))
+    content = file_content(proto, told, {"golden": json.dumps(golden)})
+    return Shipped(source.path, content, told, golden, said.lstrip("; "))
 
 
-def _made(
-    path: Path, content: bytes, model: FoldedIn | None, metadata: Metadata, precision: str, largest_loss: float
-) -> Made:
-    """A model in one precision."""
-    if model is not None:
-        return folded_in(path, model, metadata, precision, largest_loss)
-    if precision == metadata.precision:
-        return onnx.load_model_from_string(content), metadata
-    return exported(path, metadata, precision, largest_loss)
+def _source(path: Path) -> Source:
+    """What a file is asked by a history; errors as of `shipped`."""
+    content, metadata, session = open_session(path, threads=1)
+    names = tuple(value.name for value in session.get_inputs())
+    if USER_INPUT not in names:
+        check_signature(path, session, metadata)
+        return Source(path, content, metadata)
+    solved = folded(Model(path, hashlib.sha256(content).hexdigest(), metadata, session, names, "cpu"))
+    metadata = replace(
+        metadata, user_ids=[], user_ids_are=KEPT, window=solved.window, attribution=solved.attribution, precision="fp32"
+    )
+    return Source(path, content, metadata, solved)
 
 
-def _smallest(
-    path: Path, content: bytes, model: FoldedIn | None, metadata: Metadata, largest_loss: float
-) -> tuple[Made, str]:
+def _smallest(source: Source, largest_loss: float) -> tuple[Made, str]:
     """The smallest of all precisions, and what is said of the choice."""
-    best = _made(path, content, model, metadata, metadata.precision, largest_loss)
-    sizes, refused = {metadata.precision: best[0].ByteSize()}, list[str]()
+    best = source.given
+    sizes, refused = {source.metadata.precision: best[0].ByteSize()}, list[str]()
     for precision in SMALLER:
         try:
-            made = _made(path, content, model, metadata, precision, largest_loss)
+            made = source.made(precision, largest_loss)
         except InputError as error:
             refused.append(f"; not {precision}: {error}".removesuffix(UNWRITTEN))
             continue

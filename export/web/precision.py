@@ -11,7 +11,8 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import onnx
@@ -34,7 +35,52 @@ SAME = ("kind", "item_ids", "dataset_checksum", "seed", "config", "metrics")
 Made = tuple[onnx.ModelProto, Metadata]
 
 
-def exported(path: Path, metadata: Metadata, precision: str, largest_loss: float) -> Made:
+@dataclass(frozen=True)
+class Source:
+    """A model that a history can ask, as it is given and in other precisions.
+
+    path, content: of its file.  metadata: what the graph is to say; of `mf` without users.  solved: the model of `mf`,
+    whose graph is another than the file's.
+    """
+
+    path: Path
+    content: bytes
+    metadata: Metadata
+    solved: FoldedIn | None = None
+
+    @cached_property
+    def given(self) -> Made:
+        """The graph and what it says, as they are given."""
+        if self.solved is None:
+            return onnx.load_model_from_string(self.content), self.metadata
+        return _graph(self.solved, self.metadata, "fp32")
+
+    def made(self, precision: str, largest_loss: float) -> Made:
+        """The same in a precision; raises InputError if it cannot be had, or loses more NDCG@10 than `largest_loss`."""
+        if precision == self.metadata.precision:
+            return self.given
+        if self.solved is None:
+            return _exported(self.path, self.metadata, precision, largest_loss)
+        proto, told = _graph(self.solved, self.metadata, precision)
+        with tempfile.TemporaryDirectory() as folder:
+            paths = Path(folder) / "fp32.onnx", Path(folder) / f"{precision}.onnx"
+            for place, graph in zip(paths, (self.given[0], proto), strict=True):
+                place.write_bytes(file_content(graph, told))
+            loss = check_quality(*paths, self.path.parent / INTERACTIONS_FILE, largest_loss)
+            loss |= {"size": paths[1].stat().st_size / paths[0].stat().st_size}
+        return proto, replace(told, parity=told.parity | loss)
+
+
+def _graph(model: FoldedIn, metadata: Metadata, precision: str) -> Made:
+    """The graph of a model that solves its users, equal to PyTorch's."""
+    items = len(metadata.item_ids)
+    proto = export_graph(model, items, precision)
+    parity = check_parity(model, proto, items, 0, exact=precision == "fp32")
+    vectors = {} if precision == "int8" else model.vectors
+    return proto, replace(metadata, precision=precision, parity=parity, vectors=vectors)
+
+
+def _exported(path: Path, metadata: Metadata, precision: str, largest_loss: float) -> Made:
     """A file's model in another precision, exported anew from the checkpoint beside it.
 
     Raises InputError if that is not there, or another, or if more than `largest_loss` of NDCG@10 is lost.
@@ -51,27 +97,6 @@ def exported(path: Path, metadata: Metadata, precision: str, largest_loss: float
     if any(getattr(other, name) != getattr(metadata, name) for name in SAME):
         raise InputError(f"{stored} is not what {path.name} was exported from: export {path.stem} again")
     return onnx.load_model_from_string(content), other
-
-
-def folded_in(path: Path, model: FoldedIn, metadata: Metadata, precision: str, largest_loss: float) -> Made:
-    """The graph of a model that solves its users, and what its file says; errors as of `exported`.
-
-    metadata: what the file says in fp32.
-    """
-    items = len(metadata.item_ids)
-    proto = export_graph(model, items, precision)
-    parity = check_parity(model, proto, items, 0, exact=precision == "fp32")
-    told = replace(metadata, precision=precision, parity=parity, vectors={} if precision == "int8" else model.vectors)
-    if precision == "fp32":
-        return proto, told
-    exact, _ = folded_in(path, model, metadata, "fp32", largest_loss)
-    with tempfile.TemporaryDirectory() as folder:
-        paths = Path(folder) / "fp32.onnx", Path(folder) / f"{precision}.onnx"
-        for place, graph in zip(paths, (exact, proto), strict=True):
-            place.write_bytes(file_content(graph, told))
-        loss = check_quality(*paths, path.parent / INTERACTIONS_FILE, largest_loss)
-        loss |= {"size": paths[1].stat().st_size / paths[0].stat().st_size}
-    return proto, replace(told, parity=parity | loss)
 
 
 @contextmanager

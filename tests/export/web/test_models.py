@@ -75,16 +75,25 @@ def test_another_precision_is_made_from_the_checkpoint_and_its_loss_is_told(mode
     assert len(model.content) < len(given.content) and given.said == ""
 
 
+def test_mf_in_int8_asks_by_a_history_too(models: Path, web: Path, tmp_path: Path) -> None:
+    model = shipped(models / "mf.onnx", "int8", 1.0)
+    assert model.metadata.precision == "int8" and model.metadata.user_ids == [] and "in fp32" in model.said
+    model.write(tmp_path / "mf")
+    (exact,) = web.glob("*/models/mf/model.onnx")
+    lists = [Recommender(path).recommend(HISTORY, k=5) for path in (tmp_path / "mf" / "model.onnx", exact)]
+    assert lists[0].join(lists[1], on="item").height >= 4
+
+
 def test_auto_takes_the_smallest_and_says_why_not_another(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def exported(path: Path, metadata: Metadata, precision: str, largest_loss: float) -> tuple:
-        if precision == "int8":
+    def exported(path: Path, metadata: Metadata, wanted: str, largest_loss: float) -> tuple:
+        if wanted == "int8":
             raise InputError("NDCG@10 falls from 0.2 to 0.1")
         proto = onnx.load(path)
         del proto.metadata_props[:]
         parity = {"ndcg@10_fp32": 0.2, "ndcg@10": 0.1999, "overlap@10": 0.99, "size": 0.5}
-        return proto, replace(metadata, precision=precision, parity=parity)
+        return proto, replace(metadata, precision=wanted, parity=parity)
 
-    monkeypatch.setattr(module, "exported", exported)
+    monkeypatch.setattr(precision, "_exported", exported)
     model = shipped(models / "hybrid.onnx", "auto", 0.02)
     assert model.metadata.precision == "fp16"
     assert re.fullmatch(
