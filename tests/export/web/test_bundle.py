@@ -36,7 +36,7 @@ def test_it_writes_a_folder_and_says_how_large_it_is(run: Run, words: list[str],
     lines = done.stdout.splitlines()
     output = tmp_path / "web"
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file() and path.name != "index.html")
-    assert lines[-2].startswith(f"{output}: {size / 1e6:.1f} MB (items 0.0 MB, runtime ")
+    assert lines[-2].startswith(f"{output}: {size / 1e6:.1f} MB (hybrid ") and ", items 0.0 MB, runtime " in lines[-2]
     assert lines[-1] == f"show it with: python -m http.server --directory {output}"
     (version,) = [path for path in output.iterdir() if path.is_dir()]
     about = json.loads((version / "recommender.json").read_text())
