@@ -22,7 +22,6 @@ from typing import Literal
 from export.carried import Carried
 from infer.cli import leading, option, parse, run
 from infer.errors import InputError
-from infer.model.metadata import Metadata
 
 DEFAULT = ("mf", "bert", "hybrid")
 
@@ -39,6 +38,7 @@ class ExportConfig(Carried):
 def main(argv: Sequence[str]) -> None:
     """Parse, export, print."""
     from export.exporter import export  # what is not installed is told in a line by `run`
+    from export.quality import stated_loss
     from train.saved.places import Places
 
     names, rest = leading(argv)
@@ -52,23 +52,8 @@ def main(argv: Sequence[str]) -> None:
         print(
             f"{path} ({path.stat().st_size / 1e6:.1f} MB), largest difference from PyTorch "
             f"{metadata.parity['largest_score_difference']:.1e} over {metadata.parity['users']} users"
-            + _stated_loss(metadata)
+            + stated_loss(metadata)
         )
-
-
-def _stated_loss(metadata: Metadata) -> str:
-    parity = metadata.parity
-    if metadata.precision == "fp32":
-        return ""
-    if "ndcg@10" not in parity:
-        return (
-            f"; nothing is held out, so what NDCG@10 loses is not measured, {parity['overlap@10']:.1%} "
-            f"of the same items, {parity['size']:.0%} of the size"
-        )
-    return (
-        f"; NDCG@10 {parity['ndcg@10']:.4f} against {parity['ndcg@10_fp32']:.4f} in fp32, {parity['overlap@10']:.1%} "
-        f"of the same items, {parity['size']:.0%} of the size"
-    )
 
 
 def _checkpoints(artifacts: Path) -> str:

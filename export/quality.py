@@ -12,6 +12,7 @@ import polars as pl
 from infer.errors import InputError
 from infer.formats.reading import collect, collect_names
 from infer.metrics.ranking import rank_metrics, ranks
+from infer.model.metadata import Metadata
 from infer.model.session import open_model
 from infer.scoring.job import open_job
 from infer.scoring.lists import model_lists
@@ -54,6 +55,22 @@ def check_quality(exact: Path, cheaper: Path, table: Path, largest_loss: float) 
             f"--largest-loss {largest_loss}: the file was not written"
         )
     return {f"ndcg@{K}_fp32": ndcg[exact], f"ndcg@{K}": ndcg[cheaper], f"overlap@{K}": overlap}
+
+
+def stated_loss(metadata: Metadata) -> str:
+    """What is said of a file in another precision; nothing of one in fp32."""
+    parity = metadata.parity
+    if metadata.precision == "fp32":
+        return ""
+    if "ndcg@10" not in parity:
+        return (
+            f"; nothing is held out, so what NDCG@10 loses is not measured, {parity['overlap@10']:.1%} "
+            f"of the same items, {parity['size']:.0%} of the size"
+        )
+    return (
+        f"; NDCG@10 {parity['ndcg@10']:.4f} against {parity['ndcg@10_fp32']:.4f} in fp32, {parity['overlap@10']:.1%} "
+        f"of the same items, {parity['size']:.0%} of the size"
+    )
 
 
 def _validates(table: Path) -> bool:

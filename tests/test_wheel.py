@@ -32,11 +32,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_it_holds_every_module_of_three_packages_and_their_types(wheel: Path) -> None:
+def test_it_holds_every_module_of_three_packages_their_types_and_the_page(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as file:
         names = {name for name in file.namelist() if ".dist-info/" not in name}
     code = {str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
-    assert names == code | {f"{package}/py.typed" for package in PACKAGES}
+    page = {str(path.relative_to(ROOT)) for path in (ROOT / "export" / "web" / "page").iterdir()}
+    assert names == code | page | {f"{package}/py.typed" for package in PACKAGES}
 
 
 def test_it_scores_without_the_checkout(wheel: Path, artifacts: Path, tmp_path: Path) -> None:
