@@ -6,6 +6,7 @@ validation only the lists are compared, and only if any loss is allowed.
 """
 
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
@@ -27,7 +28,8 @@ def check_quality(exact: Path, cheaper: Path, table: Path, largest_loss: float) 
     """Compare on the validation items of `table`.
 
     largest_loss: how much of NDCG@10 may be lost, as a share of it.
-    Raises InputError if more is lost, or if there is nothing to measure it on, unless all of it may be lost.
+    Raises InputError if more is lost, and that by more than a standard error of the users' differences, which a few
+    users can lose by chance; or if there is nothing to measure it on, unless all of it may be lost.
     """
     if not table.is_file():
         raise InputError(f"{table}, on which the loss of another precision is measured, is not there")
@@ -37,19 +39,22 @@ def check_quality(exact: Path, cheaper: Path, table: Path, largest_loss: float) 
             f"{table} holds nothing out for validation, so the loss of another precision cannot be measured; "
             "--largest-loss=1 writes the file all the same"
         )
-    ndcg, lists = {}, {}
+    gains, lists = {}, {}
     for path in (exact, cheaper):
         task = prepare(open_job(open_model(path), table, split=split))
         lists[path] = model_lists(task, K, BATCH_SIZE)
         if task.targets is None:
             continue
-        gain = ranks(lists[path], task.targets).select(rank_metrics(K)[f"ndcg@{K}"].mean())
-        ndcg[path] = gain.item()
+        ranked = ranks(lists[path], task.targets).sort(USER)
+        gains[path] = ranked.select(rank_metrics(K)[f"ndcg@{K}"].cast(pl.Float64)).to_series()
     both = lists[exact].join(lists[cheaper], on=[USER, ITEM]).height
     overlap = both / max(1, lists[exact].height)
-    if not ndcg:
+    if not gains:
         return {f"overlap@{K}": overlap}
-    if not ndcg[cheaper] >= (1 - largest_loss) * ndcg[exact]:
+    ndcg = {path: cast(float, values.mean()) for path, values in gains.items()}
+    beyond = (1 - largest_loss) * gains[exact] - gains[cheaper]
+    error = cast("float | None", beyond.std()) or 0.0
+    if not cast(float, beyond.mean()) <= error / len(beyond) ** 0.5:
         raise InputError(
             f"NDCG@{K} of validation items falls from {ndcg[exact]:.4f} to {ndcg[cheaper]:.4f}, by more than "
             f"--largest-loss {largest_loss}: the file was not written"

@@ -50,6 +50,19 @@ def test_the_share_that_may_be_lost_is_lost_at_most(held: Path) -> None:
     assert ExportConfig().largest_loss == 0.02
 
 
+def test_a_loss_that_may_be_chance_is_written(held: Path) -> None:
+    rows = pl.read_parquet(held)
+    third = pl.DataFrame([("x", "a", 1, "train"), ("x", "c", 2, "validation")], schema=rows.schema, orient="row")
+    pl.concat([rows, third]).write_parquet(held)
+    first, second, third = (model(name, f"{name}efghijklm", held) for name in ("bcd", "cbd", "dcb"))
+    # Of ranks 1 and 2: u and v lose as much as x gains, a mean of 0.37 / 3 with a standard error of 0.25.
+    lost = 1 - 1 / np.log2(3)
+    found = check_quality(first, second, held, 0.0)
+    assert found["ndcg@10_fp32"] - found["ndcg@10"] == pytest.approx(lost / 3)
+    with pytest.raises(InputError, match="by more than --largest-loss 0"):
+        check_quality(second, third, held, 0.0)  # nobody gains
+
+
 def test_only_the_first_ten_count(held: Path) -> None:
     exact = model("exact", "cdefghijkblm", held)
     other = model("other", "cdefghijklbm", held)

@@ -93,6 +93,7 @@ BERT_CASES = EVERY | {
     "weight_decay": ({}, 0.5),
     "decay_all": ({"weight_decay": 0.5}, False),
     "beta2": ({}, 0.5),
+    "sparse_updates": ({}, "on"),
     "clip": ({}, 1e-3),
     "average": ({}, 0.1),
 }

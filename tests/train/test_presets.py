@@ -108,6 +108,7 @@ BERT = EVERY | {
     "weight_decay": Row(0.01),
     "decay_all": Row(True),
     "beta2": Row(0.98),
+    "sparse_updates": Row("auto"),
     "clip": Row(5.0),
     "average": Row(0.9998),
 }
