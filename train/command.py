@@ -59,6 +59,8 @@ class RunConfig:
     snapshot_minutes: float = option(
         10.0, "minutes between two snapshots within an epoch, for a run to be resumed from; 0: none", minimum=0
     )
+    tensorboard: Path | None = option(None, "folder to which TensorBoard's events are written, too, below NAME/")
+    mlflow: str | None = option(None, "tracking address or folder of MLflow, which gets options and figures, too")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -86,7 +88,8 @@ def main(argv: Sequence[str]) -> None:
     if chosen.keep_items is not None:
         numbering = earlier.read_numbering(earlier.found_at(chosen.keep_items, config.artifacts))
     manner = Manner(
-        chosen.threads, start, chosen.finish, chosen.keep_state, numbering, chosen.snapshot_minutes
+        chosen.threads, start, chosen.finish, chosen.keep_state, numbering, chosen.snapshot_minutes, chosen.tensorboard,
+        chosen.mlflow,
     )  # fmt: skip
     with joined(config.device) as world, nullcontext() if world.first else _silent():
         trained = train(kind, config, name, manner, world)

@@ -9,6 +9,7 @@ import logging
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -33,6 +34,7 @@ from train.saved import checkpoint
 from train.saved.earlier import Start, known, paced
 from train.saved.places import Places
 from train.saved.resuming import lost, resume, unfinished
+from train.sinks import opened
 from train.sizing import sized_for
 from train.threads import choice, limited
 
@@ -49,7 +51,8 @@ class Manner:
     start: an earlier model to go on from, with a configuration as `train.saved.earlier.agreed` gives it.  finish: train
     no further, and make a finished model of the interrupted run.  keep_state: keep what a finished run needs to be
     extended, too.  numbering: an earlier model, of any kind, whose items keep their indexes.  snapshot_minutes: between
-    two writings of the state within an epoch; 0: none.
+    two writings of the state within an epoch; 0: none.  tensorboard, mlflow: where else the figures of each epoch go
+    (`train.sinks`).
     """
 
     threads: int = 0
@@ -58,6 +61,8 @@ class Manner:
     keep_state: bool = False
     numbering: Start | None = None
     snapshot_minutes: float = 0.0
+    tensorboard: Path | None = None
+    mlflow: str | None = None
 
 
 def train(
@@ -112,11 +117,15 @@ def _trained(
         checkpoint.save(places.partial, _state(provenance, data, run) | run.state())
 
     snapshots = Snapshots(manner.snapshot_minutes, save) if manner.snapshot_minutes else None
+    sinks = opened(places.name, config, manner.tensorboard, manner.mlflow) if world.first else nullcontext(None)
     try:
-        for record in () if manner.finish else fit(run, data, config, world, snapshots):
-            log.info(messages.line(record))
-            if world.first and not run.model.closed_form:
-                save()
+        with sinks as sink:
+            for record in () if manner.finish else fit(run, data, config, world, snapshots):
+                log.info(messages.line(record))
+                if sink is not None:
+                    sink(record)
+                if world.first and not run.model.closed_form:
+                    save()
     except KeyboardInterrupt:
         log.info(lost(run, places.partial))
         raise
