@@ -173,6 +173,9 @@ class BertConfig(TrainConfig):
     epochs: int = option(
         0, "passes over the sequences, at most; 0: 100, or 20 where nothing is held out to end training by", minimum=0
     )
+    epoch_steps: int = option(
+        0, "steps of an epoch, after which is validated; 0: those of a pass over all sequences, up to 20,000", minimum=0
+    )
     patience: int | None = option(
         None,
         "stop after so many epochs without a better validation NDCG, in the mean of three; 0: never (default: 10, or 5 "

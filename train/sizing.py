@@ -10,6 +10,7 @@ dim         64, or 128 from MANY interactions on: fewer do not carry wider vecto
 heads       of 32 dimensions each, at least two
 dropout     0.2, or 0.5 where users have fewer than SHORT training items in the mean
 epochs      at most 100, which patience ends; 20 where nothing is held out by which it could
+epoch_steps STEPS where a pass over all sequences takes more, else the whole pass
 patience    10 epochs, or 5 from MANY interactions on, where an epoch has thousands of steps
 batch_size  so many sequences that a step has about TARGETS items: where histories are short it takes more of them
 sparse_updates  from CATALOGUE items on, where they can be had
@@ -32,6 +33,7 @@ TARGETS = 800
 FEWEST, MOST = 16, 512
 
 CATALOGUE = 50_000
+STEPS = 20_000
 SHORT = 20
 CAP, UNMEASURED = 100, 20
 PATIENCE, LESS_PATIENCE = 10, 5
@@ -55,6 +57,7 @@ def sized(config: Config, lengths: np.ndarray | None = None, measured: bool = Tr
     dim, heads, batch = config.dim or usual, config.heads, config.batch_size
     heads = heads or next(n for n in range(max(2, dim // HEAD), 0, -1) if dim % n == 0)
     batch = batch or (FEWEST if lengths is None else sequences(lengths, config.max_length, config.stride))
+    passed = 0.0 if lengths is None else window_count(lengths, config.stride) / batch
     dropout = config.dropout
     if dropout is None:
         dropout = MORE_DROPOUT if lengths is not None and mean_length(lengths) < SHORT else DROPOUT
@@ -76,6 +79,7 @@ def sized(config: Config, lengths: np.ndarray | None = None, measured: bool = Tr
         "input_dropout": dropout if config.input_dropout is None else config.input_dropout,
         "epochs": config.epochs or (CAP if measured else UNMEASURED),
         "patience": patience,
+        "epoch_steps": config.epoch_steps or (STEPS if passed > STEPS else 0),
         "sparse_updates": sparse,
     }
     return replace(config, **found)
@@ -108,6 +112,16 @@ def sequences(lengths: np.ndarray, window: int, stride: int) -> int:
     further = np.maximum(lengths - 2, 0) // stride if stride else np.zeros_like(lengths)
     held = np.minimum(lengths, window).sum() + (further * np.minimum(lengths / 2, window)).sum()
     return int(np.clip(round(TARGETS * (len(lengths) + further.sum()) / held), FEWEST, MOST))
+
+
+def window_count(lengths: np.ndarray, stride: int) -> float:
+    """How many training sequences histories (users,) of these lengths make, in the mean over where they begin.
+
+    A user's latest, and max(length - 2, 0) / stride more: ceil((length - 1 - s) / stride), where positive, adds up to
+    length - 2 over the places s = 1..stride at which the second begins (Hermite's identity).
+    """
+    further = np.maximum(lengths - 2, 0).sum() / stride if stride else 0
+    return float((lengths > 0).sum() + further)
 
 
 def said(config: TrainConfig, lengths: np.ndarray) -> str:

@@ -94,6 +94,7 @@ BERT_CASES = EVERY | {
     "decay_all": ({"weight_decay": 0.5}, False),
     "beta2": ({}, 0.5),
     "sparse_updates": ({}, "on"),
+    "epoch_steps": ({"batch_size": 2}, 1),
     "clip": ({}, 1e-3),
     "average": ({}, 0.1),
 }

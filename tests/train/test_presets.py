@@ -99,6 +99,7 @@ BERT = EVERY | {
     "perturbation": Row(0.0),
     "frozen_epochs": Row(0),
     "epochs": Row(0),
+    "epoch_steps": Row(0),
     "patience": Row(None),
     "batch_size": Row(0),
     "optimizer": Row("adamw"),
@@ -418,9 +419,9 @@ def test_presets_that_build_upon_each_other_do_not_change_each_other() -> None:
 
 FROM_ZERO = """
     average backward beta2 calibration chain chain_decay chain_ease chain_power chain_weight clip confidence content
-    decay dropout ease frozen_epochs initial_std input_dropout lag_decay last_share learning_rate least_count locality
-    mask_ratio negative_power patience perturbation popularity power rank rare recency_decay regularization seed
-    smoothing stride warm_up weight_decay
+    decay dropout ease epoch_steps frozen_epochs initial_std input_dropout lag_decay last_share learning_rate
+    least_count locality mask_ratio negative_power patience perturbation popularity power rank rare recency_decay
+    regularization seed smoothing stride warm_up weight_decay
 """
 FROM_ONE = """
     batch_size dim epochs feedforward heads lags layers most_items negatives neighbours span_length

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from train.config import BertConfig, MFConfig
-from train.models.masking import window_count
 from train.presets import configuration
-from train.sizing import MANY, SEQUENCES, mean_length, said, sequences, sized, sized_for
+from train.sizing import MANY, SEQUENCES, mean_length, said, sequences, sized, sized_for, window_count
 
 
 def table(*lengths: int) -> np.ndarray:
@@ -55,6 +54,15 @@ def test_a_step_has_about_as_many_items_whatever_the_histories() -> None:
     assert sequences(np.full(50, 1000), 50, 25) == 16
     assert sequences(np.full(50, 1000), 50, 0) == 16 and sequences(np.full(9, 2), 50, 0) == 400
     assert sequences(np.array([1, 0]), 50, 25) == 16 and sequences(np.full(9, 2), 50, 25) == 400
+
+
+def test_epochs_of_many_steps_are_cut() -> None:
+    # Two windows in the mean of each user with 27 items, in steps of 25 sequences.
+    lengths = np.full(250_000, 27)
+    config = BertConfig(batch_size=25)
+    assert sized(config, lengths).epoch_steps == 0 and window_count(lengths, 25) == 500_000
+    assert sized(config, np.append(lengths, 27)).epoch_steps == 20_000
+    assert sized(BertConfig(batch_size=25, epoch_steps=7), lengths).epoch_steps == 7
 
 
 def test_long_epochs_take_less_patience() -> None:

@@ -15,6 +15,7 @@ item-to-item matrix. Its two factors are fixed and join the finished encoder's s
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -30,10 +31,10 @@ from train.models.base import ScoringModel
 from train.models.encoders import encoder
 from train.models.layers import Dropout, sinusoidal
 from train.models.losses import collisions, generalised_bce, next_item_loss, sampled_softmax
-from train.models.masking import SequenceBatch, batches, negative_probability, window_count
+from train.models.masking import SequenceBatch, batches, negative_probability
 from train.models.rows import RowAdamW
 from train.models.starting import groups, initialise
-from train.sizing import sized
+from train.sizing import sized, window_count
 
 # To look up and score one item for one state takes as long as about a hundred scores of one large product.
 WORTH_SCORING_ALL = 100
@@ -261,12 +262,13 @@ class MiniBERT4Rec(ScoringModel):
             self.items.weight.grad = None
 
     def expected_steps(self, data: Data) -> int:
-        """Steps of an epoch: the windows' number in the mean over where they begin, by the batch."""
-        return math.ceil(window_count(data.histories.lengths, self.config.stride) / self.config.batch_size)
+        """Steps of an epoch: the windows' number in the mean over where they begin, by the batch; or as configured."""
+        steps = math.ceil(window_count(data.histories.lengths, self.config.stride) / self.config.batch_size)
+        return min(steps, self.config.epoch_steps or steps)
 
     def training_batches(self, data: Data, generator: torch.Generator) -> Iterator[SequenceBatch]:
-        """One epoch of sequences."""
-        return batches(data, self.config, self.mask, generator)
+        """One epoch of sequences, or as many steps of one as are configured."""
+        return islice(batches(data, self.config, self.mask, generator), self.config.epoch_steps or None)
 
     def newest_of_both(self, window: Tensor, levels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The scores of `forward` as (batch, items + 1) of the encoder and as many of the chain, to be added."""

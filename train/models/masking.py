@@ -85,12 +85,12 @@ def batches(data: Data, config: BertConfig, mask: int, generator: torch.Generato
     """
     length = config.max_length + 1 if config.masking == "causal" else config.max_length
     begin, end, owner = _spans(data, config.stride, generator)
-    window, levels = _cut(data, begin, end, length)
     seen = _pairs(data) if config.unseen_negatives else None
     probability = torch.from_numpy(negative_probability(data.counts, config))
     weights = torch.from_numpy(level_weights(data.rating_levels))
-    for rows in torch.randperm(len(window), generator=generator).split(config.batch_size):
-        items, rated = _trimmed(window[rows], levels[rows])
+    for rows in torch.randperm(len(begin), generator=generator).split(config.batch_size):
+        # Cut as they are needed: all of them hold each item many times.
+        items, rated = _trimmed(*_cut(data, begin[rows.numpy()], end[rows.numpy()], length))
         if config.masking == "causal":
             inputs, targets = items[:, :-1], items[:, 1:]
             input_levels, target_levels = rated[:, :-1], rated[:, 1:]
@@ -130,16 +130,6 @@ def _trimmed(items: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
     """The same sequences without the oldest places that are padding in all of them; at least two places."""
     first = int((items != PAD).any(0).int().argmax().clamp(max=items.shape[1] - 2)) if items.shape[1] > 2 else 0
     return items[:, first:], levels[:, first:]
-
-
-def window_count(lengths: np.ndarray, stride: int) -> float:
-    """How many windows `sequences` makes of histories (users,) of these lengths, in the mean over where they begin.
-
-    A user's latest, and max(length - 2, 0) / stride more: ceil((length - 1 - s) / stride), where positive, adds up to
-    length - 2 over the places s = 1..stride at which the second begins (Hermite's identity).
-    """
-    further = np.maximum(lengths - 2, 0).sum() / stride if stride else 0
-    return float((lengths > 0).sum() + further)
 
 
 def unseen(
@@ -191,9 +181,10 @@ def _spans(data: Data, stride: int, generator: torch.Generator) -> tuple[np.ndar
 
 def _cut(data: Data, begin: np.ndarray, end: np.ndarray, length: int) -> tuple[Tensor, Tensor]:
     """(n, length) items and rating levels between these places, the latest of each."""
-    levels = data.histories.levels if data.histories.levels is not None else np.zeros_like(data.histories.items)
-    items, rated = (torch.from_numpy(slices(v, begin, end, length)) for v in (data.histories.items, levels))
-    return items, rated
+    items = torch.from_numpy(slices(data.histories.items, begin, end, length))
+    if data.histories.levels is None:
+        return items, torch.zeros_like(items)
+    return items, torch.from_numpy(slices(data.histories.levels, begin, end, length))
 
 
 def hide(window: Tensor, config: BertConfig, generator: torch.Generator) -> Tensor:

@@ -20,6 +20,7 @@ from train.loop.loop import fit
 from train.loop.run import EpochRecord, Run
 from train.loop.validation import target_ranks, validate, validation_rows
 from train.models.base import ScoringModel
+from train.models.registry import build
 
 CONFIG = BertConfig(epochs=1, patience=0, average=0.0, clip=0.0)
 
@@ -446,3 +447,20 @@ def test_the_learning_rate_follows_the_steps_and_a_resumed_run_goes_on_in_it() -
     # More steps than were expected keep the epoch's last rate: 1/2 * 2, then 1 twice.
     longer = trained(Planned([[1.0]], [[1.0]], [[1.0]]), epochs=1, warm_up=2, learning_rate=2.0)
     assert longer.model.weight.item() == pytest.approx(-(1 + 2 + 2))
+
+
+def test_an_epoch_of_so_many_steps_ends_after_them_and_the_next_draws_others() -> None:
+    long = data([[1, 2, 3, 4], [4, 3, 2], [2, 4, 1, 3, 2]], [1, 1, 4], 4)
+    config = BertConfig(
+        dim=4, heads=1, layers=1, max_length=3, feedforward=8, stride=1, batch_size=2, epochs=3, epoch_steps=2,
+        patience=0, block="transformer",
+    )  # fmt: skip
+    model = build("bert", long, config)[0]
+    run = Run(model, model.optimizer())
+    assert [record.epoch for record in fit(run, long, config)] == [1, 2, 3]
+    assert run.steps == 6 and model.expected_steps(long) == 2
+    drawn = [
+        [batch.item.tolist() for batch in model.training_batches(long, torch.Generator().manual_seed(seed))]
+        for seed in range(5)
+    ]
+    assert all(len(batches) == 2 for batches in drawn) and len({str(batches) for batches in drawn}) > 1

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from infer.histories.histories import Histories
 from train.config import BertConfig
 from train.data.dataset import Data
-from train.models.masking import batches, hide, negative_probability, sequences, window_count
+from train.models.masking import batches, hide, negative_probability, sequences
 from train.presets import configuration
+from train.sizing import window_count
 
 MASK = 31
 STRATEGIES = ("one", "last", "cloze", "span", "recency")
