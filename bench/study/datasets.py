@@ -82,7 +82,8 @@ class DataSet:
 
 
 def data_sets(artifacts: str) -> list[DataSet]:
-    """The folders of a list separated by commas, named as their tables are; by folder where two are named alike.
+    """The folders of a list separated by commas, named as their data set is; by folder where that is just a file's
+    name, or two are named alike.
 
     Raises InputError if one is not prepared, or two folders are called the same, by which trials lie apart.
     """
@@ -98,8 +99,8 @@ def data_sets(artifacts: str) -> list[DataSet]:
         if called.count(name) > 1:
             raise InputError(f"--artifacts: two folders are called '{name}'; rename one, for their trials' folders")
     stated = [DataSet("", folder).about[DATASET_KEY] for folder in folders]
-    # What a table was copied from says nothing if it is called as every prepared table is.
-    names = called if len(set(stated)) < len(stated) or INTERACTIONS_FILE in stated else stated
+    names = [folder if Path(own).suffix else own for own, folder in zip(stated, called, strict=True)]
+    names = called if len(set(names)) < len(names) else names
     return [DataSet(name, folder) for name, folder in zip(names, folders, strict=True)]
 
 

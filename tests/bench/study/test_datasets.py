@@ -28,7 +28,10 @@ def order_only(users: int) -> pl.DataFrame:
 def test_sets_are_named_as_their_tables_are_and_by_folder_if_that_tells_nothing(tmp_path: Path) -> None:
     a, b = write(tmp_path / "a", "films", order_only(4)), write(tmp_path / "b", "toys", order_only(4))
     c, d = write(tmp_path / "c", "films", order_only(4)), write(tmp_path / "d", "interactions.parquet", order_only(4))
-    for folders, names in (((a, b), ["films", "toys"]), ((a, c), ["a", "c"]), ((d,), ["d"])):
+    e = write(tmp_path / "e", "ratings.csv", order_only(4))
+    for folders, names in (
+        ((a, b), ["films", "toys"]), ((a, c), ["a", "c"]), ((d,), ["d"]), ((e, a), ["e", "films"]),
+    ):  # fmt: skip
         assert [found.name for found in data_sets(",".join(map(str, folders)))] == names
     twice = write(tmp_path / "x" / "a", "films", order_only(4))
     for artifacts, text in ((f"{a},{twice}", "two folders are called 'a'"), (" ,", "found none"), ("no", "train.data")):

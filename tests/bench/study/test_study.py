@@ -57,7 +57,8 @@ def made(artifacts: Path, tmp_path_factory) -> tuple[Path, Path]:
     assert done.returncode == 0, done.stderr
     assert re.search(rf"{TRIALS} trials, [2-4] of them finished already", done.stdout), done.stdout
     assert re.search(
-        rf"\[{TRIALS}/{TRIALS}\] hybrid, paper seed \d ratings.csv leave-one-out hit@10 \d+\.\d % \d+ s", done.stdout
+        rf"\[{TRIALS}/{TRIALS}\] hybrid, paper seed \d {artifacts.name} leave-one-out hit@10 \d+\.\d % \d+ s",
+        done.stdout,
     )
     assert run_study(artifacts, whole).returncode == 0
     return killed, whole
@@ -98,8 +99,8 @@ def test_only_what_is_missing_is_made_again(made, artifacts: Path) -> None:
     done = run_study(artifacts, killed, "--user=103")
     lines = [line for line in done.stdout.splitlines() if line.startswith("[")]
     assert [line.split("leave")[0].partition("] ")[2] for line in lines] == [
-        "MF, paper seed 1 ratings.csv ",
-        "hybrid, paper seed 1 ratings.csv ",
+        f"MF, paper seed 1 {artifacts.name} ",
+        f"hybrid, paper seed 1 {artifacts.name} ",
     ]
     assert pl.read_parquet(killed / "tables/top.parquet")["user"].unique().to_list() == ["103"]
     provenance = json.loads(
@@ -151,11 +152,11 @@ def test_sections_without_trials_have_no_tables(made) -> None:
     assert found["Ties and time split"]["tables"] == [] and len(found["RQ3: does it converge sooner?"]["tables"]) == 2
 
 
-def test_the_tables_say_of_which_data_and_how_sure_they_are(made) -> None:
+def test_the_tables_say_of_which_data_and_how_sure_they_are(made, artifacts: Path) -> None:
     tables = {path.stem: pl.read_parquet(path) for path in (made[1] / "tables").iterdir()}
     for name, table in tables.items():
         assert table.columns[: 1 if name == "notes" else 2] == ["data", "split", "x"][: 1 if name == "notes" else 2]
-        assert table["data"].unique().to_list() in ([], ["ratings.csv"])
+        assert table["data"].unique().to_list() in ([], [artifacts.name])
     summary = tables["summary"]
     assert (summary["low"] <= summary["value"]).all() and (summary["value"] <= summary["high"]).all()
     assert summary["low"].min() >= 0 and summary["high"].max() <= 1
