@@ -175,10 +175,12 @@ def test_the_tables_say_of_which_data_and_how_sure_they_are(made, artifacts: Pat
     assert row["optimism"] == pytest.approx(means[1] - means[0]) and row["users"] > 30
 
 
-def test_a_record_holds_the_tables_without_users_and_answers_follow_from_it(made, tmp_path: Path, run, refused) -> None:
+def test_a_record_holds_the_tables_without_users_and_answers_follow_from_it(
+    made, tmp_path: Path, run, refused, artifacts: Path
+) -> None:
     tables = {path.stem: pl.read_parquet(path) for path in (made[1] / "tables").iterdir()}
     schema = tables["differences"].schema
-    row = {"data": "ratings.csv", "split": "leave-one-out", "one": "hybrid-ials", "other": "scratch", "seeds": 2}
+    row = {"data": artifacts.name, "split": "leave-one-out", "one": "hybrid-ials", "other": "scratch", "seeds": 2}
     row |= {
         "p": 0.01,
         "metric": "hit@10",
