@@ -27,8 +27,7 @@ ROOMS = (
     "serving",
 )
 TORCH = {"torch", "onnxscript", "train", "export", "bench", "tests"}
-# bench/results holds saved runs, no code.
-WITHOUT_TESTS = {"bench/results"}
+CODE = (".py", ".js")
 
 
 def modules(folder: Path, root: Path = ROOT) -> dict[str, Path]:
@@ -124,7 +123,7 @@ def test_every_folder_of_code_has_one_of_tests() -> None:
     for package in PACKAGES:
         for folder in [ROOT / package, *(ROOT / package).rglob("*")]:
             name = str(folder.relative_to(ROOT))
-            if folder.is_dir() and folder.name != "__pycache__" and name not in WITHOUT_TESTS:
+            if any(path.suffix in CODE for path in folder.glob("*")):
                 assert list((ROOT / "tests" / name).glob("test_*.py")), f"tests/{name} has no tests of {name}"
 
 
