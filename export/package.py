@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from export.packages import huggingface, mlflow_model, triton
-from export.packages.folders import refuse_foreign, whole
+from export.packages.folders import whole
 from export.packages.packed import Packed, read
 from infer.cli import option, parse, run
 from infer.errors import InputError
@@ -93,7 +93,6 @@ def package(config: PackageConfig) -> str:
     place = config.output / name if config.to == "triton" else config.output
     if packed.path.resolve().is_relative_to(place.resolve()):
         raise InputError(f"{place} holds the model {packed.path}, which is read: choose another place")
-    refuse_foreign(place)
     about = {"to": config.to, "name": name, "model": packed.path.name, "sha256": packed.sha256}
     with whole(place, about | {"version": project_version()}) as folder:
         note = WRITERS[config.to](folder, packed, name, config)

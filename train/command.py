@@ -88,9 +88,15 @@ def main(argv: Sequence[str]) -> None:
     if chosen.keep_items is not None:
         numbering = earlier.read_numbering(earlier.found_at(chosen.keep_items, config.artifacts))
     manner = Manner(
-        chosen.threads, start, chosen.finish, chosen.keep_state, numbering, chosen.snapshot_minutes, chosen.tensorboard,
-        chosen.mlflow,
-    )  # fmt: skip
+        threads=chosen.threads,
+        start=start,
+        finish=chosen.finish,
+        keep_state=chosen.keep_state,
+        numbering=numbering,
+        snapshot_minutes=chosen.snapshot_minutes,
+        tensorboard=chosen.tensorboard,
+        mlflow=chosen.mlflow,
+    )
     with joined(config.device) as world, nullcontext() if world.first else _silent():
         trained = train(kind, config, name, manner, world)
     if not world.first:
