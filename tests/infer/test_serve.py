@@ -106,8 +106,9 @@ def test_models_and_lists_change_under_load_without_a_failed_request(files: Path
             readers = [pool.submit(load, number) for number in range(4)]
             try:
                 first = served.version()
+                served.until(lambda: len(versions) == 2)  # by the readers too: a model's answer, and lists
                 replace(files / "m.onnx", models[1])
-                served.until(lambda: served.version() != first)
+                served.until(lambda: len(versions) == 3)
                 replace(files / "m.onnx", b"garbage")
                 text = b'recommender_loads_total{name="m",outcome="failed",what="model"} 1.0'
                 served.until(lambda: text in served.ask("GET", "/metrics")[1]["text"])
@@ -118,11 +119,12 @@ def test_models_and_lists_change_under_load_without_a_failed_request(files: Path
                             f"--output={files / 'm.topk.parquet'}", "--production", "--k=2")  # fmt: skip
                 assert again.returncode == 0, again.stderr
                 served.until(lambda: served.version("lists") == "000002")
+                served.until(lambda: len(versions) == 4 and len(statuses) > 20)
             finally:
                 done.set()
             [reader.result() for reader in readers]
-        assert set(statuses) == {200} and len(statuses) > 20
-        assert len(versions) == 4, "answers were of both models and both publications"
+        assert set(statuses) == {200}
+        assert len(versions) == 4, "answers were of both models and both publications, and of nothing else"
         assert len(served.ask("GET", "/v1/users/101")[1]["items"]) == 2
         status, out, errors = served.end()
     assert status == 0
