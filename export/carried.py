@@ -38,6 +38,9 @@ class Carried:
     users: Literal["keep", "hash", "drop"] = option("keep", "what becomes of the ids of users, which only mf holds")
     users_key: Path | None = option(None, "file with the secret that --users=hash hashes with, at least 16 bytes")
     golden: Literal["real", "made"] = option("real", "windows of the golden vectors: of three users, or drawn items")
+    chunk_items: int | None = option(
+        None, "score so many items at once, for memory; 0: all (default: as the catalogue's size asks for)", minimum=0
+    )
     fixed_k: int | None = option(None, "list so many items always and take no rules, as NAME.kN.onnx", minimum=1)
 
 

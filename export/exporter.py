@@ -15,10 +15,12 @@ from types import MappingProxyType
 import onnx
 
 from export.carried import Carried, golden_vectors, titles, windows_of, with_users
-from export.graph import export_graph
+from export.chunks import chunk_of
+from export.graph import export_graph, in_chunks
 from export.limits import refuse_broken_weights, refuse_large_graph
 from export.parity import check_fixed, check_parity
 from export.quality import check_quality
+from infer.errors import InputError
 from infer.model.contract import contract, sidecar, sidecar_of
 from infer.model.metadata import PREFIX, Metadata, id_type
 from infer.model.modelfile import with_checksum
@@ -54,19 +56,23 @@ def export(
     model = restore(state)
     refuse_broken_weights(name, model)
     refuse_too_large(model, name)
-    proto, parity = _checked(state, model, precision)
+    items = len(state["item_ids"])
+    chunk = chunk_of(items, carried.chunk_items)
+    proto, parity = _checked(state, model, precision, chunk)
+    if carried.chunk_items and chunk and not in_chunks(proto):
+        raise InputError(f"--chunk-items is for models whose scores are products of vectors, and {name}'s are none")
     if precision != "fp32":
-        parity |= _loss(state, model, proto, precision, artifacts / INTERACTIONS_FILE, largest_loss)
-    metadata = describe(state, model, parity, precision)
+        parity |= _loss(state, model, proto, precision, artifacts / INTERACTIONS_FILE, largest_loss, chunk)
+    metadata = describe(state, model, parity, precision, chunk if in_chunks(proto) else 0)
     shown = with_users(metadata, carried)
     extras = {"titles": json.dumps(titles(metadata, artifacts), ensure_ascii=False)} if carried.titles else {}
     real = carried.golden == "real" and carried.users == "keep"
     whole = file_content(proto, metadata)
     base, origin = windows_of(whole, metadata, artifacts / INTERACTIONS_FILE if real else None, model.user_count)
     if fixed is not None:
-        asked, proto = proto, export_graph(model, len(state["item_ids"]), precision, fixed)
+        asked, proto = proto, export_graph(model, items, precision, fixed, chunk)
         refuse_large_graph(proto)
-        check_fixed(model, asked, proto, len(state["item_ids"]), len(state["user_ids"]), fixed)
+        check_fixed(model, asked, proto, items, len(state["user_ids"]), fixed)
     extras["golden"] = json.dumps(golden_vectors(proto, metadata, base, origin, model.user_count))
     content = file_content(proto, shown, extras)
     write_bytes(path, content, owned=True)
@@ -74,23 +80,29 @@ def export(
     return path, shown
 
 
-def _checked(state: dict, model: ScoringModel, precision: str) -> tuple[onnx.ModelProto, dict[str, float]]:
+def _checked(state: dict, model: ScoringModel, precision: str, chunk: int) -> tuple[onnx.ModelProto, dict[str, float]]:
     """The graph, and how far it is from PyTorch."""
-    proto = export_graph(model, len(state["item_ids"]), precision)
+    proto = export_graph(model, len(state["item_ids"]), precision, chunk=chunk)
     refuse_large_graph(proto)
     sizes = len(state["item_ids"]), len(state["user_ids"])
     return proto, check_parity(model, proto, *sizes, exact=precision == "fp32")
 
 
 def _loss(
-    state: dict, model: ScoringModel, proto: onnx.ModelProto, precision: str, table: Path, largest_loss: float
+    state: dict,
+    model: ScoringModel,
+    proto: onnx.ModelProto,
+    precision: str,
+    table: Path,
+    largest_loss: float,
+    chunk: int,
 ) -> dict[str, float]:
     """What the graph in another precision loses against the one in fp32, and its share of the size."""
-    exact, parity = _checked(state, model, "fp32")
+    exact, parity = _checked(state, model, "fp32", chunk)
     with tempfile.TemporaryDirectory() as folder:
         paths = Path(folder) / "fp32.onnx", Path(folder) / f"{precision}.onnx"
         for path, graph in zip(paths, (exact, proto), strict=True):
-            path.write_bytes(file_content(graph, describe(state, model, parity)))
+            path.write_bytes(file_content(graph, describe(state, model, parity, chunk=chunk)))
         loss = check_quality(*paths, table, largest_loss)
         return loss | {"size": paths[1].stat().st_size / paths[0].stat().st_size}
 
@@ -111,7 +123,9 @@ def file_content(proto: onnx.ModelProto, metadata: Metadata, extras: Mapping[str
     return with_checksum(proto.SerializeToString(deterministic=True))
 
 
-def describe(state: dict, model: ScoringModel, parity: dict[str, float], precision: str = "fp32") -> Metadata:
+def describe(
+    state: dict, model: ScoringModel, parity: dict[str, float], precision: str = "fp32", chunk: int = 0
+) -> Metadata:
     """What the file is to say of itself."""
     provenance, best = state["provenance"], state["best"]
     return Metadata(
@@ -127,6 +141,7 @@ def describe(state: dict, model: ScoringModel, parity: dict[str, float], precisi
         precision=precision,
         attribution=model.attribution,
         retired=state.get("retired", []),
+        chunk=chunk,
         vectors={} if precision == "int8" else model.vectors,
         dataset=provenance["dataset"],
         dataset_checksum=provenance["dataset_checksum"],

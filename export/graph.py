@@ -20,18 +20,22 @@ import torch
 from export.guard import Sizes, guard
 from export.head import ALL_SCORES
 from export.precision import in_precision
-from export.topk import BLOCK, append_top_k
+from export.ranking import BLOCK
+from export.topk import append_top_k
 from infer.model.signature import USER_INPUT
 from train.models.base import ScoringModel
 
 EXPORTERS = ("torch.onnx", "onnxscript", "onnx_ir")  # loggers that tell of their own work
 
 
-def export_graph(model: ScoringModel, items: int, precision: str = "fp32", fixed: int | None = None) -> onnx.ModelProto:
+def export_graph(
+    model: ScoringModel, items: int, precision: str = "fp32", fixed: int | None = None, chunk: int = 0
+) -> onnx.ModelProto:
     """Trace `model`, append the top-k and guard the inputs; every weight stays inside the one file.
 
     items: size of the catalogue, without padding.  precision: one of `precision.PRECISIONS`.  fixed: a number that
-    stands for the input k, in a graph without rules.
+    stands for the input k, in a graph without rules.  chunk: so many items are scored at once, where scores are a
+    product of users and items (`export.chunks`); 0: all.
     Raises InputError if the model cannot be had in that precision.
     """
     examples = tuple(
@@ -39,7 +43,7 @@ def export_graph(model: ScoringModel, items: int, precision: str = "fp32", fixed
     )
     batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=max(2, model.window))
     axes = {0: batch, 1: length} if model.any_length else {0: batch}
-    if model.appends_columns:
+    if model.appends_columns and not chunk:
         model.extra_columns = -(items + 1) % BLOCK
     levels = {name: logging.getLogger(name).level for name in EXPORTERS}
     for name in EXPORTERS:
@@ -64,10 +68,15 @@ def export_graph(model: ScoringModel, items: int, precision: str = "fp32", fixed
     assert program is not None, "with dynamo the exporter returns a program"
     proto = program.model_proto
     proto = in_precision(proto, precision)
-    append_top_k(proto.graph, items, BLOCK if model.appends_columns else 0, fixed)
+    append_top_k(proto.graph, items, BLOCK if model.appends_columns and not chunk else 0, fixed, chunk)
     guard(proto.graph, Sizes(items, model.user_count, model.level_count, model.window, model.any_length))
     strip(proto)
     return proto
+
+
+def in_chunks(proto: onnx.ModelProto) -> bool:
+    """Whether a graph scores some items after the other, and not all at once."""
+    return any(node.op_type == "Loop" for graph in branches(proto.graph) for node in graph.node)
 
 
 def branches(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:

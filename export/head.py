@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from onnx import GraphProto, NodeProto, helper
 
 from export.nodes import Nodes
+from export.rows import Rows
 
 ALL_SCORES = "all_scores"  # (users, columns)
 USER_VECTORS, ITEM_VECTORS = "user_vectors", "item_vectors"
@@ -21,10 +22,12 @@ PRODUCTS = {"MatMul": {"Cast"}, "MatMulInteger": {"Cast", "Mul"}}
 class Head:
     """nodes: from the product of users and items to `ALL_SCORES`; none if scores come otherwise.
     columns: tensors that the nodes read and that have a column or entry for each item, by name; each with its twin
-    that has a row for each, and whether that is to be transposed."""
+    that has a row for each, and whether that is to be transposed.  rows: how rows of these are taken; None: from the
+    twin as it is."""
 
     nodes: tuple[NodeProto, ...] = ()
     columns: dict[str, tuple[str, bool]] | None = None
+    rows: Rows | None = None
 
     def write(self, nodes: Nodes, columns: str | None = None) -> str:
         """Append what makes scores (users, n) of these `columns` (n,), or of all; returns their name.
@@ -36,13 +39,15 @@ class Head:
         given = {}
         if columns is not None:
             for name, (twin, transposed) in (self.columns or {}).items():
-                taken = nodes("Gather", twin, columns, axis=0)
+                taken = self.rows.take(nodes, twin, columns) if self.rows else nodes("Gather", twin, columns, axis=0)
                 given[name] = nodes("Transpose", taken, perm=[1, 0]) if transposed else taken
         return nodes.copied(self.nodes, given)[ALL_SCORES]
 
 
-def take_head(graph: GraphProto) -> Head:
+def take_head(graph: GraphProto, apart: bool = False) -> Head:
     """Cut the head off a graph that ends in a product of users and items; a `Head` without nodes if it does not.
+
+    apart: whether rows of items are taken from the tables that theirs is made of (`export.rows`).
 
     The users' side is then called `USER_VECTORS` (users, dim) and the items' `ITEM_VECTORS` (columns, dim) if they are
     numbers with a point: their products are the scores.
@@ -74,7 +79,7 @@ def take_head(graph: GraphProto) -> Head:
                 columns[name] = (name, False)
     if product.op_type == "MatMul":
         _rename(graph, tail, columns, product)
-    return Head(tuple(tail), columns)
+    return Head(tuple(tail), columns, Rows(graph) if apart else None)
 
 
 def _rows(graph: GraphProto, makers: dict[str, NodeProto], name: str) -> str:

@@ -61,9 +61,9 @@ class Nodes:
             self.nodes.append(own)
         return names
 
-    def branch(self, name: str, outputs: Sequence[ValueInfoProto]) -> GraphProto:
-        """The same as a branch of an `If`."""
-        return helper.make_graph(self.nodes, name, [], outputs, value_info=self.shapes)
+    def branch(self, name: str, outputs: Sequence[ValueInfoProto], inputs: Sequence[ValueInfoProto] = ()) -> GraphProto:
+        """The same as a branch of an `If`, or with inputs as the body of a `Loop`."""
+        return helper.make_graph(self.nodes, name, inputs, outputs, value_info=self.shapes)
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:

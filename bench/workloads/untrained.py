@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import torch
 
+from export.chunks import chunk_of
 from export.exporter import describe, file_content
 from export.graph import export_graph
 from export.parity import check_parity
@@ -24,12 +25,18 @@ from train.sizing import sized
 
 
 def write_untrained(
-    kind: str, config: TrainConfig, table: Path, folder: Path, compared: bool = True
+    kind: str,
+    config: TrainConfig,
+    table: Path,
+    folder: Path,
+    compared: bool = True,
+    chunk_items: int | None = None,
 ) -> tuple[MF | MiniBERT4Rec, Path]:
     """Export a freshly initialised model of the table's users and items to folder/KIND.onnx.
 
     Sizes that the configuration leaves open follow from the table, all of which counts as training items.
     compared: whether the graph's scores are compared with PyTorch's, which of a million items takes many gigabytes.
+    chunk_items: as of `python -m export`.
     Raises InputError if the exported graph differs from PyTorch, or if the configuration is of another kind.
     """
     ids = pl.scan_parquet(table)
@@ -44,7 +51,8 @@ def write_untrained(
         model = MiniBERT4Rec(len(item_ids), config)
     else:
         raise InputError(f"{type(config).__name__} cannot be left untrained; expected one of bert, hybrid, mf")
-    proto = export_graph(model.eval(), len(item_ids))
+    chunk = chunk_of(len(item_ids), chunk_items)
+    proto = export_graph(model.eval(), len(item_ids), chunk=chunk)
     parity = check_parity(model, proto, len(item_ids), len(user_ids)) if compared else {}
     state = {
         "item_ids": item_ids,
@@ -60,5 +68,5 @@ def write_untrained(
         },
     }
     path = folder / f"{kind}.onnx"
-    write_bytes(path, file_content(proto, describe(state, model, parity)), owned=True)
+    write_bytes(path, file_content(proto, describe(state, model, parity, chunk=chunk)), owned=True)
     return model, path

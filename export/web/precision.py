@@ -74,7 +74,7 @@ class Source:
 def _graph(model: FoldedIn, metadata: Metadata, precision: str) -> Made:
     """The graph of a model that solves its users, equal to PyTorch's."""
     items = len(metadata.item_ids)
-    proto = export_graph(model, items, precision)
+    proto = export_graph(model, items, precision, chunk=metadata.chunk)
     parity = check_parity(model, proto, items, 0, exact=precision == "fp32")
     vectors = {} if precision == "int8" else model.vectors
     return proto, replace(metadata, precision=precision, parity=parity, vectors=vectors)
@@ -92,7 +92,8 @@ def _exported(path: Path, metadata: Metadata, precision: str, largest_loss: floa
         if not needed.is_file():
             raise InputError(f"{needed}, from which {path.name} would be made in {precision}, is not there")
     with _beside([stored, table]) as folder:
-        made, _ = export(path.stem, folder, precision, largest_loss, Carried(golden="made", users="drop"))
+        carried = Carried(golden="made", users="drop", chunk_items=metadata.chunk)
+        made, _ = export(path.stem, folder, precision, largest_loss, carried)
         content, other = load(made)
     if any(getattr(other, name) != getattr(metadata, name) for name in SAME):
         raise InputError(f"{stored} is not what {path.name} was exported from: export {path.stem} again")

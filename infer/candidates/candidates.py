@@ -31,6 +31,8 @@ from infer.tables.periods import seconds_of
 
 # Where one in so many items at most is excluded, to drop them takes less time than to gather the weights of the others.
 FEW = 20
+# And no more than so many: each is dropped for every user of a batch.
+MOST_DROPPED = 2**13
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Candidates:
     def dropped(self) -> np.ndarray:
         """(n,) ascending indexes of the items that nobody gets, if they are few: all are scored then."""
         excluded = np.flatnonzero(~self.mask)[1:]
-        return excluded if len(excluded) * FEW <= self.items else excluded[:0]
+        return excluded if len(excluded) <= min(self.items // FEW, MOST_DROPPED) else excluded[:0]
 
     @cached_property
     def scored(self) -> np.ndarray:

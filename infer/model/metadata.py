@@ -43,6 +43,7 @@ class Metadata:
     user_ids_are KEPT as in the table, HASHED (HMAC-SHA256 of each, in hexadecimal), or LEFT_OUT.
     retired are the indexes, ascending, of items that nobody may get: they keep the rows of an earlier model.
     vectors are the parts of an item's vector and how many numbers each has, in order; empty if scores are no products.
+    chunk is how many items the graph scores at once, 0 if all.
     """
 
     kind: str
@@ -68,6 +69,7 @@ class Metadata:
     versions: dict[str, str]
     user_ids_are: str = KEPT
     retired: list[int] = field(default_factory=list)
+    chunk: int = 0
 
     def to_properties(self) -> dict[str, str]:
         """The metadata_props of the file: one JSON text a field, and the format's version."""
@@ -85,7 +87,8 @@ class Metadata:
         if version != FORMAT:
             raise InputError(f"{source} has metadata format {version}; this version reads {FORMAT}: export it again")
         try:
-            stated = {PREFIX + "retired": "[]"} | properties  # which files of before do not state
+            # Which files of before do not state.
+            stated = {PREFIX + "retired": "[]", PREFIX + "chunk": "0"} | properties
             values = {f.name: json.loads(stated[PREFIX + f.name]) for f in fields(cls)}
         except (KeyError, ValueError, RecursionError) as error:
             raise InputError(f"{source} has damaged metadata ({str(error)[:80]}): export it again") from None
@@ -121,6 +124,8 @@ class Metadata:
         gone = self.retired
         if not isinstance(gone, list) or any(type(i) is not int or not 1 <= i <= len(self.item_ids) for i in gone):
             raise InputError(f"{source} has damaged metadata (retired): export it again")
+        if type(self.chunk) is not int or self.chunk < 0:
+            raise InputError(f"{source} has damaged metadata (chunk): export it again")
         for name in (self.interactions, self.items):
             if not name or PurePath(name).name != name:
                 raise InputError(f"{source} names the table '{name}', which is not a file beside it")

@@ -7,7 +7,7 @@ once: nothing that happens to the file afterwards matters.
 
 Refused are: a file that does not end with the checksum of all that stands before it (`with_checksum`); weights in other
 files; operators of other domains than ONNX' own; graphs within graphs, which could loop for ever, except for the
-branches of an `If`; tensors whose
+branches of an `If`, and the plain body of a `Loop` whose rounds a constant bounds (`infer.model.loops`); tensors whose
 declared shape is not that of their values; values that are not finite numbers, or so large that scores
 would overflow; and products of whole numbers that come out differently on different CPUs. A checksum is no
 signature: it tells damage, not the author.
@@ -25,6 +25,7 @@ from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto, numpy_helper
 
 from infer.errors import InputError
+from infer.model.loops import check_loops
 from infer.model.metadata import PREFIX, Metadata
 from infer.model.signature import DROPPED, NOBODY
 
@@ -118,6 +119,7 @@ def _check_graph(path: Path, proto: onnx.ModelProto) -> None:
         raise InputError(f"{path} has {len(nodes)} nodes; expected at most {MOST_NODES}")
     if proto.functions or proto.training_info or any(graph.sparse_initializer for graph in graphs):
         raise InputError(f"{path} has functions, training steps or sparse weights; expected a plain graph")
+    check_loops(path, graphs)
     for graph in graphs:
         for tensor in _tensors(graph):
             _check_tensor(path, tensor)
@@ -125,14 +127,14 @@ def _check_graph(path: Path, proto: onnx.ModelProto) -> None:
 
 
 def _graphs(path: Path, graph: onnx.GraphProto, depth: int = 0) -> Iterator[onnx.GraphProto]:
-    """A graph and the branches within it."""
+    """A graph and what is within it: branches, and bodies of loops, in which nothing is."""
     if depth > DEEPEST:
         raise InputError(f"{path} has branches within branches within branches; expected a plain graph")
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
-            if attribute.type == AttributeProto.GRAPH and node.op_type == "If":
-                yield from _graphs(path, attribute.g, depth + 1)
+            if attribute.type == AttributeProto.GRAPH and node.op_type in ("If", "Loop"):
+                yield from _graphs(path, attribute.g, max(depth + 1, DEEPEST if node.op_type == "Loop" else 0))
             elif attribute.type not in ATTRIBUTES:
                 raise InputError(f"{path} has a {node.op_type[:80]} with a graph within; expected a plain graph")
 

@@ -87,6 +87,11 @@ class Model:
             enable_fallback=0,
         )
 
+    def scored_at_once(self, k: int) -> int:
+        """How many scores of one user the graph holds at once, for lists of k."""
+        items, chunk = len(self.metadata.item_ids) + 1, self.metadata.chunk
+        return min(items, max(chunk, k) + 1) if chunk else items
+
     def window_lengths(self, lengths: np.ndarray) -> np.ndarray:
         """(users,) how long a window each user needs: a whole step of `STEP`, at most the model's.
 

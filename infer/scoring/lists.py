@@ -20,7 +20,7 @@ from infer.scoring.task import Task
 from infer.system.stages import Stages
 from infer.tables.columns import ITEM, RANK, SCORE
 
-# One batch at most: scores (users times items), and seen items with their padding.
+# One batch at most: scores (users times items scored at once), and seen items with their padding.
 LARGEST_SCORES, LARGEST_SEEN = 2**26, 2**24
 
 
@@ -53,9 +53,9 @@ def ranked_lists(
         bar.update(len(personalisable) - len(asked))
     if task.own is not None:
         asked = asked[task.own.lengths[asked] > 0]
-    for batch in batches(task.model, task.histories.lengths[asked], batch_size, task.widths[asked]):
+    number = k if reranking is None else reranking.pool(k, task.job.items.height)
+    for batch in batches(task.model, task.histories.lengths[asked], batch_size, task.widths[asked], number):
         rows = asked[batch]
-        number = k if reranking is None else reranking.pool(k, task.job.items.height)
         items, scores = _best(task, rows, number, stages)
         if reranking is not None:
             before.add(rows, items[:, :k], scores[:, :k])
@@ -132,17 +132,18 @@ class _Found:
 
 
 def batches(
-    model: Model, lengths: np.ndarray, batch_size: int, widths: np.ndarray | None = None
+    model: Model, lengths: np.ndarray, batch_size: int, widths: np.ndarray | None = None, k: int = 1
 ) -> Iterator[np.ndarray]:
     """Rows of users to score together: windows of one length, histories of similar length.
 
-    lengths: (users,) of the histories.  widths: (users,) how many items are dropped for each; None: `lengths`.  A batch
-    is cut short of `batch_size` where its scores or its dropped items would exceed `LARGEST_SCORES` or `LARGEST_SEEN`.
+    lengths: (users,) of the histories.  widths: (users,) how many items are dropped for each; None: `lengths`.
+    k: length of the lists.  A batch is cut short of `batch_size` where its scores or its dropped items would exceed
+    `LARGEST_SCORES` or `LARGEST_SEEN`.
     """
     widths = lengths if widths is None else widths
     windows = model.window_lengths(lengths)
     order = np.lexsort((lengths, windows))
-    most = max(1, min(batch_size, LARGEST_SCORES // (len(model.metadata.item_ids) + 1)))
+    most = max(1, min(batch_size, LARGEST_SCORES // model.scored_at_once(k)))
     start = 0
     while start < len(order):
         stop = min(start + most, len(order))

@@ -101,7 +101,7 @@ def _scores(
     pairs = np.repeat(np.arange(len(histories)), histories.lengths) * 2**32 + histories.flat
     spare = 0 if padding else int(np.unique(pairs, return_counts=True)[1].max())
     items, levels = windows(histories, length + spare), level_windows(histories, length + spare)
-    most = max(1, min(ROWS, LARGEST_SCORES // (len(task.model.metadata.item_ids) + 1)))
+    most = max(1, min(ROWS, LARGEST_SCORES // task.model.scored_at_once(explained.shape[1])))
     scores = np.zeros((len(user), explained.shape[1]), dtype=np.float32)
     for start in range(0, len(user), most):
         rows = slice(start, start + most)

@@ -19,7 +19,8 @@ from export import __main__ as command
 from export import exporter
 from export.graph import ALL_SCORES, branches, export_graph, strip
 from export.parity import TOLERANCE, check_parity
-from export.topk import BLOCK, append_top_k
+from export.ranking import BLOCK
+from export.topk import append_top_k
 from infer.errors import InputError
 from infer.model.choice import Choice
 from infer.model.metadata import Metadata
@@ -262,6 +263,7 @@ def test_what_a_file_says_of_itself_is_what_the_checkpoint_says() -> None:
         "precision": "int8",
         "attribution": "deletion",
         "vectors": {},
+        "chunk": 0,
         "retired": [2],
         "dataset": "ml",
         "dataset_checksum": "abc",

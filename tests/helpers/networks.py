@@ -37,7 +37,7 @@ def write_network(path: Path, model: ScoringModel, items: int, rows: pl.DataFram
         "attribution": model.attribution,
         "vectors": model.vectors,
     }
-    return _write(path, export_graph(model, items), items, rows, told | stated)
+    return _write(path, export_graph(model, items, chunk=stated.get("chunk", 0)), items, rows, told | stated)
 
 
 def write_product(path: Path, users: np.ndarray, items: np.ndarray, parts: dict[str, int]) -> Path:

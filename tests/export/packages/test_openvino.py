@@ -7,9 +7,18 @@ import pytest
 
 from infer.model.contract import sidecar_of
 from infer.model.golden import array, difference
+from tests.helpers.chunked import write_chunked
 
 
 def test_openvino_gives_the_golden_lists(model: Path) -> None:
+    _check(model)
+
+
+def test_openvino_scores_items_in_chunks(tmp_path: Path) -> None:
+    _check(write_chunked(tmp_path)[0])
+
+
+def _check(model: Path) -> None:
     openvino = pytest.importorskip("openvino", reason="openvino is not installed")
     golden = json.loads(sidecar_of(model).read_text())["golden"]
     core = openvino.Core()

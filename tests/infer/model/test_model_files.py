@@ -14,6 +14,7 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 from infer.errors import InputError
 from infer.model import modelfile, session
 from infer.model.choice import Choice
+from infer.model.loops import MOST_ROUNDS
 from infer.model.metadata import PREFIX, Metadata
 from infer.model.modelfile import LARGEST_VALUE, MOST_NODES, with_checksum
 from infer.model.session import open_model
@@ -88,10 +89,31 @@ def shape(*dims: int) -> Change:
     return change
 
 
-def branch(proto: onnx.ModelProto) -> None:
-    inner = helper.make_graph([], "inner", [], [])
-    node = proto.graph.node.add(op_type="Loop", input=["k"], output=["never"])
-    node.attribute.append(AttributeProto(name="body", type=AttributeProto.GRAPH, g=inner))
+def within(operator: str, rounds: str = "k", *inner: onnx.NodeProto) -> Change:
+    """A node with a graph of these nodes within."""
+
+    def change(proto: onnx.ModelProto) -> None:
+        node = proto.graph.node.add(op_type=operator, input=[rounds], output=["never"])
+        graph = helper.make_graph(inner, "inner", [], [])
+        node.attribute.append(AttributeProto(name="body", type=AttributeProto.GRAPH, g=graph))
+
+    return change
+
+
+def loop(largest: int, operator: str = "Min", twice: str = "", replaced: bool = False) -> Change:
+    """A loop that a constant bounds: `largest`, by `operator`.  twice: a name that another node makes too.  replaced:
+    whether the constant may be given as an input."""
+
+    def change(proto: onnx.ModelProto) -> None:
+        proto.graph.initializer.append(numpy_helper.from_array(np.array([largest]), "most"))
+        proto.graph.node.append(helper.make_node(operator, ["k", "most"], ["rounds"]))
+        within("Loop", "rounds")(proto)
+        if twice:
+            within("If", "k", helper.make_node("Neg", ["k"], [twice]))(proto)
+        if replaced:
+            proto.graph.input.append(helper.make_tensor_value_info("most", TensorProto.INT64, [1]))
+
+    return change
 
 
 def cycle(proto: onnx.ModelProto) -> None:
@@ -148,6 +170,14 @@ def whole_product(top: int, kind: type = np.int8, operator: str = "", computed: 
 
 BEYOND = "multiplies by whole numbers beyond 64, whose sums overflow on some CPUs: export it again"
 
+ENDLESS = f"has a Loop that no constant of at most {MOST_ROUNDS} rounds bounds; expected one that ends"
+
+
+def nested(operator: str) -> onnx.NodeProto:
+    """A node with a graph within."""
+    return helper.make_node(operator, ["k"], ["none"], body=helper.make_graph([], "innermost", [], []))
+
+
 HOSTILE: dict[str, tuple[Change, str]] = {
     "weights of 8 bits": (whole_product(65), BEYOND),
     "weights of 8 bits, negative": (whole_product(-128), BEYOND),
@@ -166,7 +196,16 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "weights at an absolute path": (outside("/etc/passwd"), "in another file; expected all of them inside"),
     "weights behind a link": (outside("link"), "in another file; expected all of them inside"),
     "operators of somebody": (domain, "has operators of the domain 'com.example'; expected ONNX' own"),
-    "a graph within": (branch, "has a Loop with a graph within"),
+    "a graph within": (within("Scan"), "has a Scan with a graph within"),
+    "a loop as long as an input says": (within("Loop"), ENDLESS),
+    "a loop without a number": (within("Loop", ""), ENDLESS),
+    "a long loop": (loop(MOST_ROUNDS + 1), ENDLESS),
+    "a loop that a constant makes longer": (loop(3, "Max"), ENDLESS),
+    "a loop whose bound has two makers": (loop(3, twice="most"), ENDLESS),
+    "a loop whose rounds have two makers": (loop(3, twice="rounds"), ENDLESS),
+    "a loop whose bound is an input": (loop(3, replaced=True), ENDLESS),
+    "a branch in a loop": (within("Loop", "k", nested("If")), "has branches within branches within branches"),
+    "a loop in a loop": (within("Loop", "k", nested("Loop")), "has branches within branches within branches"),
     "functions": (function, "has functions, training steps or sparse weights"),
     "too many nodes": (nodes, f"nodes; expected at most {MOST_NODES}"),
     "a cycle": (cycle, "is not a readable ONNX model"),
@@ -181,6 +220,8 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "no metadata": (metadata("format", None), "without recommender metadata"),
     "another format": (metadata("format", "3"), "has metadata format 3; this version reads"),
     "no window": (metadata("window", None), "has damaged metadata"),
+    "half an item at once": (metadata("chunk", "0.5"), "has damaged metadata (chunk)"),
+    "fewer than no items at once": (metadata("chunk", "-1"), "has damaged metadata (chunk)"),
     "a word as window": (metadata("window", '"8"'), "has damaged metadata (window)"),
     "a huge window": (metadata("window", str(2**40)), "expected 1 to 65536"),
     "no items": (metadata("item_ids", "[]"), "has damaged metadata"),
@@ -199,6 +240,11 @@ HOSTILE: dict[str, tuple[Change, str]] = {
 def test_weights_of_7_bits_are_read(whole: bytes, tmp_path: Path) -> None:
     path = changed(whole, whole_product(-64), tmp_path / "m.onnx")
     assert open_model(path).metadata.kind == "hybrid"
+
+
+def test_a_bounded_loop_is_no_reason_to_refuse_a_file(whole: bytes, tmp_path: Path) -> None:
+    path = changed(whole, loop(MOST_ROUNDS), tmp_path / "m.onnx")
+    modelfile.load(path)  # what is in the loop, ONNX Runtime judges
 
 
 @pytest.mark.parametrize("case", HOSTILE)
