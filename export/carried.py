@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import polars as pl
 
 from export.cases import REAL, cases, drawn, of_users
+from export.sessions import session_of
 from infer.cli import option
 from infer.errors import InputError
 from infer.model.golden import golden
@@ -81,27 +81,39 @@ def titles(metadata: Metadata, folder: Path) -> list[str]:
     return found
 
 
-def windows_of(content: bytes, metadata: Metadata, table: Path | None, users: int) -> tuple[dict[str, np.ndarray], str]:
+def windows_of(
+    content: bytes, metadata: Metadata, table: Path | None, users: int, folder: Path | None = None
+) -> tuple[dict[str, np.ndarray], str]:
     """Inputs of three users for golden vectors, and where they are from.
 
     content: a file with rules and the users' own ids, which the scorer opens.  table: that it was trained on; None, or
-    where it is another by now: windows are drawn.  users: the largest user index.
+    where it is another by now: windows are drawn.  users: the largest user index.  folder: of the model's data file,
+    if it has one.
     """
     if table is not None and table.is_file() and sha256(table) == metadata.dataset_checksum:
         with tempfile.TemporaryDirectory() as temporary:
-            path = Path(temporary) / "model.onnx"
-            path.write_bytes(content)
-            found = of_users(open_model(path, threads=1), table, Path(temporary))
+            path = (folder or Path(temporary)) / f".{Path(temporary).name}.onnx"  # beside its data file
+            try:
+                path.write_bytes(content)
+                model = open_model(path, threads=1)
+            finally:
+                path.unlink(missing_ok=True)
+            found = of_users(model, table, Path(temporary))
         if found is not None:
             return found, REAL
     return drawn(metadata, users, len(metadata.rating_levels))
 
 
 def golden_vectors(
-    proto: onnx.ModelProto, metadata: Metadata, base: dict[str, np.ndarray], origin: str, users: int
+    proto: onnx.ModelProto,
+    metadata: Metadata,
+    base: dict[str, np.ndarray],
+    origin: str,
+    users: int,
+    folder: Path | None = None,
 ) -> dict[str, Any]:
-    """Golden vectors of a graph.  base, origin: of `windows_of`.  users: the largest user index."""
-    session = ort.InferenceSession(proto.SerializeToString(), _quiet(), providers=["CPUExecutionProvider"])
+    """Golden vectors of a graph.  base, origin: of `windows_of`.  users, folder: as there."""
+    session = session_of(proto, folder, threads=1)
     names = [value.name for value in session.get_inputs()]
 
     def ask(feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -109,9 +121,3 @@ def golden_vectors(
         return items, scores
 
     return golden(ask, cases(names, base, metadata, users), metadata.precision, origin, last=K_INPUT in names)
-
-
-def _quiet() -> Any:
-    options = ort.SessionOptions()
-    options.log_severity_level, options.intra_op_num_threads = 4, 1
-    return options

@@ -20,6 +20,7 @@ from export.nodes import Nodes
 from export.ranking import BLOCK, LEAST, best_of_all, best_of_blocks, with_boosts, without
 from infer.model.loops import MOST_ROUNDS
 from infer.model.signature import BOOSTS_INPUT, DROPPED, SEEN_INPUT
+from infer.model.vectors import CHUNK_ITEMS
 
 # Catalogues beyond are scored in chunks, unless told otherwise: of fewer items all scores of 256 users fit into what a
 # batch may take (`infer.scoring.lists`), and to score them at once takes less time (docs/benchmarks.md).
@@ -102,7 +103,7 @@ def _round(graph: GraphProto, name: str, head: Head, ranked: Ranked, k: str, siz
     item = nodes("Mul", places, there)
     if ranked.item_at is not None:
         item = nodes("Gather", ranked.item_at, item)
-    item_of = nodes("Concat", zero, item, axis=0)  # (columns,)
+    item_of = nodes("Concat", zero, item, axis=0, outputs=[CHUNK_ITEMS])  # (columns,)
     dead = nodes("NonZero", nodes("Equal", item_of, zero))  # (1, n)
 
     def column(place: str) -> str:

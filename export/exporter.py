@@ -14,13 +14,16 @@ from types import MappingProxyType
 
 import onnx
 
+from export.apart import clean
 from export.carried import Carried, golden_vectors, titles, windows_of, with_users
 from export.chunks import chunk_of
 from export.graph import export_graph, in_chunks
-from export.limits import refuse_broken_weights, refuse_large_graph
+from export.limits import refuse_broken_weights, refuse_large_graph, refuse_large_weights
 from export.parity import check_fixed, check_parity
 from export.quality import check_quality
 from infer.errors import InputError
+from infer.model.beside import folder_of
+from infer.model.beside import stated as said_of
 from infer.model.contract import contract, sidecar, sidecar_of
 from infer.model.metadata import PREFIX, Metadata, id_type
 from infer.model.modelfile import with_checksum
@@ -32,7 +35,6 @@ from infer.system.versions import versions
 from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE
 from train.models.base import ScoringModel
 from train.models.registry import restore
-from train.onefile import refuse_too_large
 from train.saved import checkpoint
 from train.saved.places import Places
 
@@ -55,37 +57,55 @@ def export(
     state = checkpoint.read(stored, f"run `python -m train {name} --artifacts={artifacts}` first")
     model = restore(state)
     refuse_broken_weights(name, model)
-    refuse_too_large(model, name)
-    items = len(state["item_ids"])
-    chunk = chunk_of(items, carried.chunk_items)
-    proto, parity = _checked(state, model, precision, chunk)
+    refuse_large_weights(name, model, precision)
+    try:
+        return path, _written(path, state, model, precision, largest_loss, carried)
+    finally:
+        clean(path)
+
+
+def _written(
+    path: Path, state: dict, model: ScoringModel, precision: str, largest_loss: float, carried: Carried
+) -> Metadata:
+    """Write the file and its JSON; returns what they say."""
+    artifacts, items, users, fixed = path.parent, len(state["item_ids"]), len(state["user_ids"]), carried.fixed_k
+    chunk, table = chunk_of(items, carried.chunk_items), artifacts / INTERACTIONS_FILE
+    proto, parity = _checked(state, model, precision, chunk, path)
     if carried.chunk_items and chunk and not in_chunks(proto):
-        raise InputError(f"--chunk-items is for models whose scores are products of vectors, and {name}'s are none")
+        kind = state["provenance"]["kind"]
+        raise InputError(
+            f"--chunk-items is for models whose scores are products of vectors, and those of {kind} are none"
+        )
     if precision != "fp32":
-        parity |= _loss(state, model, proto, precision, artifacts / INTERACTIONS_FILE, largest_loss, chunk)
+        parity |= _loss(state, model, proto, precision, table, largest_loss, chunk)
     metadata = describe(state, model, parity, precision, chunk if in_chunks(proto) else 0)
     shown = with_users(metadata, carried)
     extras = {"titles": json.dumps(titles(metadata, artifacts), ensure_ascii=False)} if carried.titles else {}
     real = carried.golden == "real" and carried.users == "keep"
-    whole = file_content(proto, metadata)
-    base, origin = windows_of(whole, metadata, artifacts / INTERACTIONS_FILE if real else None, model.user_count)
+    whole, folder = file_content(proto, metadata), folder_of(path)
+    base, origin = windows_of(
+        whole, metadata, table if real else None, model.user_count, folder if said_of(proto) else None
+    )
     if fixed is not None:
-        asked, proto = proto, export_graph(model, items, precision, fixed, chunk)
+        asked, proto = proto, export_graph(model, items, precision, fixed, chunk, path)
         refuse_large_graph(proto)
-        check_fixed(model, asked, proto, items, len(state["user_ids"]), fixed)
-    extras["golden"] = json.dumps(golden_vectors(proto, metadata, base, origin, model.user_count))
+        check_fixed(model, asked, proto, items, users, fixed, folder)
+    extras["golden"] = json.dumps(golden_vectors(proto, metadata, base, origin, model.user_count, folder))
     content = file_content(proto, shown, extras)
     write_bytes(path, content, owned=True)
     write_text(sidecar_of(path), sidecar(path, content), owned=True)
-    return path, shown
+    return shown
 
 
-def _checked(state: dict, model: ScoringModel, precision: str, chunk: int) -> tuple[onnx.ModelProto, dict[str, float]]:
-    """The graph, and how far it is from PyTorch."""
-    proto = export_graph(model, len(state["item_ids"]), precision, chunk=chunk)
+def _checked(
+    state: dict, model: ScoringModel, precision: str, chunk: int, beside: Path | None = None
+) -> tuple[onnx.ModelProto, dict[str, float]]:
+    """The graph, and how far it is from PyTorch.  beside: as of `export_graph`."""
+    proto = export_graph(model, len(state["item_ids"]), precision, chunk=chunk, beside=beside)
     refuse_large_graph(proto)
     sizes = len(state["item_ids"]), len(state["user_ids"])
-    return proto, check_parity(model, proto, *sizes, exact=precision == "fp32")
+    folder = None if beside is None else folder_of(beside)
+    return proto, check_parity(model, proto, *sizes, exact=precision == "fp32", folder=folder)
 
 
 def _loss(
@@ -108,13 +128,15 @@ def _loss(
 
 
 def file_content(proto: onnx.ModelProto, metadata: Metadata, extras: Mapping[str, str] = MappingProxyType({})) -> bytes:
-    """The bytes of the file: the graph, what it says of itself, and their checksum.
+    """The bytes of the file: the graph, what it says of itself and of its data file, and their checksum.
 
     extras: further JSON texts by name, for consumers that have only an ONNX runtime. Raises InputError if it is more
     than a file may hold.
     """
+    said = said_of(proto)
     del proto.metadata_props[:]
-    own = {"contract": json.dumps(contract(proto.graph, metadata), ensure_ascii=False), **extras}
+    own = {"data": json.dumps(said)} if said else {}
+    own |= {"contract": json.dumps(contract(proto.graph, metadata), ensure_ascii=False), **extras}
     texts = metadata.to_properties() | {PREFIX + name: text for name, text in own.items()}
     for key, text in texts.items():
         proto.metadata_props.add(key=key, value=text)

@@ -13,15 +13,18 @@ time and is at most items + 1. Dropped entries have the score `schema.DROPPED`.
 import logging
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import onnx
 import torch
 
+from export.apart import too_large, written_apart
 from export.guard import Sizes, guard
 from export.head import ALL_SCORES
 from export.precision import in_precision
 from export.ranking import BLOCK
 from export.topk import append_top_k
+from infer.model.beside import KEY
 from infer.model.signature import USER_INPUT
 from train.models.base import ScoringModel
 
@@ -29,13 +32,19 @@ EXPORTERS = ("torch.onnx", "onnxscript", "onnx_ir")  # loggers that tell of thei
 
 
 def export_graph(
-    model: ScoringModel, items: int, precision: str = "fp32", fixed: int | None = None, chunk: int = 0
+    model: ScoringModel,
+    items: int,
+    precision: str = "fp32",
+    fixed: int | None = None,
+    chunk: int = 0,
+    beside: Path | None = None,
 ) -> onnx.ModelProto:
-    """Trace `model`, append the top-k and guard the inputs; every weight stays inside the one file.
+    """Trace `model`, append the top-k and guard the inputs; every weight stays inside the one file, if it can.
 
     items: size of the catalogue, without padding.  precision: one of `precision.PRECISIONS`.  fixed: a number that
     stands for the input k, in a graph without rules.  chunk: so many items are scored at once, where scores are a
-    product of users and items (`export.chunks`); 0: all.
+    product of users and items (`export.chunks`); 0: all.  beside: the file that it is to become; weights that are too
+    large for that are written beside it (`export.apart`); None: they stay in the graph.
     Raises InputError if the model cannot be had in that precision.
     """
     examples = tuple(
@@ -66,8 +75,10 @@ def export_graph(
             logging.getLogger(name).setLevel(level)
         model.extra_columns = 0
     assert program is not None, "with dynamo the exporter returns a program"
-    proto = program.model_proto
-    proto = in_precision(proto, precision)
+    if beside is not None and precision == "fp32" and too_large(program):
+        proto = written_apart(program, beside)
+    else:
+        proto = in_precision(program.model_proto, precision)
     append_top_k(proto.graph, items, BLOCK if model.appends_columns and not chunk else 0, fixed, chunk)
     guard(proto.graph, Sizes(items, model.user_count, model.level_count, model.window, model.any_length))
     strip(proto)
@@ -96,4 +107,7 @@ def strip(proto: onnx.ModelProto) -> None:
         messages += [*graph.node, *graph.value_info]
     for message in messages:
         message.doc_string = ""
+        kept = [(entry.key, entry.value) for entry in message.metadata_props if entry.key == KEY]
         del message.metadata_props[:]
+        for key, value in kept:
+            message.metadata_props.add(key=key, value=value)

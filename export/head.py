@@ -11,9 +11,9 @@ from onnx import GraphProto, NodeProto, helper
 
 from export.nodes import Nodes
 from export.rows import Rows
+from infer.model.vectors import CHUNK_VECTORS, ITEM_VECTORS, USER_VECTORS
 
 ALL_SCORES = "all_scores"  # (users, columns)
-USER_VECTORS, ITEM_VECTORS = "user_vectors", "item_vectors"
 # Products, and what may come after them: nothing that reads other columns.
 PRODUCTS = {"MatMul": {"Cast"}, "MatMulInteger": {"Cast", "Mul"}}
 
@@ -39,9 +39,16 @@ class Head:
         given = {}
         if columns is not None:
             for name, (twin, transposed) in (self.columns or {}).items():
-                taken = self.rows.take(nodes, twin, columns) if self.rows else nodes("Gather", twin, columns, axis=0)
+                taken = self._rows(nodes, twin, columns)
                 given[name] = nodes("Transpose", taken, perm=[1, 0]) if transposed else taken
         return nodes.copied(self.nodes, given)[ALL_SCORES]
+
+    def _rows(self, nodes: Nodes, twin: str, columns: str) -> str:
+        if self.rows is None:
+            return nodes("Gather", twin, columns, axis=0)
+        if twin == ITEM_VECTORS:
+            return self.rows.named(nodes, twin, columns, CHUNK_VECTORS)
+        return self.rows.take(nodes, twin, columns)
 
 
 def take_head(graph: GraphProto, apart: bool = False) -> Head:

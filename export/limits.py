@@ -27,6 +27,17 @@ def refuse_large_graph(proto: onnx.ModelProto, further: int = 0) -> None:
         )
 
 
+def refuse_large_weights(name: str, model: ScoringModel, precision: str) -> None:
+    """Raise InputError if a model is too large for a precision in which all its weights stand in the one file."""
+    tensors = {id(one): one for one in [*model.parameters(), *model.buffers()]}.values()
+    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    if precision != "fp32" and size > modelfile.LARGEST_FILE:
+        raise InputError(
+            f"{name} has {size / 1e9:,.1f} GB of weights, and {precision} is made of one ONNX file, which holds "
+            f"{modelfile.LARGEST_FILE / 1e9:,.1f} GB: export it in fp32"
+        )
+
+
 def refuse_broken_weights(name: str, model: ScoringModel) -> None:
     """Raise InputError if a weight is not a finite number that a model file may hold."""
     for key, weight in model.state_dict().items():

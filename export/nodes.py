@@ -7,6 +7,7 @@ In: a prefix of names and where constants go. Out: nodes in order; each call giv
 """
 
 from collections.abc import MutableSequence, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,8 @@ class Nodes:
         for tensor in self.constants:
             if tensor.name.startswith(CONSTANT) and _same(numpy_helper.to_array(tensor), array):
                 return str(tensor.name)
-        name = f"{CONSTANT}{len(self.constants)}"
+        taken = {tensor.name for tensor in self.constants}  # some may have gone since
+        name = next(name for n in count(len(taken)) if (name := f"{CONSTANT}{n}") not in taken)
         self.constants.append(numpy_helper.from_array(array, name))
         return name
 

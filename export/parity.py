@@ -7,12 +7,14 @@ gets a list without a known item.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
 
+from export.sessions import check_model, session_of
 from infer.errors import InputError
 from infer.histories.vocabulary import PAD
 from infer.model.choice import Choice
@@ -37,20 +39,22 @@ OUTPUTS = [ITEMS_OUTPUT, SCORES_OUTPUT]
 
 
 def check_parity(
-    model: ScoringModel, proto: onnx.ModelProto, items: int, users: int, exact: bool = True, seed: int = 0
+    model: ScoringModel,
+    proto: onnx.ModelProto,
+    items: int,
+    users: int,
+    exact: bool = True,
+    seed: int = 0,
+    folder: Path | None = None,
 ) -> dict[str, float]:
     """Largest absolute score difference, over how many users; raises InputError beyond 1e-4.
 
     items, users: sizes without padding, from which random inputs are drawn.  exact: False for a graph
-    in another precision: its difference is measured, but only its shapes and what it lists are judged.
+    in another precision: its difference is measured, but only its shapes and what it lists are judged.  folder: of the
+    graph's data file, if it has one.
     """
-    onnx.checker.check_model(proto, full_check=True)
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    graphs = (with_everybody(proto), proto)
-    session, given = (
-        ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"]) for graph in graphs
-    )
+    check_model(proto)
+    session, given = (session_of(graph, folder) for graph in (with_everybody(proto), proto))
     rng = np.random.default_rng(seed)
     tolerance = TOLERANCE if exact else np.inf
     largest, batches = 0.0, [size for size in BATCHES if size <= max(MOST_SCORES // (items + 1), BATCHES[1])]
@@ -167,10 +171,16 @@ def _check_strange(session: ort.InferenceSession, feeds: dict, items: int, users
 
 
 def check_fixed(
-    model: ScoringModel, whole: onnx.ModelProto, fixed: onnx.ModelProto, items: int, users: int, k: int
+    model: ScoringModel,
+    whole: onnx.ModelProto,
+    fixed: onnx.ModelProto,
+    items: int,
+    users: int,
+    k: int,
+    folder: Path | None = None,
 ) -> None:
     """Raise InputError unless a graph of a fixed number lists what the whole one lists for this k, to the last bit."""
-    sessions = [ort.InferenceSession(p.SerializeToString(), providers=["CPUExecutionProvider"]) for p in (whole, fixed)]
+    sessions = [session_of(proto, folder) for proto in (whole, fixed)]
     rng = np.random.default_rng(0)
     for batch in BATCHES:
         inputs = random_inputs(rng, model, batch, items, users)

@@ -109,7 +109,7 @@ def _int8(proto: onnx.ModelProto, weights: np.ndarray) -> onnx.ModelProto:
             helper.make_node("Mul", ["float_scores", "scales"], [scores]),
         ]
     )
-    _drop_unused(graph)
+    drop_unused(graph)
     return proto
 
 
@@ -159,10 +159,10 @@ def _constant(proto: onnx.ModelProto, name: str) -> np.ndarray | None:
     return session.run([name], {})[0]
 
 
-def _drop_unused(graph: onnx.GraphProto) -> None:
-    """Remove nodes and weights that nothing reads any more."""
+def drop_unused(graph: onnx.GraphProto) -> None:
+    """Remove nodes and weights that nothing reads any more, in no branch either."""
     while True:
-        read = {name for node in graph.node for name in node.input} | {o.name for o in graph.output}
+        read = {output.name for output in graph.output} | _read(graph)
         kept = [node for node in graph.node if read & set(node.output)]
         if len(kept) == len(graph.node):
             break
@@ -171,3 +171,13 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
     kept = [weight for weight in graph.initializer if weight.name in read]
     del graph.initializer[:]
     graph.initializer.extend(kept)
+
+
+def _read(graph: onnx.GraphProto) -> set[str]:
+    """Every name that nodes of a graph, or of what is within it, read or give."""
+    names = {name for node in graph.node for name in node.input}
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                names |= _read(attribute.g) | {output.name for output in attribute.g.output}
+    return names

@@ -26,6 +26,10 @@ class Rows:
             if int(np.prod(tensor.dims)) <= SMALL
         }
 
+    def named(self, nodes: Nodes, table: str, rows: str, name: str) -> str:
+        """The same as `take`, called `name`."""
+        return nodes("Identity", self.take(nodes, table, rows), outputs=[name])
+
     def take(self, nodes: Nodes, table: str, rows: str) -> str:
         """(n, ...) the rows (n,) of a table (m, ...)."""
         maker = self.makers.get(table)

@@ -10,7 +10,7 @@ from onnx import GraphProto, TensorProto, helper
 from export.head import Head, take_head
 from export.large import all_items, candidates, some_items, without_rules
 from export.nodes import Nodes
-from export.precision import ROW_SCALE
+from export.precision import ROW_SCALE, drop_unused
 from export.ranking import (
     BLOCK,
     LEAST,
@@ -74,6 +74,8 @@ def append_top_k(graph: GraphProto, items: int, block: int = 0, fixed: int | Non
     graph.input.extend(helper.make_tensor_value_info(name, *kind) for name, kind in INPUTS.items())
     del graph.output[:]
     graph.output.extend(lists(*outputs))
+    if chunk:
+        drop_unused(graph)
 
 
 def _fixed(graph: GraphProto, head: Head, items: int, block: int, k: int, scaled: bool, chunk: int) -> None:
@@ -90,6 +92,8 @@ def _fixed(graph: GraphProto, head: Head, items: int, block: int, k: int, scaled
     graph.input.append(helper.make_tensor_value_info(SEEN_INPUT, *INPUTS[SEEN_INPUT]))
     del graph.output[:]
     graph.output.extend(lists(ITEMS_OUTPUT, SCORES_OUTPUT, min(k, items + 1)))
+    if chunk:
+        drop_unused(graph)
 
 
 def _unrestricted(graph: GraphProto, head: Head, items: int, block: int, k: str, scaled: bool) -> GraphProto:

@@ -29,7 +29,6 @@ from train.loop.run import Run
 from train.loop.snapshots import Snapshots
 from train.loop.world import ALONE, World
 from train.models.registry import build, unsolved
-from train.onefile import refuse_beforehand, refuse_too_large
 from train.saved import checkpoint
 from train.saved.earlier import Start, known, paced
 from train.saved.places import Places
@@ -88,7 +87,6 @@ def train(
             earlier = known(manner.start, data)
             config = paced(config, bool((data.targets != PAD).any()))
         config = sized_for(config, data)
-        refuse_beforehand(kind, data, config)
         chosen = choice(1 if manner.finish else manner.threads, kind, data, config)
         with limited(chosen.threads):
             if chosen.why:
@@ -159,7 +157,6 @@ def _prepared(
     began = time.perf_counter()
     model, parents = build(kind, data, config, None if start is None else start.content)
     claim(places.written, inputs=[config.artifacts / parent for parent in parents])
-    refuse_too_large(model, places.name)
     preparing = time.perf_counter() - began
     model.to(config.device)
     numbered = None if numbering is None else numbering.name_and_checksum

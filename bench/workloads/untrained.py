@@ -52,8 +52,9 @@ def write_untrained(
     else:
         raise InputError(f"{type(config).__name__} cannot be left untrained; expected one of bert, hybrid, mf")
     chunk = chunk_of(len(item_ids), chunk_items)
-    proto = export_graph(model.eval(), len(item_ids), chunk=chunk)
-    parity = check_parity(model, proto, len(item_ids), len(user_ids)) if compared else {}
+    path = folder / f"{kind}.onnx"
+    proto = export_graph(model.eval(), len(item_ids), chunk=chunk, beside=path)
+    parity = check_parity(model, proto, len(item_ids), len(user_ids), folder=folder) if compared else {}
     state = {
         "item_ids": item_ids,
         "user_ids": user_ids,
@@ -67,6 +68,5 @@ def write_untrained(
             "config": {"seed": config.seed},
         },
     }
-    path = folder / f"{kind}.onnx"
     write_bytes(path, file_content(proto, describe(state, model, parity, chunk=chunk)), owned=True)
     return model, path

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from infer.errors import InputError
+from infer.model.beside import refuse_apart
 from infer.model.contract import sidecar
 from infer.model.golden import array, differences, stored
 from infer.model.metadata import Metadata
@@ -79,6 +80,7 @@ def read(path: Path) -> Packed:
     """
     path = find_model(path)
     content, metadata, session = open_session(path, "cpu", threads=0)
+    refuse_apart(path, content, "a package")
     golden = stored(content, str(path))
     wrong = differences(golden, session)
     if wrong:

@@ -25,6 +25,7 @@ from export.web.folding import folded
 from export.web.precision import Made, Source
 from infer.errors import InputError
 from infer.histories.vocabulary import PAD
+from infer.model.beside import refuse_apart
 from infer.model.choice import Choice
 from infer.model.contract import contract
 from infer.model.metadata import CLOSED_FORM, KEPT, NONE, Metadata
@@ -115,6 +116,7 @@ def shipped(path: Path, precision: str | None, largest_loss: float) -> Shipped:
 def _source(path: Path) -> Source:
     """What a file is asked by a history; errors as of `shipped`."""
     content, metadata, session = open_session(path, threads=1)
+    refuse_apart(path, content, "a page")
     names = tuple(value.name for value in session.get_inputs())
     if USER_INPUT not in names:
         check_signature(path, session, metadata)

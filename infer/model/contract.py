@@ -74,7 +74,9 @@ def sidecar(path: Path, content: bytes) -> str:
     proto = onnx.load_model_from_string(content)
     said = {entry.key.removeprefix(PREFIX): entry.value for entry in proto.metadata_props}
     found = json.loads(said["contract"]) | {"file": path.name, "sha256": hashlib.sha256(content).hexdigest()}
-    lists = {name: json.loads(said[name]) for name in ("item_ids", "user_ids", "titles", "golden") if name in said}
+    lists = {
+        name: json.loads(said[name]) for name in ("item_ids", "user_ids", "titles", "golden", "data") if name in said
+    }
     return json.dumps(found | lists, ensure_ascii=False) + "\n"
 
 

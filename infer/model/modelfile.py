@@ -5,12 +5,12 @@ once: nothing that happens to the file afterwards matters.
 
     python -c "from pathlib import Path; from infer.model.modelfile import load; print(load(Path('hybrid.onnx'))[1])"
 
-Refused are: a file that does not end with the checksum of all that stands before it (`with_checksum`); weights in other
-files; operators of other domains than ONNX' own; graphs within graphs, which could loop for ever, except for the
-branches of an `If`, and the plain body of a `Loop` whose rounds a constant bounds (`infer.model.loops`); tensors whose
-declared shape is not that of their values; values that are not finite numbers, or so large that scores
-would overflow; and products of whole numbers that come out differently on different CPUs. A checksum is no
-signature: it tells damage, not the author.
+Refused are: a file that does not end with the checksum of all that stands before it (`with_checksum`); weights in
+other files than the one beside it whose checksum it states (`infer.model.beside`); operators of other domains than
+ONNX' own; graphs within graphs, which could loop for ever, except for the branches of an `If`, and the plain body of a
+`Loop` whose rounds a constant bounds (`infer.model.loops`); tensors whose declared shape is not that of their values;
+values that are not finite numbers, or so large that scores would overflow; and products of whole numbers that come out
+differently on different CPUs. A checksum is no signature: it tells damage, not the author.
 """
 
 import hashlib
@@ -25,6 +25,8 @@ from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto, numpy_helper
 
 from infer.errors import InputError
+from infer.model.beside import Data, is_apart, verified
+from infer.model.beside import values as values_of
 from infer.model.loops import check_loops
 from infer.model.metadata import PREFIX, Metadata
 from infer.model.signature import DROPPED, NOBODY
@@ -48,6 +50,7 @@ LARGEST_VALUE = 1e15
 # 2 * 255 * 64 they never do.
 LARGEST_INT8 = 64
 MOST_STEPS = 2
+CHECKED_AT_ONCE = 2**22  # values
 # Operators, and those that ONNX Runtime fuses into them, of whose weights this is not checked.
 OTHER_INTEGER_PRODUCTS = {"ConvInteger", "QLinearConv", "QLinearMatMul", "QuantizeLinear", "DequantizeLinear"}
 
@@ -62,7 +65,24 @@ def with_checksum(content: bytes) -> bytes:
 
 def load(path: Path) -> tuple[bytes, Metadata]:
     """The bytes of a model file and its metadata; raises InputError if anything about it is not as it should be."""
+    content, metadata, _ = load_with_data(path)
+    return content, metadata
+
+
+def load_with_data(path: Path) -> tuple[bytes, Metadata, Data | None]:
+    """The same, and the file beside it that holds its weights, if there is one."""
     content = _read(path)
+    try:
+        return _checked(path, content)
+    except InputError:
+        # Between reading the one and the other, both may have been replaced.
+        newer = _read(path)
+        if newer == content:
+            raise
+        return _checked(path, newer)
+
+
+def _checked(path: Path, content: bytes) -> tuple[bytes, Metadata, Data | None]:
     try:
         proto = onnx.load_model_from_string(content)
         properties = {entry.key: entry.value for entry in proto.metadata_props}
@@ -72,8 +92,9 @@ def load(path: Path) -> tuple[bytes, Metadata]:
         raise InputError(f"{path} is not a readable ONNX model: it has no graph")
     metadata = Metadata.from_properties(properties, str(path))
     _check_checksum(path, content)
-    _check_graph(path, proto)
-    return content, metadata
+    data = verified(path, proto)
+    _check_graph(path, proto, data)
+    return content, metadata, data
 
 
 def with_everybody(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -107,7 +128,7 @@ def _check_checksum(path: Path, content: bytes) -> None:
         )
 
 
-def _check_graph(path: Path, proto: onnx.ModelProto) -> None:
+def _check_graph(path: Path, proto: onnx.ModelProto, data: Data | None) -> None:
     """Nothing but ONNX' own operators and values that stand in the file."""
     graphs = list(_graphs(path, proto.graph))
     nodes = [node for graph in graphs for node in graph.node]
@@ -122,8 +143,8 @@ def _check_graph(path: Path, proto: onnx.ModelProto) -> None:
     check_loops(path, graphs)
     for graph in graphs:
         for tensor in _tensors(graph):
-            _check_tensor(path, tensor)
-    _check_integer_products(path, nodes, [tensor for graph in graphs for tensor in graph.initializer])
+            _check_tensor(path, tensor, data if graph is proto.graph else None)
+    _check_integer_products(path, nodes, [tensor for graph in graphs for tensor in graph.initializer], data)
 
 
 def _graphs(path: Path, graph: onnx.GraphProto, depth: int = 0) -> Iterator[onnx.GraphProto]:
@@ -139,7 +160,9 @@ def _graphs(path: Path, graph: onnx.GraphProto, depth: int = 0) -> Iterator[onnx
                 raise InputError(f"{path} has a {node.op_type[:80]} with a graph within; expected a plain graph")
 
 
-def _check_integer_products(path: Path, nodes: list[onnx.NodeProto], tensors: list[TensorProto]) -> None:
+def _check_integer_products(
+    path: Path, nodes: list[onnx.NodeProto], tensors: list[TensorProto], data: Data | None
+) -> None:
     """Weights of products of whole numbers are so small that every CPU sums them exactly."""
     weights, makers = (
         {tensor.name: tensor for tensor in tensors},
@@ -157,7 +180,7 @@ def _check_integer_products(path: Path, nodes: list[onnx.NodeProto], tensors: li
                 break
             name = maker.input[0]
         tensor = weights.get(name)
-        values = None if tensor is None else numpy_helper.to_array(tensor)
+        values = None if tensor is None else values_of(tensor, data)
         if values is None or values.dtype != np.int8 or (np.abs(values.astype(np.int16)) > LARGEST_INT8).any():
             raise InputError(
                 f"{path} multiplies by whole numbers beyond {LARGEST_INT8}, whose sums overflow on some CPUs: "
@@ -174,22 +197,25 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
                 yield attribute.t
 
 
-def _check_tensor(path: Path, tensor: TensorProto) -> None:
-    """Values that stand in the file, as many as declared, finite and not too large."""
-    name = tensor.name[:80]
-    if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+def _check_tensor(path: Path, tensor: TensorProto, data: Data | None) -> None:
+    """Values that stand in the file, or in that of its data, as many as declared, finite and not too large."""
+    name, apart = tensor.name[:80], is_apart(tensor)
+    if apart and data is None:
         raise InputError(f"{path} keeps the values of '{name}' in another file; expected all of them inside")
     if tensor.data_type not in TYPES:
         raise InputError(f"{path} has '{name}' of type {tensor.data_type}; expected numbers")
-    if any(size < 0 for size in tensor.dims) or math.prod(tensor.dims) > tensor.ByteSize():
+    if not apart and (any(size < 0 for size in tensor.dims) or math.prod(tensor.dims) > tensor.ByteSize()):
         raise InputError(f"{path} declares '{name}' as {list(tensor.dims)[:8]}, more than it holds")
     try:
-        values = numpy_helper.to_array(tensor)
-    except (ValueError, TypeError):
+        values = values_of(tensor, data)
+    except (ValueError, TypeError, KeyError):
         raise InputError(f"{path} declares '{name}' as {list(tensor.dims)[:8]}, which is not what it holds") from None
-    if values.dtype.kind == "f" and values.size:
+    if values.dtype.kind != "f":
+        return
+    flat = values.reshape(-1)
+    for start in range(0, flat.size, CHECKED_AT_ONCE):
         with np.errstate(over="ignore"):
-            values = values.astype(np.float32, copy=False)
-        usable = (np.abs(values) <= LARGEST_VALUE) | (values == np.float32(DROPPED))
+            some = flat[start : start + CHECKED_AT_ONCE].astype(np.float32, copy=False)
+        usable = (np.abs(some) <= LARGEST_VALUE) | (some == np.float32(DROPPED))
         if not usable.all():
-            raise InputError(f"{path} holds {values[~usable][0]} in '{name}'; expected finite numbers below 1e15")
+            raise InputError(f"{path} holds {some[~usable][0]} in '{name}'; expected finite numbers below 1e15")

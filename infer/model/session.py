@@ -19,6 +19,7 @@ from infer.errors import InputError, first_line
 from infer.histories.histories import Histories
 from infer.histories.windows import level_windows, windows
 from infer.model import modelfile, ties
+from infer.model.beside import FOLDER_ENTRY, check_unchanged
 from infer.model.choice import Choice, unseen
 from infer.model.metadata import Metadata
 from infer.model.signature import (
@@ -213,16 +214,21 @@ def open_session(path: Path, device: str = "cpu", threads: int = 0) -> tuple[byt
             f"{', '.join(ort.get_available_providers())}; install onnxruntime-gpu on a machine with "
             "a CUDA device, or use --device cpu"
         )
-    content, metadata = modelfile.load(path)
+    content, metadata, data = modelfile.load_with_data(path)
+    options = _options(device, threads)
+    if data is not None:
+        options.add_session_config_entry(FOLDER_ENTRY, str(data.path.parent))
     try:
         session = ort.InferenceSession(
-            content, _options(device, threads), providers=[(provider, PROVIDER_OPTIONS[device])], enable_fallback=0
+            content, options, providers=[(provider, PROVIDER_OPTIONS[device])], enable_fallback=0
         )
     except Exception as error:  # ONNX Runtime raises one class per status, all derived from Exception
         raise InputError(f"{path} is not a readable ONNX model: {first_line(error)}") from None
     used = session.get_providers()[0]
     if used != provider:
         raise InputError(f"--device {device}: {provider} could not start, {used} would run instead")
+    if data is not None:
+        check_unchanged(path, data)
     return content, metadata, session
 
 

@@ -7,18 +7,22 @@ graph down to the nodes that one tensor needs.
     python -m infer.vectors --model hybrid.onnx --output vectors.parquet
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
 import onnxruntime as ort
-from onnx import ModelProto, helper, numpy_helper
+from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, helper
 
 from infer.errors import InputError, first_line
 from infer.histories.histories import Histories
+from infer.model.beside import values, verified
 from infer.model.session import Model
 
 USER_VECTORS, ITEM_VECTORS = "user_vectors", "item_vectors"
+# Of a graph that scores items in chunks, within its loops: indexes (n,) of a chunk's items, and their vectors (n, dim).
+CHUNK_ITEMS, CHUNK_VECTORS = "chunk_items", "chunk_item_vectors"
 
 
 def item_vectors(model: Model) -> np.ndarray:
@@ -30,12 +34,9 @@ def item_vectors(model: Model) -> np.ndarray:
     proto = model.proto()
     stored = next((tensor for tensor in proto.graph.initializer if tensor.name == ITEM_VECTORS), None)
     if stored is not None:
-        found = numpy_helper.to_array(stored)
+        found = values(stored, verified(model.path, proto))
     else:
-        part = cut(proto, ITEM_VECTORS)
-        if part is None or part.graph.input:
-            raise _strange(model)
-        found = _session(model, part).run([ITEM_VECTORS], {})[0]
+        found = _made(model, proto)
     known = len(model.metadata.item_ids)
     if found.ndim != 2 or len(found) <= known or found.shape[1] != sum(model.metadata.vectors.values()):
         raise _strange(model)
@@ -43,6 +44,20 @@ def item_vectors(model: Model) -> np.ndarray:
     if not np.isfinite(vectors).all():
         raise InputError(f"{model.path} has item vectors that are not finite numbers: export it again")
     return vectors
+
+
+def _made(model: Model, proto: ModelProto) -> np.ndarray:
+    """(columns, dim): item vectors that the graph makes of its weights, of all at once or of a chunk."""
+    part = cut(proto, ITEM_VECTORS)
+    if part is not None and not part.graph.input:
+        made: np.ndarray = _session(model, part).run([ITEM_VECTORS], {})[0]
+        return made
+    part = _cut_of_chunks(proto)
+    if part is None:
+        raise _strange(model)
+    every = np.arange(len(model.metadata.item_ids) + 1)
+    of_chunks: np.ndarray = _session(model, part).run([CHUNK_VECTORS], {CHUNK_ITEMS: every})[0]
+    return of_chunks
 
 
 def unit_vectors(model: Model) -> np.ndarray:
@@ -95,6 +110,27 @@ def check_vectors(model: Model) -> None:
         f"{model.path} has no vectors: the scores of {metadata.kind} are no products of a user's and an item's; "
         "give mf, bert or hybrid"
     )
+
+
+def _cut_of_chunks(proto: ModelProto) -> ModelProto | None:
+    """The graph that makes the vectors of some items, as a loop does; None if none does."""
+    bodies = [graph for graph in _within(proto.graph) if any(CHUNK_VECTORS in node.output for node in graph.node)]
+    if not bodies:
+        return None
+    body = ModelProto(ir_version=proto.ir_version, opset_import=proto.opset_import)
+    body.graph.node.extend(node for node in bodies[0].node if CHUNK_ITEMS not in node.output)
+    body.graph.initializer.extend(proto.graph.initializer)
+    body.graph.input.append(helper.make_tensor_value_info(CHUNK_ITEMS, TensorProto.INT64, ["items"]))
+    return cut(body, CHUNK_VECTORS)
+
+
+def _within(graph: GraphProto) -> Iterator[GraphProto]:
+    """Every graph within another."""
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.GRAPH:
+                yield attribute.g
+                yield from _within(attribute.g)
 
 
 def cut(proto: ModelProto, name: str) -> ModelProto | None:

@@ -9,6 +9,7 @@ always been taken with; models and checkpoints end with checksums of themselves.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -77,13 +78,16 @@ def is_ours(path: Path) -> bool:
             return _has_mark(json.loads(path.read_bytes()))
         if b"<html" in begin.lower():
             return HTML_MARK.encode() in begin
-        content = path.read_bytes()
+        if begin.startswith(b"PK"):
+            content = path.read_bytes()
+            return hashlib.sha256(content[:-DIGEST]).digest() == content[-DIGEST:]
+        with path.open("rb") as file:
+            file.seek(-min(END, path.stat().st_size), os.SEEK_END)
+            return ONNX_MARK in file.read()
     except OSError as error:
         raise InputError(f"cannot read {path}, which would be replaced: {error.strerror}; move it away") from None
     except (ValueError, RecursionError):
         return False
-    is_checkpoint = begin.startswith(b"PK") and hashlib.sha256(content[:-DIGEST]).digest() == content[-DIGEST:]
-    return is_checkpoint or ONNX_MARK in content[-END:]
 
 
 def _is_our_table(path: Path) -> bool:

@@ -24,13 +24,15 @@ from infer.model.choice import Choice
 from infer.model.golden import differences, stored
 from infer.model.session import open_model
 from infer.model.signature import DROPPED
+from infer.model.vectors import item_vectors
 from infer.recommender import Recommender
 from infer.scoring.lists import batches
-from tests.conftest import Run
 from tests.helpers.chunked import write_chunked
-from train.config import BertConfig
+from tests.helpers.networks import write_network
+from train.config import BertConfig, MFConfig
 from train.models.bert import MiniBERT4Rec
 from train.models.linear import Neighbours
+from train.models.mf import MF
 from train.presets import configuration
 
 ITEMS, USERS, DIM = 2_500, 5, 3
@@ -158,6 +160,27 @@ def test_the_scorer_lists_the_same_from_a_file_in_chunks_in_larger_batches(tmp_p
         assert not differences(stored(path.read_bytes(), str(path)), open_model(path).session)
 
 
+def test_the_vectors_of_a_file_in_chunks_are_those_of_all_at_once(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = BertConfig(dim=4, heads=1, feedforward=4, max_length=3, chain=2, item_bias=True, layers=1)
+    model = MiniBERT4Rec(1_500, config).eval()
+    found = []
+    for name, chunk in (("chunked", 1_023), ("at_once", 0)):
+        path = open_model(write_network(tmp_path / f"{name}.onnx", model, 1_500, chunk=chunk))
+        found.append(item_vectors(path))
+    assert found[0].shape == (1_500, 7)
+    np.testing.assert_array_equal(*found)
+
+
+def test_nothing_that_no_list_needs_is_left_in_a_graph_in_chunks() -> None:
+    model = MF(4, 3_000, MFConfig(dim=4)).eval()
+    for fixed in (None, 5):
+        proto = export_graph(model, 3_000, fixed=fixed, chunk=1_023)
+        read = {name for graph in branches(proto.graph) for node in graph.node for name in node.input}
+        read |= {output.name for graph in branches(proto.graph) for output in graph.output}
+        assert all(read & set(node.output) for node in proto.graph.node), "it would be computed in every batch"
+
+
 def test_a_checkpoint_is_exported_in_chunks_if_its_scores_are_products(models: Path, tmp_path: Path) -> None:
     for name in ("mf.pt", "hybrid.pt", "interactions.parquet"):
         shutil.copy(models / name, tmp_path)
@@ -171,7 +194,7 @@ def test_scores_that_are_no_product_are_made_at_once() -> None:
     assert not in_chunks(export_graph(model, 20, chunk=4))
 
 
-def test_chunks_of_scores_that_are_no_product_are_refused(models: Path, tmp_path: Path, run: Run) -> None:
+def test_chunks_of_scores_that_are_no_product_are_refused(models: Path, tmp_path: Path, run) -> None:
     shutil.copy(models / "interactions.parquet", tmp_path)
     assert run("train", "markov", f"--artifacts={tmp_path}").returncode == 0
     with pytest.raises(InputError, match="--chunk-items is for models whose scores are products"):

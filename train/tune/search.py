@@ -34,7 +34,6 @@ from train.loop.loop import DivergedError, fit, stream_seed
 from train.loop.run import Run
 from train.loop.validation import validation_rows
 from train.models.registry import build
-from train.onefile import refuse_beforehand
 from train.sizing import sized_for
 from train.threads import choice, limited
 from train.tune.chosen import tuned_text
@@ -117,15 +116,14 @@ class Search:
 def search(wanted: Search, trials: int) -> Iterator[tuple[Trial, bool]]:
     """Yield every trial up to `trials`, and whether it is new: those that the table holds already come first.
 
-    Raises InputError if the table is of another search, if nothing is held out for validation, if another process works
-    on the same search, or if no file could hold the model.
+    Raises InputError if the table is of another search, if nothing is held out for validation, or if another process
+    works on the same search.
     """
     claim([wanted.table, wanted.best], inputs=[wanted.config.artifacts / INTERACTIONS_FILE])
     if wanted.config.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: PyTorch finds no CUDA device here; use --device cpu")
     data = load(wanted.config.artifacts)
     wanted = replace(wanted, config=sized_for(wanted.config, data))
-    refuse_beforehand(wanted.kind, data, wanted.config)
     if not len(validation_rows(data, wanted.config)):
         raise InputError(
             "nothing is held out for validation, by which trials are judged: prepare the data with a split"

@@ -37,5 +37,5 @@ def test_the_page_names_every_input_and_output_with_its_shape(artifacts: Path) -
 def test_the_page_names_every_key_of_the_metadata(artifacts: Path) -> None:
     keys = rows("Metadata")
     stored = {p.key.removeprefix(PREFIX) for p in onnx.load(artifacts / "hybrid.onnx").metadata_props}
-    assert set(keys) == stored | {"titles"} and {f.name for f in fields(Metadata)} <= stored
+    assert set(keys) == stored | {"titles", "data"} and {f.name for f in fields(Metadata)} <= stored
     assert f"contract: {FORMAT}." in keys["format"] and f"`schema`: {SCHEMA})" in keys["contract"]
