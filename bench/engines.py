@@ -6,16 +6,19 @@ same batches. `bench.scale` compares them on tables of any size, `bench/test_eng
     compare(alternatives(network, model, histories), histories, batch_size=256, rounds=3)
 """
 
-import logging
 import time
 from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import torch
 
+from bench.floor import head_width
+from bench.peers.room import left_out
 from bench.peers.work import Search, faiss_search, implicit_search, rest
-from bench.workloads.cases import K
+from bench.workloads.cases import BATCH, K
 from infer.errors import InputError
 from infer.histories.histories import Histories
 from infer.histories.vocabulary import PAD, vocabulary
@@ -28,8 +31,6 @@ OURS = "onnxruntime"
 AGREE = 0.999  # share of the places in which two lists must agree: rounding may exchange neighbours
 Way = Callable[[Histories], np.ndarray]
 SEARCHES: dict[str, Callable[[np.ndarray, int], Search]] = {"implicit": implicit_search, "faiss": faiss_search}
-
-log = logging.getLogger(__name__)
 
 
 def top_unseen(scores: torch.Tensor, histories: Histories) -> tuple[np.ndarray, np.ndarray]:
@@ -44,11 +45,21 @@ def top_unseen(scores: torch.Tensor, histories: Histories) -> tuple[np.ndarray, 
     return best.indices.cpu().numpy(), best.values.cpu().numpy()
 
 
-def alternatives(network: Any, model: Model, histories: Histories) -> dict[str, Way]:
-    """Ways to the same lists, by name: histories of some users -> (users, K) item indexes.
+def alternatives(
+    network: Any, model: Model, histories: Histories, batch: int = BATCH
+) -> tuple[dict[str, Way], dict[str, str]]:
+    """Ways to the same lists, by name: histories of some users -> (users, K) item indexes; and why others are left out.
 
     network: the model in PyTorch, on the device of `model`.  histories: of everyone who will be asked for.
+    batch: users asked for at once.
     """
+    items, width = len(model.metadata.item_ids), head_width(network.config)
+
+    def apart(ways: dict[str, Way], absent: dict[str, str]) -> tuple[dict[str, Way], dict[str, str]]:
+        without = left_out(ways, batch, items, width, network.window) | absent
+        without.pop(OURS, None)
+        return {name: way for name, way in ways.items() if name not in without}, without
+
     device = next(network.parameters()).device
     users = vocabulary(model.metadata.user_ids or [0], USER)
     index = histories.users.to_frame(USER).join(users, on=USER, how="left", maintain_order="left")["index"]
@@ -66,34 +77,35 @@ def alternatives(network: Any, model: Model, histories: Histories) -> dict[str, 
     ours: dict[str, Way] = {OURS: lambda batch: model.top(batch, rows(batch), K)[0]}
     if model.metadata.user_ids:
         eager = torch_way(lambda batch: network(torch.from_numpy(rows(batch)).to(device)))
-        return ours | {"torch": eager} | _searches(network, rows)
-    return ours | {
+        searches, absent = _searches(network, rows)
+        return apart(ours | {"torch": eager} | searches, absent)
+    ways: dict[str, Way] = {
         "torch, last position": torch_way(lambda batch: network.score(network.states(window(batch))[:, -1])),
         "torch, last query": torch_way(lambda batch: network(window(batch))),
         "torch, all positions": torch_way(lambda batch: network.score(network.states(window(batch)))[:, -1]),
     }
+    return apart(ours | ways, {})
 
 
-def _searches(network: Any, rows: Callable[[Histories], np.ndarray]) -> dict[str, Way]:
-    """Exact top k of other libraries on MF's own factors, where they are installed; says which are not."""
+def _searches(network: Any, rows: Callable[[Histories], np.ndarray]) -> tuple[dict[str, Way], dict[str, str]]:
+    """Exact top k of other libraries on MF's own factors, made when they are asked first; why some are not there."""
     users, items = (
         np.ascontiguousarray(table.weight.detach().cpu().numpy()) for table in (network.users, network.items)
     )
 
-    def way(search: Search) -> Way:
+    def way(search: Callable[[np.ndarray, int], Search]) -> Way:
+        @cache
+        def made() -> Search:
+            return search(items, K)
+
         def lists(batch: Histories) -> np.ndarray:
             first, last = batch.offsets[0], batch.offsets[-1]
-            return search(users[rows(batch)], batch.items[first:last], batch.offsets - first)()
+            return made()(users[rows(batch)], batch.items[first:last], batch.offsets - first)()
 
         return lists
 
-    ways = {}
-    for name, search in SEARCHES.items():
-        try:
-            ways[name] = way(search(items, K))
-        except ImportError as error:
-            log.info(f"{name} is left out: {error}")
-    return ways
+    absent = {name: f"{name} is not installed" for name in SEARCHES if find_spec(name) is None}
+    return {name: way(search) for name, search in SEARCHES.items() if name not in absent}, absent
 
 
 @torch.no_grad()

@@ -5,6 +5,9 @@ the same run, and the same work by other engines in turn (`bench.engines`); a JS
 
     python -m bench.scale --size=32m --record=bench/results/scale-32m.json
 
+Of 1m-items and 10m-items the model knows so many items, of which few users have met some; ways that lack the memory for
+that, or are not installed, are left out with the reason.
+
 The model has random weights: they cost as much as trained ones. The command runs in a process of its own, so
 its peak memory is its own. The floor is the model's MACs on the real lengths at the rate of a matrix product
 of the head's shape; measured before and after, the faster counts.
@@ -19,20 +22,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import onnx
 import polars as pl
 
 from bench.engines import OURS, alternatives, compare
 from bench.floor import floor_seconds, head_width
+from bench.peers.beside import beside
 from bench.rates import Rates, measure_rates
 from bench.ratios import paired_ratio
 from bench.records.records import about, ran_on
-from bench.synthetic import SyntheticConfig, write
+from bench.synthetic import SIZES, SyntheticConfig, write
 from bench.workloads.cases import K
 from bench.workloads.untrained import write_untrained
+from export.chunks import AT_ONCE
 from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.histories.histories import build_histories
 from infer.histories.vocabulary import vocabulary
+from infer.model.beside import stated
 from infer.model.session import open_model
 from infer.system.files import write_text
 from infer.system.ownership import MARK, claim
@@ -45,7 +52,9 @@ from train.presets import configuration
 class ScaleConfig:
     """Options of `python -m bench.scale`."""
 
-    size: Literal["small", "1m", "20m", "32m"] = option("1m", "which MovieLens set the table has the shape of")
+    size: Literal["small", "1m", "20m", "32m", "1m-items", "10m-items"] = option(
+        "1m", "which MovieLens set the table has the shape of, or how many items a model knows"
+    )
     kind: Literal["bert", "hybrid", "mf"] = option("bert", "transformer, the same with a chain, or mf")
     device: Literal["cpu", "cuda"] = option("cpu", "where the model runs")
     batch_size: int = option(256, "users scored at once", minimum=1)
@@ -88,16 +97,24 @@ def measure(config: ScaleConfig, folder: Path) -> dict:
     table = folder / f"{config.size}.parquet"
     if not table.exists():
         write(SyntheticConfig(size=config.size, output=table))
-    network, path = write_untrained(config.kind, configuration(config.kind), table, folder)
+    known = SIZES[config.size][1] if config.size.endswith("-items") else None
+    compared = known is None or known <= AT_ONCE
+    network, path = write_untrained(config.kind, configuration(config.kind), table, folder, compared, items=known)
     training = network.config  # with the sizes that follow from the table
     model = open_model(path, config.device)
     histories = build_histories(pl.read_parquet(table), vocabulary(model.metadata.item_ids, ITEM), in_order=True)
     items = len(model.metadata.item_ids)
-    before = _rates(config, training, items)
+    at_once = model.metadata.chunk or items
+    before = _rates(config, training, at_once)
     manifest = scored(path, table, config)
-    rates = max(before, _rates(config, training, items), key=lambda measured: measured.head)
+    rates = max(before, _rates(config, training, at_once), key=lambda measured: measured.head)
     network.to(config.device)
-    seconds = compare(alternatives(network, model, histories), histories, config.batch_size, config.rounds)
+    ways, without = alternatives(network, model, histories, config.batch_size)
+    seconds = compare(ways, histories, config.batch_size, config.rounds)
+    libraries: dict[str, dict] = {}
+    if known is not None and config.kind == "bert":
+        libraries, absent = beside(model, histories, training, config.batch_size, config.rounds, folder)
+        without |= absent
     floor = floor_seconds(training, histories.lengths, items, rates)
     total = manifest["seconds"]["total"]
     rules = rules_of(model.metadata.item_ids, folder) if config.rules else {}
@@ -115,9 +132,20 @@ def measure(config: ScaleConfig, folder: Path) -> dict:
         "floor": asdict(floor),
         "times_floor": total / floor.seconds,
         "seconds_under_rules": under,
+        "chunk": model.metadata.chunk,
+        "rates_columns": at_once,
+        "file_bytes": file_bytes(path),
         "batch_seconds": seconds,
+        "libraries": libraries,
+        "left_out": without,
         "ratios": {name: paired_ratio(taken, seconds[OURS])["ratio"] for name, taken in seconds.items()},
     }
+
+
+def file_bytes(path: Path) -> int:
+    """Of a model, and of its data file if it has one."""
+    said = stated(onnx.load(path, load_external_data=False))
+    return path.stat().st_size + (int(said["bytes"]) if said else 0)
 
 
 def _rates(config: ScaleConfig, training: TrainConfig, items: int) -> Rates:
@@ -142,6 +170,10 @@ def main(argv: Sequence[str]) -> None:
     )
     for name, ratio in record["ratios"].items():
         print(f"{name:22}{ratio:8.2f} times the seconds of {OURS}")
+    for name, about_it in record["libraries"].items():
+        print(f"{name:22}{about_it['ratio']:8.2f} times the seconds of {OURS} ({about_it['note']})")
+    for name, reason in record["left_out"].items():
+        print(f"{name:22}left out: {reason}")
     for name, taken in record["seconds_under_rules"].items():
         print(f"{name:22}{taken / seconds['total']:8.2f} times the seconds without a rule")
     if config.record is not None:

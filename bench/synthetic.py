@@ -29,12 +29,15 @@ from infer.system.ownership import claim
 from infer.system.progress import progress
 from infer.tables.columns import DATASET_KEY, ITEM, RATING, TIDY_KEY, TIMESTAMP, USER
 
-# Users, items and interactions: of MovieLens latest-small, 1M, 20M and 32M.
+# Users, items and interactions: of MovieLens latest-small, 1M, 20M and 32M, and of shops.
 SIZES = {
     "small": (610, 9_724, 100_836),
     "1m": (6_040, 3_706, 1_000_209),
     "20m": (138_493, 26_744, 20_000_263),
     "32m": (200_948, 87_585, 32_000_204),
+    # Large catalogues with few users, who meet some of the items only.
+    "1m-items": (8_192, 1_000_000, 800_000),
+    "10m-items": (2_048, 10_000_000, 200_000),
 }
 LEAST, SPREAD = 20, 1.39  # ratings of a user; sigma of the lognormal part
 TAIL = 3.0  # item rank = items * uniform^TAIL
@@ -46,7 +49,9 @@ BLOCK = 2_000_000  # interactions generated at once
 class SyntheticConfig:
     """Options of `python -m bench.synthetic`."""
 
-    size: Literal["small", "1m", "20m", "32m"] = option("small", "which MovieLens set has this shape")
+    size: Literal["small", "1m", "20m", "32m", "1m-items", "10m-items"] = option(
+        "small", "which MovieLens set has this shape, or how many items a shop has"
+    )
     output: Path = option(Path("synthetic.parquet"), "Parquet file to write")
     users: int | None = option(None, "users, instead of the size's", minimum=1)
     items: int | None = option(None, "items, instead of the size's", minimum=2)

@@ -87,11 +87,21 @@ class Peer:
         raise InputError(f"{self.name} failed: {lines[-1] if lines else 'without a word'}")
 
 
+def is_installed(name: str) -> bool:
+    """Whether an environment is there, of the versions of today."""
+    finished = _folder(name) / "installed.json"
+    return finished.is_file() and json.loads(finished.read_text()) == list(ENVIRONMENTS[name])
+
+
+def _folder(name: str) -> Path:
+    return Path(os.environ.get("RECOMMENDER_PEERS", ROOT / ".venv-peers")) / name
+
+
 def environment(name: str) -> Path:
     """The Python of an environment, made if it is not there; raises InputError if pip cannot install it."""
-    folder = Path(os.environ.get("RECOMMENDER_PEERS", ROOT / ".venv-peers")) / name
+    folder = _folder(name)
     python, finished = folder / "bin" / "python", folder / "installed.json"
-    if finished.is_file() and json.loads(finished.read_text()) == list(ENVIRONMENTS[name]):
+    if is_installed(name):
         return python
     log.info(f"installing {', '.join(ENVIRONMENTS[name])} -> {folder}")
     venv.create(folder, with_pip=True)

@@ -31,16 +31,19 @@ def write_untrained(
     folder: Path,
     compared: bool = True,
     chunk_items: int | None = None,
+    items: int | None = None,
 ) -> tuple[MF | MiniBERT4Rec, Path]:
     """Export a freshly initialised model of the table's users and items to folder/KIND.onnx.
 
     Sizes that the configuration leaves open follow from the table, all of which counts as training items.
     compared: whether the graph's scores are compared with PyTorch's, which of a million items takes many gigabytes.
-    chunk_items: as of `python -m export`.
+    chunk_items: as of `python -m export`.  items: the model knows the items 1 to so many, whichever the table has;
+    None: those of the table.
     Raises InputError if the exported graph differs from PyTorch, or if the configuration is of another kind.
     """
     ids = pl.scan_parquet(table)
-    item_ids = ids.select(pl.col(ITEM).unique().sort()).collect()[ITEM].to_list()
+    known = pl.Series(range(1, items + 1)) if items else ids.select(pl.col(ITEM).unique().sort()).collect()[ITEM]
+    item_ids = known.to_list()
     users = ids.group_by(USER).len().sort(USER).collect()
     user_ids, config = users[USER].to_list(), sized(config, users["len"].to_numpy())
     torch.manual_seed(config.seed)

@@ -8,7 +8,10 @@ import polars as pl
 import pytest
 
 from bench import engines, scale
+from bench.peers import beside as peers_beside
+from bench.peers import room
 from bench.workloads.workload import network
+from export import apart, chunks
 from infer.errors import InputError
 from infer.histories.histories import Histories, build_histories
 from infer.histories.vocabulary import vocabulary
@@ -41,13 +44,81 @@ def test_the_record_holds_stages_floor_memory_and_ratios(kind: str, tmp_path: Pa
     assert pl.read_parquet(tmp_path / f"{kind}.topk.parquet")["user"].n_unique() == 60
 
 
+@pytest.mark.parametrize("kind", ["bert", "mf"])
+def test_a_large_catalogue_is_known_whole_and_scored_in_chunks(kind: str, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setitem(scale.SIZES, "1m-items", (30, 3_000, 600))
+    for module in (chunks, scale):
+        monkeypatch.setattr(module, "AT_ONCE", 2_000)
+    monkeypatch.setattr(chunks, "CHUNK", 1_023)
+    monkeypatch.setattr(apart, "WEIGHTS", 0)
+    monkeypatch.setattr(apart, "LEAST", 100_000)
+    monkeypatch.setenv("RECOMMENDER_PEERS", str(tmp_path / "none"))
+    record_file = tmp_path / "r.json"
+    scale.main([f"--kind={kind}", "--size=1m-items", "--rounds=1", f"--folder={tmp_path}", f"--record={record_file}"])
+    record, said = json.loads(record_file.read_text()), capsys.readouterr().out
+    model = open_model(tmp_path / f"{kind}.onnx")
+    assert record["items"] == 3_000 and record["chunk"] == model.metadata.chunk == 1_023
+    assert pl.read_parquet(tmp_path / "1m-items.parquet")["item"].n_unique() < 1_000
+    (data,) = tmp_path.glob(f"{kind}.*.data")
+    assert record["file_bytes"] == data.stat().st_size + model.path.stat().st_size > 3_000 * 64 * 4
+    assert record["rates_columns"] == 1_023 and record["times_floor"] > 0
+    if kind == "mf":
+        assert {"torch", "implicit", "onnxruntime"} <= {*record["batch_seconds"], *record["left_out"]}
+    else:
+        assert set(record["left_out"]) == {"rectools", "replay"}
+        assert (
+            "replay                left out: its environment is not made: python -m bench.peers --only=replay" in said
+        )
+
+
+def test_libraries_are_timed_in_turn_where_their_environment_is(artifacts: Path, tmp_path: Path, monkeypatch) -> None:
+    model = open_model(artifacts / "bert.onnx")
+    table = pl.read_parquet(artifacts / "interactions.parquet")
+    known = build_histories(table, vocabulary(model.metadata.item_ids, "item"), in_order=True)
+    asked: list[str] = []
+
+    class Stood:
+        """A library that answers at once, or cannot start."""
+
+        about = {"version": "1.0", "note": "none"}
+
+        def __init__(self, name: str, folder: Path) -> None:
+            assert (folder / "work.npz").is_file()
+            if name == "rectools":
+                raise InputError("rectools failed: no such module")
+
+        def round(self) -> float:
+            asked.append("round")
+            return 2.0
+
+        def close(self) -> None:
+            asked.append("close")
+
+    monkeypatch.setattr(peers_beside, "Peer", Stood)
+    monkeypatch.setattr(peers_beside, "is_installed", lambda name: True)
+    found, without = peers_beside.beside(model, known, network(artifacts / "bert.onnx").config, 5, 2, tmp_path)
+    assert without == {"rectools": "rectools failed: no such module"} and set(found) == {"replay"}
+    assert found["replay"]["seconds"] == [2.0, 2.0] and len(found["replay"]["ours"]) == 2
+    assert asked == ["round"] * 3 + ["close"] and found["replay"]["ratio"] > 1
+
+
+def test_ways_without_the_memory_they_need_are_left_out() -> None:
+    sizes = {"batch": 256, "items": 10**7, "dim": 64, "window": 50}
+    found = room.left_out(["onnxruntime", "torch", "implicit", "faiss", "rectools"], **sizes, free=20 * 2**30)
+    assert set(found) == {"onnxruntime", "torch", "rectools"}  # 28.6 GiB, and 477
+    assert found["torch"] == "needs 28.6 GiB at least, of 20.0 GiB free"
+    assert room.left_out(["torch", "implicit", "faiss"], **sizes, free=60 * 2**30) == {}
+    assert set(room.left_out(["implicit", "faiss"], **sizes, free=6 * 2**30)) == {"implicit", "faiss"}
+    assert (room.available() or 2**30) > 2**20
+
+
 @pytest.mark.parametrize("kind", ["hybrid", "mf"])
 def test_pytorchs_ways_run_where_its_model_lies(kind: str, artifacts: Path) -> None:
     model, twin = open_model(artifacts / f"{kind}.onnx"), network(artifacts / f"{kind}.onnx")
     table = pl.read_parquet(artifacts / "interactions.parquet")
     known = build_histories(table, vocabulary(model.metadata.item_ids, "item"), in_order=True)
     with elsewhere():
-        ways = engines.alternatives(twin.to("cuda"), model, known)
+        ways, _ = engines.alternatives(twin.to("cuda"), model, known)
         assert {len(seconds) for seconds in engines.compare(ways, known, 5, 1).values()} == {1}
 
 

@@ -1,0 +1,51 @@
+"""Which other ways to the same lists have the memory that they need here, told before they take it.
+
+In: sizes. Out: the names of ways with why they are left out.
+
+    left_out(["torch", "faiss"], batch=256, items=10_000_000, dim=64, window=50)
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+FLOAT = 4  # bytes
+# Of what is free, so that others go on.
+SHARE = 0.5
+TRAINING_BATCH = 128  # of RecTools (`bench.peers.work`)
+
+
+def needed(way: str, batch: int, items: int, dim: int, window: int) -> int:
+    """Bytes that a way takes at least, beside the vectors that are there.
+
+    torch: all scores, a copy without the seen, and their order.  implicit: the scores of 100 users a thread.  faiss:
+    its own vectors, and which items are seen.  rectools: in training a score of each item for each place of a batch,
+    and its gradient.  replay: its vectors and all scores, twice.
+    """
+    scores, vectors = FLOAT * batch * items, FLOAT * items * dim
+    return {
+        "implicit": FLOAT * 100 * items,
+        "faiss": vectors + batch * items,
+        "rectools": 2 * FLOAT * TRAINING_BATCH * window * items,
+        "replay": 2 * vectors + 2 * scores,
+    }.get(way, 3 * scores)
+
+
+def left_out(
+    ways: Iterable[str], batch: int, items: int, dim: int, window: int, free: int | None = None
+) -> dict[str, str]:
+    """Why some of the ways are left out, by name.  free: bytes; None: as this machine says, where it does."""
+    free = available() if free is None else free
+    found = {}
+    for way in ways:
+        wanted = needed(way, batch, items, dim, window)
+        if free is not None and wanted > SHARE * free:
+            found[way] = f"needs {wanted / 2**30:.1f} GiB at least, of {free / 2**30:.1f} GiB free"
+    return found
+
+
+def available() -> int | None:
+    """Bytes of memory that processes may still take; None where the system does not say."""
+    path = Path("/proc/meminfo")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    sizes = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    return sizes[0] if sizes else None
