@@ -80,9 +80,8 @@ def test_libraries_are_timed_in_turn_where_their_environment_is(artifacts: Path,
     class Stood:
         """A library that answers at once, or cannot start."""
 
-        about = {"version": "1.0", "note": "none"}
-
         def __init__(self, name: str, folder: Path) -> None:
+            self.about = {"version": "1.0", "note": "none"}
             assert (folder / "work.npz").is_file()
             if name == "rectools":
                 raise InputError("rectools failed: no such module")
