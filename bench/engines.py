@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from bench.floor import head_width
-from bench.peers.room import left_out
+from bench.peers.room import EVERY, left_out
 from bench.peers.work import Search, faiss_search, implicit_search, rest
 from bench.workloads.cases import BATCH, K
 from infer.errors import InputError
@@ -82,7 +82,7 @@ def alternatives(
     ways: dict[str, Way] = {
         "torch, last position": torch_way(lambda batch: network.score(network.states(window(batch))[:, -1])),
         "torch, last query": torch_way(lambda batch: network(window(batch))),
-        "torch, all positions": torch_way(lambda batch: network.score(network.states(window(batch)))[:, -1]),
+        EVERY: torch_way(lambda batch: network.score(network.states(window(batch)))[:, -1]),
     }
     return apart(ours | ways, {})
 

@@ -11,15 +11,16 @@ from pathlib import Path
 FLOAT = 4  # bytes
 # Of what is free, so that others go on.
 SHARE = 0.5
+EVERY = "torch, all positions"
 TRAINING_BATCH = 128  # of RecTools (`bench.peers.work`)
 
 
 def needed(way: str, batch: int, items: int, dim: int, window: int) -> int:
     """Bytes that a way takes at least, beside the vectors that are there.
 
-    torch: all scores, a copy without the seen, and their order.  implicit: the scores of 100 users a thread.  faiss:
-    its own vectors, and which items are seen.  rectools: in training a score of each item for each place of a batch,
-    and its gradient.  replay: its vectors and all scores, twice.
+    torch: all scores, a copy without the seen, and their order; of `EVERY` those of all places.  implicit: the scores
+    of 100 users a thread.  faiss: its own vectors, and which items are seen.  rectools: in training a score of each
+    item for each place of a batch, and its gradient.  replay: its vectors and all scores, twice.
     """
     scores, vectors = FLOAT * batch * items, FLOAT * items * dim
     return {
@@ -27,6 +28,7 @@ def needed(way: str, batch: int, items: int, dim: int, window: int) -> int:
         "faiss": vectors + batch * items,
         "rectools": 2 * FLOAT * TRAINING_BATCH * window * items,
         "replay": 2 * vectors + 2 * scores,
+        EVERY: scores * window,
     }.get(way, 3 * scores)
 
 

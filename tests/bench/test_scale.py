@@ -105,6 +105,7 @@ def test_ways_without_the_memory_they_need_are_left_out() -> None:
     sizes = {"batch": 256, "items": 10**7, "dim": 64, "window": 50}
     found = room.left_out(["onnxruntime", "torch", "implicit", "faiss", "rectools"], **sizes, free=20 * 2**30)
     assert set(found) == {"onnxruntime", "torch", "rectools"}  # 28.6 GiB, and 477
+    assert room.left_out([room.EVERY], **sizes | {"items": 10**6}, free=20 * 2**30), "a score for each of 50 places"
     assert found["torch"] == "needs 28.6 GiB at least, of 20.0 GiB free"
     assert room.left_out(["torch", "implicit", "faiss"], **sizes, free=60 * 2**30) == {}
     assert set(room.left_out(["implicit", "faiss"], **sizes, free=6 * 2**30)) == {"implicit", "faiss"}
