@@ -61,6 +61,7 @@ def test_a_failure_leaves_the_earlier_page_or_no_folder_and_the_next_run_clears_
         fail(output, ZeroDivisionError())
     assert tree(output) == before
     (output / ".part").mkdir()  # of a process that was killed
+    (output / ".part" / ".staged").touch()
     (output / ".part" / "begun").write_text("x")
     check_output(output, [])
     write(output, "one")
@@ -81,6 +82,22 @@ def test_other_files_of_the_folder_stay(tmp_path: Path) -> None:
     check_output(output, [])
     write(output, "two")
     assert (output / "robots.txt").read_text() == "mine" and (output / "0123456789abcdef" / "mine.txt").exists()
+
+
+def test_folders_of_somebody_else_with_names_of_this_command_stay(tmp_path: Path) -> None:
+    output = tmp_path / "web"
+    version = write(tmp_path / "elsewhere", "two")
+    write(output, "one")
+    for name in (".part", version):
+        (output / name).mkdir()
+        (output / name / "mine.txt").write_text("mine")
+        before = tree(output)
+        with pytest.raises(InputError, match=f"{name} exists and was not written by this command: move it away"):
+            write(output, "two")
+        assert tree(output) == before
+        (output / name / "mine.txt").unlink()
+        (output / name).rmdir()
+    assert write(output, "two") == version
 
 
 @pytest.mark.parametrize("name", ["index.html", "notes.txt"])
