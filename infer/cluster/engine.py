@@ -135,9 +135,10 @@ class _Run:
     def _hand_out(self) -> None:
         for worker in sorted(self.free):
             number = self.queue.take(worker, time.monotonic())
-            if number is not None:
-                self.free.remove(worker)
-                self.pool.ask(worker, "score", self.parts[number])
+            if number is None:  # nor is there for any other
+                break
+            self.free.remove(worker)
+            self.pool.ask(worker, "score", self.parts[number])
 
 
 def _sent(work: Work, folder: Path, cluster: Cluster) -> Sent:
