@@ -14,6 +14,7 @@ import secrets
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -31,9 +32,19 @@ OBJECT_STORE = 256 * 2**20
 AUTO = "auto"
 # Nothing is sent to its makers.
 SILENT = {"RAY_USAGE_STATS_ENABLED": "0"}
-SECONDS = 10.0  # until an address has to answer
+# Seconds until an address has to take a connection, and until a process has to have joined the cluster there.
+LISTENS, ANSWERS = 10.0, 60.0
+# Joins and leaves, or says why not.
+JOINS = """
+import sys, ray
+try:
+    ray.init(address=sys.argv[1], log_to_driver=False, logging_level="CRITICAL")
+except Exception as error:
+    sys.exit(" ".join(str(error).split()) or type(error).__name__)
+"""
 # Longest name of a folder in which Ray's sockets still get names that the system takes.
 LONGEST = 32
+LONGEST_REASON = 300  # characters
 
 
 def prepare(cluster: Cluster) -> None:
@@ -66,36 +77,50 @@ def joined(cluster: Cluster) -> Iterator[None]:
                 object_store_memory=OBJECT_STORE,
             )
         return
-    _check_address(cluster.address)
+    check_address(cluster.address)
     yield from _connected(f"--address {cluster.address}", address=cluster.address)
 
 
 def _connected(option: str, **how: Any) -> Iterator[None]:
     import ray
+    from ray.exceptions import RayError
 
     try:
         try:
             with _own_signals():
                 ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **how)
-        except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
+        except (RayError, RuntimeError, ValueError, OSError) as error:
             raise InputError(f"{option}: {_shortened(error)}; nothing was published") from None
         yield
     finally:
         ray.shutdown()
 
 
-def _check_address(address: str) -> None:
-    """Raises InputError, sooner than Ray does, if nobody listens there."""
-    if address == AUTO:
-        return
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or "/" in host:
-        raise InputError(f"--address is HOST:PORT of a Ray cluster, or {AUTO}; found '{address}'")
+def check_address(address: str) -> None:
+    """Raises InputError if there is no cluster, or one that cannot be joined; Ray itself would try for a quarter of an
+    hour, and not in one line."""
+    if address != AUTO:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal() or "/" in host:
+            raise InputError(f"--address is HOST:PORT of a Ray cluster, or {AUTO}; found '{address}'")
+        try:
+            socket.create_connection((host, int(port)), timeout=LISTENS).close()
+        except (OSError, OverflowError) as error:
+            raise _unreachable(address, getattr(error, "strerror", None) or str(error) or "no answer") from None
     try:
-        socket.create_connection((host, int(port)), timeout=SECONDS).close()
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or "no answer"
-        raise InputError(f"--address {address}: no Ray cluster is there ({reason}); nothing was published") from None
+        joins = [sys.executable, "-c", JOINS, address]
+        done = subprocess.run(joins, capture_output=True, text=True, errors="replace", timeout=ANSWERS)
+    except subprocess.TimeoutExpired:
+        raise _unreachable(address, f"no answer within {ANSWERS:.0f} s") from None
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        raise _unreachable(address, said[-1][:LONGEST_REASON] if said else f"status {done.returncode}")
+
+
+def _unreachable(address: str, reason: str) -> InputError:
+    return InputError(
+        f"--address {address}: no Ray cluster is there that can be joined ({reason}); nothing was published"
+    )
 
 
 @contextmanager
@@ -127,4 +152,4 @@ def _own_signals() -> Iterator[None]:
 
 def _shortened(error: BaseException) -> str:
     """What Ray says, on one line."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__

@@ -1,10 +1,13 @@
 """The options of scoring on a Ray cluster, and addresses where there is none."""
 
+import socket
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from infer.batch import BatchConfig
+from infer.cluster import joining
 from infer.cluster.joining import joined, prepare
 from infer.cluster.options import GIB, Cluster
 from infer.errors import InputError
@@ -33,7 +36,7 @@ def test_a_worker_takes_what_is_said_or_what_follows_from_the_model() -> None:
 @pytest.mark.parametrize(
     ("address", "says"),
     [
-        ("127.0.0.1:1", "no Ray cluster is there .*; nothing was published"),
+        ("127.0.0.1:1", r"no Ray cluster is there that can be joined \(Connection refused\); nothing was published"),
         ("nowhere", "is HOST:PORT of a Ray cluster, or auto; found 'nowhere'"),
         ("ray://a:1", "is HOST:PORT"),
         ("a:b", "is HOST:PORT"),
@@ -48,3 +51,10 @@ def test_where_ray_is_not_installed_the_extra_is_named(monkeypatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"--engine=ray needs Ray: pip install '.*\[ray\]'"):
         prepare(Cluster())
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray (the extra `ray`)")
+def test_what_listens_and_is_no_cluster_is_not_waited_for(monkeypatch) -> None:
+    monkeypatch.setattr(joining, "ANSWERS", 2.0)
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(InputError, match="no answer within 2 s"):
+        joining.check_address(f"127.0.0.1:{server.getsockname()[1]}")
