@@ -145,11 +145,16 @@ def test_a_node_that_is_lost_costs_nothing_but_time(cluster: SimpleNamespace, fo
         finally:
             (folder / "wait").unlink()
 
+    # What is in memory travels to the workers, too: rows of chosen users, rules, fallbacks.
+    words = [f"--users={','.join(map(str, range(1, 31)))}", "--seen=keep", "--fallback=popular"]
+    (folder / "boost.csv").write_text("item,weight\n3,2\n")
+    words.append(f"--boost={folder / 'boost.csv'}")
+    score(folder, *words, f"--output={folder / 'chosen.topk.parquet'}")
     thread = threading.Thread(target=lose)
     thread.start()
-    on_cluster()
+    on_cluster(*words, f"--output={folder / 'm.topk.parquet'}")
     thread.join()
-    assert not problems and parts(folder) == parts(folder, "one")
+    assert not problems and parts(folder) == parts(folder, "chosen") != parts(folder, "one")
 
 
 @pytest.mark.parametrize(
