@@ -48,6 +48,11 @@ COMMANDS = {
         main="bench.serving:main",
         configs=["bench.serving:ServingConfig"],
     ),
+    "cluster": Command(
+        "simulate the queue of --engine=ray on many machines",
+        main="bench.cluster:main",
+        configs=["bench.cluster:ClusterBenchConfig"],
+    ),
     "floor": Command(
         "the least seconds that a model's arithmetic takes on this machine",
         main="bench.floor:main",

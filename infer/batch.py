@@ -24,13 +24,15 @@ complete, the earlier lists stay. Machines with a common folder share the work w
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from infer.cli import option, parse, run
+from infer.cluster.joining import prepare
+from infer.cluster.options import Cluster, ClusterConfig
 from infer.delivery.delivering import delivered_after
 from infer.delivery.options import DeliveryConfig
 from infer.errors import InputError
@@ -49,12 +51,13 @@ from infer.scoring.run import score_table
 from infer.scoring.shared import check_once
 from infer.scoring.totals import BEFORE, Totals
 from infer.scoring.variety import VarietyConfig
+from infer.scoring.work import Engine, in_this_process
 from infer.sources.source import PART_USERS
 from infer.system.stages import Stages
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchConfig(DeliveryConfig, VarietyConfig, FallbackConfig, ScoringConfig):
+class BatchConfig(ClusterConfig, DeliveryConfig, VarietyConfig, FallbackConfig, ScoringConfig):
     """Options of `python -m infer.batch`."""
 
     k: int = option(10, "items in each list", minimum=1)
@@ -167,18 +170,32 @@ def main(argv: Sequence[str]) -> None:
     settings, stages, publications = config.settings, Stages(), config.publications
     publications.check()
     _, of = config.share
+    cluster = config.cluster(config.device, config.threads)
+    engine = _engine(cluster)
     delivery = config.delivery(find_model(config.model).parent)
     try:
         with stages("open"):
             check = check_once(publications) if of > 1 else checked_sha256
-            job = config.job(config.metrics and not config.production, check)
+            # Where workers run the model, this machine only reads what its file says.
+            opening = config if cluster is None else replace(config, device="cpu", threads=1)
+            job = opening.job(config.metrics and not config.production, check)
     except InputError:
         abandon(publications, work=False)
         raise
-    outcome = score_table(job, publications.lists, settings, stages)
+    outcome = score_table(job, publications.lists, settings, stages, engine)
     print("\n".join(told(job, config, outcome, stages)))
     if delivery is not None and outcome.publication is not None:
         print("\n".join(delivered_after(publications.lists, delivery).told()))
+
+
+def _engine(cluster: Cluster | None) -> Engine:
+    """Who scores the parts; raises InputError if Ray is not installed."""
+    if cluster is None:
+        return in_this_process
+    prepare(cluster)
+    from infer.cluster.engine import on_ray  # which imports Ray
+
+    return on_ray(cluster)
 
 
 def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Iterator[str]:
@@ -228,7 +245,18 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
     else:
         yield "no metrics: none of these users has a held-out item"
     yield from beyond_lines(manifest.get("beyond_accuracy"), job.model.path.stem)
+    engine = manifest.get("engine")
+    if engine is not None:
+        yield _workers(engine)
     yield f"{totals.users / max(1e-9, stages.elapsed):.0f} users/s; {stages}"
+
+
+def _workers(engine: dict[str, Any]) -> str:
+    """What the workers of a cluster did, in their own seconds together."""
+    seconds = ", ".join(f"{name} {value:.2f} s" for name, value in engine["seconds"].items())
+    lost = f", {engine['lost']} lost on the way" if engine["lost"] else ""
+    peak = engine["peak_memory_bytes"] / 2**20
+    return f"{engine['workers']} workers on {engine['nodes']} nodes{lost}: {seconds}; peak memory of one {peak:.0f} MiB"
 
 
 def _price(metrics: dict[str, pl.DataFrame], name: str, k: int) -> str:

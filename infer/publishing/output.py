@@ -81,6 +81,10 @@ class Output:
         """The file of a part's lists."""
         return self.publication.folder / LISTS / part_name(number)
 
+    def users(self, number: int) -> Path:
+        """The file of a part's users."""
+        return self.publication.folder / USERS / part_name(number)
+
     def has(self, number: int) -> bool:
         """Whether the part's lists are complete."""
         return self.part(number).exists()
@@ -92,10 +96,10 @@ class Output:
 
     def write(self, number: int, lists: pl.DataFrame, users: pl.DataFrame, numbers: dict[str, Any]) -> None:
         """Write a part's users, then its lists, whose presence says that both are there."""
-        with replacing(self.publication.folder / USERS / part_name(number), alone=True) as temporary:
-            users.write_parquet(temporary, metadata={PLAN_KEY: self.digest})
+        with replacing(self.users(number), alone=True) as temporary:
+            write_users(temporary, users, self.digest)
         with replacing(self.part(number), alone=True) as temporary:
-            lists.write_parquet(temporary, metadata={PLAN_KEY: self.digest, NUMBERS_KEY: json.dumps(numbers)})
+            write_lists(temporary, lists, numbers, self.digest)
 
     def numbers(self, number: int) -> dict[str, Any]:
         """What `write` was told of a part; raises InputError if its file is damaged."""
@@ -161,6 +165,16 @@ class Output:
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot write {self.work}: {error.strerror}; earlier files are unchanged") from None
+
+
+def write_users(path: Path, users: pl.DataFrame, digest: str) -> None:
+    """Write a part's users as a run of the plan with this digest does, in place."""
+    users.write_parquet(path, metadata={PLAN_KEY: digest})
+
+
+def write_lists(path: Path, lists: pl.DataFrame, numbers: dict[str, Any], digest: str) -> None:
+    """The same of its lists, with the numbers that travel with them."""
+    lists.write_parquet(path, metadata={PLAN_KEY: digest, NUMBERS_KEY: json.dumps(numbers)})
 
 
 def digest_of(plan: dict[str, Any]) -> str:
