@@ -24,7 +24,7 @@ complete, the earlier lists stay. Machines with a common folder share the work w
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from infer.metrics.rendering import accuracy, beyond_lines, render
 from infer.model.session import find_model
 from infer.publishing import gate
 from infer.publishing.gate import Limits
+from infer.publishing.opening import publications_at
 from infer.publishing.publications import Publications
 from infer.publishing.recovery import abandon
 from infer.scoring.extras import ExtraTables
@@ -50,6 +51,7 @@ from infer.scoring.shared import check_once
 from infer.scoring.totals import BEFORE, Totals
 from infer.scoring.variety import VarietyConfig
 from infer.sources.source import PART_USERS
+from infer.system.addresses import Address
 from infer.system.stages import Stages
 
 
@@ -57,12 +59,18 @@ from infer.system.stages import Stages
 class BatchConfig(DeliveryConfig, VarietyConfig, FallbackConfig, ScoringConfig):
     """Options of `python -m infer.batch`."""
 
+    model: Path = option(
+        MISSING, "model file; looked for as given, then in artifacts/; or its address, as s3://...", address=True
+    )
     k: int = option(10, "items in each list", minimum=1)
     batch_size: int = option(256, "users scored at once, at most", minimum=1)
     users: str | None = option(None, "only these: ids separated by commas, or a file with one id a line")
     merge: bool = option(False, "with --users: keep the earlier lists of all other users")
     output: Path | None = option(
-        None, "where the lists go (default: MODEL.topk.parquet, with --users MODEL.users.parquet)"
+        None,
+        "where the lists go, a path or an address, as s3://... (default: MODEL.topk.parquet, with --users "
+        "MODEL.users.parquet)",
+        address=True,
     )
     production: bool = option(False, "lists to serve: whole histories, nothing held out or measured")
     metrics: bool = option(True, "measure the held-out items if the table has a split")
@@ -106,7 +114,9 @@ class BatchConfig(DeliveryConfig, VarietyConfig, FallbackConfig, ScoringConfig):
     def publications(self) -> Publications:
         """Where the lists go."""
         if self.output is not None:
-            return Publications(self.output)
+            return publications_at(self.output)
+        if isinstance(self.model, Address):
+            raise InputError(f"--model {self.model} is an address: say where the lists go with --output")
         model = find_model(self.model)
         return Publications(model.with_suffix(".users.parquet" if self.users and not self.merge else ".topk.parquet"))
 
@@ -167,7 +177,7 @@ def main(argv: Sequence[str]) -> None:
     settings, stages, publications = config.settings, Stages(), config.publications
     publications.check()
     _, of = config.share
-    delivery = config.delivery(find_model(config.model).parent)
+    delivery = config.delivery(None if isinstance(config.model, Address) else find_model(config.model).parent)
     try:
         with stages("open"):
             check = check_once(publications) if of > 1 else checked_sha256
@@ -200,6 +210,9 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
         f"{job.model.path.stem} on {dataset}: {manifest['figures']['listed']} users, {found.rows} recommendations "
         f"-> {found.folder}" + (f"; {found.scored} users scored anew" if keeps else "")
     )
+    pointer = publications_at(found.folder).pointer
+    if pointer is not None:
+        yield f"readers find them through {pointer}"
     yield f"publication {found.publication.name}: {gate.told(manifest['figures'])}"
     if manifest["beyond"]:
         yield f"accepted although {manifest['beyond']}"
@@ -209,7 +222,7 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
             "--production"
         )
     if found.metrics is not None:
-        metrics = Publications(found.folder).metrics
+        metrics = publications_at(found.folder).metrics
         yield f"held-out {config.split} items of {totals.measured} users, 95% intervals -> {metrics}"
         if totals.repeat_targets:
             yield (
