@@ -89,6 +89,11 @@ class CloudPublications(Publications):
         return self._copies
 
     @property
+    def work(self) -> Path:
+        """A new folder for each run of this process."""
+        return Path(tempfile.mkdtemp(prefix="work-", dir=self._copies))
+
+    @property
     def place(self) -> Path:
         """The address of all publications."""
         return self.address

@@ -11,6 +11,7 @@ that are there are fetched, and not scored again. No locks: two processes with t
 same places, and of two with different plans the one that publishes second is told, and keeps its parts.
 """
 
+import contextlib
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -51,6 +52,10 @@ class CloudOutput(Output):
             yield published
         finally:
             self._sender.shutdown(cancel_futures=True)
+
+    def locked(self, name: str, wait: bool = True) -> contextlib.AbstractContextManager[None]:
+        """Nothing to hold: what this process writes to before it decides is its own."""
+        return contextlib.nullcontext()
 
     def write(self, number: int, lists: pl.DataFrame, users: pl.DataFrame, numbers: dict[str, Any]) -> None:
         """Write a part's users, then its lists; they are on their way while the next part is scored."""
@@ -107,10 +112,8 @@ class CloudOutput(Output):
         self.publications.create()
         known = catalogue.change(self.objects, lambda known: known.begun(self.digest, restart))
         self._name = known.runs[self.digest]
-        for folder in (self.work, self.publications.store / self._name):  # of an earlier run in this process
-            shutil.rmtree(folder, ignore_errors=True)
         for folder in (self.publication.folder / LISTS, self.publication.folder / USERS, self.source):
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
         there = {key.removeprefix(f"{self._name}/") for key in self.objects.keys(f"{self._name}/")}
         if MANIFEST in there:
             names = [name for name in (MANIFEST, METRICS) if name in there]
@@ -144,6 +147,7 @@ class CloudOutput(Output):
     def _put_aside(self) -> Publication:
         """What was decided of, as its readers find it; and nothing is left that is in use no more."""
         folder = self.publications.store / self._name
+        shutil.rmtree(folder, ignore_errors=True)  # copies of what was held
         self.publication.folder.rename(folder)
         shutil.rmtree(self.work, ignore_errors=True)
         self.publications.sweep()

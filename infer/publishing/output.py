@@ -26,7 +26,7 @@ import polars as pl
 
 from infer.errors import InputError
 from infer.publishing.publication import LISTS, MANIFEST, METRICS, USERS, Publication, read_json
-from infer.publishing.publications import HELD, WORK, Publications
+from infer.publishing.publications import HELD, Publications
 from infer.publishing.recovery import STORE, abandon, busy, discard, lock, recover
 from infer.sources.cutting import Part
 from infer.system.files import replacing, write_text
@@ -39,7 +39,7 @@ class Output:
 
     def __init__(self, publications: Publications, plan: dict[str, Any]) -> None:
         self.publications, self.plan = publications, plan
-        self.work = publications.store / WORK
+        self.work = publications.work
         self.publication = Publication(self.work / "publication")
         self.source = self.work / "source"
         self.digest = digest_of(plan)

@@ -62,6 +62,11 @@ class Publications:
         return _store(self.lists)
 
     @property
+    def work(self) -> Path:
+        """Where an unfinished run is."""
+        return self.store / WORK
+
+    @property
     def place(self) -> Path:
         """What messages call the store."""
         return self.store

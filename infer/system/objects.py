@@ -175,7 +175,10 @@ class Objects:
 
         given: dict[str, Any] = {"retry_config": RETRIES, "client_options": dict(TIMES)}
         if self._root.startswith("s3"):
-            given |= _profile()
+            try:
+                given |= _profile()
+            except LookupError:
+                raise self._without_keys() from None
             if _endpoint().startswith("http://"):
                 given["client_options"]["allow_http"] = True
         return from_url(self._root, **given)
@@ -204,13 +207,16 @@ class Objects:
     def _absent(self) -> InputError:
         return InputError(f"{self.folder}: there is no bucket of this name: make it, or check the address")
 
+    def _without_keys(self) -> InputError:
+        return InputError(f"{self.folder}: no credentials are found: give them in the environment, as {self._keys}")
+
     def _refused(self, error: Exception) -> InputError:
         said = str(error)
         status = STATUS.search(said)
         if "NoSuchBucket" in said:
             return self._absent()
         if "169.254." in said or "metadata.google" in said or "credential" in said.lower():
-            return InputError(f"{self.folder}: no credentials are found: give them in the environment, as {self._keys}")
+            return self._without_keys()
         if status is not None and status[1] in ("401", "403"):
             return InputError(
                 f"{self.folder}: access is denied: check the credentials in the environment, as {self._keys}, and "
@@ -243,8 +249,8 @@ def _endpoint() -> str:
 
 def _profile() -> dict[str, Any]:
     """Credentials of a profile or of what else boto3 finds, as Polars takes them; nothing if the environment has
-    keys."""
-    if "AWS_ACCESS_KEY_ID" in os.environ or find_spec("boto3") is None:
+    keys, or says that none are needed."""
+    if {"AWS_ACCESS_KEY_ID", "AWS_SKIP_SIGNATURE"} & set(os.environ) or find_spec("boto3") is None:
         return {}
     from botocore.exceptions import BotoCoreError
     from obstore.auth.boto3 import Boto3CredentialProvider
@@ -252,4 +258,4 @@ def _profile() -> dict[str, Any]:
     try:
         return {"credential_provider": Boto3CredentialProvider()}
     except (ValueError, BotoCoreError):
-        return {}
+        raise LookupError from None
