@@ -118,7 +118,7 @@ def test_the_lists_are_those_of_a_run_in_a_folder(store: Store, folder: Path, ou
     found = catalogue(store, output)
     assert found["manifest"] == f"s3://{BUCKET}/{below(output)}000001/manifest.json"
     for key in store.keys(below(output)):
-        assert not any(secret.encode() in store.get(key) for secret in (*KEYS.values(),)[:2] if secret != "key")
+        assert KEYS["AWS_SECRET_ACCESS_KEY"].encode() not in store.get(key)
 
 
 def test_a_run_that_is_stopped_anywhere_leaves_whole_lists_and_goes_on(
@@ -168,11 +168,11 @@ def test_of_two_that_publish_at_once_one_is_told_and_loses_nothing(
     store: Store, folder: Path, output: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     score(folder, output, 5)
-    other = [True]
+    others: list[str] = []
 
     def meanwhile(what: str, key: str) -> None:
-        if key.endswith("manifest.json") and other.pop():
-            other.append(False)
+        if key.endswith("manifest.json") and not others:
+            others.append(key)
             score(folder, output, 5)
 
     with monkeypatch.context() as patch:
@@ -195,11 +195,11 @@ def test_of_two_that_publish_at_once_one_is_told_and_loses_nothing(
 def test_the_same_command_twice_at_once_publishes_once(
     store: Store, folder: Path, output: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = [True]
+    others: list[str] = []
 
     def meanwhile(what: str, key: str) -> None:
-        if "/lists/" in key and what == "create" and other.pop():
-            other.append(False)
+        if "/lists/" in key and not others:
+            others.append(key)
             score(folder, output, 5)
 
     with monkeypatch.context() as patch:
@@ -210,8 +210,7 @@ def test_the_same_command_twice_at_once_publishes_once(
 
 def test_shares_of_several_machines_meet_in_one_publication(store: Store, folder: Path, output: str) -> None:
     score(folder, output, 5, "--shard=2/2")
-    with pytest.raises(pl.exceptions.ComputeError):
-        read(output)
+    assert catalogue(store, output)["current"] is None
     score(folder, output, 5, "--shard=1/2")
     assert files(store, output) == local(folder, 5) and catalogue(store, output)["published"] == ["000001"]
 
@@ -338,7 +337,7 @@ def test_a_model_is_read_once_and_checked(
     assert read == ["m.onnx"] and str(model.model.path) == f"s3://{BUCKET}/models/m.onnx"
     assert model.recommend([1, 2], k=3).equals(infer.load(folder / "m.onnx").recommend([1, 2], k=3))
     score(folder, output, 5)
-    assert read == ["m.onnx", "m.onnx"]
+    assert read.count("m.onnx") == 2
     content = bytearray((folder / "m.onnx").read_bytes())
     content[len(content) // 2] ^= 1
     store.put("models/damaged.onnx", bytes(content))
