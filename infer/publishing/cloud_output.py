@@ -81,8 +81,6 @@ class CloudOutput(Output):
         self._describe()
 
         def altered(known: Catalogue) -> Catalogue:
-            if known.current == self._name:  # by this very process, whose answer was lost, or another share
-                return known
             self._check(known)
             return known.publishing(self._name, keep)
 
@@ -154,7 +152,7 @@ class CloudOutput(Output):
         return self.publications.publication(self._name)
 
     def _check(self, known: Catalogue) -> None:
-        if known.current == self._name:
+        if known.current == self._name:  # by this very process, whose answer was lost, or another share
             return
         self._check_own(known)
         if known.current != self._base:
