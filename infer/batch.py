@@ -24,7 +24,7 @@ complete, the earlier lists stay. Machines with a common folder share the work w
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import MISSING, asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from infer.metrics.rendering import accuracy, beyond_lines, render
 from infer.model.session import find_model
 from infer.publishing import gate
 from infer.publishing.gate import Limits
+from infer.publishing.opening import publications_at
 from infer.publishing.publications import Publications
 from infer.publishing.recovery import abandon
 from infer.scoring.extras import ExtraTables
@@ -53,6 +54,7 @@ from infer.scoring.totals import BEFORE, Totals
 from infer.scoring.variety import VarietyConfig
 from infer.scoring.work import Engine, in_this_process
 from infer.sources.source import PART_USERS
+from infer.system.addresses import Address
 from infer.system.stages import Stages
 
 
@@ -60,12 +62,18 @@ from infer.system.stages import Stages
 class BatchConfig(ClusterConfig, DeliveryConfig, VarietyConfig, FallbackConfig, ScoringConfig):
     """Options of `python -m infer.batch`."""
 
+    model: Path = option(
+        MISSING, "model file; looked for as given, then in artifacts/; or its address, as s3://...", address=True
+    )
     k: int = option(10, "items in each list", minimum=1)
     batch_size: int = option(256, "users scored at once, at most", minimum=1)
     users: str | None = option(None, "only these: ids separated by commas, or a file with one id a line")
     merge: bool = option(False, "with --users: keep the earlier lists of all other users")
     output: Path | None = option(
-        None, "where the lists go (default: MODEL.topk.parquet, with --users MODEL.users.parquet)"
+        None,
+        "where the lists go, a path or an address, as s3://... (default: MODEL.topk.parquet, with --users "
+        "MODEL.users.parquet)",
+        address=True,
     )
     production: bool = option(False, "lists to serve: whole histories, nothing held out or measured")
     metrics: bool = option(True, "measure the held-out items if the table has a split")
@@ -109,7 +117,9 @@ class BatchConfig(ClusterConfig, DeliveryConfig, VarietyConfig, FallbackConfig, 
     def publications(self) -> Publications:
         """Where the lists go."""
         if self.output is not None:
-            return Publications(self.output)
+            return publications_at(self.output)
+        if isinstance(self.model, Address):
+            raise InputError(f"--model {self.model} is an address: say where the lists go with --output")
         model = find_model(self.model)
         return Publications(model.with_suffix(".users.parquet" if self.users and not self.merge else ".topk.parquet"))
 
@@ -171,8 +181,8 @@ def main(argv: Sequence[str]) -> None:
     publications.check()
     _, of = config.share
     cluster = config.cluster(config.device, config.threads)
-    engine = _engine(cluster)
-    delivery = config.delivery(find_model(config.model).parent)
+    engine = _engine(cluster, config)
+    delivery = config.delivery(None if isinstance(config.model, Address) else find_model(config.model).parent)
     try:
         with stages("open"):
             check = check_once(publications) if of > 1 else checked_sha256
@@ -188,10 +198,14 @@ def main(argv: Sequence[str]) -> None:
         print("\n".join(delivered_after(publications.lists, delivery).told()))
 
 
-def _engine(cluster: Cluster | None) -> Engine:
-    """Who scores the parts; raises InputError if Ray is not installed."""
+def _engine(cluster: Cluster | None, config: BatchConfig) -> Engine:
+    """Who scores the parts; raises InputError if Ray is not installed, or the machines have no folder in common."""
     if cluster is None:
         return in_this_process
+    if isinstance(config.model, Address) or isinstance(config.output, Address):
+        raise InputError(
+            "with --engine=ray, model and lists are in folders that all machines see: give paths, not addresses"
+        )
     prepare(cluster)
     from infer.cluster.engine import on_ray  # which imports Ray
 
@@ -217,6 +231,9 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
         f"{job.model.path.stem} on {dataset}: {manifest['figures']['listed']} users, {found.rows} recommendations "
         f"-> {found.folder}" + (f"; {found.scored} users scored anew" if keeps else "")
     )
+    pointer = publications_at(found.folder).pointer
+    if pointer is not None:
+        yield f"readers find them through {pointer}"
     yield f"publication {found.publication.name}: {gate.told(manifest['figures'])}"
     if manifest["beyond"]:
         yield f"accepted although {manifest['beyond']}"
@@ -226,7 +243,7 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
             "--production"
         )
     if found.metrics is not None:
-        metrics = Publications(found.folder).metrics
+        metrics = publications_at(found.folder).metrics
         yield f"held-out {config.split} items of {totals.measured} users, 95% intervals -> {metrics}"
         if totals.repeat_targets:
             yield (

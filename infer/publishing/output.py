@@ -17,7 +17,7 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ import polars as pl
 
 from infer.errors import InputError
 from infer.publishing.publication import LISTS, MANIFEST, METRICS, USERS, Publication, read_json
-from infer.publishing.publications import HELD, WORK, Publications
-from infer.publishing.recovery import STORE, busy, discard, lock, recover
+from infer.publishing.publications import HELD, Publications
+from infer.publishing.recovery import STORE, abandon, busy, discard, lock, recover
 from infer.sources.cutting import Part
 from infer.system.files import replacing, write_text
 
@@ -39,7 +39,7 @@ class Output:
 
     def __init__(self, publications: Publications, plan: dict[str, Any]) -> None:
         self.publications, self.plan = publications, plan
-        self.work = publications.store / WORK
+        self.work = publications.work
         self.publication = Publication(self.work / "publication")
         self.source = self.work / "source"
         self.digest = digest_of(plan)
@@ -89,6 +89,10 @@ class Output:
         """Whether the part's lists are complete."""
         return self.part(number).exists()
 
+    def ready(self, numbers: Sequence[int]) -> int:
+        """How many of these parts are complete, whoever scored them; if all are, they can be read now."""
+        return sum(self.has(number) for number in numbers)
+
     @property
     def complete(self) -> bool:
         """Whether all parts are there, and the manifest says so."""
@@ -134,6 +138,10 @@ class Output:
         self.publication.folder.rename(held)
         discard(self.publications)
         return Publication(held)
+
+    def abandon(self, work: bool) -> None:
+        """Leave nothing of a run that came to nothing, unless others work on it; work: drop what is there of it."""
+        abandon(self.publications, work)
 
     def _take_up(self, restart: bool, except_share: str) -> None:
         """Make the work folder, or go on with one of the same plan; the lock `store` is held."""

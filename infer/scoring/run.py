@@ -15,9 +15,9 @@ import polars as pl
 from infer.errors import InputError
 from infer.publishing.figures import figures_of
 from infer.publishing.incremental import Earlier
+from infer.publishing.opening import output_of, publications_at
 from infer.publishing.output import Output, part_of
-from infer.publishing.publications import Publications
-from infer.publishing.recovery import STORE, abandon
+from infer.publishing.recovery import STORE
 from infer.scoring.counted import Counted, counted
 from infer.scoring.decision import decide, done_by_another
 from infer.scoring.extras import Extras, open_extras
@@ -51,7 +51,7 @@ def score_table(
     lists are unchanged then.
     """
     stages = stages or Stages()
-    publications = Publications(folder)
+    publications = publications_at(folder)
     tables = (job.table, settings.fallback.items, *job.candidates.files)
     publications.check([path for path in tables if path is not None])
     current = publications.current()
@@ -61,7 +61,7 @@ def score_table(
     extras = open_extras(job.model, settings.extras)
     plan = plan_of(job, settings, ids, current) | ({"figures": extras.plan} if extras.plan else {})
     check_replaced(current, plan, settings.accept, publications.lists)
-    output, begun = Output(publications, plan), False
+    output, begun = output_of(publications, plan), False
     try:
         with output.share(settings.share, settings.restart) as published:
             begun = True
@@ -71,7 +71,7 @@ def score_table(
     except BaseException:
         # What fails at once leaves nothing to go on with, nor do lists of a table that is no longer there.
         there = any(output.part(0).parent.glob("part-*"))
-        abandon(publications, begun and (not there or (settings.share[1] == 1 and not job.unchanged)))
+        output.abandon(begun and (not there or (settings.share[1] == 1 and not job.unchanged)))
         raise
 
 
@@ -96,7 +96,7 @@ def _score_share(
         if not output.work.exists():
             return done_by_another(output)
         if not output.complete:
-            ready = sum(output.has(part.number) for part in source.parts)
+            ready = output.ready([part.number for part in source.parts])
             if ready < parts:
                 return Outcome(output.publications.lists, parts=parts, ready=ready, resumed=resumed)
             _describe(job, output, settings, source.parts, notes, stages, extras, about)

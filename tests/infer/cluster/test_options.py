@@ -33,6 +33,14 @@ def test_a_worker_takes_what_is_said_or_what_follows_from_the_model() -> None:
         config(engine="ray").cluster("cpu", 2)
 
 
+@pytest.mark.parametrize("place", ["--model=s3://shop/m.onnx", "--output=s3://shop/m.topk.parquet"])
+def test_a_cluster_works_in_folders(place: str, run) -> None:
+    words = ["--model=m.onnx", "--output=m.topk.parquet", "--engine=ray", place]
+    found = run("infer.batch", *(word for word in words if word == place or word[:5] != place[:5]))
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr.endswith("model and lists are in folders that all machines see: give paths, not addresses\n")
+
+
 @pytest.mark.parametrize(
     ("address", "says"),
     [
