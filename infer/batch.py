@@ -178,10 +178,10 @@ def main(argv: Sequence[str]) -> None:
     """Parse, score, print."""
     config = parse(BatchConfig, argv, __doc__)
     settings, stages, publications = config.settings, Stages(), config.publications
-    publications.check()
-    _, of = config.share
     cluster = config.cluster(config.device, config.threads)
     engine = _engine(cluster, config)
+    publications.check()
+    _, of = config.share
     delivery = config.delivery(None if isinstance(config.model, Address) else find_model(config.model).parent)
     try:
         with stages("open"):
