@@ -9,6 +9,7 @@ encoder comes from `train.models.chain`. With --initial=random and without a cha
     python -m train hybrid
 """
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ from train.models.chain import chain_factors, chain_matrix, start_chain, start_w
 from train.models.weights import check_weights
 from train.saved import checkpoint
 from train.saved.places import Places
+
+log = logging.getLogger(__name__)
 
 # Of implicit ALS; chosen on validation. What recommends best by itself is not the best start.
 ROUNDS, CONFIDENCE, REGULARIZATION = 15, 20.0, 1.0
@@ -66,7 +69,10 @@ def _solved(data: Data, config: BertConfig, name: str, dim: int) -> Tensor:
     if name == "ppmi":
         return torch.from_numpy(initial.ppmi(data, dim, config.seed))
     weighted = config.ratings == "weight"
-    factors = initial.ials(data, dim, ROUNDS, CONFIDENCE, REGULARIZATION, config.seed, config.content, weighted)
+    rounds = initial.als_rounds(len(data.histories.items), ROUNDS)
+    if rounds < ROUNDS:
+        log.info("iALS passes %d times over the table instead of %d, to spare time", rounds, ROUNDS)
+    factors = initial.ials(data, dim, rounds, CONFIDENCE, REGULARIZATION, config.seed, config.content, weighted)
     return nn.functional.normalize(torch.from_numpy(factors[1]))
 
 
