@@ -36,7 +36,8 @@ from infer.model.signature import (
     check_signature,
 )
 from infer.system.addresses import Address, place
-from infer.system.objects import check_address, fetched
+from infer.system.objects import fetched
+from infer.system.stores import check_address
 
 ARTIFACTS = Path("artifacts")
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}

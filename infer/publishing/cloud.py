@@ -22,7 +22,8 @@ from infer.publishing.catalogue import CURRENT_FILE, Catalogue
 from infer.publishing.publication import LISTS, MANIFEST, METRICS, USERS, Publication
 from infer.publishing.publications import HELD, NUMBER, Publications
 from infer.system.addresses import Address, path_name
-from infer.system.objects import Objects, check_address
+from infer.system.objects import Objects
+from infer.system.stores import check_address
 
 
 class Copied(Address):
