@@ -1,4 +1,4 @@
-"""Models whose item vectors are put together from shared parts: the file holds codes, and lists as with whole vectors."""
+"""Models whose item vectors are put together from shared parts: files hold codes, and list as with whole vectors."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from train.config import BertConfig
 from train.models.bert import MiniBERT4Rec
 from train.presets import configuration
 
-ITEMS, DIM, PARTS = 700, 16, 4
+ITEMS, DIM, PARTS = 1500, 16, 4  # more items than parts, of which there are 1,024
 
 
 def made(codes: int) -> MiniBERT4Rec:
@@ -47,7 +47,7 @@ def test_the_file_holds_a_byte_for_each_part_and_no_vectors(precision: str) -> N
     check_parity(coded, proto, ITEMS, 0, exact=precision == "fp32")
     of_items = {tuple(t.dims): t.data_type for t in proto.graph.initializer if t.dims and t.dims[0] >= ITEMS}
     bias = TensorProto.FLOAT if precision == "fp32" else TensorProto.FLOAT16
-    assert of_items == {(ITEMS + 2, PARTS): TensorProto.UINT8, (ITEMS + 1, 1): bias}
+    assert of_items == {(ITEMS + 2, PARTS): TensorProto.UINT8, (ITEMS + 1,): bias}
 
 
 def test_lists_are_those_of_the_same_vectors_as_a_whole_under_all_rules() -> None:

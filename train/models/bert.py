@@ -67,7 +67,8 @@ class MiniBERT4Rec(ScoringModel):
         if self.rated:
             self.input_names, self.level_count = (WINDOW_INPUT, LEVELS_INPUT), levels
         self.items: nn.Embedding | CodedVectors
-        if config.codes:
+        self.coded = config.codes > 0
+        if self.coded:
             self.items = CodedVectors(self.mask + 1, config.dim, config.codes)
         else:
             self.items = nn.Embedding(self.mask + 1, config.dim, padding_idx=PAD)

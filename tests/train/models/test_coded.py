@@ -152,10 +152,10 @@ def test_a_trained_model_gets_codes_and_its_vectors_are_where_training_goes_on(t
     torch.testing.assert_close(model.items(torch.arange(1, 11)), given.content["model"]["items.weight"][1:11])
     assert torch.equal(model.bias, given.content["model"]["bias"])
     assert torch.equal(model.positions, given.content["model"]["positions"])
+    given.content["provenance"]["config"]["codes"] = 2
+    wanted = replace(earlier.base(given, "bert"), codes=4)
     with pytest.raises(InputError, match="--codes=4 contradicts --from"):
-        coded = {**given.config, "codes": 2}
-        given.content["provenance"]["config"] = coded
-        earlier.agreed(replace(earlier.base(given, "bert"), codes=4), given)
+        earlier.agreed(wanted, given)
 
 
 @pytest.mark.parametrize(
