@@ -21,7 +21,7 @@ from train.models.coded import CODES, CodedVectors
 from train.models.initial import rated
 
 # Items by which centres are found, and rounds that move them.
-SAMPLE, ROUNDS = 65_536, 20
+SAMPLE, ROUNDS = 64 * CODES, 15
 
 
 def singular_vectors(data: Data, dim: int, seed: int) -> Tensor:
