@@ -118,7 +118,6 @@ def summed(world: World, codes: np.ndarray, centres: np.ndarray) -> Way:
         places = nodes("Expand", _stored(nodes, f"codes_{part}", column[None]), shape)
         places = nodes("Cast", places, to=TensorProto.INT32)
         own = nodes("Gather", products, nodes.constant(part), axis=0)
-        # One after the other, so that memory holds few tables of all scores.
         last = [ALL_SCORES] if part == parts - 1 else []
         scores = nodes("Add", nodes("GatherElements", own, places, axis=1), scores, outputs=last)
     return _in_graph(world, nodes)

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from infer.errors import InputError
+from tests.helpers.interrupted import equal, interrupted, metrics, train
 from tests.helpers.rounds import write
-from tests.train.saved.test_resuming import equal, interrupted, metrics, train
 from train import trainer
 from train.config import BertConfig
 from train.data.dataset import load
