@@ -43,6 +43,11 @@ COMMANDS = {
         main="bench.latency:main",
         configs=["bench.latency:LatencyConfig"],
     ),
+    "nearest": Command(
+        "ways to find the best of a million items: bytes, seconds, and what is lost",
+        main="bench.nearest.__main__:main",
+        configs=["bench.nearest.__main__:NearestConfig"],
+    ),
     "serving": Command(
         "what the HTTP service costs beside a plain loop",
         main="bench.serving:main",

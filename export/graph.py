@@ -56,6 +56,7 @@ def export_graph(model: ScoringModel, items: int, precision: str = "fp32", fixed
                 output_names=[ALL_SCORES],
                 dynamic_shapes=tuple(axes for _ in examples),
                 verbose=False,
+                optimize=not model.coded,  # what it folds is stored as vectors again
             )
     finally:
         for name, level in levels.items():

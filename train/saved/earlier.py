@@ -25,7 +25,7 @@ from train.saved import checkpoint
 
 # What decides the shapes of the weights, and what they mean.
 FIXED = (
-    "objective", "dim", "block", "layers", "heads", "feedforward", "activation", "norm", "scale_embeddings",
+    "objective", "dim", "codes", "block", "layers", "heads", "feedforward", "activation", "norm", "scale_embeddings",
     "input_norm", "transform", "positions", "head", "item_bias", "max_length", "masking", "append_mask", "ratings",
     "chain", "chain_decay", "chain_trained",
 )  # fmt: skip
@@ -104,8 +104,10 @@ def agreed(config: TrainConfig, start: Start) -> TrainConfig:
     """The options with the earlier model's sizes; raises InputError if one that was given contradicts them."""
     now, then = asdict(config), start.config
     for name in FIXED:
-        if name not in now or now[name] == then[name]:
+        if name not in now or now[name] == then.get(name, 0):  # earlier checkpoints have no codes
             continue
+        if name == "codes" and not then.get(name, 0):
+            continue  # the trained vectors get codes
         if name not in FOLLOWS or now[name] != FOLLOWS[name]:
             option = "--" + name.replace("_", "-")
             raise InputError(
