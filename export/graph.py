@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 import onnx
 import torch
+from onnxscript.optimizer import optimize_ir
 
 from export.guard import Sizes, guard
 from export.head import ALL_SCORES
@@ -24,6 +25,7 @@ from export.topk import BLOCK, append_top_k
 from infer.model.signature import USER_INPUT
 from train.models.base import ScoringModel
 
+FOLDED = 1024  # numbers at most that one node of a graph with codes is folded to
 EXPORTERS = ("torch.onnx", "onnxscript", "onnx_ir")  # loggers that tell of their own work
 
 
@@ -56,13 +58,15 @@ def export_graph(model: ScoringModel, items: int, precision: str = "fp32", fixed
                 output_names=[ALL_SCORES],
                 dynamic_shapes=tuple(axes for _ in examples),
                 verbose=False,
-                optimize=not model.coded,  # what it folds is stored as vectors again
+                optimize=not model.coded,
             )
+            assert program is not None, "with dynamo the exporter returns a program"
+            if model.coded:  # vectors that follow from codes are not to be stored
+                optimize_ir(program.model, output_size_limit=FOLDED)
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
         model.extra_columns = 0
-    assert program is not None, "with dynamo the exporter returns a program"
     proto = program.model_proto
     proto = in_precision(proto, precision)
     append_top_k(proto.graph, items, BLOCK if model.appends_columns else 0, fixed)

@@ -124,15 +124,16 @@ def summed(world: World, codes: np.ndarray, centres: np.ndarray) -> Way:
 
 
 class Inverted:
-    """An index of faiss: items in lists around centres, whole or cut into parts."""
+    """An index of faiss: items in lists around centres, whole or cut into parts, the bias being one more part."""
 
     def __init__(self, world: World, lists: int, parts: int = 0) -> None:
-        self.world, self.width = world, -(-(world.items.shape[1] + 1) // max(parts, 1)) * max(parts, 1)
+        dim = world.items.shape[1]
+        self.width = dim + (dim // parts if parts else 1)
         centres = faiss.IndexFlatIP(self.width)
         args = centres, self.width, lists
         self.index: faiss.IndexIVF
         if parts:
-            self.index = faiss.IndexIVFPQ(*args, parts, 8, faiss.METRIC_INNER_PRODUCT)
+            self.index = faiss.IndexIVFPQ(*args, parts + 1, 8, faiss.METRIC_INNER_PRODUCT)
         else:
             self.index = faiss.IndexIVFFlat(*args, faiss.METRIC_INNER_PRODUCT)
         self.index.cp.max_points_per_centroid, self.index.cp.min_points_per_centroid = POINTS, 1

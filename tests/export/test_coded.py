@@ -47,7 +47,7 @@ def test_the_file_holds_a_byte_for_each_part_and_no_vectors(precision: str) -> N
     check_parity(coded, proto, ITEMS, 0, exact=precision == "fp32")
     of_items = {tuple(t.dims): t.data_type for t in proto.graph.initializer if t.dims and t.dims[0] >= ITEMS}
     bias = TensorProto.FLOAT if precision == "fp32" else TensorProto.FLOAT16
-    assert of_items == {(ITEMS + 2, PARTS): TensorProto.UINT8, (ITEMS + 1,): bias}
+    assert of_items == {(ITEMS + 2, PARTS): TensorProto.UINT8, (ITEMS + 1, 1): bias}
 
 
 def test_lists_are_those_of_the_same_vectors_as_a_whole_under_all_rules() -> None:
