@@ -179,7 +179,11 @@ def main(argv: Sequence[str]) -> None:
     config = parse(BatchConfig, argv, __doc__)
     settings, stages, publications = config.settings, Stages(), config.publications
     cluster = config.cluster(config.device, config.threads)
-    engine = _engine(cluster, config)
+    if cluster is not None and any(isinstance(place, Address) for place in (config.model, config.output)):
+        raise InputError(
+            "with --engine=ray, model and lists are in folders that all machines see: give paths, not addresses"
+        )
+    engine = _engine(cluster)
     publications.check()
     _, of = config.share
     delivery = config.delivery(None if isinstance(config.model, Address) else find_model(config.model).parent)
@@ -198,14 +202,10 @@ def main(argv: Sequence[str]) -> None:
         print("\n".join(delivered_after(publications.lists, delivery).told()))
 
 
-def _engine(cluster: Cluster | None, config: BatchConfig) -> Engine:
-    """Who scores the parts; raises InputError if Ray is not installed, or the machines have no folder in common."""
+def _engine(cluster: Cluster | None) -> Engine:
+    """Who scores the parts; raises InputError if Ray is not installed."""
     if cluster is None:
         return in_this_process
-    if isinstance(config.model, Address) or isinstance(config.output, Address):
-        raise InputError(
-            "with --engine=ray, model and lists are in folders that all machines see: give paths, not addresses"
-        )
     prepare(cluster)
     from infer.cluster.engine import on_ray  # which imports Ray
 

@@ -15,7 +15,7 @@ SAID = "from infer.system.telemetry import send_nothing; send_nothing(); "
     [
         ("mlflow", "from mlflow.telemetry.utils import is_telemetry_disabled as off; print(off())"),
         ("huggingface_hub", "from huggingface_hub.constants import HF_HUB_DISABLE_TELEMETRY as off; print(off)"),
-        ("ray", "from ray._private.usage.usage_lib import usage_stats_enabled as on; print(not on())"),
+        ("ray", "from ray._common.usage.usage_lib import usage_stats_enabled as on; print(not on())"),
     ],
 )
 def test_the_library_itself_says_that_it_sends_nothing(library: str, asked: str) -> None:
