@@ -82,7 +82,7 @@ def publish(output: Path, stage: Path, page: Callable[[str], str]) -> str:
         _remove(place)
     if not place.exists():
         stage.rename(place)
-        (place / STAGED).unlink()
+    (place / STAGED).unlink(missing_ok=True)  # also if a process was killed before it did
     text = page(version)
     assert HTML_MARK in text[:4096], "the page carries the mark by which it is known"
     write_text(output / INDEX, text, owned=True)

@@ -68,6 +68,14 @@ def test_a_failure_leaves_the_earlier_page_or_no_folder_and_the_next_run_clears_
     assert tree(output) == before
 
 
+def test_a_mark_that_a_killed_process_left_in_a_page_goes(tmp_path: Path) -> None:
+    output = tmp_path / "web"
+    version = write(output, "one")
+    before = tree(output)
+    (output / version / ".staged").touch()
+    assert write(output, "one") == version and tree(output) == before
+
+
 def test_two_at_once_do_not_meet(tmp_path: Path) -> None:
     with staged(tmp_path / "web"), pytest.raises(BusyError, match="another process is working on"):
         write(tmp_path / "web", "two")
