@@ -26,12 +26,11 @@ from typing import Any
 from infer.cluster.options import Cluster
 from infer.errors import InputError
 from infer.system.project import PROJECT
+from infer.system.telemetry import send_nothing
 
 # Bytes for what is sent to the workers once; Ray writes more than that to disk.
 OBJECT_STORE = 256 * 2**20
 AUTO = "auto"
-# Nothing is sent to its makers.
-SILENT = {"RAY_USAGE_STATS_ENABLED": "0"}
 # Seconds until an address has to take a connection, and until a process has to have joined the cluster there.
 LISTENS, ANSWERS = 10.0, 60.0
 # Joins and leaves, or says why not.
@@ -56,7 +55,7 @@ def prepare(cluster: Cluster) -> None:
         raise InputError(f"--engine=ray needs Ray: pip install '{PROJECT}[ray]'")
     if "ray" in sys.modules:
         return
-    os.environ.update(SILENT)
+    send_nothing()
     if cluster.address is None:
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
 

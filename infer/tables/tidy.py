@@ -112,16 +112,19 @@ def in_order(table: pl.DataFrame, rules: Rules, notes: Notes) -> pl.DataFrame:
     """
     kept = table
     if rules.options.repeats != KEEP:
-        notes.repeated = 0
-    if rules.options.repeats != KEEP and repeats_pairs(table):
-        order = [pl.col(c) for c in (USER, ITEM, TIMESTAMP, RATING) if c in table.columns]
-        kept = table.sort(order, maintain_order=True).unique([USER, ITEM], keep="last", maintain_order=True)
+        kept = _latest(table) if repeats_pairs(table) else table
         notes.repeated = table.height - kept.height
     order = [pl.col(USER), pl.col(TIMESTAMP), *by_item(kept.schema)]
     ordered = kept if is_ordered(kept, order) else kept.sort(order, maintain_order=True)
     if SPLIT in ordered.columns:
         ordered = first_held_out(ordered, notes)
     return ordered.select(c for c in (USER, ITEM, TIMESTAMP, RATING, SPLIT) if c in ordered.columns)
+
+
+def _latest(table: pl.DataFrame) -> pl.DataFrame:
+    """Of each pair (user, item) the latest row, the one with the highest rating in a tie."""
+    order = [pl.col(c) for c in (USER, ITEM, TIMESTAMP, RATING) if c in table.columns]
+    return table.sort(order, maintain_order=True).unique([USER, ITEM], keep="last", maintain_order=True)
 
 
 def repeats_pairs(table: pl.DataFrame) -> bool:

@@ -37,6 +37,11 @@ class Store:
         """How to reach it."""
         return KEYS | {"AWS_ENDPOINT_URL": self.url}
 
+    def reach(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let this process, and those that it starts, find it."""
+        for name, value in self.environment.items():
+            monkeypatch.setenv(name, value)
+
     def put(self, key: str, content: bytes) -> None:
         """Write an object."""
         self.client.put_object(Bucket=BUCKET, Key=key, Body=content)

@@ -141,13 +141,13 @@ def load(artifacts: Path, numbered: list[int] | list[str] | None = None) -> Data
     item_ids, retired = catalogue.item_ids(artifacts, table, about), np.zeros(0, np.int64)
     if numbered is not None:
         item_ids, retired = catalogue.kept_in_place(item_ids, numbered)
-    user_ids = table[USER].unique().sort().to_list()
-    table, users = _indexed(table, user_ids, item_ids), vocabulary(user_ids, USER)[USER]
-    train, (known, _) = table.filter(pl.col(SPLIT) == TRAIN), before(table, VALIDATION)
+    users = table[USER].unique().sort()
+    user_ids = users.to_list()
+    table = _indexed(table, user_ids, item_ids)
+    train, (known, held_out) = table.filter(pl.col(SPLIT) == TRAIN), before(table, VALIDATION)
     if train.is_empty():
         raise InputError(f"{path} has no items to train on: write it again")
     targets = np.full(len(user_ids), PAD, dtype=np.int64)
-    held_out = table.filter(pl.col(SPLIT) == VALIDATION)
     targets[held_out[USER].to_numpy() - 1] = held_out[ITEM].to_numpy()
     levels, keeps = _levels(train), repeats_of(about) == KEEP
     histories = _histories(train, users, len(item_ids), levels, keeps)

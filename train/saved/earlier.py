@@ -102,12 +102,11 @@ def base(start: Start, kind: str) -> TrainConfig:
 
 def agreed(config: TrainConfig, start: Start) -> TrainConfig:
     """The options with the earlier model's sizes; raises InputError if one that was given contradicts them."""
-    now, then = asdict(config), start.config
+    now, then = asdict(config), {"codes": 0} | start.config  # earlier checkpoints do not say it
     for name in FIXED:
-        if name not in now or now[name] == then.get(name, 0):  # earlier checkpoints have no codes
+        gets_codes = name == "codes" and not then[name]  # the trained vectors do
+        if name not in now or now[name] == then[name] or gets_codes:
             continue
-        if name == "codes" and not then.get(name, 0):
-            continue  # the trained vectors get codes
         if name not in FOLLOWS or now[name] != FOLLOWS[name]:
             option = "--" + name.replace("_", "-")
             raise InputError(

@@ -49,8 +49,7 @@ def filled() -> Iterator[Store]:
 
 @pytest.fixture
 def store(filled: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
-    for name, value in filled.environment.items():
-        monkeypatch.setenv(name, value)
+    filled.reach(monkeypatch)
     return filled
 
 

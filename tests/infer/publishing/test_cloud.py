@@ -40,8 +40,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Pa
 
 @pytest.fixture
 def store(filled: tuple[Store, Path], monkeypatch: pytest.MonkeyPatch) -> Store:
-    for name, value in filled[0].environment.items():
-        monkeypatch.setenv(name, value)
+    filled[0].reach(monkeypatch)
     return filled[0]
 
 

@@ -24,8 +24,7 @@ def started() -> Iterator[Store]:
 
 @pytest.fixture
 def store(started: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
-    for name, value in started.environment.items():
-        monkeypatch.setenv(name, value)
+    started.reach(monkeypatch)
     return started
 
 
