@@ -43,10 +43,20 @@ COMMANDS = {
         main="bench.latency:main",
         configs=["bench.latency:LatencyConfig"],
     ),
+    "nearest": Command(
+        "ways to find the best of a million items: bytes, seconds, and what is lost",
+        main="bench.nearest.__main__:main",
+        configs=["bench.nearest.__main__:NearestConfig"],
+    ),
     "serving": Command(
         "what the HTTP service costs beside a plain loop",
         main="bench.serving:main",
         configs=["bench.serving:ServingConfig"],
+    ),
+    "cluster": Command(
+        "simulate the queue of --engine=ray on many machines",
+        main="bench.cluster:main",
+        configs=["bench.cluster:ClusterBenchConfig"],
     ),
     "floor": Command(
         "the least seconds that a model's arithmetic takes on this machine",

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import onnx
 import torch
+from onnxscript.optimizer import optimize_ir
 
 from export.apart import too_large, written_apart
 from export.guard import Sizes, guard
@@ -28,6 +29,7 @@ from infer.model.beside import KEY
 from infer.model.signature import USER_INPUT
 from train.models.base import ScoringModel
 
+FOLDED = 1024  # numbers at most that one node of a graph with codes is folded to
 EXPORTERS = ("torch.onnx", "onnxscript", "onnx_ir")  # loggers that tell of their own work
 
 
@@ -69,12 +71,15 @@ def export_graph(
                 output_names=[ALL_SCORES],
                 dynamic_shapes=tuple(axes for _ in examples),
                 verbose=False,
+                optimize=not model.coded,
             )
+            assert program is not None, "with dynamo the exporter returns a program"
+            if model.coded:  # vectors that follow from codes are not to be stored
+                optimize_ir(program.model, output_size_limit=FOLDED)
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
         model.extra_columns = 0
-    assert program is not None, "with dynamo the exporter returns a program"
     if beside is not None and precision == "fp32" and too_large(program):
         proto = written_apart(program, beside)
     else:

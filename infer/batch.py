@@ -24,13 +24,15 @@ complete, the earlier lists stay. Machines with a common folder share the work w
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from infer.cli import option, parse, run
+from infer.cluster.joining import prepare
+from infer.cluster.options import Cluster, ClusterConfig
 from infer.delivery.delivering import delivered_after
 from infer.delivery.options import DeliveryConfig
 from infer.errors import InputError
@@ -38,6 +40,7 @@ from infer.metrics.rendering import accuracy, beyond_lines, render
 from infer.model.session import find_model
 from infer.publishing import gate
 from infer.publishing.gate import Limits
+from infer.publishing.opening import publications_at
 from infer.publishing.publications import Publications
 from infer.publishing.recovery import abandon
 from infer.scoring.extras import ExtraTables
@@ -49,20 +52,28 @@ from infer.scoring.run import score_table
 from infer.scoring.shared import check_once
 from infer.scoring.totals import BEFORE, Totals
 from infer.scoring.variety import VarietyConfig
+from infer.scoring.work import Engine, in_this_process
 from infer.sources.source import PART_USERS
+from infer.system.addresses import Address
 from infer.system.stages import Stages
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchConfig(DeliveryConfig, VarietyConfig, FallbackConfig, ScoringConfig):
+class BatchConfig(ClusterConfig, DeliveryConfig, VarietyConfig, FallbackConfig, ScoringConfig):
     """Options of `python -m infer.batch`."""
 
+    model: Path = option(
+        MISSING, "model file; looked for as given, then in artifacts/; or its address, as s3://...", address=True
+    )
     k: int = option(10, "items in each list", minimum=1)
     batch_size: int = option(256, "users scored at once, at most", minimum=1)
     users: str | None = option(None, "only these: ids separated by commas, or a file with one id a line")
     merge: bool = option(False, "with --users: keep the earlier lists of all other users")
     output: Path | None = option(
-        None, "where the lists go (default: MODEL.topk.parquet, with --users MODEL.users.parquet)"
+        None,
+        "where the lists go, a path or an address, as s3://... (default: MODEL.topk.parquet, with --users "
+        "MODEL.users.parquet)",
+        address=True,
     )
     production: bool = option(False, "lists to serve: whole histories, nothing held out or measured")
     metrics: bool = option(True, "measure the held-out items if the table has a split")
@@ -106,7 +117,9 @@ class BatchConfig(DeliveryConfig, VarietyConfig, FallbackConfig, ScoringConfig):
     def publications(self) -> Publications:
         """Where the lists go."""
         if self.output is not None:
-            return Publications(self.output)
+            return publications_at(self.output)
+        if isinstance(self.model, Address):
+            raise InputError(f"--model {self.model} is an address: say where the lists go with --output")
         model = find_model(self.model)
         return Publications(model.with_suffix(".users.parquet" if self.users and not self.merge else ".topk.parquet"))
 
@@ -165,20 +178,38 @@ def main(argv: Sequence[str]) -> None:
     """Parse, score, print."""
     config = parse(BatchConfig, argv, __doc__)
     settings, stages, publications = config.settings, Stages(), config.publications
+    cluster = config.cluster(config.device, config.threads)
+    if cluster is not None and any(isinstance(place, Address) for place in (config.model, config.output)):
+        raise InputError(
+            "with --engine=ray, model and lists are in folders that all machines see: give paths, not addresses"
+        )
+    engine = _engine(cluster)
     publications.check()
     _, of = config.share
-    delivery = config.delivery(find_model(config.model).parent)
+    delivery = config.delivery(None if isinstance(config.model, Address) else find_model(config.model).parent)
     try:
         with stages("open"):
             check = check_once(publications) if of > 1 else checked_sha256
-            job = config.job(config.metrics and not config.production, check)
+            # Where workers run the model, this machine only reads what its file says.
+            opening = config if cluster is None else replace(config, device="cpu", threads=1)
+            job = opening.job(config.metrics and not config.production, check)
     except InputError:
         abandon(publications, work=False)
         raise
-    outcome = score_table(job, publications.lists, settings, stages)
+    outcome = score_table(job, publications.lists, settings, stages, engine)
     print("\n".join(told(job, config, outcome, stages)))
     if delivery is not None and outcome.publication is not None:
         print("\n".join(delivered_after(publications.lists, delivery).told()))
+
+
+def _engine(cluster: Cluster | None) -> Engine:
+    """Who scores the parts; raises InputError if Ray is not installed."""
+    if cluster is None:
+        return in_this_process
+    prepare(cluster)
+    from infer.cluster.engine import on_ray  # which imports Ray
+
+    return on_ray(cluster)
 
 
 def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Iterator[str]:
@@ -200,6 +231,9 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
         f"{job.model.path.stem} on {dataset}: {manifest['figures']['listed']} users, {found.rows} recommendations "
         f"-> {found.folder}" + (f"; {found.scored} users scored anew" if keeps else "")
     )
+    pointer = publications_at(found.folder).pointer
+    if pointer is not None:
+        yield f"readers find them through {pointer}"
     yield f"publication {found.publication.name}: {gate.told(manifest['figures'])}"
     if manifest["beyond"]:
         yield f"accepted although {manifest['beyond']}"
@@ -209,7 +243,7 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
             "--production"
         )
     if found.metrics is not None:
-        metrics = Publications(found.folder).metrics
+        metrics = publications_at(found.folder).metrics
         yield f"held-out {config.split} items of {totals.measured} users, 95% intervals -> {metrics}"
         if totals.repeat_targets:
             yield (
@@ -228,7 +262,18 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
     else:
         yield "no metrics: none of these users has a held-out item"
     yield from beyond_lines(manifest.get("beyond_accuracy"), job.model.path.stem)
+    engine = manifest.get("engine")
+    if engine is not None:
+        yield _workers(engine)
     yield f"{totals.users / max(1e-9, stages.elapsed):.0f} users/s; {stages}"
+
+
+def _workers(engine: dict[str, Any]) -> str:
+    """What the workers of a cluster did, in their own seconds together."""
+    seconds = ", ".join(f"{name} {value:.2f} s" for name, value in engine["seconds"].items())
+    lost = f", {engine['lost']} lost on the way" if engine["lost"] else ""
+    peak = engine["peak_memory_bytes"] / 2**20
+    return f"{engine['workers']} workers on {engine['nodes']} nodes{lost}: {seconds}; peak memory of one {peak:.0f} MiB"
 
 
 def _price(metrics: dict[str, pl.DataFrame], name: str, k: int) -> str:

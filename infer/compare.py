@@ -21,6 +21,7 @@ from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.metrics.rendering import render
 from infer.publishing.figures import compared
+from infer.publishing.opening import publications_at
 from infer.publishing.publications import Publications
 from infer.scoring.totals import is_baseline
 
@@ -33,7 +34,7 @@ class CompareConfig:
     """Options of `python -m infer.compare`."""
 
     artifacts: Path = option(Path("artifacts"), "folder with *.metrics.json files")
-    output: Path | None = option(None, "lists of which to show two nights, as --output of infer.batch")
+    output: Path | None = option(None, "lists of which to show two nights, as --output of infer.batch", address=True)
     nights: str | None = option(
         None, "two of its publications, as 11,12 or 12,held (default: the current and the held, or the one before)"
     )
@@ -130,7 +131,7 @@ def main(argv: Sequence[str]) -> None:
     """Parse, read, print."""
     config = parse(CompareConfig, argv, __doc__)
     if config.output is not None:
-        print(nights_of(Publications(config.output), config.nights))
+        print(nights_of(publications_at(config.output), config.nights))
         return
     if config.nights is not None:
         raise InputError("--nights are of one output: name it with --output")

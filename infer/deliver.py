@@ -20,13 +20,14 @@ from infer.delivery.delivering import deliver
 from infer.delivery.options import DeliveryConfig
 from infer.delivery.published import Published
 from infer.errors import InputError
+from infer.system.addresses import Address
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeliverConfig(DeliveryConfig):
     """Options of `python -m infer.deliver`."""
 
-    lists: Path = option(MISSING, "the published lists, as --output of infer.batch")
+    lists: Path = option(MISSING, "the published lists, as --output of infer.batch", address=True)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -35,7 +36,7 @@ def main(argv: Sequence[str]) -> None:
     lists = Published(config.lists).lists
     if config.items is not None and config.with_ is None:
         raise InputError("--items is of no use without --with, which names columns of it")
-    delivery = config.delivery(lists.parent)
+    delivery = config.delivery(None if isinstance(lists, Address) else lists.parent)
     if delivery is None:
         raise InputError("option --to is missing: --to=lists.csv, or --to=sqlite:///FILE")
     print("\n".join(deliver(lists, delivery).told()))

@@ -17,6 +17,7 @@ from pathlib import Path
 from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.publishing import gate
+from infer.publishing.opening import publications_at
 from infer.publishing.publication import Publication
 from infer.publishing.publications import Publications
 from infer.publishing.recovery import STORE, lock, recover
@@ -26,7 +27,7 @@ from infer.publishing.recovery import STORE, lock, recover
 class RollbackConfig:
     """Options of `python -m infer.rollback`."""
 
-    output: Path = option(MISSING, "the lists, as --output of infer.batch")
+    output: Path = option(MISSING, "the lists, as --output of infer.batch", address=True)
     to: int | None = option(None, "number of the publication (default: the latest before the current one)", minimum=1)
     list: bool = option(False, "show the publications, change nothing")
 
@@ -34,7 +35,7 @@ class RollbackConfig:
 def main(argv: Sequence[str]) -> None:
     """Parse, switch, print."""
     config = parse(RollbackConfig, argv, __doc__)
-    publications = Publications(config.output)
+    publications = publications_at(config.output)
     publications.check()
     if publications.current() is None:
         raise InputError(f"{config.output} has no publications: score with `python -m infer.batch` first")

@@ -20,6 +20,7 @@ from pathlib import Path
 from infer.cli import option, parse, run
 from infer.errors import InputError, system_says
 from infer.recommend import models_of
+from infer.system.addresses import place
 from infer.system.project import PROJECT
 
 TOKEN = "RECOMMENDER_TOKEN"
@@ -109,7 +110,7 @@ def _serve(config: ServeConfig, token: str | None) -> None:
     given = [] if config.lists is None else config.lists.split(",")
     if not all(given):
         raise InputError(f"--lists: '{config.lists}' names lists without a name between its commas")
-    lists = named([Path(name) for name in given], "--lists", (".parquet", ".topk"))
+    lists = named([place(name) for name in given], "--lists", (".parquet", ".topk"))
     # What rules of a request say of themselves is for whoever wrote them, and would be lines without end.
     logging.getLogger("infer.recommender").setLevel(logging.WARNING)
     figures = Figures()

@@ -24,6 +24,7 @@ ROOMS = (
     "publishing",
     "delivery",
     "scoring",
+    "cluster",
     "serving",
 )
 TORCH = {"torch", "onnxscript", "train", "export", "bench", "tests"}

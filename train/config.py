@@ -115,6 +115,12 @@ class BertConfig(TrainConfig):
     input_dropout: float | None = option(None, "of the embedded items, below 1 (default: as in the encoder)", minimum=0)
     positions: Literal["none", "sinusoidal", "learned"] = option("learned", "added to the item vectors")
     head: Literal["separate", "tied"] = option("tied", "score items by a matrix of its own, or by their embeddings")
+    codes: int = option(
+        0,
+        "parts of which each item's vector is put together, each one of 256 and a byte for each item (RecJPQ); divides "
+        "dim; 0: a vector of its own",
+        minimum=0,
+    )
     item_bias: bool = option(True, "add a bias for each item, in a tied head starting at its log popularity")
     max_length: int = option(50, "recent items that the model reads", minimum=1)
     stride: int = option(25, "train on windows this far apart over the whole history; 0: the latest only", minimum=0)
@@ -216,7 +222,7 @@ class BertConfig(TrainConfig):
     def updates_rows(self) -> bool:
         """Whether --sparse-updates can be had: a step reads few items, and AdamW moves them."""
         found = (self.optimizer, self.loss, self.head, self.frozen_epochs)
-        return found == ("adamw", "sampled", "tied", 0)
+        return found == ("adamw", "sampled", "tied", 0) and not self.codes
 
     def check(self) -> None:
         """Raise InputError, with the reason, if options exclude each other."""
@@ -270,7 +276,25 @@ class BertConfig(TrainConfig):
             ),
             "sparse": (
                 self.sparse_updates == "on" and not self.updates_rows,
-                "--sparse-updates=on is for --optimizer=adamw, --loss=sampled and --head=tied, without --frozen-epochs",
+                "--sparse-updates=on is for --optimizer=adamw, --loss=sampled and --head=tied, without --frozen-epochs "
+                "and --codes",
+            ),
+            "codes": (
+                self.codes and self.dim % self.codes,
+                f"--dim {self.dim} is not a multiple of --codes {self.codes}",
+            ),
+            "coded": (
+                self.codes and (self.head, self.masking) != ("tied", "causal"),
+                "--codes is for --head=tied and --masking=causal: a mask token and a head of its own have no codes",
+            ),
+            "coded chain": (
+                self.codes and self.chain,
+                f"--codes puts an item's vector together from few bytes, and --chain {self.chain} would add "
+                f"{8 * self.chain:,} bytes to each: give --chain=0",
+            ),
+            "coded start": (
+                self.codes and self.initial_weights == "glorot",
+                "--codes has no --initial-weights glorot, which draws whole matrices",
             ),
             "decay": (not 0 < self.chain_decay <= 1, f"--chain-decay {self.chain_decay} is not above 0 and at most 1"),
             "calibration": (self.calibration > 1, f"--calibration {self.calibration} is above 1"),

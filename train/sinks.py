@@ -10,7 +10,6 @@ A sink that fails later on is told once and left; training goes on.
 """
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +19,7 @@ from typing import Any
 
 from infer.errors import InputError, first_line
 from infer.system.project import PROJECT
+from infer.system.telemetry import send_nothing
 from train.config import TrainConfig
 from train.loop.run import EpochRecord
 
@@ -84,8 +84,7 @@ def _tensorboard(folder: Path) -> Iterator[Sink]:
 
 @contextmanager
 def _mlflow(address: str, name: str, config: TrainConfig) -> Iterator[Sink]:
-    # It sends what was called to its makers, unless this is set before it is imported.
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    send_nothing()
     try:
         from mlflow import MlflowClient
         from mlflow.entities import Metric, Param

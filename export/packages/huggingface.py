@@ -16,6 +16,7 @@ from export.packages.measured import Figure, figures
 from export.packages.packed import Packed
 from infer.errors import InputError
 from infer.model.metadata import KEPT
+from infer.system.telemetry import send_nothing
 
 TAGS = ["recommendation", "recommender-system", "onnx"]
 TASK = ("recommendation", "Top-k recommendation")
@@ -35,6 +36,7 @@ class HubOptions:
 
 def library() -> Any:
     """`huggingface_hub`; raises InputError if it is not installed."""
+    send_nothing()
     try:
         import huggingface_hub
     except ImportError as error:

@@ -8,7 +8,6 @@ In: a packed file. Out: a folder that `mlflow.onnx` and `mlflow.pyfunc` load, an
 """
 
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +20,7 @@ from infer.errors import InputError
 from infer.histories.vocabulary import PAD
 from infer.model.session import PROVIDERS
 from infer.model.signature import BOOSTED_INPUT, BOOSTS_INPUT
+from infer.system.telemetry import send_nothing
 from infer.system.versions import versions
 
 NEEDED = ("mlflow-skinny", "numpy", "onnx", "onnxruntime", "pandas")
@@ -36,8 +36,7 @@ class MLflowOptions:
 
 def library() -> Any:
     """`mlflow.onnx`; raises InputError if it is not installed."""
-    # It sends what was called to its makers, unless this is set before it is imported.
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    send_nothing()
     try:
         import mlflow.onnx
         import pandas  # noqa: F401

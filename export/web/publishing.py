@@ -24,6 +24,7 @@ from infer.system.locks import alone
 from infer.system.ownership import HTML_MARK, is_ours
 
 INDEX, ABOUT, PART, LOCKS = "index.html", "recommender.json", ".part", "locks"
+STAGED = ".staged"  # in what is staged: that this command made the folder
 VERSION = re.compile(r"[0-9a-f]{16}")
 
 
@@ -41,10 +42,7 @@ def check_output(output: Path, inputs: list[Path]) -> None:
     if index.exists() and is_ours(index):
         return
     if strange:
-        raise InputError(
-            f"{output} exists and was not written by this command (it holds {sorted(strange)[0]}): move it away or "
-            "choose another --output"
-        )
+        raise _foreign(output, f" (it holds {sorted(strange)[0]})")
 
 
 @contextmanager
@@ -54,9 +52,12 @@ def staged(output: Path) -> Iterator[Path]:
     stage = output / PART
     try:
         with alone(output / LOCKS / "web.lock"):
+            if stage.is_dir() and any(stage.iterdir()) and not (stage / STAGED).exists():
+                raise _foreign(stage)
             _remove(stage)  # of a process that was killed
             try:
                 stage.mkdir()
+                (stage / STAGED).touch()
                 yield stage
             except OSError as error:
                 raise InputError(f"cannot write {output}: {error.strerror or error}; an earlier page stays") from None
@@ -76,9 +77,12 @@ def publish(output: Path, stage: Path, page: Callable[[str], str]) -> str:
     version = _version(stage)
     place = output / version
     if place.exists() and _version(place) != version:  # something was changed in it
+        if not is_ours(place / ABOUT):
+            raise _foreign(place)
         _remove(place)
     if not place.exists():
         stage.rename(place)
+    (place / STAGED).unlink(missing_ok=True)  # also if a process was killed before it did
     text = page(version)
     assert HTML_MARK in text[:4096], "the page carries the mark by which it is known"
     write_text(output / INDEX, text, owned=True)
@@ -88,10 +92,16 @@ def publish(output: Path, stage: Path, page: Callable[[str], str]) -> str:
     return version
 
 
+def _foreign(folder: Path, holds: str = "") -> InputError:
+    return InputError(
+        f"{folder} exists and was not written by this command{holds}: move it away or choose another --output"
+    )
+
+
 def _version(folder: Path) -> str:
     """A checksum of names and contents."""
     found = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != STAGED):
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         found.update(f"{path.relative_to(folder).as_posix()} {digest}\n".encode())

@@ -24,7 +24,7 @@ from infer.delivery.segments import NONE, SEGMENT, Segments
 from infer.delivery.shaping import LISTS, ROWS, shaped
 from infer.delivery.targets import Target, check_file_names
 from infer.errors import InputError, first_line
-from infer.publishing.publications import Publications
+from infer.publishing.opening import publications_at
 from infer.publishing.recovery import lock
 from infer.system.progress import progress
 from infer.tables.columns import USER
@@ -90,7 +90,7 @@ def deliver(lists: Path, delivery: Delivery) -> Delivered:
     Raises InputError if something given cannot be used, or the target refuses; what was delivered before stays.
     """
     delivery.check()
-    with lock(Publications(_known(lists)), "delivery"):
+    with lock(publications_at(_known(lists)), "delivery"):
         published = Published(lists)
         folder = Path(tempfile.mkdtemp(prefix="recommender-"))
         try:

@@ -41,9 +41,10 @@ class DeliveryConfig(ItemTableConfig):
         None, "its column (default: segment); {segment} in --to or --to-table gives each segment an output of its own"
     )
 
-    def delivery(self, beside: Path) -> Delivery | None:
-        """The same as the library takes it, None without --to; beside: the folder where a table of items may lie.
+    def delivery(self, beside: Path | None) -> Delivery | None:
+        """The same as the library takes it, None without --to.
 
+        beside: the folder where a table of items may lie; None: there is none.
         Raises InputError if an option needs another, or a table that is named cannot be read.
         """
         if self.to is None:
@@ -67,10 +68,12 @@ class DeliveryConfig(ItemTableConfig):
         found.check()
         return found
 
-    def _items(self, beside: Path) -> ItemColumns | None:
+    def _items(self, beside: Path | None) -> ItemColumns | None:
         if self.with_ is None:
             return None
-        path = self.items or beside / ITEMS_FILE
+        path = self.items or (None if beside is None else beside / ITEMS_FILE)
+        if path is None:
+            raise InputError("--with: name the table of the items with --items")
         if self.items is None and not path.exists():
             raise InputError(f"--with: {path} is not there; name the table of the items with --items")
         return ItemColumns(path, self.with_)

@@ -12,7 +12,7 @@ import polars as pl
 
 from infer.errors import InputError
 from infer.formats.reading import reading
-from infer.publishing.publications import Publications
+from infer.publishing.opening import publications_at
 from infer.tables.columns import ITEM, RANK, SCORE, USER
 
 COLUMNS = (USER, RANK, ITEM, SCORE)
@@ -28,7 +28,7 @@ class Published:
         """Raises InputError if nothing is published there, or it is damaged."""
         if lists.suffix != ".parquet":
             raise InputError(f"--lists {lists}: expected an output of `python -m infer.batch`, which ends in .parquet")
-        publications = Publications(lists)
+        publications = publications_at(lists)
         found = publications.current()
         if found is None:
             raise InputError(

@@ -6,6 +6,9 @@ In: a path and a device. Out: a `Model` that scores one batch, fed by the inputs
 """
 
 import hashlib
+import shutil
+import tempfile
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -33,6 +36,9 @@ from infer.model.signature import (
     check_lists,
     check_signature,
 )
+from infer.system.addresses import Address, place
+from infer.system.objects import fetched
+from infer.system.stores import check_address
 
 ARTIFACTS = Path("artifacts")
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -173,7 +179,13 @@ class Model:
 
 
 def find_model(path: Path) -> Path:
-    """The path as given, else the same path below `artifacts/`; raises InputError if neither exists."""
+    """The path as given, else the same path below `artifacts/`; an address with a copy, which lasts as long as what is
+    returned.
+
+    Raises InputError if it does not exist.
+    """
+    if isinstance(path, Address):
+        return _fetched(path)
     for candidate in (path, ARTIFACTS / path):
         if candidate.is_file():
             return candidate
@@ -185,12 +197,26 @@ def find_model(path: Path) -> Path:
     )
 
 
+def _fetched(address: Address) -> Address:
+    if address.copy is not None:
+        return address
+    check_address("--model", address)
+    folder = Path(tempfile.mkdtemp(prefix="recommender-"))
+    try:
+        found = fetched(address, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
+    return found
+
+
 def open_model(path: str | Path, device: str = "cpu", threads: int = 0) -> Model:
     """Open an exported model on `device` ("cpu" or "cuda") with `threads` threads (0: every core).
 
     Raises InputError as `open_session` does, and if the scorer cannot feed the file.
     """
-    path = find_model(Path(path))
+    path = find_model(place(path) if isinstance(path, str) else path)
     content, metadata, session = open_session(path, device, threads)
     try:
         check_signature(path, session, metadata)

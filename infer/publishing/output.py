@@ -17,7 +17,7 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ import polars as pl
 
 from infer.errors import InputError
 from infer.publishing.publication import LISTS, MANIFEST, METRICS, USERS, Publication, read_json
-from infer.publishing.publications import HELD, WORK, Publications
-from infer.publishing.recovery import STORE, busy, discard, lock, recover
+from infer.publishing.publications import HELD, Publications
+from infer.publishing.recovery import STORE, abandon, busy, discard, lock, recover
 from infer.sources.cutting import Part
 from infer.system.files import replacing, write_text
 
@@ -39,7 +39,7 @@ class Output:
 
     def __init__(self, publications: Publications, plan: dict[str, Any]) -> None:
         self.publications, self.plan = publications, plan
-        self.work = publications.store / WORK
+        self.work = publications.work
         self.publication = Publication(self.work / "publication")
         self.source = self.work / "source"
         self.digest = digest_of(plan)
@@ -81,9 +81,17 @@ class Output:
         """The file of a part's lists."""
         return self.publication.folder / LISTS / part_name(number)
 
+    def users(self, number: int) -> Path:
+        """The file of a part's users."""
+        return self.publication.folder / USERS / part_name(number)
+
     def has(self, number: int) -> bool:
         """Whether the part's lists are complete."""
         return self.part(number).exists()
+
+    def ready(self, numbers: Sequence[int]) -> int:
+        """How many of these parts are complete, whoever scored them; if all are, they can be read now."""
+        return sum(self.has(number) for number in numbers)
 
     @property
     def complete(self) -> bool:
@@ -92,10 +100,10 @@ class Output:
 
     def write(self, number: int, lists: pl.DataFrame, users: pl.DataFrame, numbers: dict[str, Any]) -> None:
         """Write a part's users, then its lists, whose presence says that both are there."""
-        with replacing(self.publication.folder / USERS / part_name(number), alone=True) as temporary:
-            users.write_parquet(temporary, metadata={PLAN_KEY: self.digest})
+        with replacing(self.users(number), alone=True) as temporary:
+            write_users(temporary, users, self.digest)
         with replacing(self.part(number), alone=True) as temporary:
-            lists.write_parquet(temporary, metadata={PLAN_KEY: self.digest, NUMBERS_KEY: json.dumps(numbers)})
+            write_lists(temporary, lists, numbers, self.digest)
 
     def numbers(self, number: int) -> dict[str, Any]:
         """What `write` was told of a part; raises InputError if its file is damaged."""
@@ -131,6 +139,10 @@ class Output:
         discard(self.publications)
         return Publication(held)
 
+    def abandon(self, work: bool) -> None:
+        """Leave nothing of a run that came to nothing, unless others work on it; work: drop what is there of it."""
+        abandon(self.publications, work)
+
     def _take_up(self, restart: bool, except_share: str) -> None:
         """Make the work folder, or go on with one of the same plan; the lock `store` is held."""
         old_plan = read_json(self.work / "plan.json")
@@ -161,6 +173,16 @@ class Output:
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot write {self.work}: {error.strerror}; earlier files are unchanged") from None
+
+
+def write_users(path: Path, users: pl.DataFrame, digest: str) -> None:
+    """Write a part's users as a run of the plan with this digest does, in place."""
+    users.write_parquet(path, metadata={PLAN_KEY: digest})
+
+
+def write_lists(path: Path, lists: pl.DataFrame, numbers: dict[str, Any], digest: str) -> None:
+    """The same of its lists, with the numbers that travel with them."""
+    lists.write_parquet(path, metadata={PLAN_KEY: digest, NUMBERS_KEY: json.dumps(numbers)})
 
 
 def digest_of(plan: dict[str, Any]) -> str:

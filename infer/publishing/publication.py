@@ -31,9 +31,10 @@ class Publication:
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """What it says of itself; raises InputError if that cannot be read."""
-        found = read_json(self.folder / MANIFEST)
+        path = self.file(MANIFEST)
+        found = read_json(path)
         if not _is_manifest(found):
-            raise InputError(f"{self.folder / MANIFEST} is damaged: score again")
+            raise InputError(f"{path} is damaged: score again")
         return dict(found)
 
     @property
@@ -47,16 +48,20 @@ class Publication:
     @property
     def metrics(self) -> dict[str, Any] | None:
         """The report of its metrics, None if nothing was measured."""
-        found = read_json(self.folder / METRICS)
+        found = read_json(self.file(METRICS))
         return found if isinstance(found, dict) else None
 
     def lists(self, part: dict[str, Any]) -> Path:
         """The file with the lists of a part of the manifest."""
-        return self.folder / LISTS / str(part["file"])
+        return self.file(LISTS, str(part["file"]))
 
     def users(self, part: dict[str, Any]) -> Path:
         """The file with the users of a part of the manifest."""
-        return self.folder / USERS / str(part["file"])
+        return self.file(USERS, str(part["file"]))
+
+    def file(self, *names: str) -> Path:
+        """A file of it, ready to be opened if it is there."""
+        return self.folder.joinpath(*names)
 
 
 def read_json(path: Path) -> Any:

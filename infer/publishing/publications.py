@@ -62,6 +62,21 @@ class Publications:
         return _store(self.lists)
 
     @property
+    def work(self) -> Path:
+        """Where an unfinished run is."""
+        return self.store / WORK
+
+    @property
+    def place(self) -> Path:
+        """What messages call the store."""
+        return self.store
+
+    @property
+    def pointer(self) -> Path | None:
+        """Where readers learn what they are to read; None: the lists are found at their own path."""
+        return None
+
+    @property
     def metrics(self) -> Path:
         """Where readers find the metrics."""
         return self.lists.with_name(f"{_stem(self.lists).removesuffix('.topk')}.metrics.json")
@@ -70,6 +85,12 @@ class Publications:
     def links(self) -> dict[Path, str]:
         """What readers read: the links beside the store, and what each leads to in a publication."""
         return {self.lists: LISTS, self.lists.with_name(f"{_stem(self.lists)}.json"): MANIFEST, self.metrics: METRICS}
+
+    @property
+    def stamp(self) -> tuple[str, int]:
+        """What changes with every publication that readers find: its number, and when its manifest was written."""
+        found = self.current()
+        return ("", 0) if found is None else (found.name, found.file(MANIFEST).stat().st_mtime_ns)
 
     def check(self, inputs: Sequence[Path] = ()) -> None:
         """Raises InputError if something of somebody else's is in the way, or if the output lies in an input."""
@@ -125,7 +146,7 @@ class Publications:
         known = {p.name: p for p in [*self.all(), *filter(None, [self.held()])]}
         name = name if name == HELD else name.rjust(6, "0")
         if name not in known:
-            raise InputError(f"{self.store} has no publication {name}; it has {', '.join(known) or 'none'}")
+            raise InputError(f"{self.place} has no publication {name}; it has {', '.join(known) or 'none'}")
         return known[name]
 
     def before(self, publication: Publication | None) -> list[Publication]:

@@ -59,8 +59,9 @@ def done_by_another(output: Output) -> Outcome:
 
 
 def _held(output: Output, reason: str) -> HeldError:
-    held = output.publications.store / "held"
+    held = output.publications.held()
+    place = output.publications.place / "held" if held is None else held.folder
     return HeldError(
-        f"held: {reason}; {output.publications.lists} is as it was, tonight's lists are in {held}/lists; "
+        f"held: {reason}; {output.publications.lists} is as it was, tonight's lists are in {place}/lists; "
         "the same command with --accept publishes them"
     )

@@ -22,6 +22,7 @@ from infer.model.metadata import HASHED
 from infer.model.session import Model
 from infer.scoring.conforming import about, known_of, options_for
 from infer.sources.source import Source
+from infer.system.addresses import Address
 from infer.system.fingerprints import fingerprint, sha256
 from infer.tables.columns import ITEM, PROTOCOL_KEY, RATING, SPLIT, TEST, TIMESTAMP, USER
 from infer.tables.frames import FRAME
@@ -121,6 +122,8 @@ def open_job(
             f"{model.path} knows users by hashes of their ids (--users=hash), and the table beside it does not: "
             "give --interactions FILE, with the same hashes as its users"
         )
+    if not given and isinstance(model.path, Address):
+        raise InputError(f"{model.path} lies elsewhere, without its table: give --interactions FILE")
     table = table or model.path.parent / metadata.interactions
     if not given and not table.is_file():
         raise InputError(f"{table}, which {model.path.name} was trained on, is not there; give --interactions FILE")

@@ -8,26 +8,28 @@ that says what was done.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from infer.errors import InputError
 from infer.publishing.figures import figures_of
 from infer.publishing.incremental import Earlier
+from infer.publishing.opening import output_of, publications_at
 from infer.publishing.output import Output, part_of
-from infer.publishing.publications import Publications
-from infer.publishing.recovery import STORE, abandon
+from infer.publishing.recovery import STORE
 from infer.scoring.counted import Counted, counted
 from infer.scoring.decision import decide, done_by_another
 from infer.scoring.extras import Extras, open_extras
 from infer.scoring.figures import BeyondTotals
 from infer.scoring.job import Job, check_held_out, typed, with_newest, with_users
 from infer.scoring.outcome import Outcome
-from infer.scoring.parts import How, score_part
+from infer.scoring.parts import How
 from infer.scoring.plan import Settings, check_replaced, plan_of
 from infer.scoring.report import LIBRARIES, report
 from infer.scoring.reranking import Reranking
 from infer.scoring.totals import metrics_of, totals_of
+from infer.scoring.work import Engine, Work, in_this_process
 from infer.sources.cutting import Part
 from infer.sources.source import Source, open_source, select_users
 from infer.sources.users import chosen_ids
@@ -39,14 +41,17 @@ from infer.tables.columns import USER
 from infer.tables.notes import Notes
 
 
-def score_table(job: Job, folder: Path, settings: Settings, stages: Stages | None = None) -> Outcome:
+def score_table(
+    job: Job, folder: Path, settings: Settings, stages: Stages | None = None, engine: Engine = in_this_process
+) -> Outcome:
     """Score this process's share of a table into `folder`, and publish the lists when all shares are there.
 
+    engine: scores the parts.
     Raises InputError if something given cannot be used, and HeldError if a figure is beyond its limit; the earlier
     lists are unchanged then.
     """
     stages = stages or Stages()
-    publications = Publications(folder)
+    publications = publications_at(folder)
     tables = (job.table, settings.fallback.items, *job.candidates.files)
     publications.check([path for path in tables if path is not None])
     current = publications.current()
@@ -56,39 +61,45 @@ def score_table(job: Job, folder: Path, settings: Settings, stages: Stages | Non
     extras = open_extras(job.model, settings.extras)
     plan = plan_of(job, settings, ids, current) | ({"figures": extras.plan} if extras.plan else {})
     check_replaced(current, plan, settings.accept, publications.lists)
-    output, begun = Output(publications, plan), False
+    output, begun = output_of(publications, plan), False
     try:
         with output.share(settings.share, settings.restart) as published:
             begun = True
             if published:
                 return Outcome(publications.lists, already=True, publication=publications.current())
-            return _score_share(job, output, settings, ids, stages, extras)
+            return _score_share(job, output, settings, ids, stages, extras, engine)
     except BaseException:
         # What fails at once leaves nothing to go on with, nor do lists of a table that is no longer there.
         there = any(output.part(0).parent.glob("part-*"))
-        abandon(publications, begun and (not there or (settings.share[1] == 1 and not job.unchanged)))
+        output.abandon(begun and (not there or (settings.share[1] == 1 and not job.unchanged)))
         raise
 
 
 def _score_share(
-    job: Job, output: Output, settings: Settings, ids: Sequence[str] | None, stages: Stages, extras: Extras
+    job: Job,
+    output: Output,
+    settings: Settings,
+    ids: Sequence[str] | None,
+    stages: Stages,
+    extras: Extras,
+    engine: Engine,
 ) -> Outcome:
     """Score this process's share and, if it was the last, decide."""
-    parts, resumed, notes = 0, 0, Notes()
+    parts, resumed, notes, about = 0, 0, Notes(), dict[str, Any]()
     if not output.complete:
         job, source, found, chosen = _open(job, output, settings, ids, stages)
         parts, notes = len(source.parts), source.notes
         reranking, said = settings.variety.reranking(job)
         notes.said[:0] = [*job.said, *said]
-        resumed = _score_parts(job, output, settings, source, found, chosen, stages, extras, reranking)
+        resumed, about = _score_parts(job, output, settings, source, found, chosen, stages, extras, reranking, engine)
     with output.locked(STORE):
         if not output.work.exists():
             return done_by_another(output)
         if not output.complete:
-            ready = sum(output.has(part.number) for part in source.parts)
+            ready = output.ready([part.number for part in source.parts])
             if ready < parts:
                 return Outcome(output.publications.lists, parts=parts, ready=ready, resumed=resumed)
-            _describe(job, output, settings, source.parts, notes, stages, extras)
+            _describe(job, output, settings, source.parts, notes, stages, extras, about)
         job.check_unchanged()
         with stages("publish"):
             publication = decide(output, settings)
@@ -129,8 +140,10 @@ def _score_parts(
     stages: Stages,
     extras: Extras,
     reranking: Reranking | None,
-) -> int:
-    """Score the parts of this process's share that are not there yet; returns how many users were there before."""
+    engine: Engine,
+) -> tuple[int, dict[str, Any]]:
+    """Score the parts of this process's share that are not there yet; returns how many users were there before, and
+    what is said of the engine."""
     first, of = settings.share
     share = source.parts[first::of]
     missing = [part for part in share if not output.has(part.number)]
@@ -152,13 +165,10 @@ def _score_parts(
     )
     total = sum(part.users for part in share)
     done = total - sum(part.users for part in missing)
+    in_memory = chosen is not None and not settings.merge
+    work = Work(job, output, settings.share, source, in_memory, settings.part_users, how, earlier, stages)
     with progress(total=total, initial=done, unit=" users", desc=job.model.path.name) as bar:
-        for part in missing:
-            lists, users, numbers = score_part(job, source, part, how, stages, bar, earlier)
-            job.check_unchanged()
-            with stages("write"):
-                output.write(part.number, lists, users, numbers)
-    return done
+        return done, engine(work, missing, bar) if missing else {}
 
 
 def _describe(
@@ -169,6 +179,7 @@ def _describe(
     notes: Notes,
     stages: Stages,
     extras: Extras,
+    engine: dict[str, Any],
 ) -> None:
     """Write the manifest of complete lists, and their metrics."""
     beyond = BeyondTotals(extras.of(job), job.model.path.stem, job.items.height, settings.k)
@@ -200,5 +211,5 @@ def _describe(
             "seconds": stages.as_dict(),
             "peak_memory_bytes": peak_memory(),
             "parts": described,
-        }
+        } | engine
         output.describe(about, metrics)

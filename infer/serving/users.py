@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from infer.delivery.published import Published
-from infer.publishing.publications import Publications
+from infer.publishing.opening import publications_at
 from infer.tables.columns import USER
 
 
@@ -57,7 +57,4 @@ class UserLists:
 
 def stamp_of_lists(path: Path) -> tuple[str, int]:
     """What changes with every publication that readers find: its number, and when its manifest was written."""
-    found = Publications(path).current()
-    if found is None:
-        return "", 0
-    return found.name, (found.folder / "manifest.json").stat().st_mtime_ns
+    return publications_at(path).stamp

@@ -37,9 +37,23 @@ class Store:
         """How to reach it."""
         return KEYS | {"AWS_ENDPOINT_URL": self.url}
 
+    def reach(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let this process, and those that it starts, find it."""
+        for name, value in self.environment.items():
+            monkeypatch.setenv(name, value)
+
     def put(self, key: str, content: bytes) -> None:
         """Write an object."""
         self.client.put_object(Bucket=BUCKET, Key=key, Body=content)
+
+    def get(self, key: str) -> bytes:
+        """What an object holds."""
+        return self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+
+    def keys(self, below: str = "") -> list[str]:
+        """All objects whose names begin with a text."""
+        found = self.client.list_objects_v2(Bucket=BUCKET, Prefix=below)
+        return [each["Key"] for each in found.get("Contents", [])]
 
     def put_parquet(self, key: str, table: pl.DataFrame, **options: Any) -> None:
         """Write a table."""

@@ -15,7 +15,7 @@ PROJECT = "hybrid-recommender-onnx"
 # Words of SPDX expressions and of older metadata: what may be used, changed and passed on with the project.
 ALLOWED = (
     "MIT", "MIT-0", "MIT-CMU", "MIT License", "BSD License", "BSD-2-Clause", "BSD-3-Clause", "3-Clause BSD License",
-    "0BSD", "Apache-2.0", "Apache Software License", "Apache-2.0 WITH LLVM-exception", "PSF-2.0",
+    "0BSD", "Apache-2.0", "Apache 2.0", "Apache Software License", "Apache-2.0 WITH LLVM-exception", "PSF-2.0",
     "Python Software Foundation License", "MPL-2.0", "Mozilla Public License 2.0 (MPL 2.0)", "Zlib", "CC0-1.0",
     "CC0 1.0 Universal (CC0 1.0) Public Domain Dedication", "BSL-1.0", "ISC", "Unlicense", "HPND",
 )  # fmt: skip

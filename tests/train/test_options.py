@@ -54,6 +54,7 @@ BERT_CASES = EVERY | {
     "input_dropout": ({}, 0.3),
     "positions": ({}, "none"),
     "head": ({}, "separate"),
+    "codes": ({}, 2),
     "item_bias": ({}, False),
     "max_length": ({}, 4),
     "stride": ({}, 0),

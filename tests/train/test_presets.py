@@ -69,6 +69,7 @@ BERT = EVERY | {
     "input_dropout": Row(None),
     "positions": Row("learned"),
     "head": Row("tied"),
+    "codes": Row(0),
     "item_bias": Row(True),
     "max_length": Row(50),
     "stride": Row(25),
@@ -418,8 +419,8 @@ def test_presets_that_build_upon_each_other_do_not_change_each_other() -> None:
 
 
 FROM_ZERO = """
-    average backward beta2 calibration chain chain_decay chain_ease chain_power chain_weight clip confidence content
-    decay dropout ease epoch_steps frozen_epochs initial_std input_dropout lag_decay last_share learning_rate
+    average backward beta2 calibration chain chain_decay chain_ease chain_power chain_weight clip codes confidence
+    content decay dropout ease epoch_steps frozen_epochs initial_std input_dropout lag_decay last_share learning_rate
     least_count locality mask_ratio negative_power patience perturbation popularity power rank rare recency_decay
     regularization seed smoothing stride warm_up weight_decay
 """

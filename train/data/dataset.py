@@ -5,7 +5,7 @@ makes batches of sequences. Random numbers come from explicit generators, so tha
 decides them all.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import compress
 from pathlib import Path
@@ -19,7 +19,7 @@ from torch import Tensor
 from infer.errors import InputError
 from infer.formats.reading import reading
 from infer.histories.histories import Histories, before, build_histories
-from infer.histories.vocabulary import PAD, vocabulary
+from infer.histories.vocabulary import PAD, index_of, vocabulary
 from infer.histories.windows import level_windows, seen, windows
 from infer.system.fingerprints import sha256
 from infer.tables.columns import (
@@ -141,34 +141,51 @@ def load(artifacts: Path, numbered: list[int] | list[str] | None = None) -> Data
     item_ids, retired = catalogue.item_ids(artifacts, table, about), np.zeros(0, np.int64)
     if numbered is not None:
         item_ids, retired = catalogue.kept_in_place(item_ids, numbered)
-    user_ids = table[USER].unique().sort().to_list()
-    items, users = vocabulary(item_ids, ITEM), vocabulary(user_ids, USER)
-    indexed = table.join(items.rename({"index": "i"}), on=ITEM, maintain_order="left").join(
-        users.rename({"index": "u"}), on=USER, maintain_order="left"
-    )
-    train, (known, _) = table.filter(pl.col(SPLIT) == TRAIN), before(table, VALIDATION)
+    users = table[USER].unique().sort()
+    user_ids = users.to_list()
+    table = _indexed(table, user_ids, item_ids)
+    train, (known, held_out) = table.filter(pl.col(SPLIT) == TRAIN), before(table, VALIDATION)
     if train.is_empty():
         raise InputError(f"{path} has no items to train on: write it again")
     targets = np.full(len(user_ids), PAD, dtype=np.int64)
-    rows = indexed.filter(pl.col(SPLIT) == VALIDATION)
-    targets[rows["u"].to_numpy() - 1] = rows["i"].to_numpy()
+    targets[held_out[USER].to_numpy() - 1] = held_out[ITEM].to_numpy()
     levels, keeps = _levels(train), repeats_of(about) == KEEP
-    context = build_histories(known, items, users[USER], levels, repeats=keeps)
+    histories = _histories(train, users, len(item_ids), levels, keeps)
     return Data(
         name=about.get(DATASET_KEY, path.name),
         checksum=sha256(path),
         item_ids=item_ids,
         user_ids=user_ids,
-        ratings=_ratings(indexed, TRAIN),
-        validation_ratings=_ratings(indexed, VALIDATION),
+        ratings=_ratings(train),
+        validation_ratings=_ratings(held_out),
         rating_levels=levels,
-        histories=build_histories(train, items, users[USER], levels, repeats=keeps),
+        histories=histories,
         targets=targets,
         rules=rules_in(about) or {},
         retired=retired,
         folder=artifacts,
-        context=context if known.height > train.height else None,
+        context=_histories(known, users, len(item_ids), levels, keeps) if known.height > train.height else None,
     )
+
+
+def _indexed(table: pl.DataFrame, user_ids: list[Any], item_ids: list[Any]) -> pl.DataFrame:
+    """The rows in their order, which is that of the users and their time, with indexes instead of ids.
+
+    A row takes 13 to 17 bytes: tables of many millions of rows are copied several times.
+    """
+    ids = ((USER, user_ids), (ITEM, item_ids))
+    columns = [pl.Series(name, index_of(table[name], vocabulary(known, name))) for name, known in ids]
+    if RATING in table.columns:
+        columns.append(table[RATING])
+    return pl.DataFrame([*columns, table[SPLIT].cast(pl.Categorical)])
+
+
+def _histories(rows: pl.DataFrame, users: pl.Series, items: int, levels: list[float], repeats: bool) -> Histories:
+    """The histories of all users from rows of `_indexed`."""
+    itself = vocabulary(list(range(1, items + 1)), ITEM).cast({ITEM: pl.Int32})
+    numbers = pl.Series(USER, np.arange(1, len(users) + 1, dtype=np.int32))
+    found = build_histories(rows, itself, numbers, levels, in_order=True, repeats=repeats)
+    return replace(found, users=users)
 
 
 def _levels(train: pl.DataFrame) -> list[float]:
@@ -182,9 +199,9 @@ def _levels(train: pl.DataFrame) -> list[float]:
     return distinct.cast(pl.Float64).to_list()
 
 
-def _ratings(indexed: pl.DataFrame, split: str) -> tuple[Tensor, Tensor, Tensor] | None:
-    if RATING not in indexed.columns:
+def _ratings(rows: pl.DataFrame) -> tuple[Tensor, Tensor, Tensor] | None:
+    """User indexes, item indexes and ratings of rows of `_indexed`."""
+    if RATING not in rows.columns:
         return None
-    rows = indexed.filter(pl.col(SPLIT) == split)
-    users, items = (torch.from_numpy(rows[c].cast(pl.Int64).to_numpy().copy()) for c in ("u", "i"))
+    users, items = (torch.from_numpy(rows[name].cast(pl.Int64).to_numpy().copy()) for name in (USER, ITEM))
     return users, items, torch.from_numpy(rows[RATING].cast(pl.Float32).to_numpy().copy())

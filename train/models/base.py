@@ -48,6 +48,7 @@ class ScoringModel(nn.Module):
     appends_columns: whether `forward` puts `extra_columns` columns of zeros behind the scores, so that the export can
     take the top k by blocks; such a model's last operation is one product of states and items.
     attribution: how the contribution of an item of the history to a score is found (`infer.model.metadata`).
+    coded: whether items have codes, from which their side of that product is put together in the graph.
     vectors: the parts of an item's side of that product and their sizes, in order; empty if it ends in none.
 
     What training and the blend ask:
@@ -65,6 +66,7 @@ class ScoringModel(nn.Module):
     any_length: bool = False
     appends_columns: bool = False
     extra_columns: int = 0
+    coded: bool = False
     attribution: str = DELETION
     closed_form: bool = False
     from_content: bool = False

@@ -28,6 +28,7 @@ from infer.model.signature import LEVELS_INPUT, WINDOW_INPUT
 from train.config import BertConfig
 from train.data.dataset import Data
 from train.models.base import ScoringModel
+from train.models.coded import CodedVectors
 from train.models.encoders import encoder
 from train.models.layers import Dropout, sinusoidal
 from train.models.losses import collisions, generalised_bce, next_item_loss, sampled_softmax
@@ -65,7 +66,12 @@ class MiniBERT4Rec(ScoringModel):
         self.rated = config.ratings == "embedding"
         if self.rated:
             self.input_names, self.level_count = (WINDOW_INPUT, LEVELS_INPUT), levels
-        self.items = nn.Embedding(self.mask + 1, config.dim, padding_idx=PAD)
+        self.items: nn.Embedding | CodedVectors
+        self.coded = config.codes > 0
+        if self.coded:
+            self.items = CodedVectors(self.mask + 1, config.dim, config.codes)
+        else:
+            self.items = nn.Embedding(self.mask + 1, config.dim, padding_idx=PAD)
         with torch.no_grad():
             self.items.weight *= config.initial_std or 1.0
         if config.positions == "learned":
@@ -154,6 +160,10 @@ class MiniBERT4Rec(ScoringModel):
             return newest
         return torch.cat([newest, self.newest_chain(window)], 1)
 
+    def item_vectors(self, items: Tensor | slice) -> Tensor:
+        """(..., dim) the embeddings of items (...)."""
+        return self.items(items) if isinstance(self.items, CodedVectors) else self.items.weight[items]
+
     def output(
         self, items: Tensor | slice, vectors: Tensor | None = None, shifts: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
@@ -162,7 +172,9 @@ class MiniBERT4Rec(ScoringModel):
         vectors: (n, dim), those of the items where somebody has them.  shifts: (n,) their bias, likewise.
         """
         separate = self.config.head == "separate"
-        weight = (self.head.weight if separate else self.items.weight)[items] if vectors is None else vectors
+        if vectors is None:
+            vectors = self.head.weight[items] if separate else self.item_vectors(items)
+        weight = vectors
         bias = self.head.bias if separate else self.bias if self.config.item_bias else None
         if self.chained:
             weight = torch.cat([weight, self.successors.weight[items]], -1)

@@ -9,6 +9,8 @@ encoder comes from `train.models.chain`. With --initial=random and without a cha
     python -m train hybrid
 """
 
+import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,9 +25,13 @@ from train.models import initial
 from train.models.bert import MiniBERT4Rec
 from train.models.carried import align, carry, fold_in, places, shift
 from train.models.chain import chain_factors, chain_matrix, start_chain, start_weight
+from train.models.coded import CodedVectors
+from train.models.codes import singular_vectors, start_codes, start_vectors
 from train.models.weights import check_weights
 from train.saved import checkpoint
 from train.saved.places import Places
+
+log = logging.getLogger(__name__)
 
 # Of implicit ALS; chosen on validation. What recommends best by itself is not the best start.
 ROUNDS, CONFIDENCE, REGULARIZATION = 15, 20.0, 1.0
@@ -66,7 +72,10 @@ def _solved(data: Data, config: BertConfig, name: str, dim: int) -> Tensor:
     if name == "ppmi":
         return torch.from_numpy(initial.ppmi(data, dim, config.seed))
     weighted = config.ratings == "weight"
-    factors = initial.ials(data, dim, ROUNDS, CONFIDENCE, REGULARIZATION, config.seed, config.content, weighted)
+    rounds = initial.als_rounds(len(data.histories.items), ROUNDS)
+    if rounds < ROUNDS:
+        log.info("iALS passes %d times over the table instead of %d, to spare time", rounds, ROUNDS)
+    factors = initial.ials(data, dim, rounds, CONFIDENCE, REGULARIZATION, config.seed, config.content, weighted)
     return nn.functional.normalize(torch.from_numpy(factors[1]))
 
 
@@ -89,8 +98,12 @@ def start_from(model: MiniBERT4Rec, vectors: Tensor) -> None:
     """Set the item embeddings to `vectors` (items + 1, dim): rescaled to initial_std, then disturbed."""
     config, unpadded = model.config, vectors[1:]
     scale = config.initial_std / unpadded.std() if config.initial_std else 1.0
+    vectors = unpadded * scale + torch.randn(unpadded.shape) * config.perturbation
+    if isinstance(model.items, CodedVectors):
+        start_vectors(model.items, vectors, config.seed)
+        return
     with torch.no_grad():
-        model.items.weight[1 : model.mask] = unpadded * scale + torch.randn(unpadded.shape) * config.perturbation
+        model.items.weight[1 : model.mask] = vectors
 
 
 def build(data: Data, config: BertConfig) -> tuple[MiniBERT4Rec, dict[str, str]]:
@@ -102,6 +115,8 @@ def build(data: Data, config: BertConfig) -> tuple[MiniBERT4Rec, dict[str, str]]
     if config.initial != "random":
         vectors, parents = item_vectors(data, config)
         start_from(model, vectors)
+    elif isinstance(model.items, CodedVectors):
+        start_codes(model.items, data, config.seed)
     if model.rank and config.chain_initial == "transitions":
         start_chain(model, chain_factors(data, config), data)
     return model, parents
@@ -116,6 +131,8 @@ def continued(data: Data, config: BertConfig, earlier: dict[str, Any]) -> tuple[
     """
     if config.ratings == "weight":
         check_weights(data)
+    if config.codes and "items.codes" not in earlier["model"]:
+        return coded(data, config, earlier)
     model = MiniBERT4Rec(len(data.item_ids), config, data.counts, len(data.rating_levels))
     place, parents = places(data.item_ids, earlier["item_ids"]), dict[str, str]()
     new = place == PAD
@@ -123,7 +140,8 @@ def continued(data: Data, config: BertConfig, earlier: dict[str, Any]) -> tuple[
     bias = model.bias.clone() if config.item_bias and config.head == "tied" else None
     masked = np.append(place, len(earlier["item_ids"]) + 1)  # the mask token has the last row
     levels = places(data.rating_levels, earlier["rating_levels"]) if model.rated else np.zeros(0)
-    moved = dict.fromkeys(("items.weight", "sources.weight", "successors.weight"), masked)
+    vectors_of_items = "items.codes" if config.codes else "items.weight"
+    moved = dict.fromkeys((vectors_of_items, "sources.weight", "successors.weight"), masked)
     moved |= dict.fromkeys(("head.weight", "head.bias", "bias"), place)
     carry(model, earlier["model"], moved | {"levels.weight": levels})
     model.chain_at = earlier["provenance"]["config"].get("chain_weight")
@@ -136,11 +154,30 @@ def continued(data: Data, config: BertConfig, earlier: dict[str, Any]) -> tuple[
         shift(model.bias, bias, new)
     if config.initial != "random":
         vectors, parents = item_vectors(data, config)
-        align(model.items.weight[: model.mask], vectors, new)
+    elif config.codes:  # they are not trained: a random code would stay one
+        vectors = singular_vectors(data, config.dim, config.seed)
+    if config.initial != "random" or config.codes:
+        table = model.item_vectors(slice(model.mask))  # a view, but of coded vectors
+        align(table, vectors, new)
+        if isinstance(model.items, CodedVectors):
+            model.items.codes[: model.mask][new] = model.items.encoded(table[new])
     if model.rank and config.chain_initial == "transitions":
         fold_in(
             model.sources.weight[: model.mask], model.successors.weight[: model.mask], chain_matrix(data, config), new
         )
+    return model, parents
+
+
+@torch.no_grad()
+def coded(data: Data, config: BertConfig, earlier: dict[str, Any]) -> tuple[MiniBERT4Rec, dict[str, str]]:
+    """As `continued`, of an earlier model without codes: each vector is put together from parts near to its own."""
+    config.check()
+    whole, parents = continued(data, replace(config, codes=0), earlier)
+    model = MiniBERT4Rec(len(data.item_ids), config, data.counts, len(data.rating_levels))
+    others = {name: weight for name, weight in whole.state_dict().items() if name != "items.weight"}
+    model.load_state_dict(model.state_dict() | others)
+    assert isinstance(model.items, CodedVectors), "config.codes is above 0"
+    start_vectors(model.items, whole.item_vectors(slice(1, model.mask)), config.seed)
     return model, parents
 
 

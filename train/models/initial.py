@@ -7,6 +7,9 @@ In: `Data`. Out: (items + 1, dim) float32, row 0 (padding) zero.
           mutual information between an item and those that follow it (Levy & Goldberg 2014)
 """
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -23,6 +26,13 @@ LAGS, LAG_DECAY, SMOOTHING = 10, 0.8, 0.75
 DENSE = 500
 # Of the largest singular value: what is smaller is rounding.
 NOTHING = 1e-6
+# With more entries than this the largest ones alone are factorised, by random projections instead of Lanczos
+# iterations; MovieLens 1M has 5 million.
+MOST_ENTRIES = 20_000_000
+# Of random projections (Halko, Martinsson & Tropp 2011): further vectors, and passes over the matrix that sharpen them.
+FURTHER, PASSES = 16, 2
+# iALS passes over so many interactions in all, but at least LEAST_ROUNDS times over each.
+ALS_INTERACTIONS, LEAST_ROUNDS = 160_000_000, 5
 
 
 def rated(data: Data) -> sp.csr_matrix:
@@ -81,18 +91,23 @@ def ials(
     return [np.vstack([np.zeros((1, dim), np.float32), factors]) for factors in (users, model.item_factors)]
 
 
+def als_rounds(interactions: int, most: int) -> int:
+    """How often iALS passes over a table: `most` times unless it is so large that fewer have to do."""
+    return max(min(LEAST_ROUNDS, most), min(most, ALS_INTERACTIONS // max(1, interactions)))
+
+
 def transitions(data: Data, lags: int = LAGS, decay: float = LAG_DECAY) -> sp.csr_matrix:
-    """(items, items) float64: how often the column's item follows the row's within `lags` items,
+    """(items, items) float32: how often the column's item follows the row's within `lags` items,
     each further step counting `decay` times as much as the one before."""
     items, size = data.histories.items, len(data.item_ids)
     user = np.repeat(np.arange(len(data.histories)), data.histories.lengths)
-    total = sp.csr_matrix((size, size))
+    total = sp.csr_matrix((size, size), dtype=np.float32)
     for lag in range(1, lags + 1):
         same = user[lag:] == user[:-lag]
         if not same.any():
             break
         pair = (items[:-lag][same] - 1, items[lag:][same] - 1)
-        total += sp.csr_matrix((np.full(same.sum(), decay ** (lag - 1)), pair), shape=(size, size))
+        total += sp.csr_matrix((np.full(same.sum(), decay ** (lag - 1), np.float32), pair), shape=(size, size))
     return total
 
 
@@ -118,17 +133,58 @@ def factorised(matrix: sp.csr_matrix, dim: int, seed: int, power: float = 1.0) -
 
     They are left and right singular vectors, largest first, times the square roots of the singular
     values; the values may be raised to a power before. Those that are zero stay zero with any power.
+    Of more than MOST_ENTRIES entries those of the largest size count, and the approximation is near the best one.
     """
-    matrix, dim = matrix.astype(np.float64), min(dim, matrix.shape[0] - 1)
+    matrix, dim = matrix.astype(np.float32, copy=False), min(dim, matrix.shape[0] - 1)
     if not matrix.count_nonzero():
         return [np.zeros((matrix.shape[0] + 1, dim), np.float32) for _ in range(2)]
     if matrix.shape[0] <= DENSE:
-        left, values, right = np.linalg.svd(matrix.toarray())
+        left, values, right = np.linalg.svd(matrix.toarray().astype(np.float64))
+    elif matrix.nnz <= MOST_ENTRIES:
+        left, values, right = svds(matrix, k=dim, random_state=np.random.default_rng(seed))
     else:
-        # Single precision takes half the time.
-        left, values, right = svds(matrix.astype(np.float32), k=dim, random_state=np.random.default_rng(seed))
+        left, values, right = projected(largest_entries(matrix, MOST_ENTRIES), dim, seed)
     order = np.argsort(-values)[:dim]
     values = np.where(values > NOTHING * values.max(), values, 0)[order]
     values = np.where(values > 0, values, 1) ** power * (values > 0)
     halves = (side[:, order] * np.sqrt(values) for side in (left, right.T))
     return [np.vstack([np.zeros((1, dim)), half]).astype(np.float32) for half in halves]
+
+
+def largest_entries(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:
+    """The same matrix with its `most` entries of the largest size, and those of the same size as the least of them."""
+    sizes = np.abs(matrix.data)
+    kept = sizes >= np.partition(sizes, -most)[-most]
+    begins = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
+    return sp.csr_matrix((matrix.data[kept], matrix.indices[kept], begins), shape=matrix.shape)
+
+
+def projected(matrix: sp.csr_matrix, dim: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Left vectors (n, d), singular values (d,) and right vectors (d, m) of a large sparse matrix (n, m), d >= dim.
+
+    Randomised subspace iteration (Halko, Martinsson & Tropp 2011, algorithms 4.4 and 5.1), on as many threads as
+    PyTorch has.
+    """
+    parts = row_parts(matrix, torch.get_num_threads())
+    start = np.random.default_rng(seed).standard_normal((matrix.shape[1], min(dim + FURTHER, *matrix.shape)))
+    right = start.astype(np.float32)
+    with ThreadPoolExecutor(len(parts)) as pool:
+        for _ in range(PASSES + 1):
+            rights = [right] * len(parts)
+            left = np.linalg.qr(np.vstack([*pool.map(lambda part, right: part[1] @ right, parts, rights)]))[0]
+            lefts = [left[rows] for rows, _ in parts]
+            image = sum(pool.map(lambda part, left: part[1].T @ left, parts, lefts))  # (m, d)
+            right, triangle = np.linalg.qr(image)
+    turned, values, rows = np.linalg.svd(triangle.T)
+    return left @ turned, values, rows @ right.T
+
+
+def row_parts(matrix: sp.csr_matrix, parts: int) -> list[tuple[slice, sp.csr_matrix]]:
+    """Rows next to each other with about the same number of entries, without copying them."""
+    cuts = np.searchsorted(matrix.indptr, np.linspace(0, matrix.nnz, parts + 1)[1:-1])
+    found = []
+    for first, last in pairwise(np.unique([0, *cuts, matrix.shape[0]])):
+        begin, end = matrix.indptr[[first, last]]
+        entries = (matrix.data[begin:end], matrix.indices[begin:end], matrix.indptr[first : last + 1] - begin)
+        found.append((slice(first, last), sp.csr_matrix(entries, shape=(last - first, matrix.shape[1]))))
+    return found

@@ -118,10 +118,15 @@ def markov(data: Data, config: LinearConfig) -> np.ndarray | sp.csr_matrix:
             "leave out --rank, or raise --most-items if there is memory (4 bytes an entry)"
         )
     counts = transitions(data, config.lags, config.lag_decay)
-    counts = (counts + config.backward * counts.T).tocsr()
-    total = np.asarray(counts.sum(1)).ravel()
+    if config.backward:
+        counts = (counts + np.float32(config.backward) * counts.T).tocsr()
+    total = counts.sum(1, dtype=np.float64).A1
     popular = (data.counts[1:] + 20.0) ** config.popularity
-    shares = (sp.diags(1 / np.maximum(total + config.smoothing, 1e-9)) @ counts @ sp.diags(1 / popular)).tocsr()
+    smoothed = (1 / np.maximum(total + config.smoothing, 1e-9)).astype(np.float32)
+    shares = counts  # in place: with many items it is what takes the memory
+    shares.data *= np.repeat(smoothed, np.diff(counts.indptr))
+    if config.popularity:
+        shares.data *= (1 / popular).astype(np.float32)[shares.indices]
     if config.ease:
         beside = sp.csr_matrix(ease(data, LinearConfig(max_length=config.max_length, most_items=config.most_items)))
         norm = sp.linalg.norm(beside)

@@ -25,7 +25,7 @@ from train.saved import checkpoint
 
 # What decides the shapes of the weights, and what they mean.
 FIXED = (
-    "objective", "dim", "block", "layers", "heads", "feedforward", "activation", "norm", "scale_embeddings",
+    "objective", "dim", "codes", "block", "layers", "heads", "feedforward", "activation", "norm", "scale_embeddings",
     "input_norm", "transform", "positions", "head", "item_bias", "max_length", "masking", "append_mask", "ratings",
     "chain", "chain_decay", "chain_trained",
 )  # fmt: skip
@@ -102,9 +102,10 @@ def base(start: Start, kind: str) -> TrainConfig:
 
 def agreed(config: TrainConfig, start: Start) -> TrainConfig:
     """The options with the earlier model's sizes; raises InputError if one that was given contradicts them."""
-    now, then = asdict(config), start.config
+    now, then = asdict(config), {"codes": 0} | start.config  # earlier checkpoints do not say it
     for name in FIXED:
-        if name not in now or now[name] == then[name]:
+        gets_codes = name == "codes" and not then[name]  # the trained vectors do
+        if name not in now or now[name] == then[name] or gets_codes:
             continue
         if name not in FOLLOWS or now[name] != FOLLOWS[name]:
             option = "--" + name.replace("_", "-")

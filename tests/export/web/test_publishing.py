@@ -61,10 +61,19 @@ def test_a_failure_leaves_the_earlier_page_or_no_folder_and_the_next_run_clears_
         fail(output, ZeroDivisionError())
     assert tree(output) == before
     (output / ".part").mkdir()  # of a process that was killed
+    (output / ".part" / ".staged").touch()
     (output / ".part" / "begun").write_text("x")
     check_output(output, [])
     write(output, "one")
     assert tree(output) == before
+
+
+def test_a_mark_that_a_killed_process_left_in_a_page_goes(tmp_path: Path) -> None:
+    output = tmp_path / "web"
+    version = write(output, "one")
+    before = tree(output)
+    (output / version / ".staged").touch()
+    assert write(output, "one") == version and tree(output) == before
 
 
 def test_two_at_once_do_not_meet(tmp_path: Path) -> None:
@@ -81,6 +90,22 @@ def test_other_files_of_the_folder_stay(tmp_path: Path) -> None:
     check_output(output, [])
     write(output, "two")
     assert (output / "robots.txt").read_text() == "mine" and (output / "0123456789abcdef" / "mine.txt").exists()
+
+
+def test_folders_of_somebody_else_with_names_of_this_command_stay(tmp_path: Path) -> None:
+    output = tmp_path / "web"
+    version = write(tmp_path / "elsewhere", "two")
+    write(output, "one")
+    for name in (".part", version):
+        (output / name).mkdir()
+        (output / name / "mine.txt").write_text("mine")
+        before = tree(output)
+        with pytest.raises(InputError, match=f"{name} exists and was not written by this command: move it away"):
+            write(output, "two")
+        assert tree(output) == before
+        (output / name / "mine.txt").unlink()
+        (output / name).rmdir()
+    assert write(output, "two") == version
 
 
 @pytest.mark.parametrize("name", ["index.html", "notes.txt"])

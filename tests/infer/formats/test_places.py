@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import infer
-from infer import batch
+from infer import batch, evaluate
 from infer.errors import InputError
 from infer.formats.faults import told
 from infer.formats.layout import Layout
@@ -49,8 +49,7 @@ def filled() -> Iterator[Store]:
 
 @pytest.fixture
 def store(filled: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
-    for name, value in filled.environment.items():
-        monkeypatch.setenv(name, value)
+    filled.reach(monkeypatch)
     return filled
 
 
@@ -207,11 +206,11 @@ def test_what_is_shown_of_an_address(given: str, shown: str) -> None:
     assert public(given) == str(place(given)) == f"{place(given)}" == shown
 
 
-def test_an_address_is_taken_for_tables_alone(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^--output takes a path; found the address s3://bucket/x$"):
+def test_an_address_is_taken_only_where_it_can_be_used(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^--output s3://bucket/x: an address here carries no keys: give them in"):
         batch.main([f"--model={tmp_path}/m.onnx", "--output=s3://key:pw@bucket/x"])
     with pytest.raises(InputError, match=r"^--model takes a path; found the address s3://bucket/m\.onnx$"):
-        batch.main(["--model=s3://bucket/m.onnx"])
+        evaluate.main(["--model=s3://key:pw@bucket/m.onnx"])
 
 
 def test_what_else_polars_says_is_told_without_addresses() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from infer import batch
 from infer.errors import HeldError, InputError
-from infer.scoring import run
+from infer.scoring import work as work_module
 from infer.tables.columns import TIDY_KEY
 from tests.helpers.markov import write_model
 from tests.helpers.nights import ITEMS, lists, parts, score, store, work, write_night
@@ -134,14 +134,14 @@ def test_merging_takes_users_and_earlier_lists(folder: Path) -> None:
 def test_kept_lists_are_of_the_publication_that_was_current_when_the_run_began(folder: Path, monkeypatch) -> None:
     score(folder)
     table = more(folder)
-    real = run.score_part
+    real = work_module.score_part
 
     def stop(*given):
         if given[2].number == 4:
             raise KeyboardInterrupt
         return real(*given)
 
-    monkeypatch.setattr(run, "score_part", stop)
+    monkeypatch.setattr(work_module, "score_part", stop)
     words = ["--only-changed", f"--interactions={table}"]
     with pytest.raises(KeyboardInterrupt):
         score(folder, *words)

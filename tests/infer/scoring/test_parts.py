@@ -106,7 +106,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     assert {pl.read_parquet_metadata(path)["plan"] for path in (folder / "m.topk.parquet").iterdir()} == {digest}
     capsys.readouterr()
     scored = []
-    monkeypatch.setattr("infer.scoring.run.score_part", lambda *a: scored.append(a[2].number) or score_part(*a))
+    monkeypatch.setattr("infer.scoring.work.score_part", lambda *a: scored.append(a[2].number) or score_part(*a))
     score(folder, f"--interactions={table}")
     printed = capsys.readouterr().out
     assert ("nothing to do" in printed) == (name in DECIDED)

@@ -11,7 +11,7 @@ import pytest
 from bench.synthetic import SyntheticConfig, generate
 from infer import batch
 from infer.errors import InputError
-from infer.scoring import job, run
+from infer.scoring import job, run, work
 from infer.sources.source import Source
 from infer.system.fingerprints import sha256
 from infer.tables.columns import TIDY_KEY
@@ -68,7 +68,7 @@ def at_call(monkeypatch: pytest.MonkeyPatch, place: object, name: str, number: i
 
 @pytest.mark.parametrize("change", [rename, overwrite])
 @pytest.mark.parametrize(
-    ("place", "name", "number"), [(job, "names_in", 1), (run, "plan_of", 1), (run, "score_part", 3)]
+    ("place", "name", "number"), [(job, "names_in", 1), (run, "plan_of", 1), (work, "score_part", 3)]
 )
 def test_a_model_replaced_in_the_middle_does_not_mix(
     folder: Path, change: Callable, place: object, name: str, number: int, monkeypatch

@@ -11,8 +11,8 @@ import pytest
 from infer.errors import InputError
 from infer.publishing.publications import Publications
 from infer.scoring import counted as counted_module
-from infer.scoring import run as run_module
 from infer.scoring import shared
+from infer.scoring import work as work_module
 from infer.scoring.shared import check_once
 from infer.sources import source
 from tests.helpers.nights import lists, parts, score, work, write_night
@@ -85,7 +85,7 @@ def test_shares_take_the_checksum_and_sort_once(folder: Path, taken: list[str], 
 
 
 def test_a_terminated_run_keeps_its_work_and_goes_on(folder: Path, run, monkeypatch) -> None:
-    real = run_module.score_part
+    real = work_module.score_part
 
     def terminated(*given):
         if given[2].number == 3:
@@ -93,7 +93,7 @@ def test_a_terminated_run_keeps_its_work_and_goes_on(folder: Path, run, monkeypa
         return real(*given)
 
     words = ("infer.batch", f"--model={folder / 'm.onnx'}", "--part-users=4")
-    monkeypatch.setattr(run_module, "score_part", terminated)
+    monkeypatch.setattr(work_module, "score_part", terminated)
     done = run(*words)
     assert (done.returncode, done.stderr) == (143, "error: terminated\n")
     assert len(list((work(folder) / "publication" / "lists").iterdir())) == 3

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import scipy.sparse as sp
 import torch
 
 from infer.errors import InputError
@@ -15,7 +16,19 @@ from train.models import chain, hybrid, initial
 from train.models.bert import MiniBERT4Rec
 from train.models.chain import TRANSITIONS, chain_factors, start_chain
 from train.models.hybrid import item_vectors
-from train.models.initial import LAG_DECAY, confidences, ials, ppmi, rated, transitions
+from train.models.initial import (
+    LAG_DECAY,
+    als_rounds,
+    confidences,
+    factorised,
+    ials,
+    largest_entries,
+    ppmi,
+    projected,
+    rated,
+    row_parts,
+    transitions,
+)
 from train.models.linear import markov
 from train.presets import configuration
 
@@ -30,7 +43,7 @@ def data(histories: list[list[int]], items: int) -> Data:
 
 def test_transitions_count_forward_within_a_user_and_decay_with_the_lag() -> None:
     found = transitions(data([[1, 2, 3], [1, 2]], 3)).toarray()
-    assert found.tolist() == [[0, 2, LAG_DECAY], [0, 0, 1], [0, 0, 0]]
+    np.testing.assert_allclose(found, [[0, 2, LAG_DECAY], [0, 0, 1], [0, 0, 0]], rtol=1e-6)
 
 
 def test_transitions_reach_ten_steps_and_count_four_fifths_for_each_further_one() -> None:
@@ -352,3 +365,49 @@ def test_a_chains_scale_comes_from_what_is_trained_on(groups: Data) -> None:
         start_chain(model, chain_factors(given, config), given)
         scales.append(model.sources.weight)
     assert torch.equal(*scales)
+
+
+def test_the_largest_entries_are_those_of_the_largest_size_whatever_their_sign() -> None:
+    matrix = sp.csr_matrix(np.array([[0.5, 0, -3], [0, 0, 0], [1, 2, -0.1]], np.float32))
+    assert largest_entries(matrix, 3).toarray().tolist() == [[0, 0, -3], [0, 0, 0], [1, 2, 0]]
+    assert largest_entries(matrix, 5).toarray().tolist() == matrix.toarray().tolist()
+
+
+def test_rows_are_parted_by_their_entries() -> None:
+    matrix = sp.csr_matrix(np.array([[1, 1, 1, 1], [1, 0, 0, 0], [0, 0, 0, 0], [1, 1, 1, 0]], np.float32))
+    parts = row_parts(matrix, 2)
+    assert [(rows.start, rows.stop) for rows, _ in parts] == [(0, 1), (1, 4)]
+    assert sp.vstack([part for _, part in parts]).toarray().tolist() == matrix.toarray().tolist()
+    one = row_parts(sp.csr_matrix(np.eye(1, dtype=np.float32)), 4)
+    assert sum(part.nnz for _, part in one) == 1
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_projections_find_the_largest_singular_vectors_of_a_large_matrix(threads: int, monkeypatch) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+    random = np.random.default_rng(0)
+    whole = sp.random(700, 700, 0.05, random_state=random, dtype=np.float32).tocsr()
+    whole += sp.csr_matrix(sum(np.outer(*random.standard_normal((2, 700))) for _ in range(8)).astype(np.float32))
+    left, values, right = projected(whole, 8, seed=0)
+    known = np.linalg.svd(whole.toarray().astype(np.float64))
+    assert values[:8] == pytest.approx(known[1][:8], rel=1e-4)
+    best = known[0][:, :8] * known[1][:8] @ known[2][:8]
+    assert np.abs(left[:, :8] * values[:8] @ right[:8] - best).max() < 1e-2 * np.abs(best).max()
+
+
+def test_a_matrix_of_many_entries_is_factorised_by_its_largest_ones(monkeypatch) -> None:
+    random = np.random.default_rng(1)
+    low = sum(np.outer(*random.standard_normal((2, 600))) for _ in range(4)).astype(np.float32)
+    matrix = sp.csr_matrix(low)
+    exact = factorised(matrix, 4, seed=0)
+    monkeypatch.setattr("train.models.initial.MOST_ENTRIES", 600 * 600 // 2)
+    near = factorised(matrix, 4, seed=0)
+    products = [sources[1:] @ successors[1:].T for sources, successors in (exact, near)]
+    assert np.abs(products[0] - low).max() < 1e-3
+    assert np.corrcoef(products[0].ravel(), products[1].ravel())[0, 1] > 0.95
+    assert np.abs(products[1] - low).max() > 1e-2, "small entries did not count"
+
+
+def test_als_passes_less_often_over_a_large_table() -> None:
+    assert [als_rounds(n, 15) for n in (0, 100_836, 10_000_000, 20_000_000, 32_000_000, 10**9)] == [15, 15, 15, 8, 5, 5]
+    assert als_rounds(10**9, 3) == 3

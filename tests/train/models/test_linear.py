@@ -133,15 +133,15 @@ def test_markov_counts_what_follows() -> None:
     options = {"lags": 2, "lag_decay": 0.5, "backward": 0.0, "smoothing": 1.0, "popularity": 0.0}
     found = markov(SMALL, configuration("markov", **options)).toarray()
     # After 1: 2 twice at once and 3 once two steps later; 2.5 in all, and 1 for smoothing.
-    np.testing.assert_allclose(found[0], [0, 2 / 3.5, 0.5 / 3.5, 0, 0])
+    np.testing.assert_allclose(found[0], [0, 2 / 3.5, 0.5 / 3.5, 0, 0], rtol=1e-6)
     both = markov(SMALL, configuration("markov", **options | {"backward": 1.0, "smoothing": 0.0})).toarray()
-    np.testing.assert_allclose(both[:4].sum(1), 1)
+    np.testing.assert_allclose(both[:4].sum(1), 1, rtol=1e-6)
     assert both[1, 0] > 0 and not found[1, 0]
     # Before 2 stood 1 twice, after it 3 and 4 once each: 2 + .3 * 2 in all.
     weak = markov(SMALL, configuration("markov", **options | {"backward": 0.3, "lags": 1})).toarray()
-    np.testing.assert_allclose(weak[1], [0.6 / 3.6, 0, 1 / 3.6, 1 / 3.6, 0])
+    np.testing.assert_allclose(weak[1], [0.6 / 3.6, 0, 1 / 3.6, 1 / 3.6, 0], rtol=1e-6)
     fair = markov(SMALL, configuration("markov", **options | {"popularity": 1.0})).toarray()
-    np.testing.assert_allclose(fair[0], found[0] / (np.array([3, 3, 2, 2, 0]) + 20))
+    np.testing.assert_allclose(fair[0], found[0] / (np.array([3, 3, 2, 2, 0]) + 20), rtol=1e-6)
 
 
 def test_a_factorised_markov_model_has_the_chains_table() -> None:
@@ -163,7 +163,7 @@ def test_ease_stands_beside_transitions_with_the_same_norm() -> None:
     beside = beside.toarray()
     both = markov(SMALL, configuration("markov", **options, ease=0.5)).toarray()
     scale = np.sqrt((alone**2).sum() / (beside**2).sum())
-    np.testing.assert_allclose(both, alone + 0.5 * scale * beside, atol=1e-9)
+    np.testing.assert_allclose(both, alone + 0.5 * scale * beside, rtol=1e-6)
     with pytest.raises(InputError, match="ease would invert a matrix of 5 items, above --most-items 4"):
         markov(SMALL, configuration("markov", ease=0.5, most_items=4))
 

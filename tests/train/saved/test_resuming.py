@@ -4,50 +4,20 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-import torch
 
 from infer.errors import InputError
+from tests.helpers.interrupted import equal, interrupted, metrics, train
 from tests.helpers.rounds import write
 from train import command
 from train.loop import loop
 from train.models.registry import restore
 from train.saved import checkpoint
 
-WORDS = ["bert", "--dim=4", "--max-length=6", "--feedforward=8", "--stride=3"]
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     write(tmp_path, list(range(10, 20)))
     return tmp_path
-
-
-def train(folder: Path, *words: str) -> dict:
-    command.main([*WORDS, f"--artifacts={folder}", *words])
-    return checkpoint.read(folder / "bert.pt", "")
-
-
-def interrupted(folder: Path, monkeypatch, *words: str, after: int = 3) -> None:
-    """Stop it while the epoch after `after` is trained."""
-    epochs = loop.train_epoch
-
-    def stopping(run, data, config, epoch, *others):
-        if epoch > after:
-            raise KeyboardInterrupt
-        return epochs(run, data, config, epoch, *others)
-
-    monkeypatch.setattr(loop, "train_epoch", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        train(folder, *words)
-    monkeypatch.setattr(loop, "train_epoch", epochs)
-
-
-def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-def metrics(state: dict) -> list[tuple]:
-    return [(r["epoch"], r["train_loss"], r["validation_ndcg_at_10"]) for r in state["history"]]
 
 
 @pytest.mark.parametrize("words", [("--epochs=7", "--patience=6"), ("--epochs=5", "--patience=2")])

@@ -1,0 +1,156 @@
+"""The ways themselves: graphs that end as model files do, and indexes of faiss.
+
+In: a `World`. Out: a `Way`, whose `find` gives users their ten items.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+import onnxruntime as ort
+import torch
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from bench.nearest.world import World
+from export.head import ALL_SCORES
+from export.nodes import Nodes
+from export.precision import in_precision
+from export.topk import BLOCK, append_top_k
+from infer.model.signature import ITEMS_OUTPUT, SEEN_INPUT
+from train.models.coded import CODES
+from train.models.codes import clustered
+
+K = 10
+GIVEN = "given_users"
+POINTS = 64  # items by which a list's centre is found
+
+
+@dataclass(frozen=True)
+class Way:
+    """find: users (users, dim) to their items (users, K).  size: bytes of all items."""
+
+    find: Callable[[np.ndarray], np.ndarray]
+    size: int
+
+
+def _columns(items: int) -> int:
+    return -(-items // BLOCK) * BLOCK
+
+
+def _padded(rows: np.ndarray) -> np.ndarray:
+    """The same with rows of zeros up to whole blocks."""
+    return np.pad(rows, [(0, _columns(len(rows)) - len(rows)), *[(0, 0)] * (rows.ndim - 1)])
+
+
+def _in_graph(world: World, nodes: Nodes, precision: str = "fp32") -> Way:
+    """`nodes` make scores (users, columns) of GIVEN (users, dim); the ten best are taken as in a model file."""
+    dim = world.items.shape[1]
+    users = helper.make_tensor_value_info(GIVEN, TensorProto.FLOAT, ["batch", dim])
+    scores = helper.make_tensor_value_info(ALL_SCORES, TensorProto.FLOAT, ["batch", _columns(len(world.items))])
+    graph = helper.make_graph(nodes.nodes, "nearest", [users], [scores], list(nodes.constants))
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    proto = in_precision(proto, precision)
+    append_top_k(proto.graph, len(world.items) - 1, BLOCK, fixed=K)
+    session = _session(proto)
+
+    def find(users: np.ndarray) -> np.ndarray:
+        nothing = np.zeros((len(users), 1), np.int64)
+        found: np.ndarray = session.run([ITEMS_OUTPUT], {GIVEN: users, SEEN_INPUT: nothing})[0]
+        return found
+
+    return Way(find, proto.ByteSize())
+
+
+def _session(proto: ModelProto) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def _stored(nodes: Nodes, name: str, values: np.ndarray) -> str:
+    nodes.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+    return name
+
+
+def _with_one(nodes: Nodes) -> str:
+    """(users, dim + 1): vectors with a 1, which the bias is multiplied by."""
+    shape = nodes("Concat", nodes.size(GIVEN, 0), nodes.constant([1]), axis=0)
+    ones = nodes("Expand", nodes.constant([1], np.float32), shape)
+    return nodes("Concat", GIVEN, ones, axis=1)
+
+
+def whole(world: World, precision: str) -> Way:
+    """One product with all vectors, as files without codes have it."""
+    nodes = Nodes("made", [])
+    vectors = _padded(np.concatenate([world.items, world.bias[:, None]], 1))
+    nodes("MatMul", _with_one(nodes), _stored(nodes, "vectors", vectors.T), outputs=[ALL_SCORES])
+    return _in_graph(world, nodes, precision)
+
+
+def cut(world: World, parts: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Codes (items + 1, parts) and the parts (parts, CODES, dim / parts) that k-means finds for the vectors."""
+    codes, centres = clustered(torch.from_numpy(world.items[1:]), parts, seed)
+    return np.pad(codes.numpy(), ((1, 0), (0, 0))), centres.numpy()
+
+
+def unpacked(world: World, codes: np.ndarray, centres: np.ndarray) -> Way:
+    """As `whole`, of vectors that the graph puts together, as files with codes do."""
+    nodes, parts = Nodes("made", []), len(centres)
+    places = nodes("Cast", _stored(nodes, "codes", _padded(codes)), to=TensorProto.INT32)
+    places = nodes("Add", places, _stored(nodes, "first", np.arange(parts, dtype=np.int32) * CODES))
+    found = nodes("Gather", _stored(nodes, "parts", centres.reshape(parts * CODES, -1)), places, axis=0)
+    found = nodes("Reshape", found, nodes.constant([_columns(len(world.items)), -1]))
+    found = nodes("Concat", found, _stored(nodes, "bias", _padded(world.bias)[:, None]), axis=1)
+    nodes("MatMul", _with_one(nodes), nodes("Transpose", found, perm=[1, 0]), outputs=[ALL_SCORES])
+    return _in_graph(world, nodes)
+
+
+def summed(world: World, codes: np.ndarray, centres: np.ndarray) -> Way:
+    """PQTopK: each user's products with all parts, looked up and summed for each item."""
+    nodes, parts = Nodes("made", []), len(centres)
+    users = nodes("Reshape", GIVEN, nodes.constant([0, parts, -1]))
+    users = nodes("Transpose", users, perm=[1, 0, 2])
+    products = nodes("MatMul", users, _stored(nodes, "parts", centres.transpose(0, 2, 1)))  # (parts, users, CODES)
+    shape = nodes("Concat", nodes.size(GIVEN, 0), nodes.constant([_columns(len(world.items))]), axis=0)
+    scores = _stored(nodes, "bias", _padded(world.bias)[None])
+    for part, column in enumerate(_padded(codes).T):
+        places = nodes("Expand", _stored(nodes, f"codes_{part}", column[None]), shape)
+        places = nodes("Cast", places, to=TensorProto.INT32)
+        own = nodes("Gather", products, nodes.constant(part), axis=0)
+        last = [ALL_SCORES] if part == parts - 1 else []
+        scores = nodes("Add", nodes("GatherElements", own, places, axis=1), scores, outputs=last)
+    return _in_graph(world, nodes)
+
+
+class Inverted:
+    """An index of faiss: items in lists around centres, whole or cut into parts, the bias being one more part."""
+
+    def __init__(self, world: World, lists: int, parts: int = 0) -> None:
+        dim = world.items.shape[1]
+        self.width = dim + (dim // parts if parts else 1)
+        centres = faiss.IndexFlatIP(self.width)
+        args = centres, self.width, lists
+        self.index: faiss.IndexIVF
+        if parts:
+            self.index = faiss.IndexIVFPQ(*args, parts + 1, 8, faiss.METRIC_INNER_PRODUCT)
+        else:
+            self.index = faiss.IndexIVFFlat(*args, faiss.METRIC_INNER_PRODUCT)
+        self.index.cp.max_points_per_centroid, self.index.cp.min_points_per_centroid = POINTS, 1
+        vectors = self._wide(world.items[1:], world.bias[1:])
+        self.index.train(vectors)
+        self.index.add(vectors)
+
+    def _wide(self, vectors: np.ndarray, last: np.ndarray) -> np.ndarray:
+        joined = np.concatenate([vectors, last[:, None]], 1)
+        return np.ascontiguousarray(np.pad(joined, ((0, 0), (0, self.width - joined.shape[1]))), dtype=np.float32)
+
+    def searching(self, probes: int) -> Way:
+        """The way that looks into so many lists."""
+
+        def find(users: np.ndarray) -> np.ndarray:
+            self.index.nprobe = probes
+            found: np.ndarray = self.index.search(self._wide(users, np.ones(len(users))), K)[1] + 1
+            return found
+
+        return Way(find, len(faiss.serialize_index(self.index)))

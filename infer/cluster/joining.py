@@ -1,0 +1,154 @@
+"""Join a Ray cluster that runs, or start one on this machine for this run alone, and leave it again.
+
+In: an address or none. Out: a block within which Ray works; afterwards no process and no file of a cluster of our own
+is left. Nothing is sent to Ray's makers, there is no dashboard, and Ray prints nothing.
+
+    prepare(Cluster())
+    with joined(Cluster()): ...
+"""
+
+import importlib.util
+import logging
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from infer.cluster.options import Cluster
+from infer.errors import InputError
+from infer.system.project import PROJECT
+from infer.system.telemetry import send_nothing
+
+# Bytes for what is sent to the workers once; Ray writes more than that to disk.
+OBJECT_STORE = 256 * 2**20
+AUTO = "auto"
+# Seconds until an address has to take a connection, and until a process has to have joined the cluster there.
+LISTENS, ANSWERS = 10.0, 60.0
+# Joins and leaves, or says why not.
+JOINS = """
+import sys, ray
+try:
+    ray.init(address=sys.argv[1], log_to_driver=False, logging_level="CRITICAL")
+except Exception as error:
+    sys.exit(" ".join(str(error).split()) or type(error).__name__)
+"""
+# Longest name of a folder in which Ray's sockets still get names that the system takes.
+LONGEST = 32
+LONGEST_REASON = 300  # characters
+
+
+def prepare(cluster: Cluster) -> None:
+    """Set the environment that Ray reads when it is imported: silent, and one of our own open to nobody else.
+
+    Raises InputError if Ray is not installed.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise InputError(f"--engine=ray needs Ray: pip install '{PROJECT}[ray]'")
+    if "ray" in sys.modules:
+        return
+    send_nothing()
+    if cluster.address is None:
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+
+
+@contextmanager
+def joined(cluster: Cluster) -> Iterator[None]:
+    """Be the driver of a cluster for as long as the block lasts.
+
+    Raises InputError if there is no such cluster, or one of another version.
+    """
+    if cluster.address is None:
+        with _folder() as folder:
+            yield from _connected(
+                "--engine=ray",
+                _temp_dir=str(folder),
+                _node_ip_address="127.0.0.1",
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE,
+            )
+        return
+    check_address(cluster.address)
+    yield from _connected(f"--address {cluster.address}", address=cluster.address)
+
+
+def _connected(option: str, **how: Any) -> Iterator[None]:
+    import ray
+    from ray.exceptions import RayError
+
+    try:
+        try:
+            with _own_signals():
+                ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **how)
+        except (RayError, RuntimeError, ValueError, OSError) as error:
+            raise InputError(f"{option}: {_shortened(error)}; nothing was published") from None
+        yield
+    finally:
+        ray.shutdown()
+
+
+def check_address(address: str) -> None:
+    """Raises InputError if there is no cluster, or one that cannot be joined; Ray itself would try for a quarter of an
+    hour, and not in one line."""
+    if address != AUTO:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal() or "/" in host:
+            raise InputError(f"--address is HOST:PORT of a Ray cluster, or {AUTO}; found '{address}'")
+        try:
+            socket.create_connection((host, int(port)), timeout=LISTENS).close()
+        except (OSError, OverflowError) as error:
+            raise _unreachable(address, getattr(error, "strerror", None) or str(error) or "no answer") from None
+    try:
+        joins = [sys.executable, "-c", JOINS, address]
+        done = subprocess.run(joins, capture_output=True, text=True, errors="replace", timeout=ANSWERS)
+    except subprocess.TimeoutExpired:
+        raise _unreachable(address, f"no answer within {ANSWERS:.0f} s") from None
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        raise _unreachable(address, said[-1][:LONGEST_REASON] if said else f"status {done.returncode}")
+
+
+def _unreachable(address: str, reason: str) -> InputError:
+    return InputError(
+        f"--address {address}: no Ray cluster is there that can be joined ({reason}); nothing was published"
+    )
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Where a cluster of our own has its sockets and logs."""
+    usual = tempfile.gettempdir()
+    folder = tempfile.mkdtemp(prefix="ray-", dir=usual if len(usual) <= LONGEST else "/tmp")
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Give back the handlers of signals that Ray takes, so that a command ends as it always does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            with suppress(TypeError):  # of one that was not set from Python
+                signal.signal(number, handler)
+
+
+def _shortened(error: BaseException) -> str:
+    """What Ray says, on one line."""
+    return " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
