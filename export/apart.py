@@ -9,7 +9,6 @@ The data file is written first, under a name of its own; the model, which names 
 step. Whatever happens between, the model that is there and its data fit.
 """
 
-import contextlib
 import hashlib
 import json
 import re
@@ -22,7 +21,7 @@ import onnx_ir as ir
 from onnx import TensorProto
 
 from infer.model import modelfile
-from infer.model.beside import KEY, stated
+from infer.model.beside import KEY, stated_in
 from infer.system.files import replacing
 from infer.system.ownership import ONNX_MARK, is_ours
 
@@ -92,10 +91,8 @@ def _pieces(taken: dict[str, np.ndarray], end: bytes) -> Any:
 
 def clean(path: Path) -> None:
     """Remove data files of a model that it does not name: of those before it, and of exports that were killed."""
-    path, kept = path.resolve(), None
-    with contextlib.suppress(OSError, ValueError):
-        said = stated(onnx.load(path, load_external_data=False))
-        kept = None if said is None else said["file"]
+    path = path.resolve()
+    kept = (stated_in(path) or {}).get("file")
     name = re.compile(re.escape(path.stem) + r"\.[0-9a-f]{16}\.data")
     for file in path.parent.iterdir():
         if name.fullmatch(file.name) and file.name != kept and not file.is_symlink() and is_ours(file):

@@ -166,7 +166,20 @@ class Recommender:
         with in_words_of_python(), no_progress():
             one = self._one if rules is None and not options else self._ruled(rules, options, items).of_histories
             reranking, _ = VarietyOptions(most_per, diversity, items_path(items)).reranking(one.job)
-            return self._recommend_to_one(one, ids_of(history), whole_number(k, "k", 1), number, reranking)
+            return self._recommend_to_one(one, self._known(history), whole_number(k, "k", 1), number, reranking)
+
+    def best(self, history: Any, k: int = 10, *, rules: Rules | None = None) -> tuple[list[int | str], list[float]]:
+        """The list of `recommend` for one history without a data frame: ids and scores, best first.
+
+        For services, which spend much of an answer's time on frames.  history, k, rules, errors: as of `recommend`.
+        """
+        if not is_history(history):
+            raise InputError(f"best is of one history; found a {type(history).__name__}: give the ids of its items")
+        with in_words_of_python(), no_progress():
+            one = self._one if rules is None else self._ruled(rules, {}, None).of_histories
+            items, scores = one.best(self._known(history), whole_number(k, "k", 1))
+        known = self.metadata.item_ids
+        return [known[item - PAD - 1] for item in items.tolist()], scores.tolist()
 
     def rules(self, *, items: str | Path | None = None, **options: Unpack[RuleArguments]) -> Rules:
         """Which items may be recommended, read once for many calls of `recommend`, `score` and `evaluate`.
@@ -314,9 +327,14 @@ class Recommender:
             raise InputError(f"the rules are of {rules.one.model.path}; make them with rules() of this model")
         return rules
 
-    def _recommend_to_one(
-        self, one: OneHistory, ids: pl.Series, k: int, reasons: int = 0, reranking: Reranking | None = None
-    ) -> pl.DataFrame:
+    def _known(self, history: Any) -> np.ndarray:
+        """(length,) int32 indexes of the items of a history that the model knows, oldest first.
+
+        Raises InputError if there are none, or the model does not read histories.
+        """
+        if USER_INPUT not in self.model.inputs and (found := self._all_known(history)) is not None:
+            return found
+        ids = ids_of(history)
         known, name, given = self._job.items.schema[ITEM], self.model.path.name, ids
         if ids.dtype != known:  # numbers are compared as texts, as those of tables are
             ids = ids.cast(pl.String) if known == pl.String else ids.cast(known, strict=False).drop_nulls()
@@ -326,15 +344,32 @@ class Recommender:
                 )
         if USER_INPUT in self.model.inputs:
             raise InputError(f"{name} reads who a user is, which a list of items does not say; give a table of users")
-        keeps = self.metadata.rules.get("repeats") == KEEP
-        # Of an item that comes again the latest counts, as in tables, or all do.
-        latest = ids.to_list() if keeps else reversed(dict.fromkeys(reversed(ids.to_list())))
-        items = np.array([self._index[item] for item in latest if item in self._index], dtype=np.int32)
+        items = self._latest([self._index[item] for item in ids if item in self._index])
         if not len(items):
             raise UnknownItemsError(f"{name} cannot recommend from this history: it knows none of its {len(ids)} items")
+        return items
+
+    def _all_known(self, history: Any) -> np.ndarray | None:
+        """The same for a list of ids as the model has them, all of which it knows; else None."""
+        kind = type(self.metadata.item_ids[0])
+        if type(history) is not list or not all(type(item) is kind for item in history):
+            return None
+        indexes = [self._index.get(item, PAD) for item in history]
+        return None if not indexes or PAD in indexes else self._latest(indexes)
+
+    def _latest(self, indexes: list[int]) -> np.ndarray:
+        """Of an item that comes again the latest counts, as in tables, or all do."""
+        if self.metadata.rules.get("repeats") != KEEP:
+            indexes = list(dict.fromkeys(reversed(indexes)))[::-1]
+        return np.array(indexes, dtype=np.int32)
+
+    def _recommend_to_one(
+        self, one: OneHistory, items: np.ndarray, k: int, reasons: int = 0, reranking: Reranking | None = None
+    ) -> pl.DataFrame:
         if not reasons and reranking is None:
             return one.table(items, k)
         levels = np.zeros(len(items), dtype=np.int64) if self.metadata.rating_levels else None
+        keeps = self.metadata.rules.get("repeats") == KEEP
         histories = Histories(pl.Series(USER, [0]), items, np.array([0, len(items)]), levels=levels, repeats=keeps)
         task = Task(one.job, histories, np.array([PAD]), targets=None)
         lists = model_lists(task, k, batch_size=1, reranking=reranking)

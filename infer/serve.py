@@ -24,7 +24,7 @@ from infer.system.addresses import place
 from infer.system.project import PROJECT
 
 TOKEN = "RECOMMENDER_TOKEN"
-NEEDED = ("prometheus_client", "pydantic", "starlette", "uvicorn")
+NEEDED = ("prometheus_client", "pydantic", "starlette", "uvicorn", "httptools", "uvloop")
 log = logging.getLogger(__name__)
 
 

@@ -27,6 +27,7 @@ from infer.cluster.queue import MOST_LOST, Queue
 from infer.cluster.same import check_same, here, mark
 from infer.cluster.worker import About, Opened, Scored, Sent, Worker
 from infer.errors import InputError
+from infer.model.beside import stated_in
 from infer.publishing.pending import adopt, pending
 from infer.scoring.work import Engine, Work
 from infer.sources.cutting import Part
@@ -61,7 +62,8 @@ class _Run:
         self.parts = {part.number: part for part in parts}
         self.queue = Queue(list(self.parts))
         model = work.job.model.path
-        needed = cluster.memory_for(model.stat().st_size)
+        beside = stated_in(model)
+        needed = cluster.memory_for(model.stat().st_size, 0 if beside is None else int(beside["bytes"]))
         fits = min(room(cluster, needed, model.name), len(parts))
         self.pool = Pool(cluster, needed, kind)
         self.sent = ray.put(_sent(work, folder, cluster))

@@ -32,9 +32,9 @@ class Cluster:
     memory: int | None = None
     device: str = "cpu"
 
-    def memory_for(self, model_bytes: int) -> int:
-        """Bytes that a worker with this model takes."""
-        return int(BASE + COPIES * model_bytes) if self.memory is None else self.memory
+    def memory_for(self, model_bytes: int, beside: int = 0) -> int:
+        """Bytes that a worker with this model takes.  beside: of weights in a second file, which is mapped."""
+        return int(BASE + COPIES * model_bytes + beside) if self.memory is None else self.memory
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
 
 from infer.errors import InputError
@@ -61,6 +62,13 @@ def stated(proto: onnx.ModelProto) -> dict[str, str | int] | None:
     if not NAME.fullmatch(said["file"]) or said["file"] != Path(said["file"]).name or said["bytes"] < 1:
         raise ValueError("expected the name of a file beside the model")
     return said
+
+
+def stated_in(path: Path) -> dict[str, str | int] | None:
+    """What a model file says of its data file; None if it has none, or is no model."""
+    with contextlib.suppress(OSError, ValueError, RecursionError, DecodeError):
+        return stated(onnx.load(path, load_external_data=False))
+    return None
 
 
 def verified(path: Path, proto: onnx.ModelProto) -> Data | None:

@@ -22,7 +22,7 @@ from infer.errors import InputError, first_line
 from infer.histories.histories import Histories
 from infer.histories.windows import level_windows, windows
 from infer.model import modelfile, ties
-from infer.model.beside import FOLDER_ENTRY, check_unchanged
+from infer.model.beside import FOLDER_ENTRY, check_unchanged, stated_in
 from infer.model.choice import Choice, unseen
 from infer.model.metadata import Metadata
 from infer.model.signature import (
@@ -37,7 +37,7 @@ from infer.model.signature import (
     check_signature,
 )
 from infer.system.addresses import Address, place
-from infer.system.objects import fetched
+from infer.system.objects import fetch_beside, fetched
 from infer.system.stores import check_address
 
 ARTIFACTS = Path("artifacts")
@@ -162,16 +162,20 @@ class Model:
 
     def _ask(self, feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """One run of the graph; on a GPU nothing but the top k leaves it."""
-        binding = self.session.io_binding()
-        for name, values in feeds.items():
-            binding.bind_cpu_input(name, values)
-        for name in (ITEMS_OUTPUT, SCORES_OUTPUT):
-            binding.bind_output(name, self.device)
+        outputs = [ITEMS_OUTPUT, SCORES_OUTPUT]
         try:
-            self.session.run_with_iobinding(binding)
+            if self.device == "cpu":
+                items, scores = self.session.run(outputs, feeds)
+            else:
+                binding = self.session.io_binding()
+                for name, values in feeds.items():
+                    binding.bind_cpu_input(name, values)
+                for name in outputs:
+                    binding.bind_output(name, self.device)
+                self.session.run_with_iobinding(binding)
+                items, scores = binding.copy_outputs_to_cpu()
         except Exception as error:  # ONNX Runtime raises one class per status, all derived from Exception
             raise InputError(f"{self.path} fails on these users: {first_line(error)}") from None
-        items, scores = binding.copy_outputs_to_cpu()
         check_lists(
             self.path, items, scores, len(feeds[SEEN_INPUT]), int(feeds[K_INPUT][0]), len(self.metadata.item_ids)
         )
@@ -204,6 +208,9 @@ def _fetched(address: Address) -> Address:
     folder = Path(tempfile.mkdtemp(prefix="recommender-"))
     try:
         found = fetched(address, folder)
+        beside = stated_in(found)
+        if beside is not None:
+            fetch_beside(found, str(beside["file"]))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -82,13 +82,14 @@ class OneHistory:
         """What this history may get; None: nothing."""
         rules = self.job.candidates
         candidates, excluded, own = *self._rules, None
+        # Of few items quicker than `np.unique`.
+        distinct = np.array(sorted(set(history.tolist())), dtype=np.int64)
         if rules.seen == ONLY:
-            distinct = np.unique(history)
-            candidates, excluded = distinct[rules.mask[distinct]].astype(np.int64), excluded[:0]
+            candidates, excluded = distinct[rules.mask[distinct]], excluded[:0]
             if not len(candidates):
                 return None
             own = _row(candidates, 8)
-        seen = _row(np.unique(history) if rules.seen == DROP else history[:0], 64, excluded)
+        seen = _row(distinct if rules.seen == DROP else distinct[:0], 64, excluded)
         return Choice(seen, candidates, own, rules.boosts.items, rules.boosts.values)  # type: ignore[arg-type]
 
     @cached_property

@@ -18,7 +18,7 @@ from infer.model.metadata import NONE
 from infer.model.signature import USER_INPUT, WINDOW_INPUT
 from infer.serving.problems import Problem, busy
 from infer.serving.users import UserLists
-from infer.tables.columns import ITEM
+from infer.tables.columns import ITEM, RANK, SCORE
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,8 @@ def recommended(name: str, model: "infer.Recommender", body: Any) -> dict[str, A
         raise Problem(422, "this model gives no reasons")
     rules = _rules(model, body)
     try:
+        if not body.reasons:
+            return _answer(name, model.model.checksum, _rows(*model.best(body.history, body.k, rules=rules)))
         found = model.recommend(body.history, body.k, reasons=body.reasons, rules=rules)
     except UnknownItemsError:
         raise Problem(404, "the model knows no item of the history") from None
@@ -123,5 +125,15 @@ def _unanswered(name: str, error: InputError) -> Problem:
     return busy("the model cannot answer this request")
 
 
+def _rows(ids: list[int | str], scores: list[float]) -> list[dict[str, Any]]:
+    return [
+        {RANK: rank, ITEM: item, SCORE: score} for rank, (item, score) in enumerate(zip(ids, scores, strict=True), 1)
+    ]
+
+
 def _listed(name: str, version: str, rows: pl.DataFrame) -> dict[str, Any]:
-    return {"name": name, "version": version, "items": rows.to_dicts()}
+    return _answer(name, version, rows.to_dicts())
+
+
+def _answer(name: str, version: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"name": name, "version": version, "items": rows}

@@ -23,6 +23,7 @@ Finite = Annotated[StrictFloat | StrictInt, Field(allow_inf_nan=False)]
 Weight = Annotated[Finite, Field(ge=1 / LARGEST_WEIGHT, le=LARGEST_WEIGHT)]
 Added = Annotated[Finite, Field(ge=-LARGEST_ADDED, le=LARGEST_ADDED)]
 SHOWN = 10  # errors of one body
+SHORT = 100  # items of a list
 Body = TypeVar("Body", bound=BaseModel)
 
 
@@ -158,6 +159,12 @@ def parsed(kind: type[Body], content: bytes) -> Body:
         found = error.errors(include_url=False, include_context=False, include_input=False)
         said = [{"at": _pointer(one["loc"]), "detail": one["msg"][:200]} for one in found[:SHOWN]]
     raise Problem(422, "the body is not what this path takes", said)
+
+
+def is_plain(body: BaseModel) -> bool:
+    """Whether a request names nothing that makes its answer take longer than others: its history and model alone, and
+    a short list."""
+    return body.model_fields_set <= {"history", "model", "k"} and getattr(body, "k", 0) <= SHORT
 
 
 def _pointer(place: Sequence[int | str]) -> str:

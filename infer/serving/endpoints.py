@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from infer.serving import answers
-from infer.serving.bodies import Bodies, parsed
+from infer.serving.bodies import Bodies, is_plain, parsed
 from infer.serving.limits import Limits
 from infer.serving.loaded import Served, Slot
 from infer.serving.measured import Figures
@@ -117,9 +117,11 @@ class Endpoints:
         self, request: Request, kind: type[BaseModel], call: Callable[[str, Any, Any], dict[str, Any]]
     ) -> Response:
         """An answer of a model, made in another thread."""
-        body: Any = parsed(kind, await self._content(request))
-        name, model = _chosen(self._served.models, body.model, "model")
-        return await self._work.run(lambda: _json(call(name, model, body)), self._limits.timeout)
+        with self._work.asking():
+            body: Any = parsed(kind, await self._content(request))
+            name, model = _chosen(self._served.models, body.model, "model")
+            alike = (call, name) if is_plain(body) else None
+            return await self._work.run(lambda: _json(call(name, model, body)), self._limits.timeout, alike)
 
     async def _content(self, request: Request) -> bytes:
         """The body; raises Problem if it is no JSON by its header, too long, or comes too slowly."""

@@ -17,10 +17,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import uvicorn
+import uvloop
 
 from infer.errors import InputError
 from infer.serving.application import Application
 from infer.serving.loaded import Served
+from infer.serving.protocol import Protocol
 
 log = logging.getLogger(__name__)
 FILES = 65_536  # open files that the process allows itself, if the system does
@@ -74,13 +76,14 @@ def serve(
 ) -> None:  # fmt: skip
     """Answer until a signal ends it. reread: what else SIGHUP does."""
     config = uvicorn.Config(
-        application.asgi, http="h11", ws="none", loop="asyncio", lifespan="off", log_config=None, access_log=False,
+        application.asgi, http=Protocol, ws="none", loop="none", lifespan="off", log_config=None, access_log=False,
         server_header=False, timeout_keep_alive=running.idle, timeout_graceful_shutdown=int(running.grace) or None,
         limit_concurrency=_more_files() - SPARE, backlog=2048,
     )  # fmt: skip
     # What uvicorn says of its own start and end is said by the command.
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
-    asyncio.run(_serve(_Server(config), application, served, listening, running, reread))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(_Server(config), application, served, listening, running, reread))
 
 
 async def _serve(

@@ -147,13 +147,27 @@ class Objects:
 
 def fetched(address: Address, folder: Path) -> Address:
     """An address with a copy of its object in `folder`, under its own name; raises InputError if it is not there."""
-    above, _, name = address.text.rpartition("/")
-    if not name or above.endswith("/"):
-        raise InputError(f"{address} names no object in a bucket")
+    above, name = _parted(address)
     copy = folder / name
     if not Objects(Address(above)).download(name, copy):
         raise InputError(f"{address} does not exist")
     return Address(address.text, copy, str(address))
+
+
+def fetch_beside(address: Address, name: str) -> None:
+    """Copy another object of the same folder beside the copy of an address; raises InputError if it is not there."""
+    above, _ = _parted(address)
+    assert address.copy is not None
+    if not Objects(Address(above)).download(name, address.copy.with_name(name)):
+        raise InputError(f"{Address(f'{above}/{name}')}, which {address} needs, does not exist")
+
+
+def _parted(address: Address) -> tuple[str, str]:
+    """The address of an object's folder, and its name there."""
+    above, _, name = address.text.rpartition("/")
+    if not name or above.endswith("/"):
+        raise InputError(f"{address} names no object in a bucket")
+    return above, name
 
 
 def _version(meta: Any) -> Version:

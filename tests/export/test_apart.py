@@ -29,6 +29,7 @@ from infer.recommender import Recommender
 from infer.scoring.job import open_job
 from infer.scoring.task import prepare
 from tests.helpers.hostile import body
+from tests.helpers.servers import BUCKET, s3
 
 
 def apart_from(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,3 +294,19 @@ def test_other_precisions_are_made_of_one_file(folder: Path, monkeypatch) -> Non
     with pytest.raises(InputError, match=r"mf has 0\.0 GB of weights, and int8 is made of one ONNX file"):
         export("mf", folder, "int8")
     assert not (folder / "mf.int8.onnx").exists() and pl.read_parquet(folder / "interactions.parquet").height
+
+
+def test_a_bucket_may_hold_the_pair(pair: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("obstore", reason="obstore, which reaches the cloud, is not installed")
+    (data,) = data_of(pair.parent)
+    expected = Recommender(pair).score(pair.with_name("interactions.parquet"), k=5)
+    with s3() as store:
+        store.reach(monkeypatch)
+        store.put("models/mf.onnx", pair.read_bytes())
+        with pytest.raises(
+            InputError, match=f"s3://{BUCKET}/models/{data.name}, which .*mf.onnx needs, does not exist"
+        ):
+            open_model(f"s3://{BUCKET}/models/mf.onnx")
+        store.put(f"models/{data.name}", data.read_bytes())
+        found = Recommender(f"s3://{BUCKET}/models/mf.onnx")
+        assert found.score(pair.with_name("interactions.parquet"), k=5).equals(expected)

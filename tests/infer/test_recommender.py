@@ -47,6 +47,20 @@ def test_one_history_gives_ranks_items_and_scores(model: infer.Recommender) -> N
     assert model.recommend(ITEMS).height == 0, "all are seen"
 
 
+def test_the_same_list_without_a_frame(model: infer.Recommender, numbers: infer.Recommender) -> None:
+    assert model.best(["a", "b"], k=2) == (["e", "d"], [5.0, 4.0])
+    assert model.best(["a", "b"], 2, rules=model.rules(exclude_items=["e"])) == (["d", "c"], [4.0, 3.0])
+    assert model.best(ITEMS) == ([], [])
+    assert numbers.best(["1", "2"], k=1) == ([5], [5.0]), "numbers may be written as texts"
+    for wrong, said in (
+        (["zz"], "it knows none of its 1 items"),
+        (TABLE, "best is of one history"),
+        ("a", "found a str"),
+    ):
+        with pytest.raises(infer.InputError, match=said):
+            model.best(wrong)
+
+
 def test_a_history_reads_as_the_rows_of_a_table_do(model: infer.Recommender) -> None:
     """An item that comes again counts where it comes last; one that is unknown counts nowhere."""
     assert model.recommend(["a", "b", "a"], k=1).rows() == [(1, "c", 3.0)]

@@ -1,5 +1,6 @@
 """The service as a process: start, answers, new files under load without a failed request, and its ends."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -184,6 +185,31 @@ def test_a_flood_is_answered_and_the_service_lives_on(files: Path) -> None:
         assert statuses <= {200, 503} and 200 in statuses
         assert served.ask("POST", "/v1/recommend", BODY)[0] == 200
         assert served.end()[0] == 0
+
+
+def test_lines_without_end_and_what_is_no_http_are_refused(files: Path) -> None:
+    def said(*pieces: bytes) -> bytes:
+        with socket.create_connection(("127.0.0.1", served.port), timeout=HANGS) as connection:
+            with contextlib.suppress(OSError):  # it closes while more is sent
+                for piece in pieces:
+                    connection.sendall(piece)
+            found = b""
+            with contextlib.suppress(ConnectionResetError):
+                while piece := connection.recv(2**16):
+                    found += piece
+            return found
+
+    ask = b"GET /health/live HTTP/1.1\r\nHost: a\r\n"
+    close = b"Connection: close\r\n\r\n"
+    with service(f"--model={files / 'm.onnx'}") as served:
+        assert said(b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+        header = b"X-Long: " + b"a" * 60_000 + b"\r\n"
+        assert said(ask, header, close).startswith(b"HTTP/1.1 200 ")
+        assert said(ask + b"\r\n" + ask, header, close).count(b"HTTP/1.1 200 ") == 2, "each request counts from 0"
+        many = [b"X-Long: " + b"a" * 10_000 + b"\r\n"] * 40
+        for endless in ([ask, b"X-Long: ", *[b"a" * 10_000] * 40], [ask, *many]):
+            assert not said(*endless).startswith(b"HTTP/1.1 200 ")
+        assert served.ask("GET", "/health/live")[0] == 200
 
 
 @pytest.mark.parametrize(("words", "text"), [

@@ -28,6 +28,7 @@ def test_one_process_is_the_default_and_takes_no_option_of_a_cluster() -> None:
 def test_a_worker_takes_what_is_said_or_what_follows_from_the_model() -> None:
     assert config(engine="ray").cluster("cuda", 0) == Cluster(device="cuda")
     assert Cluster().memory_for(100 * 2**20) == 512 * 2**20 + 400 * 2**20
+    assert Cluster().memory_for(100 * 2**20, beside=2 * GIB) == 512 * 2**20 + 400 * 2**20 + 2 * GIB
     assert config(engine="ray", worker_memory=1.5).cluster("cpu", 0).memory_for(10) == int(1.5 * GIB)
     with pytest.raises(InputError, match="--threads is of one process: with --engine=ray give --worker-cores"):
         config(engine="ray").cluster("cpu", 2)

@@ -178,7 +178,7 @@ def test_a_score_that_is_no_number_is_the_models_fault(client: Client, served, m
     def fails(*_, **__):
         raise InputError("/a/path/hybrid.onnx gives this history a NaN or infinite score")
 
-    monkeypatch.setattr(served.models["hybrid"].thing, "recommend", fails, raising=False)
+    monkeypatch.setattr(served.models["hybrid"].thing, "best", fails, raising=False)
     answer = client().post("/v1/recommend", json={"history": [1001]})
     problem(answer, 503, "the model cannot answer")
     assert "path" not in answer.text and "NaN" in capsys.readouterr().err
