@@ -169,8 +169,9 @@ def test_sighup_loads_everything_and_the_token_again(files: Path) -> None:
         assert served.ask("GET", "/v1/models", Authorization=f"Bearer {TOKEN}")[0] == 401
         (files / "token").write_text("short")
         served.process.send_signal(signal.SIGHUP)
+        text = b'recommender_loads_total{name="m",outcome="loaded",what="model"} 3.0'
         served.until(
-            lambda: b" 3.0" in served.ask("GET", "/metrics", Authorization="Bearer fedcba9876543210")[1]["text"]
+            lambda: text in served.ask("GET", "/metrics", Authorization="Bearer fedcba9876543210")[1]["text"]
         )
         assert served.ask("GET", "/v1/models", Authorization="Bearer fedcba9876543210")[0] == 200
         status, out, errors = served.end(signal.SIGINT)
