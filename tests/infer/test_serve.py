@@ -170,9 +170,7 @@ def test_sighup_loads_everything_and_the_token_again(files: Path) -> None:
         (files / "token").write_text("short")
         served.process.send_signal(signal.SIGHUP)
         text = b'recommender_loads_total{name="m",outcome="loaded",what="model"} 3.0'
-        served.until(
-            lambda: text in served.ask("GET", "/metrics", Authorization="Bearer fedcba9876543210")[1]["text"]
-        )
+        served.until(lambda: text in served.ask("GET", "/metrics", Authorization="Bearer fedcba9876543210")[1]["text"])
         assert served.ask("GET", "/v1/models", Authorization="Bearer fedcba9876543210")[0] == 200
         status, out, errors = served.end(signal.SIGINT)
     assert status == 0 and "model m: loaded again" in out and errors.startswith("the earlier token holds: ")
