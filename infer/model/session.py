@@ -9,7 +9,7 @@ import hashlib
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -164,22 +164,30 @@ class Model:
         """One run of the graph; on a GPU nothing but the top k leaves it."""
         outputs = [ITEMS_OUTPUT, SCORES_OUTPUT]
         try:
-            if self.device == "cpu":
+            if self.device == "cpu":  # which takes less time than binding what lies there anyway
                 items, scores = self.session.run(outputs, feeds)
             else:
-                binding = self.session.io_binding()
-                for name, values in feeds.items():
-                    binding.bind_cpu_input(name, values)
-                for name in outputs:
-                    binding.bind_output(name, self.device)
-                self.session.run_with_iobinding(binding)
-                items, scores = binding.copy_outputs_to_cpu()
+                items, scores = run_bound(self.session, outputs, feeds, self.device)
         except Exception as error:  # ONNX Runtime raises one class per status, all derived from Exception
             raise InputError(f"{self.path} fails on these users: {first_line(error)}") from None
         check_lists(
             self.path, items, scores, len(feeds[SEEN_INPUT]), int(feeds[K_INPUT][0]), len(self.metadata.item_ids)
         )
         return items, scores
+
+
+def run_bound(
+    session: ort.InferenceSession, outputs: Sequence[str], feeds: dict[str, np.ndarray], device: str
+) -> list[np.ndarray]:
+    """One run, whose outputs are made on the device and then copied."""
+    binding = session.io_binding()
+    for name, values in feeds.items():
+        binding.bind_cpu_input(name, values)
+    for name in outputs:
+        binding.bind_output(name, device)
+    session.run_with_iobinding(binding)
+    copied: list[np.ndarray] = binding.copy_outputs_to_cpu()
+    return copied
 
 
 def find_model(path: Path) -> Path:
