@@ -22,7 +22,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-import onnx
 import polars as pl
 
 from bench.engines import OURS, alternatives, compare
@@ -39,7 +38,7 @@ from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.histories.histories import build_histories
 from infer.histories.vocabulary import vocabulary
-from infer.model.beside import stated
+from infer.model.beside import stated_in
 from infer.model.session import open_model
 from infer.system.files import write_text
 from infer.system.ownership import MARK, claim
@@ -144,7 +143,7 @@ def measure(config: ScaleConfig, folder: Path) -> dict:
 
 def file_bytes(path: Path) -> int:
     """Of a model, and of its data file if it has one."""
-    said = stated(onnx.load(path, load_external_data=False))
+    said = stated_in(path)
     return path.stat().st_size + (int(said["bytes"]) if said else 0)
 
 

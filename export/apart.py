@@ -90,9 +90,15 @@ def _pieces(taken: dict[str, np.ndarray], end: bytes) -> Any:
 
 
 def clean(path: Path) -> None:
-    """Remove data files of a model that it does not name: of those before it, and of exports that were killed."""
+    """Remove data files of a model that it does not name: of those before it, and of exports that were killed.
+
+    For who alone exports that model: what another process has written is not named yet.
+    """
     path = path.resolve()
-    kept = (stated_in(path) or {}).get("file")
+    try:
+        kept = (stated_in(path) or {}).get("file") if path.exists() else None
+    except OSError:  # nobody knows what it names
+        return
     name = re.compile(re.escape(path.stem) + r"\.[0-9a-f]{16}\.data")
     for file in path.parent.iterdir():
         if name.fullmatch(file.name) and file.name != kept and not file.is_symlink() and is_ours(file):

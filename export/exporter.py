@@ -29,6 +29,7 @@ from infer.model.metadata import PREFIX, Metadata, id_type
 from infer.model.modelfile import with_checksum
 from infer.model.signature import LEVELS_INPUT, USER_INPUT
 from infer.system.files import write_bytes, write_text
+from infer.system.locks import alone
 from infer.system.ownership import claim
 from infer.system.project import PROJECT
 from infer.system.versions import versions
@@ -58,10 +59,11 @@ def export(
     model = restore(state)
     refuse_broken_weights(name, model)
     refuse_large_weights(name, model, precision)
-    try:
-        return path, _written(path, state, model, precision, largest_loss, carried)
-    finally:
-        clean(path)
+    with alone(artifacts / "locks" / f"{path.name}.lock"):
+        try:
+            return path, _written(path, state, model, precision, largest_loss, carried)
+        finally:
+            clean(path)
 
 
 def _written(

@@ -65,8 +65,9 @@ def stated(proto: onnx.ModelProto) -> dict[str, str | int] | None:
 
 
 def stated_in(path: Path) -> dict[str, str | int] | None:
-    """What a model file says of its data file; None if it has none, or is no model."""
-    with contextlib.suppress(OSError, ValueError, RecursionError, DecodeError):
+    """What a model file says of its data file; None if it has none, or is no model. Raises OSError if it cannot be
+    read."""
+    with contextlib.suppress(ValueError, RecursionError, DecodeError):
         return stated(onnx.load(path, load_external_data=False))
     return None
 

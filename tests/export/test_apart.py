@@ -28,6 +28,7 @@ from infer.model.vectors import item_vectors, user_side
 from infer.recommender import Recommender
 from infer.scoring.job import open_job
 from infer.scoring.task import prepare
+from infer.system.locks import BusyError, alone
 from tests.helpers.hostile import body
 from tests.helpers.servers import BUCKET, s3
 
@@ -310,3 +311,15 @@ def test_a_bucket_may_hold_the_pair(pair: Path, monkeypatch: pytest.MonkeyPatch)
         store.put(f"models/{data.name}", data.read_bytes())
         found = Recommender(f"s3://{BUCKET}/models/mf.onnx")
         assert found.score(pair.with_name("interactions.parquet"), k=5).equals(expected)
+
+
+def test_a_second_export_of_a_model_waits_for_nobody_and_removes_nothing(folder: Path) -> None:
+    path, _ = export("mf", folder)
+    before = {file: file.read_bytes() for file in (path, *data_of(folder))}
+    unnamed = folder / "mf.0123456789abcdef.data"  # what the other process has written, and not named yet
+    shutil.copy(data_of(folder)[0], unnamed)
+    with alone(folder / "locks" / "mf.onnx.lock"), pytest.raises(BusyError):
+        export("mf", folder)
+    assert unnamed.is_file() and {file: file.read_bytes() for file in before} == before
+    export("mf", folder)
+    assert not unnamed.exists() and not (folder / "locks").exists()
