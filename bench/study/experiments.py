@@ -38,6 +38,12 @@ class Experiment:
         return self.preset == "paper" or any(names[name].rated for name in self.parents)
 
     @property
+    def random(self) -> bool:
+        """Whether its seed decides anything: models in closed form, and blends of such, have none."""
+        names = {e.name: e for e in EXPERIMENTS}
+        return self.kind in ("mf", "bert", "hybrid") or any(names[name].random for name in self.parents)
+
+    @property
     def parents(self) -> list[str]:
         """Names of the experiments whose trained models this one starts from."""
         return [name for key in ("mf", "members") for name in self.changes.get(key, "").split(",") if name]

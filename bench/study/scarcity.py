@@ -17,7 +17,7 @@ import polars as pl
 
 from bench.study.datasets import DataSet, catalogue_of
 from bench.study.experiments import LEAVE_ONE_OUT
-from bench.study.statistics.differences import MEASURED, VERDICT, Ranks, by_seed, same_seeds
+from bench.study.statistics.differences import MEASURED, VERDICT, Ranks, same_seeds
 from bench.study.statistics.significance import judged, paired
 from infer.metrics.ranking import rank_metrics
 from infer.tables.columns import SPLIT, TEST, TEST_HISTORY, TRAIN, USER, VALIDATION
@@ -125,7 +125,7 @@ def scarcity(found: list[Cell], test: Ranks, validation: Ranks, interactions: pl
 
 def _pair(ranks: Ranks, cell: Cell, same: pl.Series) -> tuple[list[pl.DataFrame], list[pl.DataFrame]]:
     """Tables of both models by seed; of the curve of users those of the users who are measured everywhere."""
-    tables = same_seeds(*(by_seed(ranks, cell.split, name) for name in PAIR))
+    tables = same_seeds(ranks, cell.split, *PAIR)
     if cell.of != "users":
         return tables
     ours, theirs = ([table.filter(pl.col(USER).is_in(same)) for table in some] for some in tables)

@@ -7,7 +7,7 @@ In: the study's options, and prepared data folders. Out: trials (`bench.study.tr
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +16,7 @@ from bench.study.datasets import DataSet, data_sets, unfit, variation
 from bench.study.experiments import EXPERIMENTS, LEAVE_ONE_OUT, VARIATIONS, Experiment
 from bench.study.scarcity import PAIR, Cell, cells, write_part
 from bench.study.statistics.anchors import ANCHORED
-from bench.study.trials import Trial, prepare_folder
+from bench.study.trials import Trial, finished, prepare_folder
 from infer.cli import option
 from infer.errors import InputError
 
@@ -37,7 +37,8 @@ class StudyConfig:
     negatives: int = option(100, "sampled negatives of each user", minimum=1)
     user: str | None = option(None, "whose five best films are shown (default: the first that is measured)")
     curve: bool = option(False, "also train on fewer users and on shorter histories: does the start help more there?")
-    record: Path | None = option(None, "folder to write the tables to, too, small enough to be kept")
+    record: Path | None = option(None, "folder to keep tables and trials in without their weights, and to go on from")
+    finished: bool = option(False, "train nothing: tables and page of the trials that are finished")
     workers: int = option(0, "processes at once, each with one thread; 0 means one for each core", minimum=0)
 
 
@@ -79,6 +80,18 @@ def plan(config: StudyConfig) -> Plan:
             )
     found.trials.sort(key=lambda trial: trial.experiment.stage)
     return found
+
+
+def finished_part(found: Plan) -> Plan:
+    """The finished trials of a plan, and what can be told of them; raises InputError if a data set has none.
+
+    Of a split that is not leave-one-out nothing is left where nothing of it is finished.
+    """
+    made = [trial for trial in found.trials if finished(trial)]
+    for data in found.sets:
+        if not any(trial.data == data.name and trial.split == LEAVE_ONE_OUT for trial in made):
+            raise InputError(f"--finished: no trial of {data.path} is finished in this study")
+    return replace(found, trials=made)
 
 
 def _splits(config: StudyConfig, data: DataSet, experiments: list[Experiment], found: Plan) -> dict[str, set[str]]:

@@ -81,9 +81,17 @@ class Trial:
             "config": json.loads(json.dumps(asdict(self.config()), default=str)) | {"artifacts": ""},
             "data": sha256(self.folder / INTERACTIONS_FILE),
             "negatives": self.negatives,
-            "parents": {name: sha256(path) if path.is_file() else None for name, path in self.parents().items()},
+            "parents": {name: _checkpoint(path.with_suffix(".trial.json")) for name, path in self.parents().items()},
             "versions": versions(*LIBRARIES),
         }
+
+
+def _checkpoint(marker: Path) -> str | None:
+    """The digest of a finished trial's checkpoint, which need not be there any more."""
+    try:
+        return json.loads(marker.read_text())["checkpoint"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def finished(trial: Trial) -> bool:
@@ -135,7 +143,7 @@ def make(trial: Trial) -> tuple[float, float]:
     seconds = time.perf_counter() - began
     weights = sum(value.numel() for value in run.model.state_dict().values() if value.is_floating_point())
     spent = {"seconds": seconds, "peak_bytes": peak_memory(), "parameters": weights}
-    content = MARK | {"provenance": trial.provenance()} | spent
+    content = MARK | {"provenance": trial.provenance(), "checkpoint": sha256(trial.file("pt"))} | spent
     write_text(trial.marker, json.dumps(content, indent=2) + "\n", owned=True)
     return seconds, report["protocols"]["full"]["hit@10"]["value"]
 

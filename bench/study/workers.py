@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -24,17 +24,17 @@ from infer.system.progress import progress
 log = logging.getLogger(__name__)
 
 
-def make_all(wanted: list[Trial], most: int = 0) -> None:
+def make_all(wanted: list[Trial], most: int = 0, made: Callable[[Trial], None] = lambda trial: None) -> None:
     """Make the unfinished trials, those that others start from first; a line for each as it is finished.
 
-    most: processes at once; 0 means one for each core.
+    most: processes at once; 0 means one for each core.  made: called with each as it is finished.
     """
-    remaining = sum(not finished(trial) for trial in wanted)
+    remaining = len(unmade(wanted))
     done, total = len(wanted) - remaining, len(wanted)
     log.info(f"{total} trials, {done} of them finished already")
     for stage in sorted({trial.experiment.stage for trial in wanted}):
         # Asked again: a parent that was made anew makes its children unfinished.
-        missing = [trial for trial in wanted if trial.experiment.stage == stage and not finished(trial)]
+        missing = [trial for trial in unmade(wanted) if trial.experiment.stage == stage]
         workers = min(most or os.cpu_count() or 1, len(missing))
         if not missing:
             continue
@@ -47,6 +47,7 @@ def make_all(wanted: list[Trial], most: int = 0) -> None:
                     name = f"{trial.experiment.title} seed {trial.seed} {trial.data} {trial.split}"
                     if isinstance(result, str):
                         raise InputError(f"{name}: {result}")
+                    made(trial)
                     done = min(done + 1, total)
                     log.info(f"[{done}/{total}] {name} hit@10 {result[1] * 100:.1f} % {result[0]:.0f} s")
             except BrokenProcessPool:
@@ -59,6 +60,13 @@ def make_all(wanted: list[Trial], most: int = 0) -> None:
                         process.terminate()
                 pool.shutdown(cancel_futures=True)
                 raise
+
+
+def unmade(wanted: list[Trial]) -> list[Trial]:
+    """The unfinished trials, and the finished ones without whose checkpoint, which is gone, these cannot start."""
+    unfinished = [trial for trial in wanted if not finished(trial)]
+    needed = {path for trial in unfinished for path in trial.parents().values() if not path.is_file()}
+    return [trial for trial in wanted if trial in unfinished or trial.file("pt") in needed]
 
 
 @contextmanager

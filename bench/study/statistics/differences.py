@@ -8,7 +8,7 @@ In: the ranks of one data set by (split, experiment, seed). Out: the table diffe
 
 import polars as pl
 
-from bench.study.experiments import COHORT_PAIRS, LEAVE_ONE_OUT, PAIRS, PRIMARY, PRIMARY_METRICS
+from bench.study.experiments import COHORT_PAIRS, EXPERIMENTS, LEAVE_ONE_OUT, PAIRS, PRIMARY, PRIMARY_METRICS
 from bench.study.statistics.significance import judged, paired
 from infer.metrics.cohorts import EDGES, cohort
 
@@ -23,6 +23,7 @@ MEASURED = {
 VERDICT = {"p_corrected": pl.Float64, "significant": pl.Boolean, "why": pl.String}
 ROW = {**dict.fromkeys(("split", "family", "one", "other", "by", "cohort", "metric"), pl.String), **MEASURED}
 SCHEMA = ROW | VERDICT
+DETERMINISTIC = {e.name for e in EXPERIMENTS if not e.random}
 Ranks = dict[tuple[str, str, int], pl.DataFrame]  # (split, experiment, seed) -> ranks
 
 
@@ -34,12 +35,12 @@ def differences(ranks: Ranks) -> pl.DataFrame:
     rows = []
     for split in dict.fromkeys(key[0] for key in ranks):
         for model, other in PAIRS:
-            ours, theirs = same_seeds(*(by_seed(ranks, split, name) for name in (model, other)))
+            ours, theirs = same_seeds(ranks, split, model, other)
             for metric in COMPARED if ours else ():
                 names = {"split": split, "family": family(split, model, other, metric), "one": model, "other": other}
                 rows.append(names | vars(paired(ours, theirs, metric)))
     for model, other in COHORT_PAIRS:
-        ours, theirs = same_seeds(*(by_seed(ranks, LEAVE_ONE_OUT, name) for name in (model, other)))
+        ours, theirs = same_seeds(ranks, LEAVE_ONE_OUT, model, other)
         for by in EDGES if ours else ():
             names = {"split": LEAVE_ONE_OUT, "family": COHORT_FAMILY, "one": model, "other": other, "by": by}
             labels = ours[0].select(cohort(by).alias("cohort"))["cohort"].unique().sort()
@@ -56,18 +57,15 @@ def family(split: str, one: str, other: str, metric: str) -> str:
     return PRIMARY_FAMILY if primary else SECONDARY_FAMILY
 
 
-def by_seed(ranks: Ranks, split: str, name: str) -> dict[int, pl.DataFrame]:
-    """One model's tables on one split."""
-    return {seed: table for (s, n, seed), table in ranks.items() if (s, n) == (split, name)}
-
-
-def same_seeds(
-    first: dict[int, pl.DataFrame], second: dict[int, pl.DataFrame]
-) -> tuple[list[pl.DataFrame], list[pl.DataFrame]]:
-    """Tables of the seeds that both have; a model with one seed stands beside every seed of the other."""
-    if 1 in (len(first), len(second)) and first and second:
-        number = max(len(first), len(second))
-        ours, theirs = (list(tables.values()) * (number if len(tables) == 1 else 1) for tables in (first, second))
-        return ours, theirs
+def same_seeds(ranks: Ranks, split: str, one: str, other: str) -> tuple[list[pl.DataFrame], list[pl.DataFrame]]:
+    """Tables of the seeds that both models have; one without randomness stands beside every seed of the other."""
+    first, second = (
+        {seed: table for (s, name, seed), table in ranks.items() if (s, name) == (split, model)}
+        for model in (one, other)
+    )
+    if one in DETERMINISTIC and first:
+        first = dict.fromkeys(second if other not in DETERMINISTIC else first, next(iter(first.values())))
+    if other in DETERMINISTIC and second:
+        second = dict.fromkeys(first, next(iter(second.values())))
     shared = sorted(set(first) & set(second))
     return [first[seed] for seed in shared], [second[seed] for seed in shared]

@@ -36,6 +36,7 @@ import polars as pl
 
 from bench.study.baselines import baseline_ranks
 from bench.study.experiments import LEAVE_ONE_OUT
+from bench.study.kept import whole
 from bench.study.page.answers import EPOCHS, WHOLE
 from bench.study.scarcity import SCHEMA as SCARCITY
 from bench.study.scarcity import Cell, scarcity
@@ -95,7 +96,7 @@ def _of_set(trials: list[Trial], cells: list[Cell], user: str | None) -> dict[st
     for split in dict.fromkeys(trial.split for trial in trials):
         of_split = [trial for trial in trials if trial.split == split]
         for part in PARTS:
-            baselines = baseline_ranks(of_split[0], part)
+            baselines = baseline_ranks(whole(of_split), part)
             titles |= {name: name for name in baselines}
             ranks[part] |= {(split, name, 0): table for name, table in baselines.items()}
             file = "ranks.parquet" if part == TEST else f"{part}.ranks.parquet"
@@ -131,7 +132,8 @@ def _top(trials: list[Trial], user: str) -> pl.DataFrame:
     """The five best films of a user by each of some models, and the held-out one."""
     schema = dict.fromkeys(("experiment", "title", "user", "rank", "film", "genres"), pl.String)
     parts = [pl.DataFrame(schema=schema | {"rank": pl.Int32})]
-    for trial in (trial for trial in trials if trial.seed == 0 and trial.experiment.name in SHOWN):
+    shown = [trial for trial in trials if trial.seed == 0 and trial.experiment.name in SHOWN]
+    for trial in (trial for trial in shown if trial.file("onnx").is_file()):
         task = select_users(prepare(open_job(open_model(trial.file("onnx"), threads=1))), user, "--user")
         assert task.targets is not None, "the study's data are split"
         lists = model_lists(task, 5, batch_size=1).select(RANK, ITEM)
@@ -153,7 +155,7 @@ def _shape(path: Path) -> tuple[int, int, int]:
 
 def _about(trials: list[Trial]) -> pl.DataFrame:
     cut = any(trial.config() != replace(trial, epochs=None).config() for trial in trials)
-    report = json.loads(trials[0].file("evaluation.json").read_text())
+    report = json.loads(whole(trials).file("evaluation.json").read_text())
     rows = {
         "data set": report["dataset"],
         "SHA-256 of interactions.parquet": report["interactions_checksum"],
