@@ -4,9 +4,10 @@ In: a data set. Out: its parts, each a split of its own in the study, and the ta
 
     python -m bench.study --curve --only=scratch,hybrid-ials
 
-Users are drawn with a seed, and the samples are nested: the smaller lie within the larger. All are measured on the
-held-out items of the same users, those of the smallest sample. Cut histories are everyone's latest events before the
-held-out items. The last row of either is the study itself, of whose users the same are measured.
+Users are drawn with a seed, and the samples are nested: the smaller lie within the larger. Every model is measured on
+the test items of all users, also of those whom it was not trained on: their events are histories to score from alone,
+and their validation items decide nothing. Cut histories are everyone's latest events before the held-out items. The
+last row of either is the study itself.
 """
 
 from dataclasses import dataclass
@@ -20,9 +21,9 @@ from bench.study.experiments import LEAVE_ONE_OUT
 from bench.study.statistics.differences import MEASURED, VERDICT, Ranks, same_seeds
 from bench.study.statistics.significance import judged, paired
 from infer.metrics.ranking import rank_metrics
-from infer.tables.columns import SPLIT, TEST, TEST_HISTORY, TRAIN, USER, VALIDATION
+from infer.tables.columns import HISTORY, SPLIT, TEST, TEST_HISTORY, TRAIN, USER, VALIDATION
 
-USERS, LENGTHS = (600, 1500, 3000), (5, 20, 50, 200)
+USERS, LENGTHS = (150, 600, 1500, 3000), (5, 20, 50, 200)
 MOST_SHARE = 0.8  # of the users in a part: what is nearly the whole says nothing new
 SEED = 0
 PAIR = ("hybrid-ials", "scratch")
@@ -83,10 +84,9 @@ def part(interactions: pl.DataFrame, cell: Cell) -> pl.DataFrame:
     if cell.of == "history":
         newer = pl.col(SPLIT).eq(TRAIN).cum_sum(reverse=True).over(USER)
         return interactions.filter((pl.col(SPLIT) != TRAIN) | (newer <= cell.history))
-    measured = pl.col(USER).is_in(sample(interactions, min(USERS)).implode())
-    # Of the others' held-out items nothing is learnt, as of anybody's.
     trained = pl.col(USER).is_in(sample(interactions, cell.users).implode())
-    return interactions.filter(trained & (measured | ~pl.col(SPLIT).is_in([VALIDATION, TEST_HISTORY, TEST])))
+    known = pl.col(SPLIT).replace({TRAIN: HISTORY, VALIDATION: TEST_HISTORY})
+    return interactions.with_columns(pl.when(trained).then(SPLIT).otherwise(known).alias(SPLIT))
 
 
 def write_part(data: DataSet, cell: Cell, folder: Path) -> None:
@@ -96,16 +96,15 @@ def write_part(data: DataSet, cell: Cell, folder: Path) -> None:
     data.write(folder, rows, f"leave-one-out, {what} of {data.name}", **catalogue_of(data))
 
 
-def scarcity(found: list[Cell], test: Ranks, validation: Ranks, interactions: pl.DataFrame) -> pl.DataFrame:
+def scarcity(found: list[Cell], test: Ranks, validation: Ranks) -> pl.DataFrame:
     """A row a part and metric: the metric of the first of PAIR minus that of the second, over the same users.
 
-    other_value: the second's metric.  measured: users.  validation: the difference of the same users on their
-    validation items.  Empty without trials of both.
+    other_value: the second's metric.  measured: users.  validation: the difference on validation items, of the users
+    trained on.  Empty without trials of both.
     """
-    same = sample(interactions, min(USERS)).implode()
     rows = []
     for cell in found:
-        ranks = [_pair(tables, cell, same) for tables in (test, validation)]
+        ranks = [same_seeds(tables, cell.split, *PAIR) for tables in (test, validation)]
         if not ranks[0][0]:
             continue
         names = {
@@ -121,15 +120,6 @@ def scarcity(found: list[Cell], test: Ranks, validation: Ranks, interactions: pl
             more = {"measured": difference["users"], "other_value": float(other), "validation": float(earlier)}
             rows.append(difference | more | names)
     return judged(pl.DataFrame([{name: row[name] for name in ROW} for row in rows], schema=ROW))
-
-
-def _pair(ranks: Ranks, cell: Cell, same: pl.Series) -> tuple[list[pl.DataFrame], list[pl.DataFrame]]:
-    """Tables of both models by seed; of the curve of users those of the users who are measured everywhere."""
-    tables = same_seeds(ranks, cell.split, *PAIR)
-    if cell.of != "users":
-        return tables
-    ours, theirs = ([table.filter(pl.col(USER).is_in(same)) for table in some] for some in tables)
-    return ours, theirs
 
 
 def _mean(table: pl.DataFrame, metric: str) -> float:

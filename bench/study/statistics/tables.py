@@ -110,8 +110,7 @@ def _of_set(trials: list[Trial], cells: list[Cell], user: str | None) -> dict[st
     epochs = history(main)
     curve = pl.DataFrame(schema=SCARCITY)
     if cells:
-        interactions = pl.read_parquet(main[0].folder / INTERACTIONS_FILE)
-        curve = scarcity(cells, ranks[TEST], ranks[VALIDATION], interactions)
+        curve = scarcity(cells, ranks[TEST], ranks[VALIDATION])
     spent = {"summary": summary(ranks[TEST], titles, measured), "costs": costs(main)}
     return {
         "metrics": measured,

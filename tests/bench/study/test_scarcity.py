@@ -31,15 +31,20 @@ def test_the_cells_are_those_smaller_than_the_table_and_the_whole() -> None:
     assert cells(events(2, 1)) == []
 
 
-def test_samples_are_nested_seeded_and_the_smallest_is_measured() -> None:
+def test_samples_are_nested_seeded_and_everybody_is_measured() -> None:
     table = events(6, 5)
     two, four = (sample(table, size).to_list() for size in (2, 4))
     assert set(two) < set(four) and four == sorted(four) and sample(table, 4).to_list() == four
     made = part(table, Cell("users", 4, None, False))
-    assert made["user"].unique().sort().to_list() == four
-    held = made.filter(pl.col("split") != "train")
-    assert held["user"].unique().sort().to_list() == two and held.height == 4
-    assert made.filter(pl.col("split") == "train").height == 4 * 5
+    inside = pl.col("user").is_in(four)
+    assert made.filter(inside).equals(table.filter(inside)), "of these everything is learnt and measured"
+    rest = made.filter(~inside)
+    assert rest.drop("split").equals(table.filter(~inside).drop("split"))
+    assert rest.filter(pl.col("user") == rest["user"][0])["split"].to_list() == ["history"] * 5 + [
+        "test-history",
+        "test",
+    ]
+    assert made.filter(pl.col("split") == "test")["user"].to_list() == list(range(6))
 
 
 def test_a_cut_history_keeps_the_latest_events_and_all_held_out_items() -> None:
@@ -55,20 +60,18 @@ def ranks(hits: list[int], users: int = 6) -> pl.DataFrame:
     return table.with_columns(rank=pl.when(pl.col("user").is_in(hits)).then(1).otherwise(50))
 
 
-def test_each_part_is_measured_on_the_same_users() -> None:
-    table = events(6, 5)
-    two = sample(table, 2).to_list()
-    others = [user for user in range(6) if user not in two]
-    whole = Cell("users", 6, None, True)
+def test_both_models_are_compared_over_the_same_users_and_seeds() -> None:
     test = {
-        ("leave-one-out", "hybrid-ials", 0): ranks([*two, *others]), ("leave-one-out", "hybrid-ials", 1): ranks(two),
-        ("leave-one-out", "scratch", 0): ranks([*others, two[0]]), ("leave-one-out", "scratch", 1): ranks(two),
+        ("leave-one-out", "hybrid-ials", 0): ranks([0, 1, 2, 3, 4, 5]), ("leave-one-out", "hybrid-ials", 1): ranks([0, 1]),
+        ("leave-one-out", "scratch", 0): ranks([0, 1, 2, 3, 4]), ("leave-one-out", "scratch", 1): ranks([0, 1]),
     }  # fmt: skip
-    validation = {key: ranks([]) for key in test} | {("leave-one-out", "scratch", 0): ranks(two)}
-    found = scarcity.scarcity([whole, Cell("users", 4, None, False)], test, validation, table)
-    hit, _ = found.to_dicts()
-    # One of two users with one of two seeds; of the others nothing counts.
-    assert (hit["value"], hit["other_value"], hit["measured"], hit["users"], hit["seeds"]) == (0.25, 0.75, 2, 6, 2)
-    assert hit["validation"] == -0.5 and hit["p"] == 1 and not hit["significant"]
-    everyone = scarcity.scarcity([Cell("history", 6, None, True)], test, validation, table).row(0, named=True)
-    assert everyone["measured"] == 6 and everyone["value"] == pytest.approx((1 - 5 / 6 + 0) / 2)
+    validation = {key: ranks([]) for key in test} | {("leave-one-out", "scratch", 0): ranks([4, 5])}
+    found = scarcity.scarcity([Cell("users", 6, None, True), Cell("users", 4, None, False)], test, validation)
+    hit, _ = found.to_dicts()  # nothing of the part of which there are no trials
+    assert (hit["value"], hit["other_value"]) == (pytest.approx((1 / 6 + 0) / 2), pytest.approx((5 / 6 + 2 / 6) / 2))
+    assert (hit["measured"], hit["users"], hit["seeds"]) == (6, 6, 2)
+    assert hit["validation"] == pytest.approx(-1 / 6) and not hit["significant"]
+    alone = scarcity.scarcity(
+        [Cell("users", 6, None, True)], {k: v for k, v in test.items() if k[1:] != ("scratch", 1)}, test
+    )
+    assert alone["seeds"].to_list() == [1, 1], "a seed that only one of both has is left out"

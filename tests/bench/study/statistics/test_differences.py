@@ -5,13 +5,17 @@ import polars as pl
 from bench.study.statistics.differences import differences, same_seeds
 
 
-def test_a_model_with_one_seed_stands_beside_every_seed_of_another() -> None:
-    tables = [pl.DataFrame({"n": [n]}) for n in range(4)]
-    one, other = same_seeds({0: tables[0], 1: tables[1]}, {0: tables[2]})
-    assert one == tables[:2] and other == [tables[2]] * 2
-    one, other = same_seeds(dict(enumerate(tables)), {1: tables[0], 2: tables[3]})
-    assert one == tables[1:3] and other == [tables[0], tables[3]]
-    assert same_seeds({}, {0: tables[0]}) == ([], [])
+def test_a_model_without_randomness_stands_beside_every_seed_of_another() -> None:
+    tables = [pl.DataFrame({"n": [n]}) for n in range(6)]
+    ranks = {("a", "scratch", 0): tables[0], ("a", "scratch", 2): tables[1], ("a", "markov", 0): tables[2]}
+    ranks |= {("a", "hybrid", 1): tables[3], ("a", "hybrid", 2): tables[4], ("a", "ease", 0): tables[5]}
+    assert same_seeds(ranks, "a", "scratch", "markov") == ([tables[0], tables[1]], [tables[2]] * 2)
+    assert same_seeds(ranks, "a", "markov", "scratch") == ([tables[2]] * 2, [tables[0], tables[1]])
+    assert same_seeds(ranks, "a", "hybrid", "scratch") == ([tables[4]], [tables[1]]), "of random ones, the shared seeds"
+    assert same_seeds(ranks, "a", "markov", "ease") == ([tables[2]], [tables[5]])
+    del ranks["a", "scratch", 2]
+    assert same_seeds(ranks, "a", "scratch", "hybrid") == ([], []), "its only seed stands for no other"
+    assert same_seeds(ranks, "b", "scratch", "markov") == same_seeds(ranks, "a", "bert4rec", "markov") == ([], [])
 
 
 def test_primary_questions_are_a_family_of_their_own_and_other_splits_are_not_primary() -> None:
