@@ -62,8 +62,8 @@ def ranks(hits: list[int], users: int = 6) -> pl.DataFrame:
 
 def test_both_models_are_compared_over_the_same_users_and_seeds() -> None:
     test = {
-        ("leave-one-out", "hybrid-ials", 0): ranks([0, 1, 2, 3, 4, 5]), ("leave-one-out", "hybrid-ials", 1): ranks([0, 1]),
-        ("leave-one-out", "scratch", 0): ranks([0, 1, 2, 3, 4]), ("leave-one-out", "scratch", 1): ranks([0, 1]),
+        ("leave-one-out", "hybrid-ials", 0): ranks([*range(6)]), ("leave-one-out", "hybrid-ials", 1): ranks([0, 1]),
+        ("leave-one-out", "scratch", 0): ranks([*range(5)]), ("leave-one-out", "scratch", 1): ranks([0, 1]),
     }  # fmt: skip
     validation = {key: ranks([]) for key in test} | {("leave-one-out", "scratch", 0): ranks([4, 5])}
     found = scarcity.scarcity([Cell("users", 6, None, True), Cell("users", 4, None, False)], test, validation)
