@@ -6,12 +6,14 @@ evaluation and, written last, NAME.trial.json, which says that the trial is fini
     python -m bench.study
 """
 
+import hashlib
 import json
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bench.study.experiments import EXPERIMENTS, Experiment
 from infer.errors import InputError
@@ -81,15 +83,15 @@ class Trial:
             "config": json.loads(json.dumps(asdict(self.config()), default=str)) | {"artifacts": ""},
             "data": sha256(self.folder / INTERACTIONS_FILE),
             "negatives": self.negatives,
-            "parents": {name: _checkpoint(path.with_suffix(".trial.json")) for name, path in self.parents().items()},
+            "parents": {name: _weights(path.with_suffix(".trial.json")) for name, path in self.parents().items()},
             "versions": versions(*LIBRARIES),
         }
 
 
-def _checkpoint(marker: Path) -> str | None:
-    """The digest of a finished trial's checkpoint, which need not be there any more."""
+def _weights(marker: Path) -> str | None:
+    """The digest of a finished trial's weights, which need not be there any more."""
     try:
-        return json.loads(marker.read_text())["checkpoint"]
+        return json.loads(marker.read_text())["weights"]
     except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
@@ -141,11 +143,21 @@ def make(trial: Trial) -> tuple[float, float]:
     trial.file("ranks.parquet").replace(trial.file("validation.ranks.parquet"))
     report = _evaluated(model, trial, TEST)
     seconds = time.perf_counter() - began
-    weights = sum(value.numel() for value in run.model.state_dict().values() if value.is_floating_point())
-    spent = {"seconds": seconds, "peak_bytes": peak_memory(), "parameters": weights}
-    content = MARK | {"provenance": trial.provenance(), "checkpoint": sha256(trial.file("pt"))} | spent
+    state = run.model.state_dict()
+    parameters = sum(value.numel() for value in state.values() if value.is_floating_point())
+    spent = {"seconds": seconds, "peak_bytes": peak_memory(), "parameters": parameters}
+    content = MARK | {"provenance": trial.provenance(), "weights": _digest(state)} | spent
     write_text(trial.marker, json.dumps(content, indent=2) + "\n", owned=True)
     return seconds, report["protocols"]["full"]["hit@10"]["value"]
+
+
+def _digest(state: dict[str, Any]) -> str:
+    """Of the numbers alone, as a checkpoint says when it was made."""
+    digest = hashlib.sha256()
+    for name, value in state.items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _evaluated(model: Path, trial: Trial, split: str) -> dict:

@@ -32,7 +32,9 @@ TIMES = ("seconds", "elapsed", "goal_seconds", "peak_mib")
 
 
 def command(artifacts: Path, output: Path, *words: str) -> list[str]:
-    options = ("--short", "--epochs=1", "--workers=1", "--negatives=3", "--only=mf-paper,hybrid-paper,scratch")
+    options = ["--short", "--epochs=1", "--workers=1", "--negatives=3", "--only=mf-paper,hybrid-paper,scratch"]
+    given = {word.partition("=")[0] for word in words}
+    options = [option for option in options if option.partition("=")[0] not in given]
     return [sys.executable, "-m", "bench.study", f"--artifacts={artifacts}", f"--output={output}", *options, *words]
 
 
@@ -94,19 +96,78 @@ def test_only_what_is_missing_is_made_again(made, artifacts: Path) -> None:
     done = run_study(artifacts, killed)
     assert f"{TRIALS} trials, {TRIALS} of them finished already" in done.stdout
     assert "[" not in done.stdout and "measuring" not in done.stdout
-    # What starts from a model that was made again is made again too.
-    (killed / "trials" / artifacts.name / "leave-one-out/seed1/mf-paper.trial.json").unlink()
+    # A model that was made again and came out the same leaves what starts from it as it is ...
+    marker = killed / "trials" / artifacts.name / "leave-one-out/seed1/mf-paper.trial.json"
+    marker.unlink()
     done = run_study(artifacts, killed, "--user=103")
-    lines = [line for line in done.stdout.splitlines() if line.startswith("[")]
-    assert [line.split("leave")[0].partition("] ")[2] for line in lines] == [
-        f"MF, paper seed 1 {artifacts.name} ",
-        f"hybrid, paper seed 1 {artifacts.name} ",
-    ]
+    assert _made(done) == [f"MF, paper seed 1 {artifacts.name}"]
+    # ... and another one does not.
+    marker.write_text(re.sub(r'"weights": "...', '"weights": "xyz', marker.read_text()))
+    done = run_study(artifacts, killed, "--user=103")
+    assert _made(done) == [f"hybrid, paper seed 1 {artifacts.name}"]
     assert pl.read_parquet(killed / "tables/top.parquet")["user"].unique().to_list() == ["103"]
     provenance = json.loads(
         (killed / "trials" / artifacts.name / "leave-one-out/seed0/scratch.trial.json").read_text()
     )["provenance"]
     assert provenance["config"]["epochs"] == 1 and provenance["versions"]["torch"] and len(provenance["data"]) == 64
+
+
+def _made(done: subprocess.CompletedProcess) -> list[str]:
+    """The trials that a study says it made."""
+    lines = [line for line in done.stdout.splitlines() if line.startswith("[")]
+    return [line.split(" leave")[0].partition("] ")[2] for line in lines]
+
+
+@pytest.fixture(scope="module")
+def recorded(artifacts: Path, tmp_path_factory) -> tuple[Path, Path]:
+    """A study of three models with its record."""
+    folder = tmp_path_factory.mktemp("recorded")
+    done = run_study(artifacts, folder / "s", f"--record={folder / 'kept'}", "--seeds=1")
+    assert done.returncode == 0, done.stderr
+    return folder / "s", folder / "kept"
+
+
+def test_a_study_goes_on_elsewhere_from_its_record(recorded, artifacts: Path, tmp_path: Path) -> None:
+    study, record = recorded
+    kept, output = tmp_path / "kept", tmp_path / "elsewhere"
+    shutil.copytree(record, kept)
+    names = pl.read_parquet_schema(kept / "trials" / f"{artifacts.name}.parquet").names()
+    assert "rank_uniform" in names and not {"user", "item"} & set(names), "whose ranks they are is the data's"
+    done = run_study(artifacts, output, f"--record={kept}", "--seeds=1")
+    assert done.returncode == 0 and "3 trials, 3 of them finished already" in done.stdout, done.stderr
+    assert _made(done) == [] and not (output / "trials" / artifacts.name / "leave-one-out/seed0/scratch.pt").exists()
+    for path in sorted((study / "tables").iterdir()):
+        if path.stem not in ("speed", "top"):  # measured anew; and of models that are not here
+            assert pl.read_parquet(output / "tables" / path.name).equals(pl.read_parquet(path)), path.stem
+    # What starts from a kept model has it made again; what was kept stays.
+    done = run_study(artifacts, output, f"--record={kept}", "--seeds=1", "--only=scratch,markov,scratch-markov")
+    seed = f"seed 0 {artifacts.name}"
+    assert _made(done)[2:] == [f"from scratch + Markov {seed}"], done.stderr
+    assert set(_made(done)[:2]) == {f"transformer from scratch {seed}", f"Markov {seed}"}
+    assert pl.read_parquet(kept / "trials" / f"{artifacts.name}.parquet").height == 5
+    # One of other options is not taken for it.
+    done = run_study(artifacts, tmp_path / "other", f"--record={kept}", "--seeds=1", "--only=scratch", "--epochs=2")
+    assert _made(done) == [f"transformer from scratch {seed}"]
+
+
+def test_what_is_finished_can_be_looked_at(recorded, artifacts: Path, tmp_path: Path, refused) -> None:
+    study = tmp_path / "s"
+    shutil.copytree(recorded[0], study)
+    done = run_study(artifacts, study, "--seeds=3", "--finished")
+    assert done.returncode == 0 and _made(done) == [] and "3 trials, 3 of them finished" in done.stdout, done.stderr
+    assert pl.read_parquet(study / "tables/metrics.parquet")["seed"].unique().to_list() == [0]
+    refused(run_study(artifacts, tmp_path / "none", "--finished"), "is finished in this study")
+
+
+def test_a_record_of_other_data_is_refused(recorded, artifacts: Path, tmp_path: Path, refused) -> None:
+    kept = tmp_path / "kept"
+    shutil.copytree(recorded[1], kept)
+    path = kept / "trials" / f"{artifacts.name}.parquet"
+    table = pl.read_parquet(path)
+    table.with_columns(pl.col("rank").list.head(3)).write_parquet(
+        path, metadata={"generator": "hybrid-recommender-onnx"}
+    )
+    refused(run_study(artifacts, tmp_path / "s", f"--record={kept}", "--seeds=1"), "another number of users")
 
 
 def test_what_cannot_be_studied_is_refused(made, artifacts: Path, tmp_path: Path, refused) -> None:
