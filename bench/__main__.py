@@ -68,6 +68,11 @@ COMMANDS = {
         main="bench.training:main",
         configs=["bench.training:TrainingConfig"],
     ),
+    "training-scale": Command(
+        "what a training costs at the shape of a MovieLens set, by stage",
+        main="bench.training_scale:main",
+        configs=["bench.training_scale:TrainingScaleConfig"],
+    ),
     "synthetic": Command(
         "write a synthetic table with the shape of a MovieLens set",
         main="bench.synthetic:main",

@@ -1,0 +1,181 @@
+"""What a training costs at the shape of a MovieLens set: preparing, reading, factorising, and an epoch's steps.
+
+In: a size. Out: seconds and peak memory by stage, printed and as a JSON file.
+
+    python -m bench training-scale --size=32m --record=training-32m.json
+
+prepare   `python -m train.data` on a synthetic table of that shape
+read      the prepared table, as `python -m train` reads it
+ials      the item vectors that the hybrid starts from
+chain     the hybrid's chain of transitions
+steps     some steps of the hybrid's encoder with the defaults for the table, batches and moving average included; what
+          a pass over all windows would take follows from them
+
+Each is timed by the clock, so that the machine should have nothing else to do. The first runs in a process of its own
+and the others in another; a peak is the most memory of the process during the stage, with what it already holds.
+"""
+
+import json
+import math
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from itertools import chain, count, islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.records.records import about
+from bench.synthetic import SIZES, SyntheticConfig, write
+from infer.cli import option, parse, run
+from infer.errors import InputError
+from infer.system.files import write_text
+from infer.system.memory import keep_freed_memory, peak_memory, reset_peak_memory
+from infer.system.ownership import MARK, claim
+
+WARM_UP = 5  # steps that are not counted
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingScaleConfig:
+    """Options of `python -m bench training-scale`."""
+
+    size: Literal["small", "1m", "20m", "32m"] = option("1m", "which MovieLens set has this shape")
+    threads: int = option(0, "threads of PyTorch, BLAS and implicit; 0: one for each core", minimum=0)
+    steps: int = option(60, "steps that are timed", minimum=1)
+    folder: Path | None = option(None, "keep the tables here (default: a temporary folder)")
+    record: Path | None = option(None, "JSON file to write")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """seconds: by the clock.  peak_bytes: most memory of the process meanwhile."""
+
+    seconds: float
+    peak_bytes: int
+
+
+def staged(call: Callable[[], Any]) -> tuple[Any, Stage]:
+    """What a call returns, and what it took."""
+    reset_peak_memory()
+    began = time.perf_counter()
+    found = call()
+    return found, Stage(time.perf_counter() - began, peak_memory())
+
+
+def prepare(table: Path, artifacts: Path) -> dict[str, Any]:
+    """The stage `prepare`, by name."""
+    from train.data.__main__ import main as prepare_data
+
+    return {"prepare": staged(lambda: prepare_data([f"--dataset={table}", f"--artifacts={artifacts}"]))[1]}
+
+
+def learn(artifacts: Path, threads: int, steps: int) -> dict[str, Any]:
+    """The stages from `read` on, by name; and the encoder's configuration, targets a step and steps of a whole pass."""
+    import torch
+
+    from train.data.dataset import load
+    from train.loop.loop import train_step
+    from train.loop.run import Run
+    from train.models.chain import chain_factors
+    from train.models.hybrid import item_vectors
+    from train.models.registry import unsolved
+    from train.presets import configuration
+    from train.sizing import sized_for, window_count
+    from train.threads import limited
+
+    keep_freed_memory()
+    stages: dict[str, Stage] = {}
+    with limited(threads):
+        data, stages["read"] = staged(lambda: load(artifacts))
+        config: Any = sized_for(configuration("hybrid", artifacts=artifacts), data)
+        _, stages["ials"] = staged(lambda: item_vectors(data, config))
+        _, stages["chain"] = staged(lambda: chain_factors(data, config))
+        torch.manual_seed(config.seed)
+        model: Any = unsolved("hybrid", data, config)
+        progress, targets = Run(model.train(), model.optimizer()), 0
+        generator = torch.Generator().manual_seed(config.seed)
+        batches = chain.from_iterable(model.training_batches(data, generator) for _ in count())
+
+        def take(number: int) -> None:
+            nonlocal targets
+            for batch in islice(batches, number):
+                train_step(model, progress.optimizer, batch, config)
+                targets += len(batch)
+                if config.average:
+                    progress.follow(config.average)
+
+        take(WARM_UP)
+        targets = 0
+        _, stages["steps"] = staged(lambda: take(steps))
+    whole = math.ceil(window_count(data.histories.lengths, config.stride) / config.batch_size)
+    shape = {"users": len(data.user_ids), "items": len(data.item_ids), "interactions": len(data.histories.items)}
+    return {
+        **stages,
+        "config": asdict(config) | {"artifacts": None},
+        "targets": targets / steps,
+        "pass": whole,
+        **shape,
+    }
+
+
+def measure(config: TrainingScaleConfig, folder: Path) -> dict[str, Any]:
+    """Everything that the record holds."""
+    table, artifacts = folder / f"{config.size}.parquet", folder / f"{config.size}-artifacts"
+    if not table.exists():
+        write(SyntheticConfig(size=config.size, output=table))
+    threads = config.threads or os.cpu_count() or 1
+    found: dict[str, Any] = {}
+    for call, args in ((prepare, (table, artifacts)), (learn, (artifacts, threads, config.steps))):
+        try:
+            with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+                found |= alone.submit(call, *args).result()  # type: ignore[arg-type]
+        except BrokenProcessPool:
+            raise InputError(
+                f"{call.__name__} was ended from outside, perhaps for want of memory: try a smaller --size"
+            ) from None
+    stages = {name: asdict(stage) for name, stage in found.items() if isinstance(stage, Stage)}
+    step = stages["steps"]["seconds"] / config.steps
+    return about("training-scale", "hybrid", "cpu", ran_on="cpu") | {
+        "size": config.size,
+        "shape": SIZES[config.size],
+        **{name: found[name] for name in ("users", "items", "interactions", "config")},
+        "training_threads": threads,
+        "stages": stages,
+        "timed_steps": config.steps,
+        "step_seconds": step,
+        "targets_per_second": found["targets"] / step,
+        "steps_of_a_pass": found["pass"],
+        "pass_seconds": step * found["pass"],
+    }
+
+
+def main(argv: Sequence[str]) -> None:
+    """Parse, measure, print."""
+    config = parse(TrainingScaleConfig, argv, __doc__)
+    if config.record is not None:
+        claim([config.record])
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = config.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        record = measure(config, folder)
+    print(
+        f"{config.size}: {record['users']:,} users, {record['items']:,} items, {record['interactions']:,} interactions "
+        f"to train on, {record['training_threads']} threads"
+    )
+    for name, stage in record["stages"].items():
+        print(f"{name:8}{stage['seconds']:9.1f} s {stage['peak_bytes'] / 2**30:6.2f} GiB")
+    print(
+        f"a step {1000 * record['step_seconds']:.0f} ms, {record['targets_per_second']:,.0f} targets/s; "
+        f"a pass over all windows {record['steps_of_a_pass']:,} steps, {record['pass_seconds'] / 60:.1f} minutes"
+    )
+    if config.record is not None:
+        write_text(config.record, json.dumps(MARK | record, indent=2) + "\n", owned=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))
