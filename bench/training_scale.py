@@ -97,14 +97,15 @@ def learn(artifacts: Path, threads: int, steps: int) -> dict[str, Any]:
         _, stages["chain"] = staged(lambda: chain_factors(data, config))
         torch.manual_seed(config.seed)
         model: Any = unsolved("hybrid", data, config)
-        progress, targets = Run(model.train(), model.optimizer()), 0
+        optimizer, targets = model.optimizer(), 0
+        progress = Run(model.train(), optimizer)
         generator = torch.Generator().manual_seed(config.seed)
         batches = chain.from_iterable(model.training_batches(data, generator) for _ in count())
 
         def take(number: int) -> None:
             nonlocal targets
             for batch in islice(batches, number):
-                train_step(model, progress.optimizer, batch, config)
+                train_step(model, optimizer, batch, config)
                 targets += len(batch)
                 if config.average:
                     progress.follow(config.average)
@@ -133,7 +134,7 @@ def measure(config: TrainingScaleConfig, folder: Path) -> dict[str, Any]:
     for call, args in ((prepare, (table, artifacts)), (learn, (artifacts, threads, config.steps))):
         try:
             with ProcessPoolExecutor(1, get_context("spawn")) as alone:
-                found |= alone.submit(call, *args).result()  # type: ignore[arg-type]
+                found |= alone.submit(call, *args).result()
         except BrokenProcessPool:
             raise InputError(
                 f"{call.__name__} was ended from outside, perhaps for want of memory: try a smaller --size"

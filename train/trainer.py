@@ -28,6 +28,7 @@ from train.loop.loop import complete, ended_by, fit
 from train.loop.run import Run
 from train.loop.snapshots import Snapshots
 from train.loop.world import ALONE, World
+from train.memory import check_memory, parts, told_if_exhausted
 from train.models.registry import build, unsolved
 from train.saved import checkpoint
 from train.saved.earlier import Start, known, paced
@@ -87,11 +88,14 @@ def train(
             earlier = known(manner.start, data)
             config = paced(config, bool((data.targets != PAD).any()))
         config = sized_for(config, data)
-        chosen = choice(1 if manner.finish else manner.threads, kind, data, config)
-        with limited(chosen.threads):
-            if chosen.why:
-                log.info(chosen.why)
-            return _trained(kind, config, places, data, manner, earlier, world)
+        held = parts(config, len(data.user_ids), len(data.item_ids), data.histories.lengths)
+        check_memory(held if config.device == "cpu" else [])
+        with told_if_exhausted(held):
+            chosen = choice(1 if manner.finish else manner.threads, kind, data, config)
+            with limited(chosen.threads):
+                if chosen.why:
+                    log.info(chosen.why)
+                return _trained(kind, config, places, data, manner, earlier, world)
 
 
 def _trained(

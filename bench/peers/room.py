@@ -6,7 +6,8 @@ In: sizes. Out: the names of ways with why they are left out.
 """
 
 from collections.abc import Iterable
-from pathlib import Path
+
+from infer.system.memory import free_memory
 
 FLOAT = 4  # bytes
 # Of what is free, so that others go on.
@@ -36,18 +37,10 @@ def left_out(
     ways: Iterable[str], batch: int, items: int, dim: int, window: int, free: int | None = None
 ) -> dict[str, str]:
     """Why some of the ways are left out, by name.  free: bytes; None: as this machine says, where it does."""
-    free = available() if free is None else free
+    free = free_memory() if free is None else free
     found = {}
     for way in ways:
         wanted = needed(way, batch, items, dim, window)
         if free is not None and wanted > SHARE * free:
             found[way] = f"needs {wanted / 2**30:.1f} GiB at least, of {free / 2**30:.1f} GiB free"
     return found
-
-
-def available() -> int | None:
-    """Bytes of memory that processes may still take; None where the system does not say."""
-    path = Path("/proc/meminfo")
-    lines = path.read_text().splitlines() if path.is_file() else []
-    sizes = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return sizes[0] if sizes else None

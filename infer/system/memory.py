@@ -1,4 +1,4 @@
-"""The most memory that this process has held, and memory that it keeps for itself.
+"""The most memory that this process has held, what is free, and memory that it keeps for itself.
 
     python -c "from infer.system.memory import peak_memory; print(peak_memory())"
 
@@ -9,7 +9,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-STATUS = Path("/proc/self/status")
+STATUS, MACHINE = Path("/proc/self/status"), Path("/proc/meminfo")
+CONTAINER = Path("/sys/fs/cgroup")  # of cgroup v2; in a container its own
 # glibc's names of what `mallopt` sets (malloc.h), and the largest size that it takes for the second.
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 KEPT_BYTES, MOST_MMAP = 256 * 2**20, 32 * 2**20
@@ -34,6 +35,37 @@ def reset_peak_memory() -> None:
     """Let `peak_memory` count from now on, where the system can (Linux); elsewhere it goes on as it was."""
     with suppress(OSError):
         STATUS.with_name("clear_refs").write_text("5")
+
+
+def free_memory() -> int | None:
+    """Bytes that processes may still take, swap included, of the machine or of this container if that has less; None
+    where the system does not say.
+    """
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.virtual_memory().available)
+    if not MACHINE.is_file():
+        return None
+    sizes = dict(line.split(":", 1) for line in MACHINE.read_text().splitlines())
+    try:
+        free = sum(int(sizes[name].split()[0]) * 1024 for name in ("MemAvailable", "SwapFree"))
+    except (KeyError, ValueError):
+        return None
+    limit, used = (_number(CONTAINER / name) for name in ("memory.max", "memory.current"))
+    # What files in the cache take is counted as used, and given back when it is wanted.
+    cached = _number(CONTAINER / "memory.stat", "inactive_file ") or 0
+    return free if limit is None or used is None else min(free, max(limit - used + cached, 0))
+
+
+def _number(path: Path, start: str = "") -> int | None:
+    """The number of a file, or of its line with this start; None where there is none, as of `max`."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return None
+    found = [line.removeprefix(start) for line in lines if line.startswith(start)]
+    return int(found[0]) if found and found[0].isdigit() else None
 
 
 def keep_freed_memory() -> None:

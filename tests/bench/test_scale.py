@@ -109,7 +109,6 @@ def test_ways_without_the_memory_they_need_are_left_out() -> None:
     assert found["torch"] == "needs 28.6 GiB at least, of 20.0 GiB free"
     assert room.left_out(["torch", "implicit", "faiss"], **sizes, free=60 * 2**30) == {}
     assert set(room.left_out(["implicit", "faiss"], **sizes, free=6 * 2**30)) == {"implicit", "faiss"}
-    assert (room.available() or 2**30) > 2**20
 
 
 @pytest.mark.parametrize("kind", ["hybrid", "mf"])

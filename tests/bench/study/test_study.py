@@ -62,7 +62,7 @@ def made(artifacts: Path, tmp_path_factory) -> tuple[Path, Path]:
         rf"\[{TRIALS}/{TRIALS}\] hybrid, paper seed \d {artifacts.name} leave-one-out hit@10 \d+\.\d % \d+ s",
         done.stdout,
     )
-    assert run_study(artifacts, whole).returncode == 0
+    assert run_study(artifacts, whole, f"--record={folder / 'kept'}").returncode == 0
     return killed, whole
 
 
@@ -118,13 +118,10 @@ def _made(done: subprocess.CompletedProcess) -> list[str]:
     return [line.split(" leave")[0].partition("] ")[2] for line in lines]
 
 
-@pytest.fixture(scope="module")
-def recorded(artifacts: Path, tmp_path_factory) -> tuple[Path, Path]:
-    """A study of three models with its record."""
-    folder = tmp_path_factory.mktemp("recorded")
-    done = run_study(artifacts, folder / "s", f"--record={folder / 'kept'}", "--seeds=1")
-    assert done.returncode == 0, done.stderr
-    return folder / "s", folder / "kept"
+@pytest.fixture
+def recorded(made) -> tuple[Path, Path]:
+    """The study that was left alone, and its record."""
+    return made[1], made[1].with_name("kept")
 
 
 def test_a_study_goes_on_elsewhere_from_its_record(recorded, artifacts: Path, tmp_path: Path) -> None:
@@ -133,8 +130,8 @@ def test_a_study_goes_on_elsewhere_from_its_record(recorded, artifacts: Path, tm
     shutil.copytree(record, kept)
     names = pl.read_parquet_schema(kept / "trials" / f"{artifacts.name}.parquet").names()
     assert "rank_uniform" in names and not {"user", "item"} & set(names), "whose ranks they are is the data's"
-    done = run_study(artifacts, output, f"--record={kept}", "--seeds=1")
-    assert done.returncode == 0 and "3 trials, 3 of them finished already" in done.stdout, done.stderr
+    done = run_study(artifacts, output, f"--record={kept}")
+    assert done.returncode == 0 and f"{TRIALS} trials, {TRIALS} of them finished already" in done.stdout, done.stderr
     assert _made(done) == [] and not (output / "trials" / artifacts.name / "leave-one-out/seed0/scratch.pt").exists()
     for path in sorted((study / "tables").iterdir()):
         if path.stem not in ("speed", "top"):  # measured anew; and of models that are not here
@@ -144,7 +141,7 @@ def test_a_study_goes_on_elsewhere_from_its_record(recorded, artifacts: Path, tm
     seed = f"seed 0 {artifacts.name}"
     assert _made(done)[2:] == [f"from scratch + Markov {seed}"], done.stderr
     assert set(_made(done)[:2]) == {f"transformer from scratch {seed}", f"Markov {seed}"}
-    assert pl.read_parquet(kept / "trials" / f"{artifacts.name}.parquet").height == 5
+    assert pl.read_parquet(kept / "trials" / f"{artifacts.name}.parquet").height == TRIALS + 2
     # One of other options is not taken for it.
     done = run_study(artifacts, tmp_path / "other", f"--record={kept}", "--seeds=1", "--only=scratch", "--epochs=2")
     assert _made(done) == [f"transformer from scratch {seed}"]
@@ -153,9 +150,13 @@ def test_a_study_goes_on_elsewhere_from_its_record(recorded, artifacts: Path, tm
 def test_what_is_finished_can_be_looked_at(recorded, artifacts: Path, tmp_path: Path, refused) -> None:
     study = tmp_path / "s"
     shutil.copytree(recorded[0], study)
-    done = run_study(artifacts, study, "--seeds=3", "--finished")
-    assert done.returncode == 0 and _made(done) == [] and "3 trials, 3 of them finished" in done.stdout, done.stderr
-    assert pl.read_parquet(study / "tables/metrics.parquet")["seed"].unique().to_list() == [0]
+    (study / "trials" / artifacts.name / "leave-one-out/seed1/scratch.trial.json").unlink()
+    done = run_study(artifacts, study, "--finished")
+    assert done.returncode == 0 and _made(done) == [], done.stderr
+    assert f"{TRIALS - 1} trials, {TRIALS - 1} of them finished already" in done.stdout
+    measured = pl.read_parquet(study / "tables/metrics.parquet").filter(pl.col("experiment") != "random")
+    assert measured.filter(pl.col("experiment") == "scratch")["seed"].unique().to_list() == [0]
+    assert measured["seed"].unique().sort().to_list() == [0, 1]
     refused(run_study(artifacts, tmp_path / "none", "--finished"), "is finished in this study")
 
 
@@ -167,7 +168,8 @@ def test_a_record_of_other_data_is_refused(recorded, artifacts: Path, tmp_path: 
     table.with_columns(pl.col("rank").list.head(3)).write_parquet(
         path, metadata={"generator": "hybrid-recommender-onnx"}
     )
-    refused(run_study(artifacts, tmp_path / "s", f"--record={kept}", "--seeds=1"), "another number of users")
+    done = run_study(artifacts, tmp_path / "s", f"--record={kept}", "--seeds=1", "--only=scratch")
+    refused(done, "another number of users")
 
 
 def test_what_cannot_be_studied_is_refused(made, artifacts: Path, tmp_path: Path, refused) -> None:

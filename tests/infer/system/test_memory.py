@@ -50,3 +50,28 @@ def test_windows_has_no_resource_and_is_asked_through_psutil(monkeypatch) -> Non
     monkeypatch.setitem(sys.modules, "resource", None)
     monkeypatch.setattr(sys, "platform", "win32")
     assert peak_memory() == 9
+
+
+def test_what_is_free_is_the_machines_or_the_containers_if_that_has_less(tmp_path: Path, monkeypatch) -> None:
+    machine, container = tmp_path / "meminfo", tmp_path / "cgroup"
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(memory, "MACHINE", machine)
+    monkeypatch.setattr(memory, "CONTAINER", container)
+    assert memory.free_memory() is None
+    machine.write_text("MemTotal:  9000 kB\nMemAvailable:    3000 kB\nSwapFree:  500 kB\nHugePages_Total: 0\n")
+    assert memory.free_memory() == 3500 * 1024
+    container.mkdir()
+    (container / "memory.max").write_text("max\n")
+    (container / "memory.current").write_text(f"{2000 * 1024}\n")
+    assert memory.free_memory() == 3500 * 1024, "a container without a limit"
+    (container / "memory.max").write_text(f"{2500 * 1024}\n")
+    assert memory.free_memory() == 500 * 1024
+    (container / "memory.stat").write_text(f"anon 7\ninactive_file {100 * 1024}\nactive_file 9\n")
+    assert memory.free_memory() == 600 * 1024, "what files in the cache take is given back"
+    machine.write_text("MemTotal:  9000 kB\n")
+    assert memory.free_memory() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as Linux tells it")
+def test_this_machine_says_what_is_free() -> None:
+    assert MIB < memory.free_memory() < 2**50

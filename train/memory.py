@@ -1,0 +1,95 @@
+"""Whether a training fits in this machine's memory, told before its first step, and what would make it fit.
+
+In: a configuration with all sizes, and data. Out: nothing, or InputError with the estimate and the option to change.
+
+    python -m train bert --loss=softmax --batch-size=512
+
+The estimate is a lower bound: the copies of the weights that are held (gradient, both moments, moving average, best
+epoch), and the scores of one step with their gradient. What it does not count is small beside these or there already.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from infer.errors import InputError
+from infer.system.memory import free_memory
+from train.config import BertConfig, MFConfig, TrainConfig
+
+FLOAT, GIB = 4, 2**30  # bytes
+SCORES = 2  # copies of a step's scores: themselves, and their gradient or shares
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something that takes memory.  bytes: at least.  less: which options make it smaller, in words."""
+
+    what: str
+    bytes: int
+    less: str
+
+
+def parts(config: TrainConfig, users: int, items: int, lengths: np.ndarray) -> list[Part]:
+    """What a training holds at once, largest first; nothing of kinds that are solved for, which tell it themselves.
+
+    config: with all sizes.  users, items: in the table.  lengths: (users,) training items of each.
+    """
+    if isinstance(config, MFConfig):
+        copies = 4 if config.objective == "ratings" else 1
+        return [Part("the vectors of users and items", FLOAT * copies * config.dim * (users + items), "--dim")]
+    if not isinstance(config, BertConfig):
+        return []
+    own = config.dim * (1 + (config.head == "separate"))
+    row = own + config.item_bias if not config.codes else 0
+    # Weight, both moments, and in full steps a gradient; the average; the best epoch's.
+    copies = 3 + (config.sparse_updates != "on") + bool(config.average) + bool(config.patience)
+    chain = min(config.chain, items - 1) * 2 * (1 + bool(config.average) + bool(config.patience))
+    smaller = ["--dim"] if config.codes else ["--dim", "--codes=16"]
+    smaller += ["--chain"] if config.chain else []
+    tables = Part(f"the weights of {items:,} items", FLOAT * items * (copies * row + chain), " or ".join(smaller))
+    known = lengths[lengths > 0]
+    filled = float(np.minimum(known, config.max_length).mean()) if len(known) else 1.0
+    asked = filled if config.masking == "causal" else 1.0
+    scored = items + 1 if config.loss == "softmax" else 1 + config.negatives
+    less = "--loss=sampled or a smaller --batch-size" if config.loss == "softmax" else "--batch-size or --negatives"
+    step = Part(
+        f"the scores of {config.batch_size} sequences", int(FLOAT * SCORES * config.batch_size * asked * scored), less
+    )
+    return sorted((tables, step), key=lambda part: part.bytes, reverse=True)
+
+
+def check_memory(found: list[Part], free: int | None = None) -> None:
+    """Raise InputError, with the estimate and what to change, if more is needed than is free.
+
+    free: bytes; None: as the system says, and nothing is refused where it does not.
+    """
+    free = free_memory() if free is None else free
+    needed = sum(part.bytes for part in found)
+    if free is None or needed <= free:
+        return
+    most = found[0]
+    raise InputError(
+        f"training needs {needed / GIB:.1f} GiB at least, {most.bytes / GIB:.1f} of them for {most.what}, and "
+        f"{free / GIB:.1f} GiB are free: try {most.less}"
+    )
+
+
+@contextmanager
+def told_if_exhausted(found: list[Part]) -> Iterator[None]:
+    """Raise InputError, which says what to change, in place of what PyTorch or Python raise when memory ends."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not _exhausted(error):
+            raise
+        less = f": try {found[0].less}" if found else ""
+        raise InputError(f"out of memory{less}") from None
+
+
+def _exhausted(error: RuntimeError) -> bool:
+    """Whether PyTorch found no memory, on a GPU or on the CPU (where it has no class of its own for that)."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
