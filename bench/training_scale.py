@@ -45,7 +45,7 @@ class TrainingScaleConfig:
     """Options of `python -m bench training-scale`."""
 
     size: Literal["small", "1m", "20m", "32m"] = option("1m", "which MovieLens set has this shape")
-    threads: int = option(0, "threads of PyTorch, BLAS and implicit; 0: one for each core", minimum=0)
+    threads: int = option(0, "threads of PyTorch, BLAS and implicit; 0: as many as training would take", minimum=0)
     steps: int = option(60, "steps that are timed", minimum=1)
     folder: Path | None = option(None, "keep the tables here (default: a temporary folder)")
     record: Path | None = option(None, "JSON file to write")
@@ -75,7 +75,10 @@ def prepare(table: Path, artifacts: Path) -> dict[str, Any]:
 
 
 def learn(artifacts: Path, threads: int, steps: int) -> dict[str, Any]:
-    """The stages from `read` on, by name; and the encoder's configuration, targets a step and steps of a whole pass."""
+    """The stages from `read` on, by name; and the encoder's configuration, targets a step and steps of a whole pass.
+
+    threads: as `--threads` of `python -m train`.
+    """
     import torch
 
     from train.data.dataset import load
@@ -86,13 +89,14 @@ def learn(artifacts: Path, threads: int, steps: int) -> dict[str, Any]:
     from train.models.registry import unsolved
     from train.presets import configuration
     from train.sizing import sized_for, window_count
-    from train.threads import limited
+    from train.threads import choice, limited
 
     keep_freed_memory()
     stages: dict[str, Stage] = {}
-    with limited(threads):
-        data, stages["read"] = staged(lambda: load(artifacts))
-        config: Any = sized_for(configuration("hybrid", artifacts=artifacts), data)
+    data, stages["read"] = staged(lambda: load(artifacts))
+    config: Any = sized_for(configuration("hybrid", artifacts=artifacts), data)
+    chosen = choice(threads, "hybrid", data, config)
+    with limited(chosen.threads):
         _, stages["ials"] = staged(lambda: item_vectors(data, config))
         _, stages["chain"] = staged(lambda: chain_factors(data, config))
         torch.manual_seed(config.seed)
@@ -115,13 +119,8 @@ def learn(artifacts: Path, threads: int, steps: int) -> dict[str, Any]:
         _, stages["steps"] = staged(lambda: take(steps))
     whole = math.ceil(window_count(data.histories.lengths, config.stride) / config.batch_size)
     shape = {"users": len(data.user_ids), "items": len(data.item_ids), "interactions": len(data.histories.items)}
-    return {
-        **stages,
-        "config": asdict(config) | {"artifacts": None},
-        "targets": targets / steps,
-        "pass": whole,
-        **shape,
-    }
+    more = {"config": asdict(config) | {"artifacts": None}, "threads": chosen.threads, "threads_why": chosen.why}
+    return {**stages, **shape, **more, "targets": targets / steps, "pass": whole}
 
 
 def measure(config: TrainingScaleConfig, folder: Path) -> dict[str, Any]:
@@ -129,9 +128,9 @@ def measure(config: TrainingScaleConfig, folder: Path) -> dict[str, Any]:
     table, artifacts = folder / f"{config.size}.parquet", folder / f"{config.size}-artifacts"
     if not table.exists():
         write(SyntheticConfig(size=config.size, output=table))
-    threads = config.threads or os.cpu_count() or 1
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # of the processes below, as `python -m train` has it
     found: dict[str, Any] = {}
-    for call, args in ((prepare, (table, artifacts)), (learn, (artifacts, threads, config.steps))):
+    for call, args in ((prepare, (table, artifacts)), (learn, (artifacts, config.threads, config.steps))):
         try:
             with ProcessPoolExecutor(1, get_context("spawn")) as alone:
                 found |= alone.submit(call, *args).result()
@@ -145,7 +144,9 @@ def measure(config: TrainingScaleConfig, folder: Path) -> dict[str, Any]:
         "size": config.size,
         "shape": SIZES[config.size],
         **{name: found[name] for name in ("users", "items", "interactions", "config")},
-        "training_threads": threads,
+        "training_threads": found["threads"],
+        "threads_why": found["threads_why"],
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,  # Windows has none
         "stages": stages,
         "timed_steps": config.steps,
         "step_seconds": step,
