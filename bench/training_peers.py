@@ -8,7 +8,8 @@ In: options of `python -m bench training`. Out: a line for each way; a JSON reco
 Every user of the workload is one training sequence of a table, so that all sides train on the same windows. A target is
 a position that is asked for and is no padding; a library that counts others is an error. Seconds are processor time of
 one thread, of the fastest round: loss, gradients and optimizer on batches made before, and of ours also the moving
-average. Each library has its own losses; the fastest of its losses and batch sizes counts.
+average. In a round each takes passes for at least a second, of which the mean counts. Each library has its own losses;
+the fastest of its losses and batch sizes counts.
 """
 
 import json
@@ -110,7 +111,7 @@ def measure(config: TrainingConfig, data: Data, folder: Path) -> dict[str, Any]:
         "rounds": config.rounds,
         "load": [load, os.getloadavg()[0]],
         "default_batch": default,
-        "seconds_of": "processor time of one thread, of all sequences once",
+        "seconds_of": "processor time of one thread, of all sequences once: a mean of each round",
         "rows": rows,
         "best": summed_up(rows, default),
         "libraries": {peer.name: {key: peer.about[key] for key in ("versions", "note")} for peer in peers},

@@ -20,7 +20,7 @@ import torch
 
 from bench.peers.peer import Peer
 from bench.peers.room import FLOAT, SHARE, available
-from bench.peers.training import FULL
+from bench.peers.training import FULL, mean_of
 from bench.training import Steps, fastest, steps_of
 from bench.training_floor import step_floor, step_rates, step_work, trained_weights
 from infer.errors import InputError
@@ -35,20 +35,26 @@ OURS = "transformer"  # that others stand beside: they have such blocks
 NARROW = "transformer, narrow"
 BLOCKS = {OURS: {"block": "transformer"}, NARROW: {"block": "transformer"}, "hstu": {"block": "hstu"}}
 RATE_SECONDS = 0.2
+TURN_SECONDS = 1.0
 
 
 @dataclass
 class Measured:
-    """Passes over all sequences by one way, with one loss and batch size.  once: takes one, returns its seconds and its
-    targets.  steps: of ours, for the floor."""
+    """Passes over all sequences by one way, with one loss and batch size.  turn: takes as many as last at least so many
+    seconds, returns the seconds of one and its targets.  steps: of ours, for the floor."""
 
     way: str
     loss: str
     batch: int
-    once: Callable[[], tuple[float, int]]
+    turn: Callable[[float], tuple[float, int]]
     steps: Steps | None = None
     seconds: list[float] = field(default_factory=list)
     targets: int = 0
+
+    @property
+    def process(self) -> str:
+        """Where it runs: ours share one."""
+        return OURS if self.steps else self.way
 
     def row(self, items: int) -> dict[str, Any]:
         """What the record holds.  items: in the catalogue."""
@@ -96,12 +102,12 @@ def ours(data: Data, sizes: Sequence[int], **options: Any) -> list[Measured]:
         wide = {"feedforward": options["dim"]} if way == NARROW else {}
         for size in sizes:
             steps = steps_of(data, len(data.user_ids), batch_size=size, stride=0, **options, **changes, **wide)
-            found.append(Measured(way, steps.config.loss, size, partial(_pass, steps), steps))
+            found.append(Measured(way, steps.config.loss, size, partial(_passes, steps), steps))
     return found
 
 
-def _pass(steps: Steps) -> tuple[float, int]:
-    return fastest(steps, 1, time.process_time), steps.targets
+def _passes(steps: Steps, least: float) -> tuple[float, int]:
+    return mean_of(partial(fastest, steps, 1, time.process_time), least), steps.targets
 
 
 def theirs(peer: Peer, batches: Sequence[int], sizes: dict[str, Any]) -> tuple[list[Measured], dict[str, str]]:
@@ -119,8 +125,8 @@ def theirs(peer: Peer, batches: Sequence[int], sizes: dict[str, Any]) -> tuple[l
     return found, without
 
 
-def _asked(peer: Peer, loss: str, size: int) -> tuple[float, int]:
-    answer = peer.ask(json.dumps({"loss": loss, "batch": size}))
+def _asked(peer: Peer, loss: str, size: int, least: float) -> tuple[float, int]:
+    answer = peer.ask(json.dumps({"loss": loss, "batch": size, "least": least}))
     return answer["seconds"], answer["targets"]
 
 
@@ -134,13 +140,18 @@ def needed(name: str, loss: str, batch: int, sizes: dict[str, Any]) -> int:
 
 
 def in_turn(ways: list[Measured], rounds: int) -> None:
-    """Let every way take a pass in each round, after one that warms up.
+    """Let every way take its turn in each round, after one that warms up.
 
+    A process that has waited for others takes one more pass before its turn, since that is slower.
     Raises InputError if two ways count other targets.
     """
+    before = None
     for number in progress(range(rounds + 1), desc="rounds", unit=" rounds", leave=False):
         for way in ways:
-            seconds, way.targets = way.once()
+            if number and way.process != before:
+                way.turn(0.0)
+            before = way.process
+            seconds, way.targets = way.turn(TURN_SECONDS if number else 0.0)
             if way.targets != ways[0].targets:
                 raise InputError(
                     f"{way.way} counts {way.targets} targets of the same sequences, {ways[0].way} {ways[0].targets}"

@@ -1,8 +1,8 @@
 """One library's side of the comparison of training; runs in that library's own environment, without this project.
 
-In: a name and a folder with work.npz and sizes.json (`bench.training_peers.write_sequences`). Out: a line of JSON when
-ready (versions, losses, note), and for each line read, {"loss": ..., "batch": ...}, a line with the seconds of
-processor time of one pass over all sequences, and how many targets that has.
+In: a name and a folder with work.npz and sizes.json (`bench.training_ways.write_sequences`). Out: a line of JSON when
+ready (versions, losses, note), and one for each line read, {"loss": ..., "batch": ..., "least": ...}: how many targets
+a pass over all sequences has, and its seconds of processor time, the mean of as many passes as take `least` seconds.
 
     .venv-peers/rectools/bin/python bench/peers/training.py rectools FOLDER
 
@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,15 @@ def one_pass(prepared: Prepared, batches: list[Batch], clock: Callable[[], float
     return seconds
 
 
+def mean_of(once: Callable[[], float], least: float) -> float:
+    """Mean seconds of calls, of as many as take at least so many seconds together, so that short ones are not measured
+    by their luckiest moments."""
+    taken = [once()]
+    while sum(taken) < least:
+        taken.append(once())
+    return sum(taken) / len(taken)
+
+
 def serve(library: Library) -> None:
     """Say what it is, then answer each line that is read. Batches of a size are made when it is first asked for."""
     print(json.dumps({"versions": library.versions, "losses": library.losses, "note": library.note}), flush=True)
@@ -209,7 +219,7 @@ def serve(library: Library) -> None:
             known[loss] = library.prepared(loss)
         if (loss, size) not in made:
             made[loss, size] = list(known[loss].batches(size))
-        seconds = one_pass(known[loss], made[loss, size])
+        seconds = mean_of(partial(one_pass, known[loss], made[loss, size]), asked["least"])
         targets = sum(map(known[loss].targets, made[loss, size]))
         print(json.dumps({"seconds": seconds, "targets": targets}), flush=True)
 

@@ -47,6 +47,7 @@ def stub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Take a stub for RecTools, which counts `more` targets in a batch than there are; no other library is there."""
     monkeypatch.setattr(peers, "environment", lambda name: Path(sys.executable))
     monkeypatch.setattr(training_peers, "is_installed", lambda name: name == "rectools")
+    monkeypatch.setattr(training_ways, "TURN_SECONDS", 0.01)
     program = tmp_path / "stub.py"
     monkeypatch.setattr(training_peers, "TRAINER", program)
 
@@ -141,22 +142,30 @@ def test_lines_name_versions_and_what_is_left_out() -> None:
 
 
 def test_the_first_round_warms_up_and_all_take_turns() -> None:
-    taken: list[str] = []
+    taken: list[tuple[str, float]] = []
 
-    def way(name: str) -> Measured:
-        def once() -> tuple[float, int]:
-            taken.append(name)
+    def way(name: str, batch: int = 2) -> Measured:
+        def turn(least: float) -> tuple[float, int]:
+            taken.append((name, least))
             return float(len(taken)), 7
 
-        return Measured(name, "sampled", 2, once)
+        return Measured(name, "sampled", batch, turn)
 
-    one, other = way("one"), way("other")
-    in_turn([one, other], 2)
-    assert taken == ["one", "other"] * 3
-    assert one.seconds == [3.0, 5.0] and other.seconds == [4.0, 6.0]
-    assert one.row(9) == {
-        "way": "one", "loss": "sampled", "batch": 2, "seconds": [3.0, 5.0], "targets_per_second": 7 / 3
+    ways = [way("one"), way("other"), way("other", 4)]
+    in_turn(ways, 2)
+    # Whoever has waited for another process begins with a pass that does not count.
+    again = [("one", 0.0), ("one", 1.0), ("other", 0.0), ("other", 1.0), ("other", 1.0)]
+    assert taken == [("one", 0.0), ("other", 0.0), ("other", 0.0), *again, *again]
+    assert [one.seconds for one in ways] == [[5.0, 10.0], [7.0, 12.0], [8.0, 13.0]]
+    assert ways[0].row(9) == {
+        "way": "one", "loss": "sampled", "batch": 2, "seconds": [5.0, 10.0], "targets_per_second": 7 / 5
     }  # fmt: skip
+
+
+def test_short_passes_are_repeated_for_their_mean() -> None:
+    seconds = iter([0.4, 0.2, 0.6, 9.0])
+    assert worker.mean_of(lambda: next(seconds), 1.0) == pytest.approx(0.4)
+    assert worker.mean_of(lambda: next(seconds), 1.0) == 9.0
 
 
 def test_each_training_sequence_is_a_user_and_all_of_it_is_trained_on() -> None:
@@ -170,7 +179,7 @@ def test_each_training_sequence_is_a_user_and_all_of_it_is_trained_on() -> None:
         assert any(" ".join(map(str, row)) in history for history in text), "no piece of a history"
     for way in ours(data, [2, 6], dim=8, layers=1, max_length=4):
         assert way.steps is not None
-        assert way.once()[1] == (lengths - 1).sum(), "targets of whole sequences"
+        assert way.turn(0.0)[1] == (lengths - 1).sum(), "targets of whole sequences"
         assert len(way.steps.batches) == 6 // way.batch
     narrow = {
         way.way: way.steps.config.feedforward for way in ours(data, [6], dim=8, layers=1, max_length=4) if way.steps
@@ -248,7 +257,7 @@ def test_libraries_train_on_the_same_targets_and_know_the_whole_catalogue(name: 
     try:
         assert peer.about["versions"][name] and "feed-forward" in peer.about["note"]
         for way in theirs(peer, [2, 4], SIZES)[0]:
-            seconds, targets = way.once()
+            seconds, targets = way.turn(0.0)
             assert seconds > 0 and targets == (data.histories.lengths - 1).sum()
     finally:
         peer.close()
