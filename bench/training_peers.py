@@ -99,7 +99,7 @@ def measure(config: TrainingConfig, data: Data, folder: Path) -> dict[str, Any]:
             ways += more
             without |= lacking
         load = os.getloadavg()[0]
-        in_turn(ways, config.rounds)
+        in_turn(ways, config.rounds, shared["items"])
     finally:
         for peer in peers:
             peer.close()

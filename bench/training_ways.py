@@ -3,7 +3,7 @@
 In: a table of training sequences, sizes, a library's process. Out: a `Measured` for each loss and batch size.
 
     ways = ours(as_users(data, 256, window=50, stride=25), [16, 32], dim=64, layers=0, max_length=50)
-    in_turn(ways, rounds=4)
+    in_turn(ways, rounds=4, items=9_724)
 """
 
 import json
@@ -22,7 +22,7 @@ from bench.peers.peer import Peer
 from bench.peers.room import FLOAT, SHARE, available
 from bench.peers.training import FULL, mean_of
 from bench.training import Steps, fastest, steps_of
-from bench.training_floor import step_floor, step_rates, step_work, trained_weights
+from bench.training_floor import StepRates, StepWork, step_floor, step_rates, step_work, trained_weights
 from infer.errors import InputError
 from infer.histories.histories import Histories
 from infer.histories.vocabulary import PAD
@@ -34,14 +34,14 @@ from train.models.masking import sequences
 OURS = "transformer"  # that others stand beside: they have such blocks
 NARROW = "transformer, narrow"
 BLOCKS = {OURS: {"block": "transformer"}, NARROW: {"block": "transformer"}, "hstu": {"block": "hstu"}}
-RATE_SECONDS = 0.2
+RATE_SECONDS = 0.05
 TURN_SECONDS = 1.0
 
 
 @dataclass
 class Measured:
     """Passes over all sequences by one way, with one loss and batch size.  turn: takes as many as last at least so many
-    seconds, returns the seconds of one and its targets.  steps: of ours, for the floor."""
+    seconds, returns the seconds of one and its targets.  steps: of ours, for the floor.  rates: of each round."""
 
     way: str
     loss: str
@@ -50,24 +50,28 @@ class Measured:
     steps: Steps | None = None
     seconds: list[float] = field(default_factory=list)
     targets: int = 0
+    rates: list[StepRates] = field(default_factory=list)
 
     @property
     def process(self) -> str:
         """Where it runs: ours share one."""
         return OURS if self.steps else self.way
 
+    def work(self, items: int) -> StepWork:
+        """Of a step of ours.  items: in the catalogue."""
+        assert self.steps is not None
+        return step_work(self.steps.config, self.steps.batches, items, trained_weights(self.steps.run.model))
+
     def row(self, items: int) -> dict[str, Any]:
-        """What the record holds.  items: in the catalogue."""
+        """What the record holds; of ours beside the floor.  items: in the catalogue."""
         found = {"way": self.way, "loss": self.loss, "batch": self.batch, "seconds": self.seconds}
         found["targets_per_second"] = self.targets / min(self.seconds)
-        return found | (beside_floor(self.steps, min(self.seconds), items) if self.steps else {})
-
-
-def beside_floor(steps: Steps, seconds: float, items: int) -> dict[str, Any]:
-    """Milliseconds of a step and of its floor, and their ratio.  seconds: of all steps.  items: in the catalogue."""
-    work = step_work(steps.config, steps.batches, items, trained_weights(steps.run.model))
-    floor, step = step_floor(work, step_rates(work, seconds=RATE_SECONDS))["floor"], seconds / len(steps.batches)
-    return {"step_ms": 1000 * step, "floor_ms": 1000 * floor, "times_floor": step / floor}
+        if self.steps is None:
+            return found
+        step = min(self.seconds) / len(self.steps.batches)
+        rates = StepRates(**{key: max(getattr(one, key) for one in self.rates) for key in vars(self.rates[0])})
+        floor = step_floor(self.work(items), rates)["floor"]
+        return found | {"step_ms": 1000 * step, "floor_ms": 1000 * floor, "times_floor": step / floor}
 
 
 def as_users(data: Data, number: int, window: int, stride: int, seed: int = 0) -> Data:
@@ -139,10 +143,11 @@ def needed(name: str, loss: str, batch: int, sizes: dict[str, Any]) -> int:
     return 2 * FLOAT * places * sizes["negatives"] * sizes["dim"] if name == "rectools" else 0
 
 
-def in_turn(ways: list[Measured], rounds: int) -> None:
+def in_turn(ways: list[Measured], rounds: int, items: int) -> None:
     """Let every way take its turn in each round, after one that warms up.
 
-    A process that has waited for others takes one more pass before its turn, since that is slower.
+    A process that has waited for others takes one more pass before its turn, since that is slower. After a turn of ours
+    the rates of its floor are measured.  items: in the catalogue.
     Raises InputError if two ways count other targets.
     """
     before = None
@@ -158,3 +163,5 @@ def in_turn(ways: list[Measured], rounds: int) -> None:
                 )
             if number:
                 way.seconds.append(seconds)
+                if way.steps is not None:
+                    way.rates.append(step_rates(way.work(items), seconds=RATE_SECONDS))

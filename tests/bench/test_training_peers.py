@@ -12,6 +12,7 @@ from bench import training, training_peers, training_ways
 from bench.peers import peer as peers
 from bench.peers import training as worker
 from bench.peers.peer import PEERS, TRAINER, Peer, is_installed
+from bench.training_floor import StepRates, step_floor
 from bench.training_peers import batch_sizes, lines, summed_up
 from bench.training_ways import Measured, as_users, in_turn, needed, ours, theirs, write_sequences
 from bench.workloads.tail import long_tailed
@@ -152,7 +153,7 @@ def test_the_first_round_warms_up_and_all_take_turns() -> None:
         return Measured(name, "sampled", batch, turn)
 
     ways = [way("one"), way("other"), way("other", 4)]
-    in_turn(ways, 2)
+    in_turn(ways, 2, 9)
     # Whoever has waited for another process begins with a pass that does not count.
     again = [("one", 0.0), ("one", 1.0), ("other", 0.0), ("other", 1.0), ("other", 1.0)]
     assert taken == [("one", 0.0), ("other", 0.0), ("other", 0.0), *again, *again]
@@ -166,6 +167,17 @@ def test_short_passes_are_repeated_for_their_mean() -> None:
     seconds = iter([0.4, 0.2, 0.6, 9.0])
     assert worker.mean_of(lambda: next(seconds), 1.0) == pytest.approx(0.4)
     assert worker.mean_of(lambda: next(seconds), 1.0) == 9.0
+
+
+def test_the_floor_is_that_of_the_fastest_rates() -> None:
+    data = as_users(long_tailed(600, np.array([5, 5])), 2, window=4, stride=0)
+    one = ours(data, [1], dim=8, layers=1, max_length=4)[0]
+    one.seconds, one.targets = [6.0, 4.0], 8
+    one.rates = [StepRates(1e9, 2e9, 5e9), StepRates(3e9, 1e9, 4e9)]
+    floor = step_floor(one.work(600), StepRates(3e9, 2e9, 5e9))["floor"]
+    row = one.row(600)
+    assert row["step_ms"] == 2000.0 and row["floor_ms"] == pytest.approx(1000 * floor)
+    assert row["times_floor"] == pytest.approx(2 / floor)
 
 
 def test_each_training_sequence_is_a_user_and_all_of_it_is_trained_on() -> None:
