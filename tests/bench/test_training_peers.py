@@ -206,7 +206,7 @@ def test_each_training_sequence_is_a_user_and_all_of_it_is_trained_on() -> None:
     [
         (["--batch-sizes=16,x"], "--batch-sizes takes whole numbers from 1, separated by commas; found '16,x'"),
         (["--batch-sizes=0"], "--batch-sizes takes whole numbers from 1, separated by commas; found '0'"),
-        (["--batch-sizes=7"], "--batch-sizes: a step of 7 is larger than all --sequences=6"),
+        (["--batch-sizes=2,7"], "--batch-sizes: a step of 7 is larger than all --sequences=6"),
         (["--items=512"], "--peers draws 512 negatives from the catalogue, which has 512 items"),
         (["--sequences=4000"], r"the table has \d+ training sequences of at least two items; found --sequences=4000"),
         (["--threads=2"], "--peers measures every block on one thread: leave out --threads and --block"),
