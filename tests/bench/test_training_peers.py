@@ -201,6 +201,13 @@ def test_each_training_sequence_is_a_user_and_all_of_it_is_trained_on() -> None:
         as_users(table, 50, window=4, stride=2)
 
 
+def test_sequences_are_neither_cut_again_nor_of_one_item() -> None:
+    data = as_users(long_tailed(600, np.array([60, 60])), 2, window=50, stride=0)
+    assert ours(data, [2], dim=8, layers=1, max_length=50)[0].turn(0.0)[1] == 2 * 50
+    with pytest.raises(InputError, match="the table has 1 training sequences of at least two items"):
+        as_users(long_tailed(600, np.array([1, 3])), 2, window=4, stride=0)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
