@@ -5,10 +5,11 @@ each for the rates, the floor and what was measured.
 
     python -m bench training
     python -m bench training --artifacts=artifacts --block=hstu
+    python -m bench training --peers --record=training-peers.json
 
 Steps are those of `train.loop.loop` with a moving average, without making batches. With one thread they are measured by
 the time of the processor, so that what else runs counts little; the fastest round counts, as of the rates. Freed memory
-is kept, as by the command that trains.
+is kept, as by the command that trains. With --peers other libraries train in turn with ours (`bench.training_peers`).
 """
 
 import time
@@ -25,6 +26,7 @@ from bench.training_floor import step_floor, step_rates, step_work, trained_weig
 from bench.workloads.tail import long_tailed
 from bench.workloads.workload import on_threads
 from infer.cli import option, parse, run
+from infer.errors import InputError
 from infer.system.memory import keep_freed_memory
 from train.config import BertConfig
 from train.data.dataset import Data, load
@@ -51,6 +53,10 @@ class TrainingConfig:
     threads: int = option(1, "threads of PyTorch", minimum=1)
     steps: int = option(20, "different steps", minimum=1)
     rounds: int = option(8, "rounds of these steps, of which the fastest counts", minimum=1)
+    peers: bool = option(False, "measure transformer, hstu and other libraries in turn, at several batch sizes")
+    batch_sizes: str = option("16,32,64,128,256", "--peers: sequences in a step, separated by commas")
+    sequences: int = option(256, "--peers: different training sequences, all of which a round takes", minimum=1)
+    record: Path | None = option(None, "--peers: JSON file to write")
 
 
 @dataclass(frozen=True)
@@ -102,9 +108,19 @@ def main(argv: Sequence[str]) -> None:
     """Parse, measure, print."""
     keep_freed_memory()
     config = parse(TrainingConfig, argv, __doc__)
+    if config.peers and (config.threads != 1 or config.block != "auto"):
+        raise InputError("--peers measures every block on one thread: leave out --threads and --block")
+    if config.record is not None and not config.peers:
+        raise InputError("--record is what --peers writes: give --peers, too")
     data = (
         load(config.artifacts) if config.artifacts else long_tailed(config.items, np.full(config.users, config.length))
     )
+    if config.peers:
+        from bench.training_peers import compare
+
+        with on_threads(1):
+            print("\n".join(compare(config, data)))
+        return
     with on_threads(config.threads):
         steps = steps_of(
             data, config.steps, block=config.block, layers=config.layers, dim=config.dim, max_length=config.window

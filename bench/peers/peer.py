@@ -10,6 +10,7 @@ import logging
 import os
 import subprocess
 import venv
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +37,17 @@ PEERS = {
 
 # Threads that wait busily take the core from the next; without this implicit takes two to three times as long here.
 VARIABLES = {"OMP_WAIT_POLICY": "passive"}
-WORKER = Path(__file__).with_name("work.py")
+WORKER, TRAINER = (Path(__file__).with_name(name) for name in ("work.py", "training.py"))
 log = logging.getLogger(__name__)
 
 
 class Peer:
     """A library's process. about: what it says of itself (version, note on what differs).  at_rest: whether its
-    threads stood still after every round."""
+    threads stood still after every round.  worker: the program that is run there."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, worker: Path = WORKER) -> None:
         python = environment(PEERS[name][0])
-        command = [str(python), str(WORKER), name, str(folder)]
+        command = [str(python), str(worker), name, str(folder)]
         self.name, self.lists = name, folder / f"{name}.npy"
         self.errors = (folder / f"{name}.log").open("w+")
         self.process = subprocess.Popen(
@@ -64,15 +65,21 @@ class Peer:
 
     def round(self) -> float:
         """Let it do the work once; returns the seconds it took, when its threads stand still again."""
-        self.questions.write("go\n")
-        self.questions.flush()
-        answer = self._answer()
+        answer = self.ask("go")
         self.at_rest = self.at_rest and answer["at_rest"]
         return answer["seconds"]
 
+    def ask(self, question: str) -> dict:
+        """Its answer to one line; raises InputError if it ended instead."""
+        with suppress(BrokenPipeError):  # it has ended: why is said by what it wrote
+            self.questions.write(f"{question}\n")
+            self.questions.flush()
+        return self._answer()
+
     def close(self) -> None:
         """End the process."""
-        self.questions.close()
+        with suppress(BrokenPipeError):
+            self.questions.close()
         self.process.wait(timeout=60)
         self.answers.close()
         self.errors.close()

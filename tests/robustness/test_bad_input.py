@@ -149,6 +149,7 @@ REPLACES = {
     ("infer.evaluate", "--model={folder}/mf.onnx"): "mf.ranks.parquet",
     ("bench.synthetic", "--output={folder}/ratings.parquet"): "ratings.parquet",
     ("bench.scale", "--record={folder}/record.json"): "record.json",
+    ("bench.training", "--peers", "--record={folder}/record.json"): "record.json",
     ("bench.report", "bench/results/run-cpu-2-cores.json", "--output={folder}/r.html"): "r.html",
     ("bench.study", "--artifacts={folder}", "--output={folder}/study"): "study/study.html",
 }
