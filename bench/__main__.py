@@ -65,13 +65,13 @@ COMMANDS = {
     ),
     "training": Command(
         "targets a second of training, and what its arithmetic alone would reach",
-        main="bench.training:main",
-        configs=["bench.training:TrainingConfig"],
+        main="bench.training.steps:main",
+        configs=["bench.training.steps:TrainingConfig"],
     ),
     "training-scale": Command(
         "what a training costs at the shape of a MovieLens set, by stage",
-        main="bench.training_scale:main",
-        configs=["bench.training_scale:TrainingScaleConfig"],
+        main="bench.training.scale:main",
+        configs=["bench.training.scale:TrainingScaleConfig"],
     ),
     "synthetic": Command(
         "write a synthetic table with the shape of a MovieLens set",

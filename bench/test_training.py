@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from bench.records.records import about
-from bench.training import fastest, steps_of
-from bench.training_floor import step_floor, step_rates, step_work, trained_weights
+from bench.training.floor import step_floor, step_rates, step_work, trained_weights
+from bench.training.steps import fastest, steps_of
 from bench.workloads.tail import long_tailed
 
 ITEMS, USERS, LENGTH, STEPS, ROUNDS = 9_724, 200, 160, 20, 6

@@ -1,6 +1,6 @@
 """One library's side of the comparison of training; runs in that library's own environment, without this project.
 
-In: a name and a folder with work.npz and sizes.json (`bench.training_ways.write_sequences`). Out: a line of JSON when
+In: a name and a folder with work.npz and sizes.json (`bench.training.ways.write_sequences`). Out: a line of JSON when
 ready (versions, losses, note), and one for each line read, {"loss": ..., "batch": ..., "least": ...}: how many targets
 a pass over all sequences has, and its seconds of processor time, the mean of as many passes as take `least` seconds.
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.training import steps_of
+from bench.training.steps import steps_of
 from bench.workloads.tail import long_tailed
 from infer.errors import InputError
 from infer.system.memory import peak_memory, reset_peak_memory

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.training import Steps, steps_of
+from bench.training.steps import Steps, steps_of
 from bench.workloads.tail import long_tailed
 from train.config import BertConfig
 from train.loop.loop import clip_gradients, train_step

@@ -19,14 +19,15 @@ import polars as pl
 import torch
 
 from bench.peers.peer import Peer
-from bench.peers.room import FLOAT, SHARE, available
+from bench.peers.room import FLOAT, SHARE
 from bench.peers.training import FULL, mean_of
-from bench.training import Steps, fastest, steps_of
-from bench.training_floor import StepRates, StepWork, step_floor, step_rates, step_work, trained_weights
+from bench.training.floor import StepRates, StepWork, step_floor, step_rates, step_work, trained_weights
+from bench.training.steps import Steps, fastest, steps_of
 from infer.errors import InputError
 from infer.histories.histories import Histories
 from infer.histories.vocabulary import PAD
 from infer.system.files import write_text
+from infer.system.memory import free_memory
 from infer.system.progress import progress
 from train.data.dataset import Data
 from train.models.masking import sequences
@@ -117,7 +118,7 @@ def _passes(steps: Steps, least: float) -> tuple[float, int]:
 def theirs(peer: Peer, batches: Sequence[int], sizes: dict[str, Any]) -> tuple[list[Measured], dict[str, str]]:
     """A library's losses and batch sizes, and which are left out for want of memory."""
     found, without = [], {}
-    free = available()
+    free = free_memory()
     for loss in peer.about["losses"]:
         for size in batches:
             wanted = needed(peer.name, loss, size, sizes)

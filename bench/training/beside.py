@@ -22,8 +22,8 @@ from typing import Any
 
 from bench.peers.peer import PEERS, TRAINER, Peer, is_installed
 from bench.records.records import about
-from bench.training import TrainingConfig
-from bench.training_ways import NARROW, OURS, as_users, in_turn, ours, theirs, write_sequences
+from bench.training.steps import TrainingConfig
+from bench.training.ways import NARROW, OURS, as_users, in_turn, ours, theirs, write_sequences
 from infer.errors import InputError
 from infer.system.files import write_text
 from infer.system.ownership import MARK, claim

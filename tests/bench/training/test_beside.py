@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from bench import training, training_peers, training_ways
 from bench.peers import peer as peers
 from bench.peers import training as worker
 from bench.peers.peer import PEERS, TRAINER, Peer, is_installed
-from bench.training_floor import StepRates, step_floor
-from bench.training_peers import batch_sizes, lines, summed_up
-from bench.training_ways import Measured, as_users, in_turn, needed, ours, theirs, write_sequences
+from bench.training import beside, steps, ways
+from bench.training.beside import batch_sizes, lines, summed_up
+from bench.training.floor import StepRates, step_floor
+from bench.training.ways import Measured, as_users, in_turn, needed, ours, theirs, write_sequences
 from bench.workloads.tail import long_tailed
 from infer.errors import InputError
 from tests.helpers.checkerboard import ROOT
@@ -47,10 +47,10 @@ training.main(sys.argv[1], __import__("pathlib").Path(sys.argv[2]))
 def stub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Take a stub for RecTools, which counts `more` targets in a batch than there are; no other library is there."""
     monkeypatch.setattr(peers, "environment", lambda name: Path(sys.executable))
-    monkeypatch.setattr(training_peers, "is_installed", lambda name: name == "rectools")
-    monkeypatch.setattr(training_ways, "TURN_SECONDS", 0.01)
+    monkeypatch.setattr(beside, "is_installed", lambda name: name == "rectools")
+    monkeypatch.setattr(ways, "TURN_SECONDS", 0.01)
     program = tmp_path / "stub.py"
-    monkeypatch.setattr(training_peers, "TRAINER", program)
+    monkeypatch.setattr(beside, "TRAINER", program)
 
     def made(more: int = 0, factor: str = "1") -> None:
         program.write_text(STUB.format(root=str(ROOT), more=more, factor=factor))
@@ -66,7 +66,7 @@ WORDS = [
 
 def test_the_record_holds_all_ways_and_the_best_of_each(stub, tmp_path: Path, capsys) -> None:
     stub()
-    training.main([*WORDS, f"--record={tmp_path / 'r.json'}"])
+    steps.main([*WORDS, f"--record={tmp_path / 'r.json'}"])
     record, said = json.loads((tmp_path / "r.json").read_text()), capsys.readouterr().out
     # By default a step has about 800 items: all six sequences.
     assert record["default_batch"] == 6 and record["rounds"] == 2 and record["sequences"] == 6
@@ -93,13 +93,13 @@ def test_the_record_holds_all_ways_and_the_best_of_each(stub, tmp_path: Path, ca
 def test_a_library_that_counts_other_targets_is_an_error(stub) -> None:
     stub(more=1)
     with pytest.raises(InputError, match=r"rectools counts \d+ targets of the same sequences, transformer \d+$"):
-        training.main(WORDS)
+        steps.main(WORDS)
 
 
 def test_a_library_that_fails_is_named(stub, tmp_path: Path) -> None:
     stub(factor="float('nan')")
     with pytest.raises(InputError, match=r"rectools failed: FloatingPointError: a loss is not finite"):
-        training.main(WORDS)
+        steps.main(WORDS)
     write_sequences(tmp_path, as_users(long_tailed(600, np.array([5, 5])), 2, 5, 0), SIZES)
     (tmp_path / "sizes.json").unlink()
     with pytest.raises(InputError, match=r"rectools failed: FileNotFoundError.*sizes\.json"):
@@ -224,7 +224,7 @@ def test_sequences_are_neither_cut_again_nor_of_one_item() -> None:
 def test_sizes_that_make_no_sense_are_refused_in_one_line(words: list[str], said: str) -> None:
     names = [word.partition("=")[0] for word in [*words, "--peers" if "--no-peers" in words else ""]]
     with pytest.raises(InputError, match=f"^{said}$"):
-        training.main([*(word for word in WORDS if word.partition("=")[0] not in names), *words])
+        steps.main([*(word for word in WORDS if word.partition("=")[0] not in names), *words])
 
 
 def test_batch_sizes_are_sorted_and_once() -> None:
@@ -237,7 +237,7 @@ def test_what_lacks_memory_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert needed("replay", "softmax", 256, sizes) == 3 * 4 * 256 * 50 * 10_000
     assert needed("rectools", "sampled_softmax", 256, sizes) == 2 * 4 * 256 * 50 * 512 * 64
     assert needed("replay", "sampled", 256, sizes) == 0
-    monkeypatch.setattr(training_ways, "available", lambda: 2 * 2**30)
+    monkeypatch.setattr(ways, "free_memory", lambda: 2 * 2**30)
 
     class Stood:
         name, about = "replay", {"losses": ["softmax", "sampled"]}
@@ -266,7 +266,7 @@ def test_a_pass_takes_a_step_on_every_batch_from_fresh_gradients() -> None:
         worker.one_pass(prepared, [{"by": float("inf")}])
 
 
-@pytest.mark.parametrize("name", training_peers.LIBRARIES)
+@pytest.mark.parametrize("name", beside.LIBRARIES)
 def test_libraries_train_on_the_same_targets_and_know_the_whole_catalogue(name: str, tmp_path: Path) -> None:
     if not is_installed(PEERS[name][0]):
         pytest.skip(f"its environment is not made: python -m bench.peers --only={PEERS[name][0]}")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.training import steps_of
-from bench.training_floor import StepRates, StepWork, forward_macs, step_floor, step_work, trained_weights
+from bench.training.floor import StepRates, StepWork, forward_macs, step_floor, step_work, trained_weights
+from bench.training.steps import steps_of
 from bench.workloads.tail import long_tailed
 from infer.errors import InputError
 from train.config import BertConfig

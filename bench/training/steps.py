@@ -9,7 +9,7 @@ each for the rates, the floor and what was measured.
 
 Steps are those of `train.loop.loop` with a moving average, without making batches. With one thread they are measured by
 the time of the processor, so that what else runs counts little; the fastest round counts, as of the rates. Freed memory
-is kept, as by the command that trains. With --peers other libraries train in turn with ours (`bench.training_peers`).
+is kept, as by the command that trains. With --peers other libraries train in turn with ours (`bench.training.beside`).
 """
 
 import time
@@ -22,10 +22,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from bench.training_floor import step_floor, step_rates, step_work, trained_weights
+from bench.training.floor import step_floor, step_rates, step_work, trained_weights
 from bench.workloads.tail import long_tailed
 from bench.workloads.workload import on_threads
-from infer.cli import option, parse, run
+from infer.cli import option, parse
 from infer.errors import InputError
 from infer.system.memory import keep_freed_memory
 from train.config import BertConfig
@@ -116,7 +116,7 @@ def main(argv: Sequence[str]) -> None:
         load(config.artifacts) if config.artifacts else long_tailed(config.items, np.full(config.users, config.length))
     )
     if config.peers:
-        from bench.training_peers import compare
+        from bench.training.beside import compare
 
         with on_threads(1):
             print("\n".join(compare(config, data)))
@@ -147,7 +147,3 @@ def main(argv: Sequence[str]) -> None:
         f"measured {targets / seconds:,.0f} targets/s: {1000 * seconds:.2f} ms a step, "
         f"{seconds / floor['floor']:.1f} x floor"
     )
-
-
-if __name__ == "__main__":
-    raise SystemExit(run(main))
