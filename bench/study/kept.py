@@ -55,6 +55,12 @@ def keep(trial: Trial, folder: Path) -> None:
         table.write_parquet(temporary, metadata=MARK, compression="zstd", compression_level=19)
 
 
+def is_kept(trial: Trial, folder: Path) -> bool:
+    """Whether a trial is in its file as it is."""
+    row = _kept(kept_file(trial, folder)).get((trial.split, trial.experiment.name, trial.seed))
+    return row is not None and row["marker"] == trial.marker.read_text()
+
+
 def restore(trials: Iterable[Trial], folder: Path) -> int:
     """Put the kept trials that are the asked ones into the study, parents first; returns how many.
 

@@ -151,9 +151,11 @@ def test_what_is_finished_can_be_looked_at(recorded, artifacts: Path, tmp_path: 
     study = tmp_path / "s"
     shutil.copytree(recorded[0], study)
     (study / "trials" / artifacts.name / "leave-one-out/seed1/scratch.trial.json").unlink()
-    done = run_study(artifacts, study, "--finished")
+    done = run_study(artifacts, study, "--finished", f"--record={tmp_path / 'kept'}")
     assert done.returncode == 0 and _made(done) == [], done.stderr
     assert f"{TRIALS - 1} trials, {TRIALS - 1} of them finished already" in done.stdout
+    kept = pl.read_parquet(tmp_path / "kept/trials" / f"{artifacts.name}.parquet")
+    assert kept.height == TRIALS - 1, "also what was made without a record"
     measured = pl.read_parquet(study / "tables/metrics.parquet").filter(pl.col("experiment") != "random")
     assert measured.filter(pl.col("experiment") == "scratch")["seed"].unique().to_list() == [0]
     assert measured["seed"].unique().sort().to_list() == [0, 1]
