@@ -143,15 +143,36 @@ def _cold(tables: Tables, judges: bool) -> Iterator[str]:
 
 
 def answers_scarcity(tables: Tables) -> list[str]:
-    """Whether the start from iALS helps more where there are fewer users, or shorter histories."""
+    """Whether the start from iALS helps more where there are fewer users or shorter histories: in all, then by part."""
     judges = short_note(tables) is None
     sentences = []
     for prefix, own in _by_set(tables):
-        for row in own["scarcity"].filter(pl.col("metric") == "hit@10").to_dicts():
-            length = "whole histories" if row["history"] is None else f"the latest {row['history']} events of each"
+        rows = own["scarcity"].filter(pl.col("metric") == "hit@10").to_dicts()
+        if len(rows) > 1 and judges:
+            sentences.append(f"{prefix}{_where(rows)}")
+        for row in rows:
             sentence = compared(row | {"users": row["measured"]}, NAMES[row["one"]], NAMES[row["other"]], judges)
-            sentences.append(f"{prefix}{row['users']:,} users, {length}: {sentence}")
+            sentences.append(f"{prefix}{_part(row)}: {sentence}")
     return sentences
+
+
+def _part(row: dict) -> str:
+    """A part of the data in words; row: one of the table scarcity."""
+    length = "whole histories" if row["history"] is None else f"the latest {row['history']} events of each"
+    return f"{row['users']:,} users, {length}"
+
+
+def _where(rows: list[dict]) -> str:
+    """On which parts of the data the start from iALS is better, or worse."""
+    found = [row for row in rows if row["significant"]]
+    told = [
+        f"{'better' if row['value'] > 0 else 'worse'} with {_part(row)} ({100 * row['value']:+.2f} points of Hit@10)"
+        for row in found
+    ]
+    return (
+        f"Where data are scarce: of {len(rows)} parts of the data, {NAMES[rows[0]['one']]} is distinguishable from "
+        f"{NAMES[rows[0]['other']]} on {'; '.join([str(len(found)), *told]) if found else 'none'}."
+    )
 
 
 def answers_convergence(tables: Tables) -> list[str]:

@@ -5,6 +5,8 @@ In: the tables of `bench.study.statistics.tables`. Out: Plotly figures; the page
     python -m bench.study
 """
 
+from typing import Any
+
 import polars as pl
 
 from bench.html.axes import drawn
@@ -32,7 +34,9 @@ def bars(tables: dict[str, pl.DataFrame]) -> str | None:
 
 
 def front(tables: dict[str, pl.DataFrame]) -> str | None:
-    """NDCG@10 against seconds, a point a model; published results, whose seconds nobody says, as lines."""
+    """NDCG@10 against seconds, a point a model; published results, whose seconds nobody says, as lines, of which the
+    lowest and the highest are named.
+    """
     full = tables["summary"].filter(
         pl.col("split") == LEAVE_ONE_OUT, pl.col("protocol") == "full", pl.col("metric") == "ndcg@10"
     )
@@ -42,11 +46,15 @@ def front(tables: dict[str, pl.DataFrame]) -> str | None:
         return None
     plot = figure(xaxis_title="seconds of training, exporting and evaluating, one thread", yaxis_title="NDCG@10, %")
     plot.update_xaxes(type="log")
-    for row in tables["anchors"].filter(pl.col("source") != "ours").to_dicts():
-        plot.add_hline(
-            y=row["ndcg"] * 100, line={"color": GREY, "width": 1, "dash": "dot"}, annotation_text=row["name"],
-            annotation_position="top left", annotation_font={"size": 10, "color": GREY},
-        )  # fmt: skip
+    published = tables["anchors"].filter(pl.col("source") != "ours").sort("ndcg").to_dicts()
+    for number, row in enumerate(published):
+        # All names would lie on one another.
+        named: dict[str, Any] = {}
+        if number in (0, len(published) - 1):
+            place = "top left" if number else "bottom left"
+            font = {"size": 10, "color": GREY}
+            named = {"annotation_text": row["name"], "annotation_position": place, "annotation_font": font}
+        plot.add_hline(y=row["ndcg"] * 100, line={"color": GREY, "width": 1, "dash": "dot"}, **named)
     names, highest = set(), -1.0
     for row in rows.sort("seconds", "value", descending=[False, True]).to_dicts():
         if row["value"] > highest:

@@ -83,6 +83,29 @@ def test_a_short_study_says_so_first_and_calls_nothing_better() -> None:
     assert curve.startswith("610 users, whole histories: The transformer started") and "(9 users; 5 seeds)" in curve
 
 
+def test_of_several_parts_it_is_first_said_on_which_there_is_a_difference() -> None:
+    names = {"one": "hybrid-ials", "other": "scratch", "measured": 9}
+
+    def told(scarce: pl.DataFrame) -> list[str]:
+        return answers_scarcity({"differences": table(row(0, 0, 0)), "scarcity": scarce})
+
+    rows = [
+        row(0.001, -0.01, 0.02, history=None, **names, **(NOT | {"users": 150})),
+        row(0.0146, 0.007, 0.02, history=5, **names | {"users": 6040}),
+    ]
+    first, *parts = told(pl.DataFrame(rows, infer_schema_length=None))
+    assert first == (
+        "Where data are scarce: of 2 parts of the data, the transformer started from iALS alone is distinguishable "
+        "from the same transformer from scratch on 1; better with 6,040 users, the latest 5 events of each "
+        "(+1.46 points of Hit@10)."
+    )
+    assert len(parts) == 2
+    first, *_ = told(pl.DataFrame(rows[:1] * 2, infer_schema_length=None))
+    assert first.endswith("on none.")
+    worse = row(-0.02, -0.03, -0.01, history=5, **names)
+    assert "on 2; worse with" in told(pl.DataFrame([worse, worse]))[0]
+
+
 def test_cold_start_in_words() -> None:
     cold = row(0.1, -0.01, 0.2, metric="hit@100", by="target_count", cohort="0", one="hybrid", other="scratch", **NOT)
     (sentence,) = answers_cold({"differences": table(cold), "newcomers": NOTHING})

@@ -1,0 +1,20 @@
+"""The study's plots, by what their JSON holds."""
+
+import json
+
+import polars as pl
+
+from bench.study.page.plots import front
+
+
+def test_of_published_results_the_lowest_and_the_highest_are_named() -> None:
+    names = {"split": "leave-one-out", "protocol": "full", "metric": "ndcg@10", "low": 0.1, "high": 0.2}
+    summary = pl.DataFrame([names | {"experiment": "scratch", "title": "from scratch", "value": 0.15}])
+    costs = pl.DataFrame({"experiment": ["scratch"], "seconds": [60.0]})
+    known = [("B", "paper", 0.17), ("A", "paper", 0.15), ("C", "paper", 0.18), ("from scratch", "ours", 0.2)]
+    anchors = pl.DataFrame(known, schema=["name", "source", "ndcg"], orient="row")
+    layout = json.loads(front({"summary": summary, "costs": costs, "anchors": anchors}))["layout"]
+    assert [round(line["y0"]) for line in layout["shapes"]] == [15, 17, 18]
+    assert [(note["text"], round(note["y"])) for note in layout["annotations"]] == [("A", 15), ("C", 18)]
+    alone = json.loads(front({"summary": summary, "costs": costs, "anchors": anchors[:1]}))["layout"]
+    assert [note["text"] for note in alone["annotations"]] == ["B"]
