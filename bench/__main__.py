@@ -65,13 +65,13 @@ COMMANDS = {
     ),
     "training": Command(
         "targets a second of training, and what its arithmetic alone would reach",
-        main="bench.training.steps:main",
+        main="bench.training.__main__:main",
         configs=["bench.training.steps:TrainingConfig"],
     ),
-    "training-scale": Command(
+    "costs": Command(
         "what a training costs at the shape of a MovieLens set, by stage",
-        main="bench.training.scale:main",
-        configs=["bench.training.scale:TrainingScaleConfig"],
+        main="bench.costs:main",
+        configs=["bench.costs:CostsConfig"],
     ),
     "synthetic": Command(
         "write a synthetic table with the shape of a MovieLens set",

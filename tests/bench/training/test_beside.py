@@ -11,7 +11,8 @@ import torch
 from bench.peers import peer as peers
 from bench.peers import training as worker
 from bench.peers.peer import PEERS, TRAINER, Peer, is_installed
-from bench.training import beside, steps, ways
+from bench.training import beside, ways
+from bench.training.__main__ import main as command
 from bench.training.beside import batch_sizes, lines, summed_up
 from bench.training.floor import StepRates, step_floor
 from bench.training.ways import Measured, as_users, in_turn, needed, ours, theirs, write_sequences
@@ -66,7 +67,7 @@ WORDS = [
 
 def test_the_record_holds_all_ways_and_the_best_of_each(stub, tmp_path: Path, capsys) -> None:
     stub()
-    steps.main([*WORDS, f"--record={tmp_path / 'r.json'}"])
+    command([*WORDS, f"--record={tmp_path / 'r.json'}"])
     record, said = json.loads((tmp_path / "r.json").read_text()), capsys.readouterr().out
     # By default a step has about 800 items: all six sequences.
     assert record["default_batch"] == 6 and record["rounds"] == 2 and record["sequences"] == 6
@@ -93,13 +94,13 @@ def test_the_record_holds_all_ways_and_the_best_of_each(stub, tmp_path: Path, ca
 def test_a_library_that_counts_other_targets_is_an_error(stub) -> None:
     stub(more=1)
     with pytest.raises(InputError, match=r"rectools counts \d+ targets of the same sequences, transformer \d+$"):
-        steps.main(WORDS)
+        command(WORDS)
 
 
 def test_a_library_that_fails_is_named(stub, tmp_path: Path) -> None:
     stub(factor="float('nan')")
     with pytest.raises(InputError, match=r"rectools failed: FloatingPointError: a loss is not finite"):
-        steps.main(WORDS)
+        command(WORDS)
     write_sequences(tmp_path, as_users(long_tailed(600, np.array([5, 5])), 2, 5, 0), SIZES)
     (tmp_path / "sizes.json").unlink()
     with pytest.raises(InputError, match=r"rectools failed: FileNotFoundError.*sizes\.json"):
@@ -224,7 +225,7 @@ def test_sequences_are_neither_cut_again_nor_of_one_item() -> None:
 def test_sizes_that_make_no_sense_are_refused_in_one_line(words: list[str], said: str) -> None:
     names = [word.partition("=")[0] for word in [*words, "--peers" if "--no-peers" in words else ""]]
     with pytest.raises(InputError, match=f"^{said}$"):
-        steps.main([*(word for word in WORDS if word.partition("=")[0] not in names), *words])
+        command([*(word for word in WORDS if word.partition("=")[0] not in names), *words])
 
 
 def test_batch_sizes_are_sorted_and_once() -> None:

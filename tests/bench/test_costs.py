@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bench import costs
 from bench.synthetic import SIZES
-from bench.training import scale
 from infer.errors import InputError
 from train.data.dataset import load
 from train.sizing import window_count
@@ -18,9 +18,9 @@ STAGES = ["prepare", "read", "ials", "chain", "steps"]
 
 def test_the_record_has_every_stage_and_what_follows_from_the_steps(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.setitem(SIZES, "small", (60, 300, 3_000))
-    monkeypatch.setattr(scale, "WARM_UP", 1)
+    monkeypatch.setattr(costs, "WARM_UP", 1)
     words = ["--size=small", "--steps=9", "--threads=1", f"--folder={tmp_path}", f"--record={tmp_path / 'r.json'}"]
-    scale.main(words)
+    costs.main(words)
     record, said = json.loads((tmp_path / "r.json").read_text()), capsys.readouterr().out
     stages = record["stages"]
     assert list(stages) == STAGES and all(stage["seconds"] > 0 for stage in stages.values())
@@ -39,7 +39,7 @@ def test_the_record_has_every_stage_and_what_follows_from_the_steps(tmp_path: Pa
 def test_what_is_not_ours_is_not_replaced_and_nothing_is_made_for_it(tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text("{}")
     with pytest.raises(InputError, match=r"r\.json"):
-        scale.main(["--size=small", f"--folder={tmp_path}", f"--record={tmp_path / 'r.json'}"])
+        costs.main(["--size=small", f"--folder={tmp_path}", f"--record={tmp_path / 'r.json'}"])
     assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
 
 
@@ -49,6 +49,6 @@ def _killed(*_: object) -> None:
 
 def test_a_stage_that_is_killed_is_told_in_a_line(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(SIZES, "small", (20, 40, 500))
-    monkeypatch.setattr(scale, "prepare", _killed)
+    monkeypatch.setattr(costs, "prepare", _killed)
     with pytest.raises(InputError, match="for want of memory"):
-        scale.main(["--size=small", f"--folder={tmp_path}"])
+        costs.main(["--size=small", f"--folder={tmp_path}"])

@@ -2,7 +2,7 @@
 
 In: a size. Out: seconds and peak memory by stage, printed and as a JSON file.
 
-    python -m bench training-scale --size=32m --record=training-32m.json
+    python -m bench costs --size=32m --record=training-32m.json
 
 prepare   `python -m train.data` on a synthetic table of that shape
 read      the prepared table, as `python -m train` reads it
@@ -41,8 +41,8 @@ WARM_UP = 5  # steps that are not counted
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingScaleConfig:
-    """Options of `python -m bench training-scale`."""
+class CostsConfig:
+    """Options of `python -m bench costs`."""
 
     size: Literal["small", "1m", "20m", "32m"] = option("1m", "which MovieLens set has this shape")
     threads: int = option(0, "threads of PyTorch, BLAS and implicit; 0: as many as training would take", minimum=0)
@@ -123,7 +123,7 @@ def learn(artifacts: Path, threads: int, steps: int) -> dict[str, Any]:
     return {**stages, **shape, **more, "targets": targets / steps, "pass": whole}
 
 
-def measure(config: TrainingScaleConfig, folder: Path) -> dict[str, Any]:
+def measure(config: CostsConfig, folder: Path) -> dict[str, Any]:
     """Everything that the record holds."""
     table, artifacts = folder / f"{config.size}.parquet", folder / f"{config.size}-artifacts"
     if not table.exists():
@@ -140,7 +140,7 @@ def measure(config: TrainingScaleConfig, folder: Path) -> dict[str, Any]:
             ) from None
     stages = {name: asdict(stage) for name, stage in found.items() if isinstance(stage, Stage)}
     step = stages["steps"]["seconds"] / config.steps
-    return about("training-scale", "hybrid", "cpu", ran_on="cpu") | {
+    return about("costs of training", "hybrid", "cpu", ran_on="cpu") | {
         "size": config.size,
         "shape": SIZES[config.size],
         **{name: found[name] for name in ("users", "items", "interactions", "config")},
@@ -158,7 +158,7 @@ def measure(config: TrainingScaleConfig, folder: Path) -> dict[str, Any]:
 
 def main(argv: Sequence[str]) -> None:
     """Parse, measure, print."""
-    config = parse(TrainingScaleConfig, argv, __doc__)
+    config = parse(CostsConfig, argv, __doc__)
     if config.record is not None:
         claim([config.record])
     with tempfile.TemporaryDirectory() as temporary:
