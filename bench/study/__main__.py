@@ -11,7 +11,7 @@ RECORD/*.parquet and RECORD/trials/*.parquet, small enough for a repository, fro
 
 from collections.abc import Sequence
 
-from bench.study.kept import is_kept, keep, kept_file, restore
+from bench.study.kept import keep, kept_file, restore
 from bench.study.page.page import write_study
 from bench.study.record import record_files, write_record
 from bench.study.speed import measure_speed
@@ -37,11 +37,9 @@ def main(argv: Sequence[str]) -> None:
             restore(found.trials, record)
         if config.finished:
             found = finished_part(found)
-        make_all(found.trials, config.workers, lambda trial: keep(trial, record) if record is not None else None)
+        make_all(found.trials, config.workers, lambda trial: keep([trial], record) if record is not None else None)
         if record is not None:  # also what was made without one
-            for trial in found.trials:
-                if not is_kept(trial, record):
-                    keep(trial, record)
+            keep(found.trials, record)
         speed = measure_speed(found.trials[0].folder, config.output / "trials" / "speed.json")
         tables = write_tables(found, speed, user, folder)
         write_study(tables, page, " ".join(["python -m bench.study", *argv]))

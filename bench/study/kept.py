@@ -2,19 +2,21 @@
 
 In: finished trials. Out: FOLDER/trials/DATA.parquet, a row a trial with its marker, its epochs and the ranks of its
 held-out items, in the order of the table's users. No user and no item is named: those are the data set's, without
-which nothing can be restored.
+which nothing can be restored. Studies that share a FOLDER write to it one after another.
 
     python -m bench.study --record=bench/results/study/ml-1m
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from bench.study.experiments import Experiment
+from bench.study.record import write_small, writing
 from bench.study.trials import Trial, finished, run_safely
 from infer.errors import InputError
 from infer.system.files import replacing, write_text
@@ -24,7 +26,7 @@ from infer.tables.columns import RANK
 KEY = ("split", "experiment", "seed")
 PARTS = ("", "validation.")  # of the ranks' files
 # What else of an earlier trial would be taken for the restored one's.
-OTHERS = ("pt", "onnx", "onnx.data", "contract.json", "evaluation.json", "negatives.parquet")
+OTHERS = ("pt", "onnx", "contract.json", "evaluation.json", "negatives.parquet")
 # A model that takes seconds: what the ranks of a split have in common is read from its evaluation.
 REFERENCE = Experiment("reference", "reference", "mf", changes={"dim": 8, "epochs": 1})
 
@@ -34,11 +36,34 @@ def kept_file(trial: Trial, folder: Path) -> Path:
     return folder / "trials" / f"{trial.folder.parent.parent.name}.parquet"
 
 
-def keep(trial: Trial, folder: Path) -> None:
-    """Add a finished trial to its file, in place of an earlier one of that experiment, split and seed."""
-    path = kept_file(trial, folder)
-    key = dict(zip(KEY, (trial.split, trial.experiment.name, trial.seed), strict=True))
-    row = key | {
+def keep(trials: Sequence[Trial], folder: Path) -> None:
+    """Add finished trials to their files, each in place of an earlier one of that experiment, split and seed.
+
+    Waits while another process writes to the folder.
+    """
+    with writing(folder):
+        for path in dict.fromkeys(kept_file(trial, folder) for trial in trials):
+            known = _kept(path)
+            same = {} if known is None else dict(zip(known.select(KEY).rows(), known["marker"], strict=True))
+            of_file = [trial for trial in trials if kept_file(trial, folder) == path]
+            rows = [_row(trial) for trial in of_file if same.get(_key(trial)) != trial.marker.read_text()]
+            if not rows:
+                continue
+            lists = {name: pl.List(pl.UInt32) for row in rows for name in row if isinstance(row[name], list)}
+            table = pl.DataFrame(rows, schema_overrides=lists)
+            if known is not None:
+                table = pl.concat([known.join(table, on=KEY, how="anti"), table], how="diagonal")
+            write_small(table.sort(KEY), path)
+
+
+def _key(trial: Trial) -> tuple[str, str, int]:
+    """The values of KEY."""
+    return trial.split, trial.experiment.name, trial.seed
+
+
+def _row(trial: Trial) -> dict[str, Any]:
+    """What is kept of a trial, by column."""
+    row = dict(zip(KEY, _key(trial), strict=True)) | {
         "marker": trial.marker.read_text(),
         "epochs": json.dumps(pl.read_parquet(trial.file("history.parquet")).to_dicts()),
     }
@@ -46,50 +71,41 @@ def keep(trial: Trial, folder: Path) -> None:
         ranks = pl.read_parquet(trial.file(f"{part}ranks.parquet"))
         ranks = ranks.select(name for name in ranks.columns if name == RANK or name.startswith(f"{RANK}_"))
         row |= {f"{part}{name}": ranks[name].to_list() for name in ranks.columns}
-    lists = {name: pl.List(pl.UInt32) for name, value in row.items() if isinstance(value, list)}
-    table = pl.DataFrame([row], schema_overrides=lists)
-    if path.is_file():
-        known = pl.read_parquet(path, glob=False)
-        table = pl.concat([known.join(table, on=KEY, how="anti"), table], how="diagonal").sort(KEY)
-    with replacing(path, owned=True) as temporary:
-        table.write_parquet(temporary, metadata=MARK, compression="zstd", compression_level=19)
+    return row
 
 
-def is_kept(trial: Trial, folder: Path) -> bool:
-    """Whether a trial is in its file as it is."""
-    row = _kept(kept_file(trial, folder)).get((trial.split, trial.experiment.name, trial.seed))
-    return row is not None and row["marker"] == trial.marker.read_text()
-
-
-def restore(trials: Iterable[Trial], folder: Path) -> int:
-    """Put the kept trials that are the asked ones into the study, parents first; returns how many.
+def restore(trials: Sequence[Trial], folder: Path) -> None:
+    """Put the kept trials that are the asked ones into the study, parents first.
 
     Raises InputError if a kept trial has another number of users than its data.
     """
-    number, trials = 0, list(trials)
-    rows = {path: _kept(path) for path in {kept_file(trial, folder) for trial in trials}}
+    tables = {path: _kept(path) for path in {kept_file(trial, folder) for trial in trials}}
+    keys = {path: [] if table is None else table.select(KEY).rows() for path, table in tables.items()}
     for trial in trials:
-        row = rows[kept_file(trial, folder)].get((trial.split, trial.experiment.name, trial.seed))
-        if row is None or finished(trial) or json.loads(row["marker"])["provenance"] != trial.provenance():
+        path = kept_file(trial, folder)
+        table = tables[path]
+        if table is None or _key(trial) not in keys[path] or finished(trial):
             continue
+        place = keys[path].index(_key(trial))
+        if json.loads(table["marker"][place])["provenance"] != trial.provenance():
+            continue
+        row = table.row(place, named=True)
         common = whole([other for other in trials if other.split == trial.split and other.data == trial.data])
         trial.marker.unlink(missing_ok=True)
         for suffix in OTHERS:
             trial.file(suffix).unlink(missing_ok=True)
         for part in PARTS:
-            table = pl.read_parquet(common.file(f"{part}ranks.parquet"))
+            shared = pl.read_parquet(common.file(f"{part}ranks.parquet"))
             names = [name for name in row if row[name] is not None and name.startswith(f"{part}{RANK}")]
             columns = [pl.Series(name.removeprefix(part), row[name], pl.Int64) for name in names]
-            if any(len(column) != table.height for column in columns):
-                raise InputError(f"{kept_file(trial, folder)} is of a table with another number of users")
+            if any(len(column) != shared.height for column in columns):
+                raise InputError(f"{path} is of a table with another number of users")
             with replacing(trial.file(f"{part}ranks.parquet"), owned=True) as temporary:
-                table.with_columns(columns).write_parquet(temporary, metadata=MARK)
+                shared.with_columns(columns).write_parquet(temporary, metadata=MARK)
         with replacing(trial.file("history.parquet"), owned=True) as temporary:
             schema = pl.read_parquet_schema(common.file("history.parquet"))
             pl.DataFrame(json.loads(row["epochs"]), schema=schema).write_parquet(temporary, metadata=MARK)
         write_text(trial.marker, row["marker"], owned=True)
-        number += 1
-    return number
 
 
 def whole(trials: list[Trial]) -> Trial:
@@ -100,7 +116,7 @@ def whole(trials: list[Trial]) -> Trial:
     for trial in trials:
         if trial.file("onnx").is_file() and finished(trial):
             return trial
-    made = replace(trials[0], experiment=REFERENCE, epochs=None)
+    made = replace(trials[0], experiment=REFERENCE)
     if not (finished(made) and made.file("onnx").is_file()):
         result = run_safely(made)
         if isinstance(result, str):
@@ -108,7 +124,6 @@ def whole(trials: list[Trial]) -> Trial:
     return made
 
 
-def _kept(path: Path) -> dict[tuple[str, str, int], dict]:
-    """The rows of a file by split, experiment and seed; nothing of one that is not there."""
-    rows = pl.read_parquet(path, glob=False).to_dicts() if path.is_file() else []
-    return {tuple(row[name] for name in KEY): row for row in rows}
+def _kept(path: Path) -> pl.DataFrame | None:
+    """What a file holds; None of one that is not there."""
+    return pl.read_parquet(path, glob=False) if path.is_file() else None

@@ -7,6 +7,7 @@ one small Parquet file a table, without the films of a user, which are the data 
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from bench.study.page.answers import answers_cold, answers_convergence, answers_
 from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.system.files import replacing
+from infer.system.locks import alone
 from infer.system.ownership import MARK
 
 PRIVATE = "top"  # what one user has had
@@ -33,12 +35,22 @@ def record_files(folder: Path | None) -> list[Path]:
     return [] if folder is None else sorted(folder.glob("*.parquet"))
 
 
+def writing(folder: Path) -> AbstractContextManager[None]:
+    """A block in which no other process writes to the record, once none does."""
+    return alone(folder / "locks" / "record.lock", wait=True)
+
+
+def write_small(table: pl.DataFrame, path: Path) -> None:
+    """Write a table of the record, as small as it gets."""
+    with replacing(path, owned=True) as temporary:
+        table.write_parquet(temporary, metadata=MARK, compression="zstd", compression_level=19)
+
+
 def write_record(tables: dict[str, pl.DataFrame], folder: Path) -> None:
     """Write the tables, that of one user without rows; nothing in them but results."""
-    for name, table in tables.items():
-        with replacing(folder / f"{name}.parquet", owned=True) as temporary:
-            kept = table.clear() if name == PRIVATE else table
-            kept.write_parquet(temporary, metadata=MARK, compression="zstd", compression_level=19)
+    with writing(folder):
+        for name, table in tables.items():
+            write_small(table.clear() if name == PRIVATE else table, folder / f"{name}.parquet")
 
 
 def read_record(folder: Path) -> dict[str, pl.DataFrame]:

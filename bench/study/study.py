@@ -83,10 +83,7 @@ def plan(config: StudyConfig) -> Plan:
 
 
 def finished_part(found: Plan) -> Plan:
-    """The finished trials of a plan, and what can be told of them; raises InputError if a data set has none.
-
-    Of a split that is not leave-one-out nothing is left where nothing of it is finished.
-    """
+    """The finished trials of a plan; raises InputError if a data set has none with the last item held out."""
     made = [trial for trial in found.trials if finished(trial)]
     for data in found.sets:
         if not any(trial.data == data.name and trial.split == LEAVE_ONE_OUT for trial in made):

@@ -83,25 +83,27 @@ class Trial:
             "config": json.loads(json.dumps(asdict(self.config()), default=str)) | {"artifacts": ""},
             "data": sha256(self.folder / INTERACTIONS_FILE),
             "negatives": self.negatives,
-            "parents": {name: _weights(path.with_suffix(".trial.json")) for name, path in self.parents().items()},
+            "parents": {
+                name: read_marker(path.with_suffix(".trial.json")).get("weights")
+                for name, path in self.parents().items()
+            },
             "versions": versions(*LIBRARIES),
         }
 
 
-def _weights(marker: Path) -> str | None:
-    """The digest of a finished trial's weights, which need not be there any more."""
+def read_marker(path: Path) -> dict[str, Any]:
+    """What a finished trial says of itself; nothing of one that is not there, or not whole."""
     try:
-        return json.loads(marker.read_text())["weights"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
-        return None
+        found = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def finished(trial: Trial) -> bool:
     """Whether the trial has been made, of the same data, options and versions."""
-    try:
-        return json.loads(trial.marker.read_text())["provenance"] == trial.provenance()
-    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
-        return False
+    said = read_marker(trial.marker).get("provenance")
+    return said is not None and said == trial.provenance()
 
 
 def prepare_folder(folder: Path, source: Path) -> None:

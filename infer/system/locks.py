@@ -41,9 +41,9 @@ def locked(path: Path, wait: bool) -> Iterator[None]:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Hold a lock, without waiting, whose file and then empty folder go with it; raises as `locked` does."""
-    with locked(path, wait=False):
+def alone(path: Path, wait: bool = False) -> Iterator[None]:
+    """Hold a lock whose file and then empty folder go with it; raises as `locked` does."""
+    with locked(path, wait):
         try:
             yield
         finally:

@@ -5,12 +5,9 @@ In: finished trials. Out: the table costs of `bench.study.statistics.tables`.
     python -m bench.study --anchors
 """
 
-import json
-from pathlib import Path
-
 import polars as pl
 
-from bench.study.trials import Trial
+from bench.study.trials import Trial, read_marker
 
 SCHEMA = {
     "experiment": pl.String, "title": pl.String, "seed": pl.Int64, "seconds": pl.Float64, "peak_mib": pl.Float64,
@@ -27,16 +24,11 @@ def costs(trials: list[Trial]) -> pl.DataFrame:
     """
     rows = []
     for trial in trials:
-        own = _marker(trial.marker)
-        parents = [_marker(path.with_suffix(".trial.json")) for path in trial.parents().values()]
+        own = read_marker(trial.marker)
+        parents = [read_marker(path.with_suffix(".trial.json")) for path in trial.parents().values()]
         seconds = own["seconds"] + sum(found.get("seconds", 0.0) for found in parents)
         peaks = [found["peak_bytes"] for found in (own, *parents) if "peak_bytes" in found]
         peak = max(peaks) / 2**20 if peaks else None
         names = (trial.experiment.name, trial.experiment.title, trial.seed)
         rows.append((*names, seconds, peak, own.get("parameters")))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
-
-
-def _marker(path: Path) -> dict:
-    """What a finished trial says of itself; nothing of one that is not there."""
-    return json.loads(path.read_text()) if path.is_file() else {}

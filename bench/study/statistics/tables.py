@@ -95,8 +95,9 @@ def _of_set(trials: list[Trial], cells: list[Cell], user: str | None) -> dict[st
     titles = {trial.experiment.name: trial.experiment.title for trial in trials}
     for split in dict.fromkeys(trial.split for trial in trials):
         of_split = [trial for trial in trials if trial.split == split]
+        there = whole(of_split)
         for part in PARTS:
-            baselines = baseline_ranks(whole(of_split), part)
+            baselines = baseline_ranks(there, part)
             titles |= {name: name for name in baselines}
             ranks[part] |= {(split, name, 0): table for name, table in baselines.items()}
             file = "ranks.parquet" if part == TEST else f"{part}.ranks.parquet"

@@ -7,7 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,8 @@ import polars as pl
 import pytest
 
 from bench.study.baselines import baseline_ranks
-from bench.study.experiments import EXPERIMENTS
+from bench.study.experiments import EXPERIMENTS, Experiment
+from bench.study.kept import keep, kept_file
 from bench.study.page.answers import answers_top
 from bench.study.page.page import sections
 from bench.study.record import read_record, write_record
@@ -162,6 +165,29 @@ def test_what_is_finished_can_be_looked_at(recorded, artifacts: Path, tmp_path: 
     refused(run_study(artifacts, tmp_path / "none", "--finished"), "is finished in this study")
 
 
+def test_studies_that_share_a_record_lose_nothing_of_each_other(made, artifacts: Path, tmp_path: Path) -> None:
+    folder, scratch = made[1] / "trials" / artifacts.name / "leave-one-out", _experiment("scratch")
+    trials = [Trial(scratch, "ratings.csv", "leave-one-out", seed, folder / f"seed{seed}", 1, 3) for seed in (0, 1)]
+    path = kept_file(trials[0], tmp_path)
+    with ThreadPoolExecutor() as pool:  # each has a lock of its own, as processes have
+        list(pool.map(lambda trial: keep([trial], tmp_path), trials * 4))
+    assert pl.read_parquet(path)["seed"].to_list() == [0, 1] and list(tmp_path.iterdir()) == [path.parent]
+    before = path.stat().st_ino
+    keep(trials, tmp_path)
+    assert path.stat().st_ino == before, "what is kept already is not written again"
+    with locked(tmp_path / "locks" / "record.lock", wait=False):
+        waiting = threading.Thread(target=keep, args=(trials[:1], tmp_path))
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+    waiting.join(HANGS)
+    assert not waiting.is_alive()
+
+
+def _experiment(name: str) -> Experiment:
+    return next(e for e in EXPERIMENTS if e.name == name)
+
+
 def test_a_record_of_other_data_is_refused(recorded, artifacts: Path, tmp_path: Path, refused) -> None:
     kept = tmp_path / "kept"
     shutil.copytree(recorded[1], kept)
@@ -195,9 +221,8 @@ def test_two_studies_do_not_write_the_same_trials(made, artifacts: Path, refused
 
 
 def test_baselines_rank_as_their_lists_do(made, artifacts: Path) -> None:
-    scratch = next(e for e in EXPERIMENTS if e.name == "scratch")
     folder = made[1] / "trials" / artifacts.name / "leave-one-out/seed0"
-    trial = Trial(scratch, "ratings.csv", "leave-one-out", 0, folder, 1, 3)
+    trial = Trial(_experiment("scratch"), "ratings.csv", "leave-one-out", 0, folder, 1, 3)
     task = prepare(ScoringConfig(model=trial.file("onnx")).job())
     popularity = Popularity(task.counts, len(task.histories))
     made_lists = {

@@ -1,5 +1,7 @@
 """Paired differences: clear ones, none, chance, seeds that disagree, and tables that cannot be compared."""
 
+import sys
+
 import numpy as np
 import polars as pl
 import pytest
@@ -15,6 +17,12 @@ def ranks(hits: np.ndarray) -> pl.DataFrame:
 
 
 RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test's numbers follow from which ran before it in the same process."""
+    monkeypatch.setattr(sys.modules[__name__], "RNG", np.random.default_rng(0))
 
 
 def test_a_clear_difference_is_found_whatever_the_order_of_the_rows() -> None:
