@@ -31,10 +31,13 @@ class Part:
     less: str
 
 
-def parts(config: TrainConfig, users: int, items: int, lengths: np.ndarray) -> list[Part]:
+def parts(
+    config: TrainConfig, users: int, items: int, lengths: np.ndarray, measured: bool = True, processes: int = 1
+) -> list[Part]:
     """What a training holds at once, largest first; nothing of kinds that are solved for, which tell it themselves.
 
-    config: with all sizes.  users, items: in the table.  lengths: (users,) training items of each.
+    config: with all sizes.  users, items: in the table.  lengths: (users,) training items of each.  measured: whether
+    anything is held out by which an epoch is the best.  processes: among which a batch is divided; it is of one.
     """
     if isinstance(config, MFConfig):
         copies = 4 if config.objective == "ratings" else 1
@@ -43,9 +46,10 @@ def parts(config: TrainConfig, users: int, items: int, lengths: np.ndarray) -> l
         return []
     own = config.dim * (1 + (config.head == "separate"))
     row = own + config.item_bias if not config.codes else 0
-    # Weight, both moments, and in full steps a gradient; the average; the best epoch's.
-    copies = 3 + (config.sparse_updates != "on") + bool(config.average) + bool(config.patience)
-    chain = min(config.chain, items - 1) * 2 * (1 + bool(config.average) + bool(config.patience))
+    # The average and the best epoch's; beside them the weight, both moments, and in full steps a gradient.
+    kept = bool(config.average) + (bool(config.patience) and measured)
+    copies = 3 + (config.sparse_updates != "on") + kept
+    chain = min(config.chain, items - 1) * 2 * (1 + kept)
     smaller = ["--dim"] if config.codes else ["--dim", "--codes=16"]
     smaller += ["--chain"] if config.chain else []
     tables = Part(f"the weights of {items:,} items", FLOAT * items * (copies * row + chain), " or ".join(smaller))
@@ -54,9 +58,8 @@ def parts(config: TrainConfig, users: int, items: int, lengths: np.ndarray) -> l
     asked = filled if config.masking == "causal" else 1.0
     scored = items + 1 if config.loss == "softmax" else 1 + config.negatives
     less = "--loss=sampled or a smaller --batch-size" if config.loss == "softmax" else "--batch-size or --negatives"
-    step = Part(
-        f"the scores of {config.batch_size} sequences", int(FLOAT * SCORES * config.batch_size * asked * scored), less
-    )
+    scores = FLOAT * SCORES * config.batch_size / processes * asked * scored
+    step = Part(f"the scores of {config.batch_size} sequences", int(scores), less)
     return sorted((tables, step), key=lambda part: part.bytes, reverse=True)
 
 

@@ -84,12 +84,16 @@ def train(
     data = load(config.artifacts, None if manner.numbering is None else manner.numbering.content["item_ids"])
     with alone(config.artifacts / "locks" / f"{name}.train.lock") if world.first else nullcontext():
         earlier = dict[str, Any]()
+        measured = bool((data.targets != PAD).any())
         if manner.start is not None:
             earlier = known(manner.start, data)
-            config = paced(config, bool((data.targets != PAD).any()))
+            config = paced(config, measured)
         config = sized_for(config, data)
-        held = parts(config, len(data.user_ids), len(data.item_ids), data.histories.lengths)
-        check_memory(held if config.device == "cpu" else [])
+        held = parts(
+            config, len(data.user_ids), len(data.item_ids), data.histories.lengths, measured, processes=world.size
+        )
+        if config.device == "cpu" and not manner.finish:  # no step is taken then
+            check_memory(held)
         with told_if_exhausted(held):
             chosen = choice(1 if manner.finish else manner.threads, kind, data, config)
             with limited(chosen.threads):

@@ -38,6 +38,10 @@ def test_weights_and_scores_by_hand() -> None:
     assert chained.bytes == weights.bytes + 4 * 1000 * 2 * 100 * 3 and chained.less == "--dim or --codes=16 or --chain"
     assert [part.bytes for part in parts(configuration("mf", dim=8), 3, 1000, LENGTHS)] == [4 * 8 * 1003]
     assert parts(configuration("ease"), 3, 1000, LENGTHS) == []
+    unmeasured = {part.what: part.bytes for part in parts(hybrid, 3, 1000, LENGTHS, measured=False)}
+    assert unmeasured[weights.what] == 4 * 1000 * (65 * 5 + 2 * 100 * 2), "no epoch is the best"
+    shared = {part.what: part.bytes for part in parts(config, 3, 1000, LENGTHS, processes=4)}
+    assert shared[scores.what] == scores.bytes / 4 and shared[weights.what] == weights.bytes
 
 
 def test_what_does_not_fit_is_refused_with_the_estimate_and_an_option() -> None:
@@ -66,6 +70,15 @@ def test_the_command_refuses_in_a_line(artifacts: Path, refused) -> None:
     done = subprocess.run([sys.executable, "-m", "train", "bert", *words], cwd=ROOT, capture_output=True, text=True)
     refused(done, "try --loss=sampled or a smaller --batch-size")
     assert not list(artifacts.glob("vast*"))
+
+
+def test_what_takes_no_step_is_not_refused_for_one(artifacts: Path, monkeypatch) -> None:
+    monkeypatch.setattr("train.memory.free_memory", lambda: 1)
+    config = configuration("bert", artifacts=artifacts, epochs=1)
+    with pytest.raises(InputError, match="training needs"):
+        trainer.train("bert", config, "vast")
+    with pytest.raises(InputError, match="--finish finishes an interrupted run, and there is none"):
+        trainer.train("bert", config, "vast", trainer.Manner(finish=True))
 
 
 def test_memory_that_ends_is_told_with_an_option(artifacts: Path, monkeypatch) -> None:
