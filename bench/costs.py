@@ -15,10 +15,8 @@ Each is timed by the clock, so that the machine should have nothing else to do. 
 and the others in another; a peak is the most memory of the process during the stage, with what it already holds.
 """
 
-import json
 import math
 import os
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -29,13 +27,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.records.records import about
+from bench.records.records import about, save, workplace
 from bench.synthetic import SIZES, SyntheticConfig, write
 from infer.cli import option, parse, run
 from infer.errors import InputError
-from infer.system.files import write_text
 from infer.system.memory import keep_freed_memory, peak_memory, reset_peak_memory
-from infer.system.ownership import MARK, claim
+from infer.system.ownership import claim
 
 WARM_UP = 5  # steps that are not counted
 
@@ -81,8 +78,8 @@ def learn(artifacts: Path, threads: int, steps: int) -> dict[str, Any]:
     """
     import torch
 
+    from bench.training.steps import take
     from train.data.dataset import load
-    from train.loop.loop import train_step
     from train.loop.run import Run
     from train.models.chain import chain_factors
     from train.models.hybrid import item_vectors
@@ -101,22 +98,11 @@ def learn(artifacts: Path, threads: int, steps: int) -> dict[str, Any]:
         _, stages["chain"] = staged(lambda: chain_factors(data, config))
         torch.manual_seed(config.seed)
         model: Any = unsolved("hybrid", data, config)
-        optimizer, targets = model.optimizer(), 0
-        progress = Run(model.train(), optimizer)
+        training = Run(model.train(), model.optimizer())
         generator = torch.Generator().manual_seed(config.seed)
         batches = chain.from_iterable(model.training_batches(data, generator) for _ in count())
-
-        def take(number: int) -> None:
-            nonlocal targets
-            for batch in islice(batches, number):
-                train_step(model, optimizer, batch, config)
-                targets += len(batch)
-                if config.average:
-                    progress.follow(config.average)
-
-        take(WARM_UP)
-        targets = 0
-        _, stages["steps"] = staged(lambda: take(steps))
+        take(training, config, islice(batches, WARM_UP))
+        targets, stages["steps"] = staged(lambda: take(training, config, islice(batches, steps)))
     whole = math.ceil(window_count(data.histories.lengths, config.stride) / config.batch_size)
     shape = {"users": len(data.user_ids), "items": len(data.item_ids), "interactions": len(data.histories.items)}
     more = {"config": asdict(config) | {"artifacts": None}, "threads": chosen.threads, "threads_why": chosen.why}
@@ -161,9 +147,7 @@ def main(argv: Sequence[str]) -> None:
     config = parse(CostsConfig, argv, __doc__)
     if config.record is not None:
         claim([config.record])
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = config.folder or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
+    with workplace(config.folder) as folder:
         record = measure(config, folder)
     print(
         f"{config.size}: {record['users']:,} users, {record['items']:,} items, {record['interactions']:,} interactions "
@@ -175,8 +159,7 @@ def main(argv: Sequence[str]) -> None:
         f"a step {1000 * record['step_seconds']:.0f} ms, {record['targets_per_second']:,.0f} targets/s; "
         f"a pass over all windows {record['steps_of_a_pass']:,} steps, {record['pass_seconds'] / 60:.1f} minutes"
     )
-    if config.record is not None:
-        write_text(config.record, json.dumps(MARK | record, indent=2) + "\n", owned=True)
+    save(record, config.record)
 
 
 if __name__ == "__main__":

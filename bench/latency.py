@@ -10,9 +10,7 @@ rule in turn, so that what else the machine does falls on all of them alike. Eve
 against the model's scores of all items.
 """
 
-import json
 import os
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,15 +20,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from bench.records.records import about, ran_on
+from bench.records.records import about, ran_on, save, workplace
 from bench.workloads.cases import K, percentiles
 from bench.workloads.untrained import write_untrained
 from infer import Recommender
 from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.recommender import Rules
-from infer.system.files import write_text
-from infer.system.ownership import MARK, claim
+from infer.system.ownership import claim
 from infer.tables.columns import ITEM, TIMESTAMP, USER
 from train.config import BertConfig
 from train.presets import configuration
@@ -153,10 +150,10 @@ def main(argv: Sequence[str]) -> None:
     if config.record is not None:
         claim([config.record])
     records = []
-    with tempfile.TemporaryDirectory() as temporary:
+    with workplace(config.folder) as folder:
         for size in map(int, sizes):
             for kind in kinds:
-                path = untrained(kind, size, config.folder or Path(temporary))
+                path = untrained(kind, size, folder)
                 records.append(record_of(path, kind, config.rounds))
                 shown = ", ".join(
                     f"{name} {t['p50'] * 1e3:.1f}/{t['p99'] * 1e3:.1f}" for name, t in records[-1]["seconds"].items()
@@ -164,8 +161,7 @@ def main(argv: Sequence[str]) -> None:
                 print(f"{kind}, {size:,} items: p50/p99 ms: {shown}", flush=True)
                 if config.folder is None:
                     path.unlink()
-    if config.record is not None:
-        write_text(config.record, json.dumps(MARK | {"records": records}, indent=2) + "\n", owned=True)
+    save({"records": records}, config.record)
 
 
 if __name__ == "__main__":

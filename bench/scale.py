@@ -16,7 +16,6 @@ of the head's shape; measured before and after, the faster counts.
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ from bench.floor import floor_seconds, head_width
 from bench.peers.beside import beside
 from bench.rates import Rates, measure_rates
 from bench.ratios import paired_ratio
-from bench.records.records import about, ran_on
+from bench.records.records import about, ran_on, save, workplace
 from bench.synthetic import SIZES, SyntheticConfig, write
 from bench.workloads.cases import K
 from bench.workloads.untrained import write_untrained
@@ -40,8 +39,7 @@ from infer.histories.histories import build_histories
 from infer.histories.vocabulary import vocabulary
 from infer.model.beside import stated_in
 from infer.model.session import open_model
-from infer.system.files import write_text
-from infer.system.ownership import MARK, claim
+from infer.system.ownership import claim
 from infer.tables.columns import ITEM
 from train.config import TrainConfig
 from train.presets import configuration
@@ -156,9 +154,7 @@ def main(argv: Sequence[str]) -> None:
     config = parse(ScaleConfig, argv, __doc__)
     if config.record is not None:
         claim([config.record])
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = config.folder or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
+    with workplace(config.folder) as folder:
         record = measure(config, folder)
     seconds, floor = record["seconds"], record["floor"]
     stages = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
@@ -175,8 +171,7 @@ def main(argv: Sequence[str]) -> None:
         print(f"{name:22}left out: {reason}")
     for name, taken in record["seconds_under_rules"].items():
         print(f"{name:22}{taken / seconds['total']:8.2f} times the seconds without a rule")
-    if config.record is not None:
-        write_text(config.record, json.dumps(MARK | record, indent=2) + "\n", owned=True)
+    save(record, config.record)
 
 
 if __name__ == "__main__":

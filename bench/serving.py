@@ -27,15 +27,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from bench.records.records import about, ran_on
+from bench.records.records import about, ran_on, save
 from bench.workloads.cases import percentiles
 from infer import Recommender
 from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.histories.histories import Histories
 from infer.model.session import Model
-from infer.system.files import write_text
-from infer.system.ownership import MARK, claim
+from infer.system.ownership import claim
 from infer.tables.columns import USER
 
 K, LENGTH, TOGETHER = 10, 20, 8
@@ -161,8 +160,7 @@ def main(argv: Sequence[str]) -> None:
     over = (found["over_session_seconds"], found["over_recommend_seconds"])
     print(f"at one connection {over[0] * 1e3:.2f} ms over the session, {over[1] * 1e3:.2f} ms over recommend")
     print(f"{TOGETHER} histories in one run are {found['batch']['times_as_fast']:.2f} times as fast as one by one")
-    if config.record is not None:
-        write_text(config.record, json.dumps(MARK | {"records": [record]}, indent=2) + "\n", owned=True)
+    save({"records": [record]}, config.record)
 
 
 if __name__ == "__main__":

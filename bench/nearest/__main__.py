@@ -14,7 +14,6 @@ Nothing is trained: vectors are drawn (`bench.nearest.world`), and codes are tho
 have one thread. The encoder, which they share, is not in it. Needs the extra `vectors`.
 """
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,11 +25,10 @@ import numpy as np
 
 from bench.nearest.world import World, made
 from bench.ratios import calm_ratio
-from bench.records.records import about
+from bench.records.records import about, save
 from infer.cli import option, parse, run
 from infer.publishing.vector_files import faiss
-from infer.system.files import write_text
-from infer.system.ownership import MARK, claim
+from infer.system.ownership import claim
 from infer.system.progress import progress
 
 EXACT = "fp32"
@@ -141,7 +139,7 @@ def main(argv: Sequence[str]) -> None:
     if config.record is not None:
         given = {"items": config.items, "dim": config.dim, "users": config.users, "batch_size": config.batch_size}
         found = about("nearest", "none", "cpu", ran_on="cpu", rounds=config.rounds, **given, ways=rows)
-        write_text(config.record, json.dumps(MARK | found, indent=2) + "\n", owned=True)
+        save(found, config.record)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,14 @@ def left_out(
     free = free_memory() if free is None else free
     found = {}
     for way in ways:
-        wanted = needed(way, batch, items, dim, window)
-        if free is not None and wanted > SHARE * free:
-            found[way] = f"needs {wanted / 2**30:.1f} GiB at least, of {free / 2**30:.1f} GiB free"
+        reason = lacking(needed(way, batch, items, dim, window), free)
+        if reason is not None:
+            found[way] = reason
     return found
+
+
+def lacking(wanted: int, free: int | None) -> str | None:
+    """Why something that takes so many bytes is left out; None if it is not, or nobody knows what is free."""
+    if free is None or wanted <= SHARE * free:
+        return None
+    return f"needs {wanted / 2**30:.1f} GiB at least, of {free / 2**30:.1f} GiB free"

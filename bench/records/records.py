@@ -6,9 +6,13 @@ reads them back and refuses those of another FORMAT.
     benchmark.extra_info |= about("session", "mf", "cpu", ran_on="cpu", megabytes=1.2)
 """
 
+import json
 import os
 import platform
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,8 @@ import torch
 
 from infer.errors import InputError
 from infer.model.session import PROVIDERS, Model
+from infer.system.files import write_text
+from infer.system.ownership import MARK
 from infer.system.versions import versions
 
 FORMAT = 3
@@ -45,6 +51,21 @@ def about(part: str, model: str, device: str, **more: Any) -> dict[str, Any]:
         "versions": versions(*LIBRARIES),
         "commit": commit(),
     } | more
+
+
+def save(record: dict[str, Any], path: Path | None) -> None:
+    """Write what a command measured, as JSON with the mark of this project; nothing without a path."""
+    if path is not None:
+        write_text(path, json.dumps(MARK | record, indent=2) + "\n", owned=True)
+
+
+@contextmanager
+def workplace(folder: Path | None) -> Iterator[Path]:
+    """The folder, made if need be, or a temporary one that goes afterwards."""
+    with tempfile.TemporaryDirectory() as temporary:
+        place = folder or Path(temporary)
+        place.mkdir(parents=True, exist_ok=True)
+        yield place
 
 
 def devices(wanted: str) -> list[str]:

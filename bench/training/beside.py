@@ -12,7 +12,6 @@ average. In a round each takes passes for at least a second, of which the mean c
 the fastest of its losses and batch sizes counts.
 """
 
-import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -21,12 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.peers.peer import PEERS, TRAINER, Peer, is_installed
-from bench.records.records import about
+from bench.records.records import about, save
 from bench.training.steps import TrainingConfig
 from bench.training.ways import NARROW, OURS, as_users, in_turn, ours, theirs, write_sequences
 from infer.errors import InputError
-from infer.system.files import write_text
-from infer.system.ownership import MARK, claim
+from infer.system.ownership import claim
 from train.config import BertConfig
 from train.data.dataset import Data
 from train.presets import configuration
@@ -163,6 +161,5 @@ def compare(config: TrainingConfig, data: Data) -> Iterator[str]:
         claim([config.record])
     with tempfile.TemporaryDirectory() as folder:
         record = measure(config, data, Path(folder))
-    if config.record is not None:
-        write_text(config.record, json.dumps(MARK | record, indent=2) + "\n", owned=True)
+    save(record, config.record)
     return lines(record)

@@ -6,7 +6,7 @@ In: options of `python -m bench training`, and data. Out: `Steps`, which a call 
     seconds = fastest(steps, 8, time.process_time)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -61,11 +61,19 @@ class Steps:
 
     def __call__(self) -> None:
         """Take every step once."""
-        assert self.run.optimizer is not None
-        for batch in self.batches:
-            train_step(self.run.model, self.run.optimizer, batch, self.config)
-            if self.config.average:
-                self.run.follow(self.config.average)
+        take(self.run, self.config, self.batches)
+
+
+def take(run: Run, config: BertConfig, batches: Iterable[SequenceBatch]) -> int:
+    """A step of a model on each batch, and of its moving average; returns how many predictions they have."""
+    assert run.optimizer is not None
+    targets = 0
+    for batch in batches:
+        train_step(run.model, run.optimizer, batch, config)
+        if config.average:
+            run.follow(config.average)
+        targets += len(batch)
+    return targets
 
 
 def steps_of(data: Data, number: int, **options: Any) -> Steps:

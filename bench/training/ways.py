@@ -19,7 +19,7 @@ import polars as pl
 import torch
 
 from bench.peers.peer import Peer
-from bench.peers.room import FLOAT, SHARE
+from bench.peers.room import FLOAT, lacking
 from bench.peers.training import FULL, mean_of
 from bench.training.floor import StepRates, StepWork, step_floor, step_rates, step_work, trained_weights
 from bench.training.steps import Steps, fastest, steps_of
@@ -121,12 +121,11 @@ def theirs(peer: Peer, batches: Sequence[int], sizes: dict[str, Any]) -> tuple[l
     free = free_memory()
     for loss in peer.about["losses"]:
         for size in batches:
-            wanted = needed(peer.name, loss, size, sizes)
-            if free is not None and wanted > SHARE * free:
-                reason = f"needs {wanted / 2**30:.1f} GiB at least, of {free / 2**30:.1f} GiB free"
+            reason = lacking(needed(peer.name, loss, size, sizes), free)
+            if reason is None:
+                found.append(Measured(peer.name, loss, size, partial(_asked, peer, loss, size)))
+            else:
                 without[f"{peer.name}, {loss}, {size}"] = reason
-                continue
-            found.append(Measured(peer.name, loss, size, partial(_asked, peer, loss, size)))
     return found, without
 
 
