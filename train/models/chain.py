@@ -42,14 +42,16 @@ def chain_factors(data: Data, config: BertConfig) -> tuple[Tensor, Tensor]:
     chain_power is 1. A smaller power flattens its spectrum: the few patterns that most transitions follow, popularity
     above all, then outweigh the others less.
     """
-    sources, successors = initial.factorised(chain_matrix(data, config), config.chain, config.seed, config.chain_power)
+    matrix = chain_matrix(data, config, initial.MOST_ENTRIES)
+    sources, successors = initial.factorised(matrix, config.chain, config.seed, config.chain_power)
     return torch.from_numpy(sources), torch.from_numpy(successors)
 
 
-def chain_matrix(data: Data, config: BertConfig) -> sp.csr_matrix:
+def chain_matrix(data: Data, config: BertConfig, most: int | None = None) -> sp.csr_matrix:
     """(items, items) what the chain factorises: TRANSITIONS', and `chain_ease` times EASE's of the same norm.
 
     Of fewer steps beyond MOST_PAIRS, and without EASE where there are more items than it can invert; both are logged.
+    most: of transitions alone as many of the largest as will be factorised are enough; None: all.
     """
     lags = max(1, min(TRANSITIONS.lags, MOST_PAIRS // max(1, len(data.histories.items))))
     if lags < TRANSITIONS.lags:
@@ -58,7 +60,7 @@ def chain_matrix(data: Data, config: BertConfig) -> sp.csr_matrix:
     if config.chain_ease and not inverted:
         log.info("the chain has transitions alone: EASE would invert a matrix of %s items", f"{len(data.item_ids):,}")
     table = replace(TRANSITIONS, lags=lags, ease=config.chain_ease if inverted else 0.0)
-    return sp.csr_matrix(markov(data, table))
+    return sp.csr_matrix(markov(data, table, None if table.ease else most))
 
 
 def start_weight(config: BertConfig) -> float:

@@ -25,7 +25,8 @@ from train.config import LinearConfig
 from train.data import content
 from train.data.dataset import Data
 from train.models.base import ScoringModel
-from train.models.initial import factorised, rated, transitions
+from train.models.initial import factorised, rated
+from train.models.transitions import transitions
 
 # The kernel of co-occurrence is cut where it falls below this.
 NEGLIGIBLE = 1e-3
@@ -99,7 +100,7 @@ def knn(data: Data, config: LinearConfig) -> sp.csr_matrix:
     return similarity
 
 
-def markov(data: Data, config: LinearConfig) -> np.ndarray | sp.csr_matrix:
+def markov(data: Data, config: LinearConfig, most: int | None = None) -> np.ndarray | sp.csr_matrix:
     """(items, items) share of the row's item's successors, less for items popular anywhere.
 
     Successors within config.lags steps, each further step counting config.lag_decay times as much;
@@ -108,6 +109,7 @@ def markov(data: Data, config: LinearConfig) -> np.ndarray | sp.csr_matrix:
     EASE, at its defaults and brought to the same Frobenius norm, is added: what stands together beside what follows.
     With config.rank the matrix is replaced by an approximation as `train.models.chain.chain_factors` makes it, which is
     dense.
+    most: keep so many of the largest shares, before anything is added to them; None: all.
 
     Raises InputError if the catalogue is too large for either.
     """
@@ -117,16 +119,17 @@ def markov(data: Data, config: LinearConfig) -> np.ndarray | sp.csr_matrix:
             f"markov with --rank would fill a matrix of {size} items, above --most-items {config.most_items}: "
             "leave out --rank, or raise --most-items if there is memory (4 bytes an entry)"
         )
-    counts = transitions(data, config.lags, config.lag_decay)
-    if config.backward:
-        counts = (counts + np.float32(config.backward) * counts.T).tocsr()
-    total = counts.sum(1, dtype=np.float64).A1
-    popular = (data.counts[1:] + 20.0) ** config.popularity
-    smoothed = (1 / np.maximum(total + config.smoothing, 1e-9)).astype(np.float32)
-    shares = counts  # in place: with many items it is what takes the memory
-    shares.data *= np.repeat(smoothed, np.diff(counts.indptr))
-    if config.popularity:
-        shares.data *= (1 / popular).astype(np.float32)[shares.indices]
+    unpopular = (1 / (data.counts[1:] + 20.0) ** config.popularity).astype(np.float32)
+
+    def share(counts: sp.csr_matrix) -> sp.csr_matrix:
+        total = counts.sum(1, dtype=np.float64).A1
+        smoothed = (1 / np.maximum(total + config.smoothing, 1e-9)).astype(np.float32)
+        counts.data *= np.repeat(smoothed, np.diff(counts.indptr))
+        if config.popularity:
+            counts.data *= unpopular[counts.indices]
+        return counts
+
+    shares = transitions(data, config.lags, config.lag_decay, config.backward, share, most)
     if config.ease:
         beside = sp.csr_matrix(ease(data, LinearConfig(max_length=config.max_length, most_items=config.most_items)))
         norm = sp.linalg.norm(beside)

@@ -17,19 +17,16 @@ from train.models.bert import MiniBERT4Rec
 from train.models.chain import TRANSITIONS, chain_factors, start_chain
 from train.models.hybrid import item_vectors
 from train.models.initial import (
-    LAG_DECAY,
     als_rounds,
     confidences,
     factorised,
     ials,
-    largest_entries,
     ppmi,
     projected,
     rated,
-    row_parts,
-    transitions,
 )
 from train.models.linear import markov
+from train.models.transitions import transitions
 from train.presets import configuration
 
 
@@ -39,17 +36,6 @@ def data(histories: list[list[int]], items: int) -> Data:
     users = list(range(len(histories)))
     found = Histories(pl.Series(users), flat, offsets)
     return Data("d", "", list(range(1, items + 1)), users, None, None, [], found, np.array([]), Path())
-
-
-def test_transitions_count_forward_within_a_user_and_decay_with_the_lag() -> None:
-    found = transitions(data([[1, 2, 3], [1, 2]], 3)).toarray()
-    np.testing.assert_allclose(found, [[0, 2, LAG_DECAY], [0, 0, 1], [0, 0, 0]], rtol=1e-6)
-
-
-def test_transitions_reach_ten_steps_and_count_four_fifths_for_each_further_one() -> None:
-    found = transitions(data([list(range(1, 13))], 12)).toarray()
-    np.testing.assert_allclose(found[0], [0, *(0.8**lag for lag in range(10)), 0])
-    assert (initial.LAGS, LAG_DECAY, initial.SMOOTHING) == (10, 0.8, 0.75)
 
 
 def test_what_was_rated_is_one() -> None:
@@ -367,24 +353,7 @@ def test_a_chains_scale_comes_from_what_is_trained_on(groups: Data) -> None:
     assert torch.equal(*scales)
 
 
-def test_the_largest_entries_are_those_of_the_largest_size_whatever_their_sign() -> None:
-    matrix = sp.csr_matrix(np.array([[0.5, 0, -3], [0, 0, 0], [1, 2, -0.1]], np.float32))
-    assert largest_entries(matrix, 3).toarray().tolist() == [[0, 0, -3], [0, 0, 0], [1, 2, 0]]
-    assert largest_entries(matrix, 5).toarray().tolist() == matrix.toarray().tolist()
-
-
-def test_rows_are_parted_by_their_entries() -> None:
-    matrix = sp.csr_matrix(np.array([[1, 1, 1, 1], [1, 0, 0, 0], [0, 0, 0, 0], [1, 1, 1, 0]], np.float32))
-    parts = row_parts(matrix, 2)
-    assert [(rows.start, rows.stop) for rows, _ in parts] == [(0, 1), (1, 4)]
-    assert sp.vstack([part for _, part in parts]).toarray().tolist() == matrix.toarray().tolist()
-    one = row_parts(sp.csr_matrix(np.eye(1, dtype=np.float32)), 4)
-    assert sum(part.nnz for _, part in one) == 1
-
-
-@pytest.mark.parametrize("threads", [1, 3])
-def test_projections_find_the_largest_singular_vectors_of_a_large_matrix(threads: int, monkeypatch) -> None:
-    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+def test_projections_find_the_largest_singular_vectors_of_a_large_matrix() -> None:
     random = np.random.default_rng(0)
     whole = sp.random(700, 700, 0.05, random_state=random, dtype=np.float32).tocsr()
     whole += sp.csr_matrix(sum(np.outer(*random.standard_normal((2, 700))) for _ in range(8)).astype(np.float32))
@@ -406,6 +375,13 @@ def test_a_matrix_of_many_entries_is_factorised_by_its_largest_ones(monkeypatch)
     assert np.abs(products[0] - low).max() < 1e-3
     assert np.corrcoef(products[0].ravel(), products[1].ravel())[0, 1] > 0.95
     assert np.abs(products[1] - low).max() > 1e-2, "small entries did not count"
+
+
+def test_a_sparse_product_is_that_of_the_whole_matrix() -> None:
+    matrix = sp.random(40, 30, 0.1, random_state=np.random.default_rng(2), dtype=np.float32).tocsr()
+    dense = torch.randn(30, 5, generator=torch.Generator().manual_seed(0))
+    assert (np.diff(matrix.indptr) == 0).any(), "a row without entries"
+    np.testing.assert_allclose(initial.product(matrix, dense), matrix.toarray() @ dense.numpy(), rtol=1e-5, atol=1e-6)
 
 
 def test_als_passes_less_often_over_a_large_table() -> None:
