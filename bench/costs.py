@@ -93,7 +93,7 @@ def learn(artifacts: Path, threads: int, steps: int) -> dict[str, Any]:
     data, stages["read"] = staged(lambda: load(artifacts))
     config: Any = sized_for(configuration("hybrid", artifacts=artifacts), data)
     chosen = choice(threads, "hybrid", data, config)
-    with limited(chosen.threads):
+    with limited(chosen.threads, chosen.most):
         _, stages["ials"] = staged(lambda: item_vectors(data, config))
         _, stages["chain"] = staged(lambda: chain_factors(data, config))
         torch.manual_seed(config.seed)
@@ -106,6 +106,7 @@ def learn(artifacts: Path, threads: int, steps: int) -> dict[str, Any]:
     whole = math.ceil(window_count(data.histories.lengths, config.stride) / config.batch_size)
     shape = {"users": len(data.user_ids), "items": len(data.item_ids), "interactions": len(data.histories.items)}
     more = {"config": asdict(config) | {"artifacts": None}, "threads": chosen.threads, "threads_why": chosen.why}
+    more["solver_threads"] = chosen.most or chosen.threads
     return {**stages, **shape, **more, "targets": targets / steps, "pass": whole}
 
 
@@ -131,6 +132,7 @@ def measure(config: CostsConfig, folder: Path) -> dict[str, Any]:
         "shape": SIZES[config.size],
         **{name: found[name] for name in ("users", "items", "interactions", "config")},
         "training_threads": found["threads"],
+        "solver_threads": found["solver_threads"],
         "threads_why": found["threads_why"],
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,  # Windows has none
         "stages": stages,

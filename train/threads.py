@@ -5,7 +5,8 @@ In: a kind, its options and data. Out: a number of threads, for PyTorch, implici
     python -m train bert --threads=2
 
 Threads wait for each other many times in a step. Where other processes have the cores, several can take many times as
-long as one; the trial sees that, as it is timed beside them.
+long as one; the trial sees that, as it is timed beside them. Solvers, whose threads have rows of their own and hardly
+wait, have as many as there are (`solving`).
 """
 
 import os
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from itertools import cycle, islice, zip_longest
 from typing import TYPE_CHECKING, Any
@@ -34,10 +36,12 @@ WORTH = 0.85
 
 @dataclass(frozen=True)
 class Choice:
-    """A number of threads.  why: what was measured, in words; empty where nothing was."""
+    """A number of threads.  why: what was measured, in words; empty where nothing was.  most: threads of
+    solvers, if these are others."""
 
     threads: int
     why: str = ""
+    most: int | None = None
 
 
 def before_loading(argv: Sequence[str]) -> None:
@@ -67,7 +71,8 @@ def choice(asked: int, kind: str, data: "Data", config: TrainConfig) -> Choice:
     seconds = _trial(kind, data, config, candidates(most))
     chosen = choose(seconds)
     means = ", ".join(f"{1000 * mean(taken):.1f} ms with {threads}" for threads, taken in seconds.items())
-    return Choice(chosen, f"{chosen} thread{'s' * (chosen > 1)}: a step took {means} (--threads gives another number)")
+    told = f"{chosen} thread{'s' * (chosen > 1)}: a step took {means} (--threads gives another number)"
+    return Choice(chosen, told, most)
 
 
 def candidates(most: int) -> list[int]:
@@ -109,9 +114,12 @@ def timed(call: Callable[[Any], None], batches: Sequence[Any], numbers: Sequence
     return seconds
 
 
+_most: ContextVar[int | None] = ContextVar("threads of solvers", default=None)
+
+
 @contextmanager
-def limited(threads: int) -> Iterator[None]:
-    """This many threads in PyTorch (and implicit, which is given its number), and in BLAS at most as many."""
+def limited(threads: int, most: int | None = None) -> Iterator[None]:
+    """This many threads in PyTorch, and in BLAS at most as many.  most: what `solving` gives meanwhile; None: as many."""
     import torch
     from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -120,7 +128,24 @@ def limited(threads: int) -> Iterator[None]:
     try:
         with threadpool_limits({pool["prefix"]: min(threads, pool["num_threads"]) for pool in pools}):
             torch.set_num_threads(threads)
-            yield
+            token = _most.set(most or threads)
+            try:
+                yield
+            finally:
+                _most.reset(token)
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def solving() -> Iterator[int]:
+    """As many threads in PyTorch as solvers may have, and their number; BLAS keeps its own."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(_most.get() or before)
+    try:
+        yield torch.get_num_threads()
     finally:
         torch.set_num_threads(before)
 

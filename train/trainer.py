@@ -96,7 +96,7 @@ def train(
             check_memory(held)
         with told_if_exhausted(held):
             chosen = choice(1 if manner.finish else manner.threads, kind, data, config)
-            with limited(chosen.threads):
+            with limited(chosen.threads, chosen.most):
                 if chosen.why:
                     log.info(chosen.why)
                 return _trained(kind, config, places, data, manner, earlier, world)

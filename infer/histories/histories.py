@@ -22,7 +22,7 @@ class Histories:
 
     users: the ids, in ascending order.  items: (interactions,) int32.  offsets: (users + 1,) int64;
     user n has items[offsets[n]:offsets[n + 1]], oldest first.  unknown: interactions left out
-    because the vocabulary has no such item.  levels: (interactions,) int64 which rating level each
+    because the vocabulary has no such item.  levels: (interactions,) whole numbers, which rating level each
     item got, 0 if none; None if ratings were not asked for.  repeats: whether an item may stand in a history twice.
     """
 
@@ -150,9 +150,14 @@ def build_histories(
 
 
 def rating_level(ratings: np.ndarray, levels: Sequence[float]) -> np.ndarray:
-    """(n,) ratings to (n,) int64: 1 + the position of the nearest level, 0 for a rating that is missing."""
+    """(n,) ratings to (n,) whole numbers: 1 + the place of the nearest level, 0 for a rating that is missing.
+
+    They take a byte each, where there are no more levels than a byte can count.
+    """
     middle = np.convolve(levels, [0.5, 0.5], mode="valid")
-    return np.where(np.isnan(ratings), 0, np.searchsorted(middle, ratings) + 1)
+    found = (np.searchsorted(middle, ratings) + 1).astype(np.min_scalar_type(len(levels)))
+    found[np.isnan(ratings)] = 0
+    return found
 
 
 def before(interactions: pl.DataFrame, split: str) -> tuple[pl.DataFrame, pl.DataFrame]:

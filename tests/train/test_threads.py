@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,11 +16,12 @@ from train import threads, trainer
 from train.config import BertConfig, BestConfig, LinearConfig, MFConfig, TrainConfig
 from train.data.dataset import load
 from train.loop.loop import fit
+from train.models import initial
 from train.models.registry import unsolved
 from train.presets import configuration
 from train.saved import checkpoint
 from train.sizing import sized_for
-from train.threads import before_loading, candidates, choice, choose, limited, timed
+from train.threads import before_loading, candidates, choice, choose, limited, solving, timed
 
 TINY = {"dim": 8, "heads": 1, "feedforward": 8, "max_length": 4, "epochs": 2, "batch_size": 8, "patience": 0}
 
@@ -69,6 +71,35 @@ def test_numbers_take_turns_until_the_time_is_over(monkeypatch) -> None:
     assert used == [1, 2, 2, 1, 1, 2, 2, 1], "1.5 s are over after 2.25, in the fourth round"
     now[0], used[:] = 0.0, []
     assert len(timed(call, [0.0], [1, 2])[1]) == threads.ROUNDS
+
+
+def test_solvers_have_all_threads_where_steps_have_fewer(two_threads) -> None:
+    with limited(1, 2):
+        assert torch.get_num_threads() == 1
+        with solving() as most:
+            assert most == torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 1
+        with limited(1), solving() as most:
+            assert most == 1, "a number that was asked for holds for both"
+    with solving() as most:
+        assert most == 2, "nothing is limited"
+
+
+def test_a_trial_leaves_solvers_what_there_is(folder: Path, two_threads, monkeypatch) -> None:
+    monkeypatch.setattr(threads, "choose", lambda seconds: 1)
+    used = []
+    monkeypatch.setattr(initial, "solving", lambda: noted(used))
+    config = configuration("hybrid", artifacts=folder, **TINY)
+    for manner in (trainer.Manner(), trainer.Manner(threads=1)):
+        trainer.train("hybrid", config, f"of{len(used)}", manner=manner)
+    assert used == [2, 1]
+
+
+@contextmanager
+def noted(used: list[int]) -> Iterator[int]:
+    with solving() as most:
+        used.append(most)
+        yield most
 
 
 def test_nothing_is_tried_where_there_is_nothing_to_choose(folder: Path, two_threads, monkeypatch) -> None:

@@ -18,6 +18,7 @@ from train.data.content import load as features
 from train.data.dataset import Data
 from train.models.transitions import Largest, transitions
 from train.models.weights import rating_weights
+from train.threads import solving
 
 SMOOTHING = 0.75
 # Up to so many items a matrix is decomposed whole, which takes less than a second; the sparse solver may
@@ -81,10 +82,10 @@ def ials(
         weight = np.float32(content * confidence)
         table = sp.vstack([table, features(data.folder, data.item_ids) * weight]).tocsr()
     # Its solver runs BLAS within its own threads; more threads there only wait for each other.
-    with threadpool_limits(1, "blas"):
+    with threadpool_limits(1, "blas"), solving() as threads:
         model = AlternatingLeastSquares(
             factors=dim, iterations=epochs, alpha=1.0, regularization=regularization, random_state=seed,
-            use_gpu=False, num_threads=torch.get_num_threads(),
+            use_gpu=False, num_threads=threads,
         )  # fmt: skip
         if start is not None:
             model.user_factors, model.item_factors = (np.array(side, np.float32) for side in start)
@@ -132,7 +133,8 @@ def factorised(matrix: sp.csr_matrix, dim: int, seed: int, power: float = 1.0) -
     else:
         largest = Largest(MOST_ENTRIES)
         largest.add(matrix)
-        left, values, right = projected(*largest.parts(), dim, seed)
+        with solving():
+            left, values, right = projected(*largest.parts(), dim, seed)
     order = np.argsort(-values)[:dim]
     values = np.where(values > NOTHING * values.max(), values, 0)[order]
     values = np.where(values > 0, values, 1) ** power * (values > 0)

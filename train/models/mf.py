@@ -145,7 +145,7 @@ class MF(ScoringModel):
         if self.closed_form or data.validation_ratings is None:
             return None
         user, _, rating = (column.to(scores.device) for column in data.validation_ratings)
-        held = torch.zeros(len(data.user_ids) + 1, device=scores.device).scatter(0, user, rating)[rows + 1]
+        held = torch.zeros(len(data.user_ids) + 1, device=scores.device).scatter(0, user.long(), rating)[rows + 1]
         target = data.target(rows).to(scores.device)
         return nn.functional.mse_loss(scores.gather(1, target[:, None]).squeeze(1), held)
 
