@@ -54,7 +54,7 @@ class RowAdamW(torch.optim.AdamW):
         rows: (n,), each once.
         """
         self._bring(table, rows)
-        taken = table[rows].requires_grad_()
+        taken = table.index_select(0, rows).requires_grad_()
         self.taken.append((table, rows, taken))
         return taken
 
@@ -80,12 +80,13 @@ class RowAdamW(torch.optim.AdamW):
             step, (beta1, beta2) = float(state["step"]), group["betas"]
             gradient = taken.grad
             gradient[rows == PAD] = 0
-            moment = state["exp_avg"][rows].lerp_(gradient, 1 - beta1)
-            square = state["exp_avg_sq"][rows].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+            moment = state["exp_avg"].index_select(0, rows).lerp_(gradient, 1 - beta1)
+            square = state["exp_avg_sq"].index_select(0, rows).mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
             root = (square / (1 - beta2**step)).sqrt_().add_(group["eps"])
             weight = taken.detach() * (1 - group["lr"] * group["weight_decay"])
-            table[rows] = weight.addcdiv_(moment, root, value=-group["lr"] / (1 - beta1**step))
-            state["exp_avg"][rows], state["exp_avg_sq"][rows] = moment, square
+            table.index_copy_(0, rows, weight.addcdiv_(moment, root, value=-group["lr"] / (1 - beta1**step)))
+            state["exp_avg"].index_copy_(0, rows, moment)
+            state["exp_avg_sq"].index_copy_(0, rows, square)
             state["at"][rows] = step
         self.taken.clear()
         super().step(closure)
@@ -96,7 +97,8 @@ class RowAdamW(torch.optim.AdamW):
         self.averages[table], state, rows = average, self.state[table], self.updated.get(table)
         state["faded"] += math.log(decay)
         if rows is not None:
-            average[rows] = torch.lerp(average[rows], table[rows], 1 - decay)
+            followed = average.index_select(0, rows).lerp_(table.index_select(0, rows), 1 - decay)
+            average.index_copy_(0, rows, followed)
             state["faded_at"][rows] = state["faded"]
 
     @torch.no_grad()
@@ -112,26 +114,29 @@ class RowAdamW(torch.optim.AdamW):
         state, group = self.state[table], self._group(table)
         (beta1, beta2), rate, now = group["betas"], group["lr"], float(state["step"])
         shape = (-1,) + (1,) * (table.dim() - 1)
-        missed = (now - state["at"][rows]).view(shape)
-        moment, square = state["exp_avg"][rows], state["exp_avg_sq"][rows]
+        missed = (now - state["at"].index_select(0, rows)).view(shape)
+        moment, square = state["exp_avg"].index_select(0, rows), state["exp_avg_sq"].index_select(0, rows)
         ratio = beta1 / math.sqrt(beta2)
         series = ratio * (1 - ratio**missed) / (1 - ratio)
         step = (now - missed + missed.clamp(max=MIDDLE)).clamp(min=1)
         root = (square / (1 - beta2**step)).sqrt_().add_(group["eps"])
+        before = table.index_select(0, rows)
         kept = math.log1p(-rate * group["weight_decay"])
         # Momentum moves in the first of the steps, and what it moved decays in those after.
-        weight = (table[rows] - rate * series / (1 - beta1**step) * moment / root) * (kept * missed).exp()
-        table[rows] = weight
-        state["exp_avg"][rows], state["exp_avg_sq"][rows] = moment * beta1**missed, square * beta2**missed
+        weight = (before - rate * series / (1 - beta1**step) * moment / root) * (kept * missed).exp()
+        table.index_copy_(0, rows, weight)
+        state["exp_avg"].index_copy_(0, rows, moment.mul_(beta1**missed))
+        state["exp_avg_sq"].index_copy_(0, rows, square.mul_(beta2**missed))
         state["at"][rows] = now
         average = self.averages.get(table)
         if average is not None:
-            faded = (state["faded"] - state["faded_at"][rows]).view(shape)
+            faded = (state["faded"] - state["faded_at"].index_select(0, rows)).view(shape)
             each = faded / missed.clamp(min=1)  # logarithm of the mean decay
             # The average of a weight that decays: again a geometric series, in the ratio of both decays.
             apart = each - kept
             series = torch.where(apart == 0, missed, (apart * missed).expm1_() / apart.expm1())
-            average[rows] = average[rows] * faded.exp() - each.expm1() * series.nan_to_num(0) * weight
+            moved = average.index_select(0, rows) * faded.exp() - each.expm1() * series.nan_to_num(0) * weight
+            average.index_copy_(0, rows, moved)
             state["faded_at"][rows] = state["faded"]
 
     def _group(self, table: Tensor) -> dict[str, Any]:
