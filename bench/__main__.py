@@ -68,6 +68,11 @@ COMMANDS = {
         main="bench.training.__main__:main",
         configs=["bench.training.steps:TrainingConfig"],
     ),
+    "learning": Command(
+        "how soon a model recommends well, beside other libraries",
+        main="bench.learning:main",
+        configs=["bench.learning:LearningConfig"],
+    ),
     "costs": Command(
         "what a training costs at the shape of a MovieLens set, by stage",
         main="bench.costs:main",

@@ -119,7 +119,7 @@ _most: ContextVar[int | None] = ContextVar("threads of solvers", default=None)
 
 @contextmanager
 def limited(threads: int, most: int | None = None) -> Iterator[None]:
-    """This many threads in PyTorch, and in BLAS at most as many.  most: what `solving` gives meanwhile; None: as many."""
+    """This many threads in PyTorch, and in BLAS at most as many.  most: what `solving` gives; None: the same number."""
     import torch
     from threadpoolctl import threadpool_info, threadpool_limits
 

@@ -3,6 +3,8 @@
 In: a name and a folder with work.npz and sizes.json (`bench.training.ways.write_sequences`). Out: a line of JSON when
 ready (versions, losses, note), and one for each line read, {"loss": ..., "batch": ..., "least": ...}: how many targets
 a pass over all sequences has, and its seconds of processor time, the mean of as many passes as take `least` seconds.
+With "vectors": FILE instead of "least" it is one pass in a new order, making its batches included, after which the file
+holds `users`, the states after the windows in work.npz, and `items`, the vectors whose products with them are scores.
 
     .venv-peers/rectools/bin/python bench/peers/training.py rectools FOLDER
 
@@ -16,7 +18,7 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -33,12 +35,17 @@ FULL = "softmax"
 @dataclass
 class Prepared:
     """A model in training.  loss: of a batch, with gradients.  batches: those of all sequences, by how many are in
-    each.  targets: how many positions of a batch are asked for and are no padding."""
+    each.  targets: how many positions of a batch are asked for and are no padding.  module: what is trained.
+    states: (users, dim) after the newest item of windows (users, window) of our numbers of items, 0 being padding.
+    vectors: (items + 1, dim) by our numbers."""
 
     loss: Callable[[Batch], Any]
     optimizer: Any
     batches: Callable[[int], Iterable[Batch]]
     targets: Callable[[Batch], int]
+    module: Any
+    states: Callable[[np.ndarray], Any]
+    vectors: Callable[[], Any]
 
 
 @dataclass
@@ -106,10 +113,20 @@ def rectools(items: np.ndarray, offsets: np.ndarray, sizes: dict[str, Any]) -> L
         def batches(size: int) -> Iterable[Batch]:
             return torch.utils.data.DataLoader(ours, batch_size=size, shuffle=True, collate_fn=every.collate_fn)
 
+        network = model.torch_model
+        own = np.concatenate(
+            [[0], model.data_preparator.item_id_map.convert_to_internal(np.arange(sizes["items"]) + 1)]
+        )
+
+        def states(window: np.ndarray) -> torch.Tensor:
+            vectors = network.item_model.get_all_embeddings()
+            return network.encode_sessions({"x": torch.from_numpy(own[window])}, vectors)[:, -1]
+
         quiet(module)
         return Prepared(
             lambda batch: module.training_step(batch, 0), module.configure_optimizers(), batches,
             lambda batch: int((batch["y"] != 0).sum()),
+            module, states, lambda: network.item_model.get_all_embeddings()[own],
         )  # fmt: skip
 
     note = (
@@ -164,8 +181,16 @@ def replay(items: np.ndarray, offsets: np.ndarray, sizes: dict[str, Any]) -> Lib
                 }
                 yield batch if loss == FULL else drawn(batch)
 
+        def states(window: np.ndarray) -> torch.Tensor:
+            given = torch.from_numpy(np.where(window, window - 1, padding))
+            return model.body({"item": given}, given != padding)[:, -1]
+
+        def vectors() -> torch.Tensor:
+            return torch.nn.functional.pad(model.body.embedder.get_item_weights(None), (0, 0, 1, 0))
+
         quiet(module)
-        return Prepared(module.training_step, optimizer, batches, lambda batch: int(batch["target_padding_mask"].sum()))
+        targets = lambda batch: int(batch["target_padding_mask"].sum())  # noqa: E731
+        return Prepared(module.training_step, optimizer, batches, targets, module, states, vectors)
 
     note = (
         f"feed-forward block as wide as an item vector, ReLU; no item bias; Adam, no moving average of the weights; "
@@ -182,7 +207,7 @@ def quiet(module: Any) -> None:
     module.train()
 
 
-def one_pass(prepared: Prepared, batches: list[Batch], clock: Callable[[], float] = time.process_time) -> float:
+def one_pass(prepared: Prepared, batches: Iterable[Batch], clock: Callable[[], float] = time.process_time) -> float:
     """Take a step on each batch; returns the seconds.  Raises FloatingPointError if a loss is not finite."""
     losses = []
     began = clock()
@@ -207,14 +232,46 @@ def mean_of(once: Callable[[], float], least: float) -> float:
     return sum(taken) / len(taken)
 
 
-def serve(library: Library) -> None:
-    """Say what it is, then answer each line that is read. Batches of a size are made when it is first asked for."""
+def an_epoch(prepared: Prepared, size: int, windows: np.ndarray, file: str) -> dict[str, Any]:
+    """Train for a pass, and write what the model then is; returns its seconds and targets."""
+    import torch
+
+    counted = 0
+
+    def batches() -> Iterator[Batch]:
+        nonlocal counted
+        for batch in prepared.batches(size):
+            counted += prepared.targets(batch)
+            yield batch
+
+    seconds = one_pass(prepared, batches())
+    prepared.module.eval()
+    with torch.no_grad():
+        states = [prepared.states(windows[first : first + 256]).numpy() for first in range(0, len(windows), 256)]
+        np.savez(file, users=np.concatenate(states), items=prepared.vectors().numpy())
+    prepared.module.train()
+    return {"seconds": seconds, "targets": counted}
+
+
+def serve(library: Library, windows: np.ndarray) -> None:
+    """Say what it is, then answer each line that is read. Batches of a size are made when it is first asked for.
+
+    windows: (users, window), whose states are asked for.  Each loss and batch size of an epoch has a model of its own.
+    """
+    import torch
+
     print(json.dumps({"versions": library.versions, "losses": library.losses, "note": library.note}), flush=True)
-    known: dict[str, Prepared] = {}
+    known: dict[Any, Prepared] = {}
     made: dict[tuple[str, int], list[Batch]] = {}
     for line in sys.stdin:
         asked = json.loads(line)
         loss, size = asked["loss"], asked["batch"]
+        if "vectors" in asked:
+            if (loss, size) not in known:
+                torch.manual_seed(asked["seed"])
+                known[loss, size] = library.prepared(loss)
+            print(json.dumps(an_epoch(known[loss, size], size, windows, asked["vectors"])), flush=True)
+            continue
         if loss not in known:
             known[loss] = library.prepared(loss)
         if (loss, size) not in made:
@@ -248,8 +305,8 @@ def main(name: str, folder: Path) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     with np.load(folder / "work.npz") as file:
-        items, offsets = file["items"], file["offsets"]
-    serve(LIBRARIES[name](items, offsets, json.loads((folder / "sizes.json").read_text())))
+        items, offsets, given = file["items"], file["offsets"], file["windows"]
+    serve(LIBRARIES[name](items, offsets, json.loads((folder / "sizes.json").read_text())), given)
 
 
 if __name__ == "__main__":

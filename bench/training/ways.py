@@ -75,14 +75,16 @@ class Measured:
         return found | {"step_ms": 1000 * step, "floor_ms": 1000 * floor, "times_floor": step / floor}
 
 
-def as_users(data: Data, number: int, window: int, stride: int, seed: int = 0) -> Data:
+def as_users(data: Data, number: int | None, window: int, stride: int, seed: int = 0) -> Data:
     """The table of so many training sequences, drawn at random, each the whole history of a user of its own.
 
-    A sequence has up to window + 1 items and at least two.  Raises InputError if there are fewer sequences.
+    A sequence has up to window + 1 items and at least two.  number: None for all of them.  Raises InputError if there are
+    fewer sequences.
     """
     generator = torch.Generator().manual_seed(seed)
     rows = sequences(data, window + 1, stride, generator)[0].numpy()
     rows = rows[(rows != PAD).sum(1) > 1]
+    number = len(rows) if number is None else number
     if len(rows) < number:
         raise InputError(
             f"the table has {len(rows)} training sequences of at least two items; found --sequences={number}"
@@ -94,9 +96,13 @@ def as_users(data: Data, number: int, window: int, stride: int, seed: int = 0) -
     return Data(data.name, "", data.item_ids, users, None, None, [], histories, np.zeros(number, int), data.folder)
 
 
-def write_sequences(folder: Path, data: Data, sizes: dict[str, Any]) -> None:
-    """What a library trains on, as arrays, and the sizes of its model."""
-    np.savez(folder / "work.npz", items=data.histories.items, offsets=data.histories.offsets)
+def write_sequences(folder: Path, data: Data, sizes: dict[str, Any], windows: np.ndarray | None = None) -> None:
+    """What a library trains on, as arrays, and the sizes of its model.
+
+    windows: (users, window) after which its states are wanted, if they are.
+    """
+    given = np.zeros((0, sizes["window"]), np.int64) if windows is None else windows
+    np.savez(folder / "work.npz", items=data.histories.items, offsets=data.histories.offsets, windows=given)
     write_text(folder / "sizes.json", json.dumps(sizes))
 
 

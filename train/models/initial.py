@@ -133,8 +133,9 @@ def factorised(matrix: sp.csr_matrix, dim: int, seed: int, power: float = 1.0) -
     else:
         largest = Largest(MOST_ENTRIES)
         largest.add(matrix)
+        (kept,) = largest.parts()
         with solving():
-            left, values, right = projected(*largest.parts(), dim, seed)
+            left, values, right = projected(kept, dim, seed)
     order = np.argsort(-values)[:dim]
     values = np.where(values > NOTHING * values.max(), values, 0)[order]
     values = np.where(values > 0, values, 1) ** power * (values > 0)

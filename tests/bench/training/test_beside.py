@@ -36,6 +36,7 @@ def stub(items, offsets, sizes):
             lambda batch: weight.sum() * {factor}, torch.optim.SGD([weight], 0.1),
             lambda size: [dict(rows=part) for part in rows.split(size)],
             lambda batch: int(((batch["rows"][:, :-1] > 0) & (batch["rows"][:, 1:] > 0)).sum()) + {more},
+            None, None, None,
         )
     return training.Library(("softmax", "sampled"), prepared, dict(rectools="9.9"), "a stub")
 
@@ -258,8 +259,9 @@ def test_sequences_are_padded_on_the_left_and_the_catalogue_is_whole() -> None:
 def test_a_pass_takes_a_step_on_every_batch_from_fresh_gradients() -> None:
     weight = torch.nn.Parameter(torch.tensor(1.0))
     prepared = worker.Prepared(
-        lambda batch: weight * batch["by"], torch.optim.SGD([weight], 0.1), lambda size: [], lambda batch: 1
-    )
+        lambda batch: weight * batch["by"], torch.optim.SGD([weight], 0.1), lambda size: [], lambda batch: 1,
+        None, lambda window: weight, lambda: weight,
+    )  # fmt: skip
     ticks = iter([2.0, 5.0])
     assert worker.one_pass(prepared, [{"by": 1.0}, {"by": 2.0}], lambda: next(ticks)) == 3.0
     assert weight.item() == pytest.approx(1.0 - 0.1 - 0.2)

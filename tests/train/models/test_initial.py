@@ -26,7 +26,6 @@ from train.models.initial import (
     rated,
 )
 from train.models.linear import markov
-from train.models.transitions import transitions
 from train.presets import configuration
 
 
