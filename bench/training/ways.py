@@ -78,8 +78,8 @@ class Measured:
 def as_users(data: Data, number: int | None, window: int, stride: int, seed: int = 0) -> Data:
     """The table of so many training sequences, drawn at random, each the whole history of a user of its own.
 
-    A sequence has up to window + 1 items and at least two.  number: None for all of them.  Raises InputError if there are
-    fewer sequences.
+    A sequence has up to window + 1 items and at least two.  number: None for all of them.  Raises InputError if there
+    are fewer sequences.
     """
     generator = torch.Generator().manual_seed(seed)
     rows = sequences(data, window + 1, stride, generator)[0].numpy()

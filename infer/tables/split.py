@@ -6,6 +6,7 @@ one held-out row a part.
     python -m infer.batch --model hybrid.onnx --interactions events.parquet --split-column fold
 """
 
+import numpy as np
 import polars as pl
 
 from infer.errors import InputError
@@ -35,11 +36,14 @@ def first_held_out(table: pl.DataFrame, notes: Notes) -> pl.DataFrame:
 
     table: ordered by user and time.  notes: where the further ones are counted.
     """
-    further = (pl.int_range(pl.len()).over(USER, SPLIT) > 0) & pl.col(SPLIT).is_in([VALIDATION, TEST])
-    marked = table.with_columns(further.alias("further"))
-    if not marked["further"].any():
+    # Among the held-out rows alone, which are few.
+    places = table[SPLIT].is_in([VALIDATION, TEST]).arg_true()
+    repeated = ~table[places].select(pl.struct(USER, SPLIT).is_first_distinct())[:, 0]
+    if not repeated.any():
         return table
-    of = marked.filter("further")[SPLIT]
-    notes.further += len(of)
+    notes.further += int(repeated.sum())
+    further = np.zeros(table.height, dtype=bool)
+    further[places.filter(repeated).to_numpy()] = True
+    marked = table.with_columns(pl.Series("further", further))
     later = pl.when("further").then(pl.lit(TEST_HISTORY)).otherwise(SPLIT).alias(SPLIT)
     return marked.filter(~pl.col("further") | (pl.col(SPLIT) != TEST)).with_columns(later).drop("further")

@@ -1,4 +1,4 @@
-"""Transitions by hand and beside a plain loop, whatever is counted at once; the largest entries, of parts and of all."""
+"""Transitions by hand and beside a loop, whatever is counted at once; the largest entries, of parts and of all."""
 
 from pathlib import Path
 
