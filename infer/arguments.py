@@ -116,6 +116,10 @@ def items_path(items: Any) -> Path | None:
 def table_options(given: TableArguments) -> TableOptions:
     """The same as the library takes it; raises InputError for a value that is none of those allowed."""
     names: dict[str, Any] = dict(given)
+    known = TableArguments.__annotations__
+    unknown = next((name for name in names if name not in known), None)
+    if unknown is not None:
+        raise InputError(f"there is no option {unknown} here; how a table is read is said by {', '.join(known)}")
     for name, allowed in {"order": ("time", "rows", "none"), "repeats": (LATEST, KEEP, None)}.items():
         if name in names and names[name] not in allowed:
             raise InputError(f"{name} is one of {', '.join(map(str, allowed))}; found {names[name]!r}")
@@ -187,6 +191,8 @@ def whole_number(value: Any, name: str, least: int) -> int:
         number = operator.index(value)
     except TypeError:
         raise InputError(f"{name} is a whole number; found {value!r:.80}") from None
-    if isinstance(value, bool) or not least <= number < 2**63:
+    if isinstance(value, bool) or number < least:
         raise InputError(f"{name} is at least {least}; found {value}")
+    if number >= 2**63:
+        raise InputError(f"{name} is a number of 64 bits; found {str(value)[:80]}")
     return number

@@ -57,7 +57,10 @@ def main(argv: Sequence[str]) -> None:
     written = _items(config, model, dim) if config.of == "items" else _users(config, model, dim)
     parts = ", ".join(f"{name} {size}" for name, size in model.metadata.vectors.items())
     beside = "" if config.output.suffix == ".parquet" else f", ids in {ids_beside(config.output)}"
-    print(f"{model.path.name}: {written:,} {config.of}, {dim} numbers each ({parts}) -> {config.output}{beside}")
+    gone = len(model.metadata.retired) if config.of == "items" else 0
+    retired = f"; {gone:,} of them are retired, and nobody may get them" if gone else ""
+    what = f"{model.path.name}: {written:,} {config.of}, {dim} numbers each ({parts})"
+    print(f"{what} -> {config.output}{beside}{retired}")
 
 
 def _items(config: VectorsConfig, model: Model, dim: int) -> int:

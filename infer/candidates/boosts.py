@@ -17,7 +17,7 @@ from infer.model.choice import Boosts
 from infer.tables.columns import ITEM
 
 OPTION = "--boost"
-WEIGHTS = {"multiply": ("weight", "multiply", "factor"), "add": ("add", "added")}
+WEIGHTS = {"weight": ("weight", "multiply", "factor"), "add": ("add", "added")}
 # Beyond these a score in 32 bits may become infinite, or all the same.
 LARGEST_WEIGHT, LARGEST_ADDED = 1e6, 1e9
 
@@ -35,7 +35,7 @@ def boosts_of(given: Any, vocabulary: pl.DataFrame, model: str, said: list[str])
     twice = table[ITEM].is_duplicated()
     if twice.any():
         raise InputError(f"{OPTION} names the item '{table[ITEM].filter(twice)[0]}' twice")
-    factor = table["multiply"] if "multiply" in table.columns else pl.Series("multiply", [1.0] * table.height)
+    factor = table["weight"] if "weight" in table.columns else pl.Series("weight", [1.0] * table.height)
     added = table["add"] if "add" in table.columns else pl.Series("add", [0.0] * table.height)
     if not (factor > 0).all():
         raise InputError(f"{OPTION}: a weight is above 0; found {factor.filter(factor <= 0)[0]:g} (--exclude-items)")

@@ -14,7 +14,7 @@ import polars as pl
 from infer.errors import InputError
 from infer.formats.reading import collect
 from infer.histories.histories import Histories
-from infer.histories.vocabulary import PAD, index_of
+from infer.histories.vocabulary import PAD, alike, index_of
 from infer.tables.columns import ITEM, USER
 
 
@@ -45,9 +45,10 @@ class Pairs:
         rows: of the table, with its users, of which those are collected that are named here.
         Raises InputError if it has none of them.
         """
-        asked, user = self.users, pl.col(USER)
-        if rows.collect_schema()[USER] != asked.dtype:
-            asked, user = asked.cast(pl.String), user.cast(pl.String)
+        user, dtype = pl.col(USER), rows.collect_schema()[USER]
+        asked, _ = alike(self.users, pl.Series(dtype=dtype))
+        if dtype != asked.dtype:
+            user = user.cast(pl.String)
         named = rows.select(user.alias(USER)).filter(pl.col(USER).is_in(asked.implode())).unique()
         missing = asked.filter(~asked.is_in(collect(named, table)[USER].implode()))
         if len(missing) == len(asked):
@@ -58,9 +59,7 @@ class Pairs:
 
     def rows(self, users: pl.Series) -> np.ndarray:
         """(users,) where each of these stands, -1 where it does not. Whole numbers and texts are compared as texts."""
-        known, asked = self.users, users
-        if known.dtype != asked.dtype:
-            known, asked = known.cast(pl.String), asked.cast(pl.String)
+        known, asked = alike(self.users, users)
         places = pl.DataFrame({USER: known}).with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
         joined = pl.DataFrame({USER: asked}).join(places, on=USER, how="left", maintain_order="left")
         return joined["row"].fill_null(-1).to_numpy()

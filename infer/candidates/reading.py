@@ -17,16 +17,19 @@ import polars as pl
 from infer.errors import InputError, UnknownItemsError
 from infer.formats.layout import shown
 from infer.formats.opening import kind_of
+from infer.formats.packed import chunks, packing_in
 from infer.formats.places import located, open_place
 from infer.formats.probe import probe
 from infer.formats.reading import collect
+from infer.formats.sniffing import NamelessError
 from infer.histories.vocabulary import PAD, index_of
-from infer.sources.users import chosen_ids
+from infer.sources.users import QUOTED, ids_in
 from infer.tables.columns import ITEM, check_once, guessed
 from infer.tables.frames import to_polars
 from infer.tables.ids import id_column
 
 SEPARATORS = ",;|\t"
+START = 4096  # bytes that are looked at
 
 
 def rows_of(given: Any, option: str, needed: Sequence[str], values: Mapping[str, Sequence[str]] = {}) -> pl.DataFrame:
@@ -45,9 +48,13 @@ def rows_of(given: Any, option: str, needed: Sequence[str], values: Mapping[str,
             raise InputError(f"{option}: {source} has no {target} column; its columns: {shown(table.columns)}")
         names[target] = name
     for target, possible in values.items():
-        name = next((n for n in table.columns if n.strip().lower() in possible), None)
-        if name is not None:
-            names[target] = name
+        found = [n for n in table.columns if n.strip().lower() in possible]
+        if len(found) > 1:
+            raise InputError(
+                f"{option}: {source} has {' and '.join(found)}, of which one can be meant: leave out the other"
+            )
+        if found:
+            names[target] = found[0]
     check_once(table.columns, list(names.values()), Path(source))
     table = table.select(pl.col(name).alias(target) for target, name in names.items())
     table = table.with_columns(id_column(table, name, source) for name in needed)
@@ -94,11 +101,18 @@ def _table(given: Any, option: str, needed: Sequence[str]) -> pl.DataFrame:
         return to_polars(given)
     path = located(given)
     if list(needed) == [ITEM] and _is_plain(path):
-        ids = [_unquoted(line) for line in chosen_ids(str(path.absolute()), option)]
+        ids = ids_in(path, option)
         headed = guessed(ids[:1], ITEM) is not None
         return pl.DataFrame({ITEM: ids[headed:]}, schema={ITEM: pl.String})
     probe(path)
-    return collect(open_place(path).rows, path)
+    try:
+        return collect(open_place(path).rows, path)
+    except NamelessError as error:
+        names = ",".join([*needed, "..."][: max(2, len(needed))])
+        raise InputError(
+            f"{option}: {path} begins with data, not with names of columns: '{error.line}'; put a line of names above "
+            f"it ({names}), or write one id a line, in quotes where it holds a separator"
+        ) from None
 
 
 def _ids(ids: list[Any], option: str) -> pl.DataFrame:
@@ -112,19 +126,13 @@ def _ids(ids: list[Any], option: str) -> pl.DataFrame:
 
 def _is_plain(path: Path) -> bool:
     """Whether it is a text file of one column, with a header or without."""
-    if not path.is_file() or path.suffix in (".gz", ".zip", ".zst", ".bz2", ".xz"):
+    if not path.is_file():
         return False
-    with path.open("rb") as file:
-        start = file.read(4096)
+    start = next(chunks(path, packing_in(path)), b"")[:START]
     if b"\0" in start or not start.strip() or kind_of(path) != "csv":
         return False
     first = start.decode("utf-8-sig", errors="replace").splitlines()[0].strip()
-    return not any(mark in first for mark in SEPARATORS)
-
-
-def _unquoted(line: str) -> str:
-    text = line.strip()
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else line
+    return bool(QUOTED.fullmatch(first)) or not any(mark in first for mark in SEPARATORS)
 
 
 def _numbers(values: pl.Series, source: str) -> pl.Series:

@@ -29,6 +29,14 @@ MOMENT = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}|\d\d:\d\d")
 USUAL = {2: "user,item", 3: "user,item,timestamp", 4: RATINGS}
 
 
+class NamelessError(InputError):
+    """The first line of a text is no header, and nothing else names its columns.  line: the first one."""
+
+    def __init__(self, message: str, line: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
 @dataclass(frozen=True)
 class Written:
     """How separated text is written.
@@ -77,9 +85,10 @@ def sniffed(look: Look, layout: Layout) -> Written:
     if names is None:
         if is_data(first):
             usual = USUAL.get(len(first), ",".join([RATINGS, *(f"column{n}" for n in range(5, len(first) + 1))]))
-            raise InputError(
+            raise NamelessError(
                 f"{look.path} begins with data, not with names of columns: '{_line(look)}'; name its "
-                f"{len(first)} columns in their order: --header={usual}"
+                f"{len(first)} columns in their order: --header={usual}",
+                _line(look),
             )
         return Written(separator, first, True, quotes, skipped, said)
     if len(first) != len(names):

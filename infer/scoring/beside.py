@@ -64,7 +64,12 @@ def for_user(
         raise InputError(f"{name} cannot recommend to user {user}: {why}")
     targets = lists.clear() if task.targets is None else task.targets
     places = targets.select(ITEM).unique(maintain_order=True).join(lists.select(ITEM, RANK), on=ITEM, how="left")
-    first = lists.head(k) if reranking is None or kind else model_lists(task, k, batch_size=1, reranking=reranking)
+    if reranking is None:
+        first = lists.head(k)
+    elif fallback and kind:
+        first = fallback_list(whole.job, task, fallback, k, reranking)
+    else:
+        first = model_lists(task, k, batch_size=1, reranking=reranking)
     if reasons and kind is None:
         first = with_reasons(task, first, reasons)
     notes = f"{whole.table}: {whole.notes}" if str(whole.notes) else ""

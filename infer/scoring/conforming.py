@@ -50,10 +50,15 @@ def options_for(model: Model, table: Path, options: TableOptions, own: bool) -> 
     found, said = ruled(model, options, model.metadata.rules if own else rules_in(ours))
     if (own or PROTOCOL_KEY in ours) and found.split is None and SPLIT in names:
         found = replace(found, split=SPLIT)
-    timed = found.timestamp is not None or guessed(names, TIMESTAMP) is not None
-    if not model.metadata.window and found.order == "time" and not timed:
-        found = replace(found, order="none")
-    return found, said
+    return untimed(model, names, found), said
+
+
+def untimed(model: Model, names: list[str], options: TableOptions) -> TableOptions:
+    """The options without an order in time, where the model reads no windows and no column has times."""
+    timed = options.timestamp is not None or guessed(names, TIMESTAMP) is not None
+    if not model.metadata.window and options.order == "time" and not timed:
+        return replace(options, order="none")
+    return options
 
 
 def about(table: Path) -> dict[str, str]:

@@ -10,10 +10,11 @@ stand on another scale than the model's.
     recent-popular    those that most hold with an event within `--recent` before the newest, then the others
     category-popular  the popular items of the category that a user's rows are most often of, then the others
 
-Items that nobody has had are not listed, nor those that are blocked for the user.
+Items that nobody has had are not listed, nor those that are blocked for the user. A limit for each category
+(--most-per) holds here, too; --diversity does not, which weighs scores.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ import polars as pl
 from infer.errors import InputError
 from infer.histories.histories import before
 from infer.histories.vocabulary import PAD
+from infer.model.signature import DROPPED
 from infer.scoring.baselines import as_table, first
 from infer.scoring.categories import CATEGORY, favourites, items_file
 from infer.scoring.job import Job, files_in
 from infer.scoring.popularity import Popularity
 from infer.scoring.recency import RECENT, Recent, checked_period, is_timed
+from infer.scoring.reranking import GROWTH, Reranking
 from infer.scoring.task import Task
 from infer.scoring.totals import MODEL
 from infer.system.fingerprints import sha256
@@ -75,24 +78,26 @@ class Fallback:
         """(items,) item indexes as everybody gets them who has no favourite category."""
         return self.popularity.order if self.recent is None else self.recent.order
 
-    def joined(self, task: Task, rows: pl.DataFrame, k: int, lists: pl.DataFrame) -> pl.DataFrame:
+    def joined(
+        self, task: Task, rows: pl.DataFrame, k: int, lists: pl.DataFrame, reranking: Reranking | None = None
+    ) -> pl.DataFrame:
         """The model's lists (user, rank, item, score) and those of the users who have none, by user and rank, with the
         column `source`.
 
-        rows: of the table, of these users or more.
+        rows: of the table, of these users or more.  reranking: whose limit for each category holds.
         """
         made = lists.with_columns(pl.lit(MODEL).alias(SOURCE))
         cold = task.take(np.flatnonzero(~task.histories.users.is_in(lists[USER].implode()).to_numpy()))
         if not len(cold.histories):
             return made
-        own = self.lists(cold, rows, k).with_columns(
+        own = self.lists(cold, rows, k, reranking).with_columns(
             pl.lit(None, made.schema[SCORE]).alias(SCORE), pl.lit(self.kind).alias(SOURCE)
         )
         return pl.concat([made, own], how="diagonal").sort(USER, RANK)
 
-    def lists(self, task: Task, rows: pl.DataFrame, k: int) -> pl.DataFrame:
+    def lists(self, task: Task, rows: pl.DataFrame, k: int, reranking: Reranking | None = None) -> pl.DataFrame:
         """(user, rank, item) of every user of a task, whether or not the model could personalise them."""
-        best = first(task, self.order, k, emptied=True)
+        best = self._best(task, self.order, k, reranking)
         if self.categories is not None and self.members is not None:
             history = rows if task.job.split is None else before(rows, task.job.split)[0]
             users = task.histories.users.to_frame(USER).with_row_index("row")
@@ -101,9 +106,24 @@ class Fallback:
             groups = of_users.group_by(CATEGORY, maintain_order=True).agg("row").join(self.members, on=CATEGORY)
             for of_category, indexes in groups.select("row", "index").iter_rows():
                 row = np.array(of_category)
-                best[row] = first(task.take(row), self._preferring(indexes), k, emptied=True)
+                best[row] = self._best(task.take(row), self._preferring(indexes), k, reranking)
+        return as_table(task, best)
+
+    def _best(self, task: Task, order: np.ndarray, k: int, reranking: Reranking | None) -> np.ndarray:
+        """(users, k) the first item indexes in an order that anybody has had, PAD where there are fewer."""
         had = np.append(False, self.popularity.counts > 0)
-        return as_table(task, np.where(had[best], best, PAD))
+        limit = None if reranking is None or not reranking.most else replace(reranking, diversity=0.0)
+        size = k if limit is None else limit.pool(k, len(order))
+        while True:
+            items = first(task, order, size, emptied=True)
+            items = np.where(had[items], items, PAD)
+            if limit is None:
+                return items
+            earlier_first = np.where(items != PAD, -np.arange(items.shape[1], dtype=np.float32), np.float32(DROPPED))
+            places, is_open = limit.chosen(items, earlier_first, k)
+            if size >= len(order) or not is_open.any():
+                return np.where(places >= 0, np.take_along_axis(items, np.maximum(places, 0), 1), PAD)
+            size = min(GROWTH * size, len(order))
 
     def _preferring(self, indexes: list[int]) -> np.ndarray:
         """(items,) the order of all, those with these indexes before the others."""

@@ -151,7 +151,7 @@ def _lists(
         if how.reasons:
             with stages("reasons"):
                 lists = with_reasons(task, lists, how.reasons)
-        full = lists if how.fallback is None else how.fallback.joined(task, rows, how.k, lists)
+        full = lists if how.fallback is None else how.fallback.joined(task, rows, how.k, lists, how.reranking)
         return full, None if how.reranking is None else before
 
     if earlier is None or not len(task.histories):

@@ -19,6 +19,7 @@ from infer.scoring.counted import counted
 from infer.scoring.fallback import FallbackOptions
 from infer.scoring.job import Job, typed
 from infer.scoring.lists import lists_of
+from infer.scoring.reranking import Reranking
 from infer.scoring.task import Task, select_users
 from infer.sources.source import open_source
 from infer.tables.columns import RANK, SCORE, USER
@@ -40,10 +41,13 @@ def user_or_nobody(task: Task, user: str) -> Task:
     return Task(task.job, histories, np.array([PAD]), targets)
 
 
-def fallback_list(job: Job, task: Task, asked: FallbackOptions, k: int) -> pl.DataFrame:
+def fallback_list(
+    job: Job, task: Task, asked: FallbackOptions, k: int, reranking: Reranking | None = None
+) -> pl.DataFrame:
     """The fallback's list of one user.
 
-    task: of this user alone. The table is read once more, for what is popular in it.
+    task: of this user alone.  reranking: whose limit for each category holds. The table is read once more, for what is
+    popular in it.
     Raises InputError if the fallback cannot be had.
     """
     asked.plan(job)
@@ -58,4 +62,4 @@ def fallback_list(job: Job, task: Task, asked: FallbackOptions, k: int) -> pl.Da
             rows = pl.concat(source.read(part) for part in source.parts).filter(pl.col(USER).is_in(user.implode()))
     nothing = lists_of(task, np.zeros(0, np.int64), np.zeros(0, np.int32))
     empty = nothing.with_columns(pl.lit(None, pl.Float32).alias(SCORE))
-    return fallback.joined(task, rows, k, empty).sort(USER, RANK)
+    return fallback.joined(task, rows, k, empty, reranking).sort(USER, RANK)

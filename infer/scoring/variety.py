@@ -38,8 +38,8 @@ class VarietyOptions:
 
         Raises InputError if a value cannot be used.
         """
-        if not 0 <= self.diversity <= 1:
-            raise InputError(f"--diversity is from 0 to 1; found {self.diversity:g}")
+        if not isinstance(self.diversity, int | float) or not 0 <= self.diversity <= 1:
+            raise InputError(f"--diversity is from 0 to 1; found {self.diversity}")
         if self.most_per is None and not self.diversity:
             return None
         found: dict[str, Any] = {"most_per": self.most_per, "diversity": self.diversity}
@@ -66,7 +66,8 @@ class VarietyOptions:
         return Reranking(most, self.diversity, categories, vectors), said
 
     def _limit(self) -> tuple[str, int]:
-        column, equals, number = (self.most_per or "").rpartition("=")
+        text = self.most_per if isinstance(self.most_per, str) else ""
+        column, equals, number = text.rpartition("=")
         if not equals or not column.strip() or not number.strip().isdecimal() or not int(number):
             raise InputError(f"--most-per is COLUMN=NUMBER, as genres=2; found '{self.most_per}'")
         return column.strip(), int(number)

@@ -16,7 +16,7 @@ import polars as pl
 
 from infer.candidates.options import CandidateOptions
 from infer.model.session import Model
-from infer.scoring.conforming import known_of, ruled
+from infer.scoring.conforming import known_of, ruled, untimed
 from infer.scoring.counted import counted
 from infer.scoring.extras import ExtraTables, open_extras
 from infer.scoring.fallback import NONE, FallbackOptions
@@ -40,7 +40,7 @@ from infer.sources.source import Source, from_frame, open_source
 from infer.system.progress import progress
 from infer.system.stages import Stages
 from infer.tables.columns import SPLIT
-from infer.tables.frames import tidy_frame
+from infer.tables.frames import tidy_frame, to_polars
 from infer.tables.options import TableOptions
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,9 @@ def open_table(
             yield _checked(job, source)
         return
     options, said = ruled(model, options)
-    tidied = tidy_frame(table, options, optional_columns(model, split), known_of(model))
+    frame = to_polars(table)
+    options = untimed(model, frame.columns, options)
+    tidied = tidy_frame(frame, options, optional_columns(model, split), known_of(model))
     job = rows_job(model, split if SPLIT in tidied.interactions.columns else None, options, said, rules)
     yield _checked(job, from_frame(job.table, tidied, options))
 

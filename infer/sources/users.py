@@ -6,21 +6,24 @@ names the first that has none.
     python -m infer.batch --model hybrid.onnx --users 1,2,3
 
 A text is a file only if it has a folder or a suffix in it, and is there: `3` is an id, `./3` a file. An id with a comma
-in it is quoted as in CSV: `'"Doe, John",7'`.
+in it is quoted as in CSV: `'"Doe, John",7'`; so may be a line of a file, which may be packed.
 """
 
 import csv
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from infer.errors import InputError, first_line
+from infer.formats.packed import chunks, packing_in
 from infer.formats.reading import collect
 from infer.system.inputs import check_input
 from infer.tables.columns import USER
 
+QUOTED = re.compile(r'"(?:[^"]|"")*"')
 EXPECTED = "expected ids separated by commas, or a file with one id a line"
 
 
@@ -50,11 +53,26 @@ def chosen_ids(wanted: str, option: str = "--users") -> list[str]:
     Raises InputError, which names `option`, if there are none, or if the file is a folder or no UTF-8.
     """
     named_file = any(mark in wanted for mark in (os.sep, os.altsep or os.sep)) or Path(wanted).suffix
-    texts = _lines(Path(wanted), option) if named_file and _exists(Path(wanted)) else _pieces(wanted, option)
+    if named_file and _exists(Path(wanted)):
+        return ids_in(Path(wanted), option)
+    return _each_once(_pieces(wanted, option), wanted, option)
+
+
+def ids_in(path: Path, option: str) -> list[str]:
+    """The lines of a file, packed or not, each once; a line in quotes is read as in CSV.  Errors as of `chosen_ids`."""
+    return _each_once([_unquoted(line) for line in _lines(path, option)], str(path), option)
+
+
+def _each_once(texts: list[str], wanted: str, option: str) -> list[str]:
     ids = list(dict.fromkeys(text for text in texts if text.strip()))
     if not ids:
         raise InputError(f"{option}: '{wanted[:80]}' holds no ids; {EXPECTED}")
     return ids
+
+
+def _unquoted(line: str) -> str:
+    text = line.strip()
+    return text[1:-1].replace('""', '"') if QUOTED.fullmatch(text) else line
 
 
 def _exists(path: Path) -> bool:
@@ -69,7 +87,7 @@ def _lines(path: Path, option: str) -> list[str]:
     if path.is_dir():
         raise InputError(f"{option}: {path} is a folder; {EXPECTED}")
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = b"".join(chunks(path, packing_in(path))).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{option}: {path} is not UTF-8 (byte {error.start}); write it anew as UTF-8") from None
     return [line.removesuffix("\r") for line in text.split("\n")]

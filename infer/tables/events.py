@@ -6,14 +6,18 @@ In: rows under their own names, and SQL; or `view=1,purchase=5`. Out: the rows f
 """
 
 import math
+import re
 
 import polars as pl
+import polars.selectors as cs
 
 from infer.errors import InputError, first_line
 from infer.formats.layout import shown
 
 SAMPLE = 10_000  # rows
 EXAMPLE = "\"event = 'purchase'\""
+# What stands in quotes; or a number with a point and without an exponent, which Polars' SQL takes for a decimal.
+DECIMAL = re.compile(r"""'[^']*'|"[^"]*"|(?<![\w.])(?:\d+\.\d*|\.\d+)(?![\w.])""")
 
 
 def chosen(
@@ -29,6 +33,7 @@ def chosen(
     try:
         condition = pl.sql_expr(where)
         used = list(dict.fromkeys(condition.meta.root_names()))
+        tried = pl.sql_expr(DECIMAL.sub(_as_float, where))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError) as error:
         raise InputError(
             f"{option} '{where}' cannot be read ({first_line(error)}); write SQL, as {option}={EXAMPLE}"
@@ -40,19 +45,29 @@ def chosen(
     numbers = [name for name in used if name in untyped and _is_number(sample[name])]
     reasons = []
     for taken in (numbers, []):
-        reasons.append(_unfit(sample, condition, taken))
+        reasons.append(_unfit(sample, tried, taken))
         if not reasons[-1]:
             return _filtered(rows, condition, taken)
     raise InputError(f"{option} '{where}' cannot be used on {source}: {reasons[0]}")
 
 
 def _unfit(sample: pl.DataFrame, condition: pl.Expr, numbers: list[str]) -> str:
-    """Why a condition cannot be used with these columns as numbers; empty if it can."""
+    """Why a condition cannot be used with these columns as numbers; empty if it can.
+
+    Decimals are tried as floats: Polars refuses to compare a text with these, but not with decimals, which it would
+    compare as texts, '9' being above '20.0'.
+    """
     try:
-        found = sample.with_columns(pl.col(numbers).cast(pl.Float64)).select(condition)[:, 0]
+        floats = sample.with_columns(pl.col(numbers).cast(pl.Float64)).with_columns(cs.decimal().cast(pl.Float64))
+        found = floats.select(condition)[:, 0]
     except pl.exceptions.PolarsError as error:
         return first_line(error)
     return "" if found.dtype in (pl.Boolean, pl.Null) else f"it gives {found.dtype}, not true or false"
+
+
+def _as_float(found: re.Match[str]) -> str:
+    text = found[0]
+    return text if text[0] in "'\"" else f"{text}0e0"
 
 
 def _filtered(rows: pl.LazyFrame, condition: pl.Expr, numbers: list[str]) -> pl.LazyFrame:

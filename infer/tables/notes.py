@@ -5,16 +5,25 @@ In: counts of parts of a table. Out: their sum, as a line; or InputError if rows
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from infer.errors import InputError
+
+
+def date(moment: float) -> str:
+    """Seconds since 1970 in words."""
+    try:
+        return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):
+        return f"{moment:g}"
 
 
 @dataclass
 class Notes:
     """What was found in the rows of a table: rows by reason for which they cannot be used, the first of them in
     words, timestamps by the unit they were in, repeated pairs (None: not looked for), rows rated below `least`, further
-    held-out rows of a user;
-    and how the table was read, a sentence each."""
+    held-out rows of a user, rows that lie in the future and the latest of them (seconds since 1970); and how the table
+    was read, a sentence each."""
 
     unusable: Counter[str] = field(default_factory=Counter)
     first: str = ""
@@ -23,6 +32,8 @@ class Notes:
     low: int = 0
     further: int = 0
     least: float | None = None
+    future: int = 0
+    latest: float = 0.0
     said: list[str] = field(default_factory=list)
 
     def add(self, other: "Notes") -> None:
@@ -32,6 +43,8 @@ class Notes:
         self.units.update(other.units)
         self.low += other.low
         self.further += other.further
+        self.future += other.future
+        self.latest = max(self.latest, other.latest)
         self.least = other.least if self.least is None else self.least
         self.said += [sentence for sentence in other.said if sentence not in self.said]
         if other.repeated is not None:
@@ -55,6 +68,8 @@ class Notes:
         if self.low:
             parts.append(f"left out {self.low:,} rows rated below {self.least:g} (--least-rating)")
         parts += [f"{n:,} timestamps in {unit} made seconds" for unit, n in sorted(self.units.items())]
+        if self.future:
+            parts.append(f"{self.future:,} events lie in the future, the latest {date(self.latest)}")
         if self.further:
             parts.append(
                 f"{self.further:,} further held-out rows of a user are not measured: those of validation are history "

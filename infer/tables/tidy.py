@@ -16,6 +16,7 @@ Rules, each counted in `infer.tables.notes.Notes`:
   whichever type a column holds them.
 """
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -31,6 +32,8 @@ from infer.tables.options import TableOptions
 from infer.tables.rules import KEEP
 from infer.tables.split import first_held_out, split_column
 from infer.tables.timestamps import Notation, notation_of, unix_seconds
+
+DAY = 86_400.0  # seconds; a clock may be that wrong, or in another zone
 
 
 @dataclass(frozen=True)
@@ -183,6 +186,9 @@ def checked(table: pl.DataFrame, rules: Rules, first_row: int = 0) -> tuple[pl.D
             left = left & ~mask
         used = used.filter(~wrong)
     used = _rated(used, rules.options.least_rating, notes).drop(ROW, strict=False)
+    if rules.options.order == "time":
+        later = used[TIMESTAMP].filter(used[TIMESTAMP] > time.time() + DAY)
+        notes.future, notes.latest = len(later), float(later.max() or 0)  # type: ignore[arg-type]
     return used.with_columns(_whole(used[TIMESTAMP])), notes
 
 

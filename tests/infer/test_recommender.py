@@ -116,7 +116,7 @@ def test_columns_have_the_names_that_are_stated(model: infer.Recommender, tmp_pa
             model.recommend(given)
         with pytest.raises(infer.InputError, match=r"has no column 'whom'; its columns: who, what, when$"):
             model.recommend(given, **names | {"user": "whom"})
-    with pytest.raises(TypeError, match="users_column"):
+    with pytest.raises(infer.InputError, match="there is no option users_column here"):
         model.score(TABLE, users_column="who")
 
 
@@ -229,6 +229,17 @@ WRONG: dict[str, tuple[Callable, str]] = {
     "a weight of nothing": (lambda m, f: m.recommend(["a"], boost={"a": 0}), "boost: a weight is above 0; found 0"),
     "no table of items": (lambda m, f: m.recommend(["a"], items_where="x = 1"), "name one with items"),
     "k of nothing": (lambda m, f: m.recommend(["a"], k=0), "k is at least 1; found 0"),
+    "k beyond numbers": (lambda m, f: m.recommend(["a"], k=10**30), "k is a number of 64 bits; found 10000"),
+    "a limit that is no text": (
+        lambda m, f: m.recommend(["a"], most_per={"genres": 1}),
+        "most_per is COLUMN=NUMBER, as genres=2; found '.'genres': 1",
+    ),
+    "diversity that is no number": (lambda m, f: m.recommend(["a"], diversity="much"), "diversity is from 0 to 1"),
+    "an option of the commands": (
+        lambda m, f: m.score(TABLE, user_column="user"),
+        "there is no option user_column here; how a table is read is said by user, item, ",
+    ),
+    "an option of score": (lambda m, f: m.evaluate(TABLE, fallback="popular"), "there is no option fallback here"),
     "k of a table": (lambda m, f: m.score(TABLE, k=-1), "k is at least 1; found -1"),
     "k that is a fraction": (lambda m, f: m.evaluate(TABLE, k=2.5), "k is a whole number; found 2.5"),
     "k that is a truth": (lambda m, f: m.recommend(["a"], k=True), "k is at least 1; found True"),
@@ -273,6 +284,16 @@ def test_a_model_of_users_recommends_to_those_of_a_table_alone(tmp_path: Path) -
     assert model.recommend(TABLE, k=2).rows() == [("v", 1, "e", 5.0), ("v", 2, "c", 3.0)]
     with pytest.raises(infer.InputError, match=r"mf\.onnx reads who a user is, .*; give a table of users"):
         model.recommend(["a"])
+
+
+def test_a_model_that_needs_no_times_takes_tables_without_them(tmp_path: Path) -> None:
+    TABLE.write_parquet(tmp_path / "t.parquet")
+    scores = np.array([[0] * 6, [0, 1, 2, 3, 4, 5]])
+    model = infer.load(write_model(tmp_path / "mf.onnx", ITEMS, scores, tmp_path / "t.parquet", user_ids=["v"]))
+    timeless = TABLE.drop("timestamp")
+    timeless.write_parquet(tmp_path / "timeless.parquet")
+    for given in (timeless, timeless.to_pandas(), tmp_path / "timeless.parquet"):
+        assert model.score(given, k=2, split=None).equals(model.score(TABLE, k=2, split=None))
 
 
 @pytest.mark.parametrize("kind", ["mf", "bert", "hybrid"])

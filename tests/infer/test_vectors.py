@@ -10,6 +10,7 @@ import pytest
 import infer
 from infer import vectors
 from infer.errors import InputError
+from infer.model.session import Model
 from infer.sources import source
 from tests.helpers.networks import write_network, write_product
 from train.config import MFConfig
@@ -50,6 +51,18 @@ def test_users_of_a_table_times_items_are_its_scores(model: Path, tmp_path: Path
         output = tmp_path / f"u{batch}.parquet"
         vectors.main([*words, f"--output={output}", f"--batch-size={batch}"])
         assert pl.read_parquet(output).equals(users)
+
+
+def test_items_that_nobody_may_get_are_said(model: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    known = vectors.open_model
+    monkeypatch.setattr(vectors, "open_model", lambda *given: retiring(known(*given)))
+    vectors.main([f"--model={model}", f"--output={tmp_path / 'v.parquet'}"])
+    assert capsys.readouterr().out.endswith("v.parquet; 2 of them are retired, and nobody may get them\n")
+
+
+def retiring(model: Model) -> Model:
+    model.metadata.retired[:] = [1, 3]
+    return model
 
 
 def test_mf_gives_the_users_that_it_knows(tmp_path: Path) -> None:

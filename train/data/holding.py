@@ -101,7 +101,7 @@ def _split(interactions: pl.DataFrame, config: SplitConfig) -> splits.Split:
     if config.split == "users":
         return splits.by_users(interactions, config.validation_share, config.test_share, config.split_seed)
     if config.split == "time":
-        return moments.by_time(interactions, config.validation_share, config.test_share)
+        return moments.by_time(interactions, config.validation_share, config.test_share, dated=config.order == "time")
     if config.split == "period":
         validation = seconds_of(config.validation_period, "--validation-period")
         return moments.by_period(interactions, validation, seconds_of(config.test_period, "--test-period"))

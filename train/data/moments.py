@@ -8,20 +8,21 @@ moment is held out if something came before it, and what follows a test item is 
 """
 
 import math
-from datetime import UTC, datetime
 
 import polars as pl
 
 from infer.errors import InputError
 from infer.tables.columns import SPLIT, TEST, TEST_HISTORY, TIMESTAMP, TRAIN, USER, VALIDATION
+from infer.tables.notes import date
 from train.data.splits import Split, check_shares
 
 
-def by_time(interactions: pl.DataFrame, validation_share: float, test_share: float) -> Split:
+def by_time(interactions: pl.DataFrame, validation_share: float, test_share: float, dated: bool = True) -> Split:
     """Two moments by shares.
 
     validation_share, test_share: of the interactions that lie between the two moments, and after the second; 0: no
-    such part. Raises InputError if the shares or the times leave nobody to measure.
+    such part.  dated: whether times are times, and not numbers of rows.
+    Raises InputError if the shares or the times leave nobody to measure.
     """
     check_shares(validation_share, test_share, "time")
     times = interactions[TIMESTAMP].sort()
@@ -29,7 +30,7 @@ def by_time(interactions: pl.DataFrame, validation_share: float, test_share: flo
         times[min(int(len(times) * (1 - share)), len(times) - 1)] if share else math.inf
         for share in (validation_share + test_share, test_share)
     )
-    return _at(interactions, first, second, bool(validation_share), "shares")
+    return _at(interactions, first, second, bool(validation_share), "shares", dated)
 
 
 def by_period(interactions: pl.DataFrame, validation_seconds: float, test_seconds: float) -> Split:
@@ -51,7 +52,9 @@ def by_period(interactions: pl.DataFrame, validation_seconds: float, test_second
     return _at(interactions, first, second, bool(validation_seconds), "periods")
 
 
-def _at(interactions: pl.DataFrame, first: float, second: float, validates: bool, options: str) -> Split:
+def _at(
+    interactions: pl.DataFrame, first: float, second: float, validates: bool, options: str, dated: bool = True
+) -> Split:
     """Cut at two moments, which are times of the table; infinite: no test.  validates: whether a part lies between."""
     time, position = pl.col(TIMESTAMP), pl.int_range(pl.len())
     period = pl.when(time < first).then(0).when(time < second).then(1).otherwise(2)
@@ -76,15 +79,8 @@ def _at(interactions: pl.DataFrame, first: float, second: float, validates: bool
         if kept.filter(pl.col(SPLIT) == name).is_empty():
             raise InputError(f"the time split leaves no {name} items: try other {options}, or --split=leave-one-out")
     moments = [*([first] if validates else []), *([second] if math.isfinite(second) else [])]
-    stated = " and ".join(_date(moment) for moment in moments)
+    stated = " and ".join(date(moment) if dated else f"row {int(moment) + 1:,}" for moment in moments)
     protocol = f"global time split at {stated}, the first item of each user after it"
     left_out = len(table) - len(kept)
     reason = "they follow a test item, or are of users who begin after the last moment"
     return Split(kept, protocol, [f"{left_out:,} rows are left out: {reason}"] if left_out else [])
-
-
-def _date(moment: float) -> str:
-    try:
-        return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (ValueError, OverflowError, OSError):
-        return f"{moment:g}"

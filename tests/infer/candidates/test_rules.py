@@ -1,5 +1,6 @@
 """Rules as shops write them: what is read, what is counted and named, and what is refused in one line."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,8 @@ def allowed(found: Candidates) -> list[int]:
         ("two.csv", "item,stock\n10,5\n30,2\n"),
         ("lines.jsonl", '{"item": 30}\n{"item": 10}\n'),
         ("bom.txt", "\ufeff30\r\n10\r\n"),
+        ("zeros.csv", "item\n10.0\n30\n"),
+        ("zeros2.csv", "item,stock\n10.0,5\n30.0,2\n"),
     ],
 )
 def test_items_are_read_from_any_kind_of_file(name: str, text: str, tmp_path: Path) -> None:
@@ -42,6 +45,37 @@ def test_items_are_read_from_any_kind_of_file(name: str, text: str, tmp_path: Pa
     found = rules(only_items=tmp_path / name)
     assert allowed(found) == [1, 3] and found.said == ("2 of 4 items may be recommended",)
     assert found.given["only_items"]["file"] == name and len(found.given["only_items"]["sha256"]) == 64
+
+
+def test_ids_with_quotes_and_separators_are_read_as_csv_writes_them(tmp_path: Path) -> None:
+    ids = ['q"q', "a,b", "c;d", "e"]
+    known = vocabulary([*ids, "f"], "item")
+    frame = pl.DataFrame({"item": ids})
+    for name, header in (("headed.csv", True), ("bare.csv", False)):
+        frame.write_csv(tmp_path / name, include_header=header)
+        assert allowed(rules(known, only_items=tmp_path / name)) == [1, 2, 3, 4]
+    pl.DataFrame({"item": ["a,b", "e"]}).write_csv(tmp_path / "first.csv", include_header=False)
+    assert allowed(rules(known, only_items=tmp_path / "first.csv")) == [2, 4], "a separator in quotes separates nothing"
+
+
+@pytest.mark.parametrize("text", ["item\n10\n30\n", "10\n30\n"])
+def test_a_list_of_items_may_be_packed(text: str, tmp_path: Path) -> None:
+    (tmp_path / "stock.csv.gz").write_bytes(gzip.compress(text.encode()))
+    assert allowed(rules(only_items=tmp_path / "stock.csv.gz")) == [1, 3]
+
+
+def test_a_text_stays_what_it_is_for_a_model_of_texts() -> None:
+    known = vocabulary(["7", "7.0", "x"], "item")
+    assert allowed(rules(known, only_items=["7.0"])) == [2]
+    assert allowed(rules(only_items=["10.0", "020", "30.5"])) == [1], "020 and 30.5 are no whole numbers"
+
+
+def test_pairs_find_users_and_items_that_are_written_with_zeros(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("user,item\n7.0,10.0\n8,20\n")
+    pairs = rules(only_pairs=tmp_path / "p.csv").only
+    assert pairs is not None
+    assert pairs.take(pl.Series("user", [8, 7])).items.tolist() == [2, 1]
+    assert pairs.unknown(pl.LazyFrame({"user": [7, 8]}), Path("t.csv")) is None
 
 
 def test_items_are_read_from_parquet_frames_and_lists(tmp_path: Path) -> None:
@@ -70,6 +104,14 @@ def test_unknown_items_are_counted_and_named_and_none_known_is_refused() -> None
         ("exclude_pairs", "user,item\n1,10\n2,\n", "row 2"),
         ("exclude_pairs", "item,stock\n10,2\n", "has no user column"),
         ("boost", "item,price\n10,2\n", "takes a column weight"),
+        (
+            "only_items",
+            "10,5\n30,2\n",
+            "begins with data, not with names of columns: '10,5'; put a line of names above",
+        ),
+        ("only_pairs", "7,10\n8,20\n", "put a line of names above it .user,item., or write one id a line"),
+        ("boost", "item,weight,multiply\n10,2,3\n", "has weight and multiply, of which one can be meant"),
+        ("boost", "item,weight\n10,\n", "row 1 has no weight"),
         ("boost", "item,weight\n10,0\n", "a weight is above 0; found 0"),
         ("boost", "item,weight\n10,-2\n", "a weight is above 0; found -2"),
         ("boost", "item,weight\n10,nan\n", "expected a finite number"),

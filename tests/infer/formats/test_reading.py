@@ -1,11 +1,15 @@
-"""Tables are read whatever has become of standard error."""
+"""Tables are read whatever has become of standard error, and what keeps one from being read is named."""
 
+import gzip
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from infer.errors import InputError
+from infer.tables.interactions import read_interactions
+from infer.tables.options import TableOptions
 from tests.helpers.checkerboard import HANGS, ROOT
 
 READS = """
@@ -28,3 +32,18 @@ def test_a_standard_error_that_cannot_be_written_to_does_not_keep_a_table_from_b
     command = ["bash", "-c", f'exec "$0" -c "$1" "$2" {errors}', sys.executable, READS, str(table)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANGS)
     assert (done.returncode, done.stdout) == (0, "2\n")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("options", [TableOptions(), TableOptions(drop_bad_rows=True)])
+def test_a_row_that_is_too_wide_is_named(separator: str, options: TableOptions, tmp_path: Path) -> None:
+    rows = [f"k{n % 7},i{n % 9},{1_700_000_000 + n}" for n in range(150)]
+    rows[120] += ",extra"
+    text = "\n".join(["user,item,timestamp", *rows, ""]).replace(",", separator)
+    (tmp_path / "r.csv").write_text(text)
+    said = r"r\.csv cannot be read: row 121 has 4 fields, the first line 3: 'k1,i3,1700000120,extra'$"
+    with pytest.raises(InputError, match=said):
+        read_interactions(tmp_path / "r.csv", options)
+    (tmp_path / "r.csv.gz").write_bytes(gzip.compress(text.encode()))
+    with pytest.raises(InputError, match=r"r\.csv\.gz cannot be read: a row has more fields than the first line$"):
+        read_interactions(tmp_path / "r.csv.gz", options)

@@ -94,6 +94,29 @@ def test_lists_by_hand_marked_with_who_made_them(model: Path, kind: str) -> None
     assert infer.load(model).recommend(table(), 3, users="u5", fallback=kind).equals(lists.filter(user="u5"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "most", "expected"),
+    [
+        ("popular", 1, {user: ["a", "b"] for user in ("u4", "u5", "u6", "u7")}),
+        ("recent-popular", 1, {user: ["c", "a"] for user in ("u4", "u5", "u6", "u7")}),
+        ("category-popular", 1, {"u4": ["a", "b"], "u5": ["b", "a"], "u6": ["a", "b"], "u7": ["a", "b"]}),
+        ("popular", 2, dict.fromkeys(("u4", "u5", "u6", "u7"), POPULAR)),
+    ],
+)
+def test_a_limit_for_each_category_holds_for_fallbacks_too(
+    model: Path, kind: str, most: int, expected: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infer.scoring.reranking.POOL", 1)  # so that the first look is too short
+    words = [f"--fallback={kind}", f"--most-per=genres={most}"]
+    lists, _ = score(model, *words)
+    assert of(lists, kind) == expected
+    assert infer.load(model).score(table(), k=3, fallback=kind, most_per=f"genres={most}").equals(lists)
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        recommend.main([f"--model={model}", "--user=u5", "--k=3", *words])
+    listed = re.findall(r"^(?:m\.onnx)? +\d+ +(\w+)", said.getvalue(), re.M)
+    assert listed == expected["u5"]
+
+
 @pytest.mark.parametrize("kind", list(EXPECTED))
 def test_lists_do_not_depend_on_parts_batches_shards_or_the_order_of_rows(model: Path, kind: str) -> None:
     lists, _ = score(model, f"--fallback={kind}")

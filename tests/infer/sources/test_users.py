@@ -1,5 +1,6 @@
 """Chosen users: what is an id and what is a file of ids, read by the byte, looked up as they stand."""
 
+import gzip
 import os
 from pathlib import Path
 
@@ -33,6 +34,14 @@ def test_ids_may_be_many_or_long() -> None:
 def test_ids_on_the_command_line_are_quoted_as_in_csv_and_each_counts_once() -> None:
     assert chosen_ids('"Doe, John",7,7,,"say ""hi"""') == ["Doe, John", "7", 'say "hi"']
     assert found('"Doe, John",5') == ["5", "Doe, John"]
+
+
+def test_lines_of_a_file_may_be_quoted_as_in_csv_and_the_file_packed(tmp_path: Path) -> None:
+    text = '"Doe, John"\n5\n"say ""hi"""\n"half\n'
+    (tmp_path / "ids.txt").write_text(text)
+    (tmp_path / "ids.txt.gz").write_bytes(gzip.compress(text.encode()))
+    for name in ("ids.txt", "ids.txt.gz"):
+        assert chosen_ids(str(tmp_path / name)) == ["Doe, John", "5", 'say "hi"', '"half']
 
 
 def test_an_id_is_looked_up_as_it_stands_and_only_then_without_spaces() -> None:

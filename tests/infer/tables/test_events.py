@@ -1,5 +1,6 @@
 """Which rows count, and what they weigh: SQL, event types, least ratings, repeats, and an order without times."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -69,6 +70,35 @@ def test_texts_are_compared_as_texts_where_sql_says_so(tmp_path: Path) -> None:
     content = "user,item,timestamp,kind\n1,1,1,01\n1,2,2,1\n"
     assert both(table(tmp_path, content=content), where="kind = '01'")[0] == [(1, 1, 1)]
     assert both(table(tmp_path, content=content), where="kind = 1")[0] == [(1, 1, 1), (1, 2, 2)]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "price > 20", "price > 20.0", "price >= .5", "not price <= 20.", "price between 1.5 and 30.5", "price = 100.0",
+        "price > 2e1", "price in (1.5, 5.0)", "20.5 < price", "price > 20.0 and item < 3",
+    ],
+)  # fmt: skip
+def test_numbers_are_not_compared_with_texts_however_they_are_written(where: str, tmp_path: Path) -> None:
+    dirty = "user,item,timestamp,price\n1,1,1,5\n1,2,2,100\n2,1,3,n/a\n"
+    with pytest.raises(InputError, match=r"cannot be used on .*(cannot compare string|cannot check for String)"):
+        both(table(tmp_path, content=dirty), where=where)
+    both(table(tmp_path, content=dirty.replace("n/a", "25.5")), where=where)
+
+
+def test_numbers_with_a_point_are_compared_exactly_and_in_quotes_they_are_texts(tmp_path: Path) -> None:
+    content = "user,item,timestamp,price,kind\n1,1,1,9.5,1.5\n1,2,2,100,x\n2,1,3,9.50,'1.5'\n"
+    assert both(table(tmp_path, content=content), where="price < 9.51")[0] == [(1, 1, 1), (2, 1, 3)]
+    assert both(table(tmp_path, content=content), where="kind = '1.5'")[0] == [(1, 1, 1)]
+    exact = pl.DataFrame(
+        {"user": [1, 1], "item": [1, 2], "timestamp": [1, 2], "price": [Decimal("0.1"), Decimal("0.2")]}
+    )
+    exact.write_parquet(tmp_path / "d.parquet")
+    assert both(tmp_path / "d.parquet", where="price + 0.2 = 0.3")[0] == [(1, 1, 1)]
+    texts = exact.with_columns(text=pl.Series(["9", "100"]))
+    texts.write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="cannot compare string"):
+        both(tmp_path / "t.parquet", where="text > price")
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """What is in order, and without repeated pairs, is left as it is."""
 
+import time
 from itertools import permutations
 
 import polars as pl
 import pytest
 
 from infer.tables.columns import ITEM, TIMESTAMP, USER
-from infer.tables.tidy import by_item, is_ordered, repeats_pairs, tidy
+from infer.tables.options import TableOptions
+from infer.tables.tidy import by_item, checked, is_ordered, repeats_pairs, rules_of, tidy
 
 
 @pytest.mark.parametrize("texts", [False, True])
@@ -37,3 +39,16 @@ def test_order_is_that_of_sorting(texts: bool) -> None:
         is_ordered(mixed, order) and not is_ordered(mixed[::-1], order) and not is_ordered(mixed[[0, 2, 1, 3]], order)
     )
     assert is_ordered(mixed[:1], order) and is_ordered(mixed[[0, 0]], order), "equal rows are in order"
+
+
+def test_events_in_the_future_are_counted_and_the_latest_is_named() -> None:
+    now = int(time.time())
+    moments = [now - 9, now + 3_600, now + 3 * 86_400, 30_112_041_600]
+    table = pl.DataFrame({USER: [1, 1, 2, 2], ITEM: [1, 2, 3, 4], TIMESTAMP: moments})
+    told = "2 events lie in the future, the latest 2924-03-19 00:00:00 UTC"
+    assert str(tidy(table, "t.csv").notes) == told
+    assert str(tidy(table.head(2), "t.csv").notes) == "", "clocks differ by hours"
+    assert str(tidy(table, "t.csv", TableOptions(order="rows")).notes) == ""
+    first, last = (checked(part, rules_of(part, "t.csv", TableOptions()))[1] for part in (table.head(3), table.tail(1)))
+    first.add(last)
+    assert str(first) == told

@@ -124,6 +124,13 @@ def test_every_split_is_asked_for_by_its_options(tmp_path: Path, capsys) -> None
     assert "nothing is held out for validation: every epoch is trained" in printed
 
 
+def test_moments_of_numbered_rows_are_rows(tmp_path: Path, capsys) -> None:
+    source = tmp_path / "r.csv"
+    source.write_text("user,item\n" + "".join(f"{n % 3},{n}\n" for n in range(30)))
+    written(tmp_path, f"--dataset={source}", "--order=rows", "--split=time")
+    assert "global time split at row 25 and row 28, the first item" in capsys.readouterr().out
+
+
 def test_what_is_not_asked_for_is_said(tmp_path: Path, capsys) -> None:
     source = tmp_path / "r.csv"
     source.write_text(ROWS)
