@@ -34,7 +34,7 @@ from infer.errors import InputError
 from infer.system.memory import keep_freed_memory, peak_memory, reset_peak_memory
 from infer.system.ownership import claim
 
-WARM_UP = 5  # steps that are not counted
+WARM_UP = 50  # steps that are not counted: the first ones are the first to touch many rows of the tables
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class CostsConfig:
 
     size: Literal["small", "1m", "20m", "32m"] = option("1m", "which MovieLens set has this shape")
     threads: int = option(0, "threads of PyTorch, BLAS and implicit; 0: as many as training would take", minimum=0)
-    steps: int = option(60, "steps that are timed", minimum=1)
+    steps: int = option(300, "steps that are timed", minimum=1)
     folder: Path | None = option(None, "keep the tables here (default: a temporary folder)")
     record: Path | None = option(None, "JSON file to write")
 
