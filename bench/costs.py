@@ -84,9 +84,10 @@ def learn(artifacts: Path, threads: int, steps: int) -> dict[str, Any]:
     from train.models.chain import chain_factors
     from train.models.hybrid import item_vectors
     from train.models.registry import unsolved
+    from train.pools import limited
     from train.presets import configuration
     from train.sizing import sized_for, window_count
-    from train.threads import choice, limited
+    from train.threads import choice
 
     keep_freed_memory()
     stages: dict[str, Stage] = {}

@@ -6,15 +6,13 @@ In: a kind, its options and data. Out: a number of threads, for PyTorch, implici
 
 Threads wait for each other many times in a step. Where other processes have the cores, several can take many times as
 long as one; the trial sees that, as it is timed beside them. Solvers, whose threads have rows of their own and hardly
-wait, have as many as there are (`solving`).
+wait, have as many as there are (`train.pools.solving`).
 """
 
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle, islice, zip_longest
 from typing import TYPE_CHECKING, Any
@@ -114,48 +112,13 @@ def timed(call: Callable[[Any], None], batches: Sequence[Any], numbers: Sequence
     return seconds
 
 
-_most: ContextVar[int | None] = ContextVar("threads of solvers", default=None)
-
-
-@contextmanager
-def limited(threads: int, most: int | None = None) -> Iterator[None]:
-    """This many threads in PyTorch, and in BLAS at most as many.  most: what `solving` gives; None: the same number."""
-    import torch
-    from threadpoolctl import threadpool_info, threadpool_limits
-
-    before = torch.get_num_threads()
-    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
-    try:
-        with threadpool_limits({pool["prefix"]: min(threads, pool["num_threads"]) for pool in pools}):
-            torch.set_num_threads(threads)
-            token = _most.set(most or threads)
-            try:
-                yield
-            finally:
-                _most.reset(token)
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def solving() -> Iterator[int]:
-    """As many threads in PyTorch as solvers may have, and their number; BLAS keeps its own."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(_most.get() or before)
-    try:
-        yield torch.get_num_threads()
-    finally:
-        torch.set_num_threads(before)
-
-
 def _trial(kind: str, data: "Data", config: TrainConfig, numbers: Sequence[int]) -> dict[int, list[float]]:
     """Seconds of training steps of a model of the same sizes, by the number of threads."""
     import torch
 
     from train.loop.loop import train_step
     from train.models.registry import unsolved
+    from train.pools import limited
 
     with torch.random.fork_rng(devices=[]), limited(torch.get_num_threads()):
         model = unsolved(kind, data, config).train()

@@ -30,13 +30,14 @@ from train.loop.snapshots import Snapshots
 from train.loop.world import ALONE, World
 from train.memory import check_memory, parts, told_if_exhausted
 from train.models.registry import build, unsolved
+from train.pools import limited
 from train.saved import checkpoint
 from train.saved.earlier import Start, known, paced
 from train.saved.places import Places
 from train.saved.resuming import lost, resume, unfinished
 from train.sinks import opened
 from train.sizing import sized_for
-from train.threads import choice, limited
+from train.threads import choice
 
 log = logging.getLogger(__name__)
 

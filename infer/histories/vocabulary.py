@@ -8,6 +8,8 @@ In: the ids that a model knows. Out: a table (id, index), and the indexes of any
 import numpy as np
 import polars as pl
 
+from infer.tables.ids import WITH_ZEROS
+
 # Index 0 is padding in every table, window and score vector; items and users count from 1.
 PAD = 0
 
@@ -22,10 +24,6 @@ def vocabulary(ids: list[int] | list[str], name: str) -> pl.DataFrame:
 def as_type(vocabulary: pl.DataFrame, dtype: pl.DataType) -> pl.DataFrame:
     """The same ids, written in another type: whole numbers as texts."""
     return vocabulary.with_columns(pl.exclude("index").cast(dtype))
-
-
-# Whole numbers as pandas writes them in a column that once had a gap.
-WITH_ZEROS = r"^(0|-?[1-9]\d*)\.0+$"
 
 
 def alike(one: pl.Series, other: pl.Series) -> tuple[pl.Series, pl.Series]:

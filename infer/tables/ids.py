@@ -20,10 +20,10 @@ from typing import Any
 import polars as pl
 
 from infer.errors import InputError
-from infer.histories.vocabulary import WITH_ZEROS
 from infer.tables.columns import BECAUSE, ITEM, USER
 
 IDS = (USER, ITEM)
+WITH_ZEROS = r"^(0|-?[1-9]\d*)\.0+$"  # as pandas writes whole numbers in a column that once had a gap
 NULLS = ["NA", "N/A", "NULL", "null", "None", "NaN", "nan", "\\N", "-", "?", "(null)", "undefined"]
 EXACT = 2**53  # whole numbers up to here are fractions of their own
 

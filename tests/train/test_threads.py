@@ -18,10 +18,11 @@ from train.data.dataset import load
 from train.loop.loop import fit
 from train.models import initial
 from train.models.registry import unsolved
+from train.pools import limited, solving
 from train.presets import configuration
 from train.saved import checkpoint
 from train.sizing import sized_for
-from train.threads import before_loading, candidates, choice, choose, limited, solving, timed
+from train.threads import before_loading, candidates, choice, choose, timed
 
 TINY = {"dim": 8, "heads": 1, "feedforward": 8, "max_length": 4, "epochs": 2, "batch_size": 8, "patience": 0}
 

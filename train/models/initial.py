@@ -18,7 +18,7 @@ from train.data.content import load as features
 from train.data.dataset import Data
 from train.models.transitions import Largest, transitions
 from train.models.weights import rating_weights
-from train.threads import solving
+from train.pools import solving
 
 SMOOTHING = 0.75
 # Up to so many items a matrix is decomposed whole, which takes less than a second; the sparse solver may

@@ -34,8 +34,9 @@ from train.loop.loop import DivergedError, fit, stream_seed
 from train.loop.run import Run
 from train.loop.validation import validation_rows
 from train.models.registry import build
+from train.pools import limited
 from train.sizing import sized_for
-from train.threads import choice, limited
+from train.threads import choice
 from train.tune.chosen import tuned_text
 from train.tune.spaces import Choice, Space
 
