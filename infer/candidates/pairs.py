@@ -14,7 +14,7 @@ import polars as pl
 from infer.errors import InputError
 from infer.formats.reading import collect
 from infer.histories.histories import Histories
-from infer.histories.vocabulary import PAD, alike, index_of
+from infer.histories.vocabulary import PAD, as_texts, index_of
 from infer.tables.columns import ITEM, USER
 
 
@@ -46,7 +46,7 @@ class Pairs:
         Raises InputError if it has none of them.
         """
         user, dtype = pl.col(USER), rows.collect_schema()[USER]
-        asked, _ = alike(self.users, pl.Series(dtype=dtype))
+        asked = self._beside(dtype)
         if dtype != asked.dtype:
             user = user.cast(pl.String)
         named = rows.select(user.alias(USER)).filter(pl.col(USER).is_in(asked.implode())).unique()
@@ -59,10 +59,19 @@ class Pairs:
 
     def rows(self, users: pl.Series) -> np.ndarray:
         """(users,) where each of these stands, -1 where it does not. Whole numbers and texts are compared as texts."""
-        known, asked = alike(self.users, users)
+        known, asked = self._beside(users.dtype), users
+        if known.dtype != asked.dtype:
+            asked = asked.cast(pl.String)
         places = pl.DataFrame({USER: known}).with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
         joined = pl.DataFrame({USER: asked}).join(places, on=USER, how="left", maintain_order="left")
         return joined["row"].fill_null(-1).to_numpy()
+
+    def _beside(self, dtype: pl.DataType) -> pl.Series:
+        """The users, to be compared with those of a table; as they are written if two were the same otherwise."""
+        if self.users.dtype == dtype:
+            return self.users
+        texts = as_texts(self.users, dtype)
+        return texts if texts.n_unique() == len(texts) else self.users.cast(pl.String)
 
     def take(self, users: pl.Series) -> Histories:
         """The items of these users, in this order; none for users who have no pair."""

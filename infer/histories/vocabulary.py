@@ -12,6 +12,7 @@ from infer.tables.ids import WITH_ZEROS
 
 # Index 0 is padding in every table, window and score vector; items and users count from 1.
 PAD = 0
+LOOKUP = 16_000_000  # ids below this are looked up in a table of so many indexes
 
 
 def vocabulary(ids: list[int] | list[str], name: str) -> pl.DataFrame:
@@ -26,22 +27,13 @@ def as_type(vocabulary: pl.DataFrame, dtype: pl.DataType) -> pl.DataFrame:
     return vocabulary.with_columns(pl.exclude("index").cast(dtype))
 
 
-def alike(one: pl.Series, other: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Both in one type, to compare ids: whole numbers and texts as texts, where `7.0` is the whole number 7."""
-    if one.dtype == other.dtype:
-        return one, other
-    return _beside(one, other.dtype), _beside(other, one.dtype)
-
-
-def _beside(ids: pl.Series, dtype: pl.DataType) -> pl.Series:
-    if ids.dtype != pl.String or not dtype.is_integer():
+def as_texts(ids: pl.Series, beside: pl.DataType) -> pl.Series:
+    """Ids as texts, to compare with ids of the type `beside` as texts: where these are whole numbers, `7.0` is 7."""
+    if ids.dtype != pl.String or not beside.is_integer():
         return ids.cast(pl.String)
     text = pl.col(ids.name)
     plain = pl.when(text.str.contains(WITH_ZEROS)).then(text.str.replace(r"\.0+$", "")).otherwise(text)
     return ids.to_frame().select(plain.alias(ids.name))[:, 0]
-
-
-LOOKUP = 16_000_000  # ids below this are looked up in a table of so many indexes
 
 
 def index_of(values: pl.Series, vocabulary: pl.DataFrame) -> np.ndarray:
@@ -49,8 +41,10 @@ def index_of(values: pl.Series, vocabulary: pl.DataFrame) -> np.ndarray:
 
     values: named as the vocabulary's column of ids; whole numbers and texts are compared as texts.
     """
-    values, ids = alike(values, vocabulary[values.name])
-    vocabulary = vocabulary.with_columns(ids)
+    known = vocabulary.schema[values.name]
+    if values.dtype != known:
+        values, vocabulary = as_texts(values, known), as_type(vocabulary, pl.String())
+    ids = vocabulary[values.name]
     lowest, highest = (ids.min(), ids.max()) if ids.dtype.is_integer() else (None, None)
     if not (isinstance(lowest, int) and isinstance(highest, int) and 0 <= lowest and highest < LOOKUP):
         joined = values.to_frame().join(vocabulary, on=values.name, how="left", maintain_order="left")

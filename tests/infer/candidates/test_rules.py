@@ -67,6 +67,7 @@ def test_a_list_of_items_may_be_packed(text: str, tmp_path: Path) -> None:
 def test_a_text_stays_what_it_is_for_a_model_of_texts() -> None:
     known = vocabulary(["7", "7.0", "x"], "item")
     assert allowed(rules(known, only_items=["7.0"])) == [2]
+    assert allowed(rules(known, only_items=[7])) == [1]
     assert allowed(rules(only_items=["10.0", "020", "30.5"])) == [1], "020 and 30.5 are no whole numbers"
 
 
@@ -76,6 +77,8 @@ def test_pairs_find_users_and_items_that_are_written_with_zeros(tmp_path: Path) 
     assert pairs is not None
     assert pairs.take(pl.Series("user", [8, 7])).items.tolist() == [2, 1]
     assert pairs.unknown(pl.LazyFrame({"user": [7, 8]}), Path("t.csv")) is None
+    twice = Pairs.of(pl.DataFrame({"user": ["7", "7.0", "8.0"], "item": [10, 20, 30]}), KNOWN)
+    assert twice.take(pl.Series("user", [7, 8])).items.tolist() == [1], "two that were one stay as they are written"
 
 
 def test_items_are_read_from_parquet_frames_and_lists(tmp_path: Path) -> None:
