@@ -110,6 +110,10 @@ def test_a_limit_for_each_category_holds_for_fallbacks_too(
     words = [f"--fallback={kind}", f"--most-per=genres={most}"]
     lists, _ = score(model, *words)
     assert of(lists, kind) == expected
+    shorter, _ = score(model, *words, "--k=2", name="shorter")
+    assert of(shorter, kind) == {user: items[:2] for user, items in expected.items()}, (
+        "as many are looked at as it takes"
+    )
     assert infer.load(model).score(table(), k=3, fallback=kind, most_per=f"genres={most}").equals(lists)
     with contextlib.redirect_stdout(io.StringIO()) as said:
         recommend.main([f"--model={model}", "--user=u5", "--k=3", *words])
