@@ -27,6 +27,7 @@ from infer.sources.users import QUOTED, ids_in
 from infer.tables.columns import ITEM, check_once, guessed
 from infer.tables.frames import to_polars
 from infer.tables.ids import id_column
+from infer.tables.numbers import as_numbers
 
 SEPARATORS = ",;|\t"
 START = 4096  # bytes that are looked at
@@ -136,7 +137,7 @@ def _is_plain(path: Path) -> bool:
 
 
 def _numbers(values: pl.Series, source: str) -> pl.Series:
-    numbers = values.cast(pl.Float64, strict=False)
+    numbers = as_numbers(values)
     broken = numbers.is_null() & values.is_not_null() | ~numbers.is_finite().fill_null(True)
     if broken.any():
         raise InputError(f"{source} has {values.filter(broken)[0]!r:.40} as {values.name}; expected a finite number")

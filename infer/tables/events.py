@@ -13,6 +13,7 @@ import polars.selectors as cs
 
 from infer.errors import InputError, first_line
 from infer.formats.layout import shown
+from infer.tables.numbers import as_numbers, number
 
 SAMPLE = 10_000  # rows
 EXAMPLE = "\"event = 'purchase'\""
@@ -42,23 +43,23 @@ def chosen(
     if strange is not None:
         raise InputError(f"{source} has no column '{strange}', which {option} names; its columns: {shown(names)}")
     sample = rows.select(used).head(SAMPLE).collect() if used else pl.DataFrame({"": [0]})
-    numbers = [name for name in used if name in untyped and _is_number(sample[name])]
+    numbers = {name: _number(sample[name]) for name in used if name in untyped and _is_number(sample[name])}
     reasons = []
-    for taken in (numbers, []):
+    for taken in (numbers, dict[str, pl.Expr]()):
         reasons.append(_unfit(sample, tried, taken))
         if not reasons[-1]:
             return _filtered(rows, condition, taken)
     raise InputError(f"{option} '{where}' cannot be used on {source}: {reasons[0]}")
 
 
-def _unfit(sample: pl.DataFrame, condition: pl.Expr, numbers: list[str]) -> str:
+def _unfit(sample: pl.DataFrame, condition: pl.Expr, numbers: dict[str, pl.Expr]) -> str:
     """Why a condition cannot be used with these columns as numbers; empty if it can.
 
     Decimals are tried as floats: Polars refuses to compare a text with these, but not with decimals, which it would
     compare as texts, '9' being above '20.0'.
     """
     try:
-        floats = sample.with_columns(pl.col(numbers).cast(pl.Float64)).with_columns(cs.decimal().cast(pl.Float64))
+        floats = sample.with_columns(**numbers).with_columns(cs.decimal().cast(pl.Float64))
         found = floats.select(condition)[:, 0]
     except pl.exceptions.PolarsError as error:
         return first_line(error)
@@ -70,11 +71,11 @@ def _as_float(found: re.Match[str]) -> str:
     return text if text[0] in "'\"" else f"{text}0e0"
 
 
-def _filtered(rows: pl.LazyFrame, condition: pl.Expr, numbers: list[str]) -> pl.LazyFrame:
+def _filtered(rows: pl.LazyFrame, condition: pl.Expr, numbers: dict[str, pl.Expr]) -> pl.LazyFrame:
     """The rows, with their texts as they were, for which a condition on numbers is true."""
     kept = {name: f"text of {name}" for name in numbers}
     beside = rows.with_columns(pl.col(name).alias(text) for name, text in kept.items())
-    found = beside.with_columns(pl.col(numbers).cast(pl.Float64)).filter(condition)
+    found = beside.with_columns(**numbers).filter(condition)
     return found.with_columns(pl.col(text).alias(name) for name, text in kept.items()).drop(kept.values())
 
 
@@ -94,5 +95,10 @@ def weights_of(text: str) -> dict[str, float]:
 
 
 def _is_number(values: pl.Series) -> bool:
-    numbers = values.cast(pl.Float64, strict=False)
-    return values.null_count() < len(values) and numbers.null_count() == values.null_count()
+    return values.null_count() < len(values) and as_numbers(values).null_count() == values.null_count()
+
+
+def _number(values: pl.Series) -> pl.Expr:
+    """The column as Float64, with decimal commas if its first rows have some."""
+    commas = bool(values.str.contains(",", literal=True).any())
+    return number(values.name, strict=True) if commas else pl.col(values.name).cast(pl.Float64)

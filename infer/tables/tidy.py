@@ -28,6 +28,7 @@ from infer.tables.columns import ITEM, RATING, ROW, SPLIT, TIMESTAMP, USER
 from infer.tables.events import weights_of
 from infer.tables.ids import IDS, IdTypes, Known, Written, id_column, id_types, told_of
 from infer.tables.notes import Notes
+from infer.tables.numbers import as_numbers
 from infer.tables.options import TableOptions
 from infer.tables.rules import KEEP
 from infer.tables.split import first_held_out, split_column
@@ -220,7 +221,7 @@ def _ratings(table: pl.DataFrame, rules: Rules) -> pl.Series:
         )
     if not (values.dtype.is_numeric() or values.dtype in (pl.String, pl.Null)):
         raise InputError(f"{rules.source} column {RATING} holds {values.dtype}; expected numbers")
-    return values.cast(pl.Float64, strict=False)
+    return as_numbers(values)
 
 
 def _whole(seconds: pl.Series) -> pl.Series:
