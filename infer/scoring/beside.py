@@ -14,7 +14,7 @@ from infer.scoring.fallback import FallbackOptions
 from infer.scoring.job import Job
 from infer.scoring.lists import model_lists
 from infer.scoring.reasons import with_reasons
-from infer.scoring.single import fallback_list, user_or_nobody
+from infer.scoring.single import fallback_lists, user_or_nobody
 from infer.scoring.task import Task, prepare, select_users
 from infer.scoring.variety import VarietyOptions
 from infer.tables.columns import ITEM, RANK, USER
@@ -55,8 +55,10 @@ def for_user(
     # All are ranked: the held-out item may stand anywhere.
     size, kind = len(task.model.metadata.item_ids), None
     lists = model_lists(task, size, batch_size=1)
+    first = None
     if fallback and lists.is_empty():
-        lists, kind = fallback_list(whole.job, task, fallback, size), fallback.kind
+        lists, first = fallback_lists(whole.job, task, fallback, (size, None), (k, reranking))
+        kind = fallback.kind
     if lists.is_empty():
         name, why = task.model.path.name, "it knows none of its items"
         if task.personalisable.all():
@@ -64,12 +66,8 @@ def for_user(
         raise InputError(f"{name} cannot recommend to user {user}: {why}")
     targets = lists.clear() if task.targets is None else task.targets
     places = targets.select(ITEM).unique(maintain_order=True).join(lists.select(ITEM, RANK), on=ITEM, how="left")
-    if reranking is None:
-        first = lists.head(k)
-    elif fallback and kind:
-        first = fallback_list(whole.job, task, fallback, k, reranking)
-    else:
-        first = model_lists(task, k, batch_size=1, reranking=reranking)
+    if first is None:
+        first = lists.head(k) if reranking is None else model_lists(task, k, batch_size=1, reranking=reranking)
     if reasons and kind is None:
         first = with_reasons(task, first, reasons)
     notes = f"{whole.table}: {whole.notes}" if str(whole.notes) else ""

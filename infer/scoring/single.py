@@ -41,13 +41,12 @@ def user_or_nobody(task: Task, user: str) -> Task:
     return Task(task.job, histories, np.array([PAD]), targets)
 
 
-def fallback_list(
-    job: Job, task: Task, asked: FallbackOptions, k: int, reranking: Reranking | None = None
-) -> pl.DataFrame:
-    """The fallback's list of one user.
+def fallback_lists(
+    job: Job, task: Task, asked: FallbackOptions, *wanted: tuple[int, Reranking | None]
+) -> list[pl.DataFrame]:
+    """The fallback's lists of one user, one for each length and limit for each category that is wanted.
 
-    task: of this user alone.  reranking: whose limit for each category holds. The table is read once more, for what is
-    popular in it.
+    task: of this user alone. The table is read once more, for what is popular in it.
     Raises InputError if the fallback cannot be had.
     """
     asked.plan(job)
@@ -62,4 +61,4 @@ def fallback_list(
             rows = pl.concat(source.read(part) for part in source.parts).filter(pl.col(USER).is_in(user.implode()))
     nothing = lists_of(task, np.zeros(0, np.int64), np.zeros(0, np.int32))
     empty = nothing.with_columns(pl.lit(None, pl.Float32).alias(SCORE))
-    return fallback.joined(task, rows, k, empty, reranking).sort(USER, RANK)
+    return [fallback.joined(task, rows, k, empty, reranking).sort(USER, RANK) for k, reranking in wanted]
