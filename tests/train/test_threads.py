@@ -23,6 +23,7 @@ from train.presets import configuration
 from train.saved import checkpoint
 from train.sizing import sized_for
 from train.threads import before_loading, candidates, choice, choose, timed
+from train.tune.search import Search, search
 
 TINY = {"dim": 8, "heads": 1, "feedforward": 8, "max_length": 4, "epochs": 2, "batch_size": 8, "patience": 0}
 
@@ -94,6 +95,9 @@ def test_a_trial_leaves_solvers_what_there_is(folder: Path, two_threads, monkeyp
     for manner in (trainer.Manner(), trainer.Manner(threads=1)):
         trainer.train("hybrid", config, f"of{len(used)}", manner=manner)
     assert used == [2, 1]
+    for asked in (0, 1):
+        list(search(Search("hybrid", "default", f"tuned{asked}", config, {}, threads=asked), 1))
+    assert used == [2, 1, 2, 1], "nor does a search"
 
 
 @contextmanager

@@ -138,7 +138,7 @@ def search(wanted: Search, trials: int) -> Iterator[tuple[Trial, bool]]:
             if chosen.why:
                 log.info(chosen.why)
         while len(found) < trials:
-            with limited(wanted.threads):
+            with limited(wanted.threads, chosen.most):
                 trial = _next(wanted, data, found)
             found.append(trial)
             _keep(wanted, data, found)
