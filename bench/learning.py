@@ -28,16 +28,15 @@ import polars as pl
 import torch
 
 from bench.peers.peer import Peer
-from bench.peers.room import lacking
 from bench.records.records import about, save
 from bench.training.beside import batch_sizes, started
-from bench.training.ways import as_users, needed, write_sequences
+from bench.training.ways import as_users, fitting, write_sequences
 from bench.workloads.workload import on_threads
 from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.histories.windows import windows
 from infer.metrics.ranking import rank_metrics
-from infer.system.memory import free_memory, keep_freed_memory
+from infer.system.memory import keep_freed_memory
 from infer.system.ownership import claim
 from infer.system.progress import no_progress, progress
 from infer.tables.columns import RANK
@@ -122,25 +121,8 @@ def ours(data: Data, config: BertConfig) -> Learner:
     return Learner(OURS, config.loss, config.batch_size, epoch)
 
 
-def theirs(
-    peer: Peer, sizes: Sequence[int], shared: dict[str, Any], data: Data, rows: torch.Tensor, folder: Path, seed: int
-) -> tuple[list[Learner], dict[str, str]]:
-    """A library's losses and batch sizes, and which are left out for want of memory."""
-    found, without = [], {}
-    free = free_memory()
-    for loss in peer.about["losses"]:
-        for size in sizes:
-            reason = lacking(needed(peer.name, loss, size, shared), free)
-            if reason is not None:
-                without[f"{peer.name}, {loss}, {size}"] = reason
-                continue
-            found.append(Learner(peer.name, loss, size, _asking(peer, loss, size, data, rows, folder, seed)))
-    return found, without
-
-
-def _asking(
-    peer: Peer, loss: str, size: int, data: Data, rows: torch.Tensor, folder: Path, seed: int
-) -> Callable[[], tuple[float, float]]:
+def theirs(peer: Peer, loss: str, size: int, data: Data, rows: torch.Tensor, folder: Path, seed: int) -> Learner:
+    """A library's model with one of its losses and batch sizes."""
     file = folder / f"{peer.name}.npz"
     question = json.dumps({"loss": loss, "batch": size, "vectors": str(file), "seed": seed})
 
@@ -149,7 +131,7 @@ def _asking(
         with np.load(file) as made:
             return answer["seconds"], ndcg(made["users"], made["items"], data, rows)
 
-    return epoch
+    return Learner(peer.name, loss, size, epoch)
 
 
 def ndcg(users: np.ndarray, items: np.ndarray, data: Data, rows: torch.Tensor) -> float:
@@ -186,9 +168,9 @@ def measure(config: LearningConfig, data: Data, folder: Path) -> dict[str, Any]:
     learners = [ours(data, own)]
     try:
         for peer in peers:
-            more, lacking_ = theirs(peer, sizes, shared, data, rows, folder, config.seed)
-            learners += more
-            without |= lacking_
+            pairs, left_out = fitting(peer, sizes, shared)
+            learners += [theirs(peer, loss, size, data, rows, folder, config.seed) for loss, size in pairs]
+            without |= left_out
         in_turn(learners, config.seconds)
     finally:
         for peer in peers:

@@ -123,13 +123,19 @@ def _passes(steps: Steps, least: float) -> tuple[float, int]:
 
 def theirs(peer: Peer, batches: Sequence[int], sizes: dict[str, Any]) -> tuple[list[Measured], dict[str, str]]:
     """A library's losses and batch sizes, and which are left out for want of memory."""
+    pairs, without = fitting(peer, batches, sizes)
+    return [Measured(peer.name, loss, size, partial(_asked, peer, loss, size)) for loss, size in pairs], without
+
+
+def fitting(peer: Peer, batches: Sequence[int], sizes: dict[str, Any]) -> tuple[list[tuple[str, int]], dict[str, str]]:
+    """A library's losses and batch sizes for which there is memory, and why the others are left out, by name."""
     found, without = [], {}
     free = free_memory()
     for loss in peer.about["losses"]:
         for size in batches:
             reason = lacking(needed(peer.name, loss, size, sizes), free)
             if reason is None:
-                found.append(Measured(peer.name, loss, size, partial(_asked, peer, loss, size)))
+                found.append((loss, size))
             else:
                 without[f"{peer.name}, {loss}, {size}"] = reason
     return found, without
