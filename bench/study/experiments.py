@@ -18,7 +18,8 @@ class Experiment:
     """One model to compare.
 
     stage: those of stage 1 start from models of stage 0.  seeds: at most so many of the study's;
-    deterministic models need one.  short: part of the short study.  varied: also run on other splits.
+    deterministic models need one.  short: part of the short study.  varied: also run on other splits.  tuned: NAME of
+    the search (`python -m train tune`) that finds its options; such an experiment needs --tuned.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Experiment:
     seeds: int = 100
     short: bool = False
     varied: bool = False
+    tuned: str = ""
 
     @property
     def rated(self) -> bool:
@@ -108,6 +110,15 @@ EXPERIMENTS = (
     Experiment("bert4rec", "BERT4Rec", "bert", "bert4rec", seeds=2),
     Experiment("sasrec", "SASRec", "bert", "sasrec", seeds=1),
     Experiment("gsasrec", "gSASRec", "bert", "gsasrec", seeds=1),
+    Experiment("knn-tuned", "item-kNN, tuned", "knn", seeds=1, tuned="knn"),
+    Experiment("ials-tuned", "iALS, tuned", "mf", tuned="mf"),
+    Experiment("markov-tuned", "Markov, tuned", "markov", seeds=1, tuned="markov"),
+    Experiment("ease-tuned", "local EASE + content, tuned", "ease", seeds=1, tuned="ease"),
+    Experiment("scratch-tuned", "transformer from scratch, tuned", "bert", tuned="bert"),
+    Experiment("hybrid-tuned", "hybrid, tuned", "hybrid", tuned="hybrid"),
+    Experiment("bert4rec-tuned", "BERT4Rec, tuned", "bert", "bert4rec", tuned="bert-bert4rec"),
+    Experiment("sasrec-tuned", "SASRec, tuned", "bert", "sasrec", tuned="bert-sasrec"),
+    Experiment("gsasrec-tuned", "gSASRec, tuned", "bert", "gsasrec", tuned="bert-gsasrec"),
 )  # fmt: skip
 TITLES = {experiment.name: experiment.title for experiment in EXPERIMENTS}
 # Whose validation losses can be compared: cross-entropy over all items, whatever they were trained with.
@@ -150,6 +161,14 @@ PAIRS = (
     ("bert4rec", "scratch"),
     ("sasrec", "scratch"),
     ("gsasrec", "scratch"),
+    ("hybrid-tuned", "scratch-tuned"),
+    ("hybrid-tuned", "markov-tuned"),
+    ("hybrid-tuned", "hybrid"),
+    ("scratch-tuned", "scratch"),
+    ("scratch-tuned", "markov-tuned"),
+    ("bert4rec-tuned", "scratch-tuned"),
+    ("sasrec-tuned", "scratch-tuned"),
+    ("gsasrec-tuned", "scratch-tuned"),
 )
 # The same question asked of each cohort: does it help where an item or a user is little known?
 COHORT_PAIRS = (

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from bench.study.page.answers import answers_cold, answers_convergence, answers_scarcity, answers_top
+from bench.study.page.answers import answers_cold, answers_convergence, answers_effort, answers_scarcity, answers_top
 from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.system.files import replacing
@@ -66,7 +66,7 @@ def read_record(folder: Path) -> dict[str, pl.DataFrame]:
 def main(argv: Sequence[str]) -> None:
     """Parse, read, print the answers."""
     tables = read_record(parse(RecordConfig, argv, __doc__).record)
-    for answers in (answers_top, answers_cold, answers_convergence, answers_scarcity):
+    for answers in (answers_top, answers_cold, answers_convergence, answers_scarcity, answers_effort):
         print("\n".join(answers(tables)))
 
 

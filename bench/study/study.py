@@ -17,6 +17,7 @@ from bench.study.experiments import EXPERIMENTS, LEAVE_ONE_OUT, VARIATIONS, Expe
 from bench.study.scarcity import PAIR, Cell, cells, write_part
 from bench.study.statistics.anchors import ANCHORED
 from bench.study.trials import Trial, finished, prepare_folder
+from bench.study.tuning import with_options
 from infer.cli import option
 from infer.errors import InputError
 
@@ -37,6 +38,9 @@ class StudyConfig:
     negatives: int = option(100, "sampled negatives of each user", minimum=1)
     user: str | None = option(None, "whose five best films are shown (default: the first that is measured)")
     curve: bool = option(False, "also train on fewer users and on shorter histories: does the start help more there?")
+    tuned: str | None = option(
+        None, "folders of `python -m train tune`, one for each of --artifacts: also compare what was found there"
+    )
     record: Path | None = option(None, "folder to keep tables and trials in without their weights, and to go on from")
     finished: bool = option(False, "train nothing: tables and page of the trials that are finished")
     workers: int = option(0, "processes at once, each with one thread; 0 means one for each core", minimum=0)
@@ -47,13 +51,15 @@ class Plan:
     """What a study is made of.
 
     sets: the data sets.  trials: in the order in which they can be made.  cells: the parts of each data set, by its
-    name.  notes: (data set, what is left out of it and why).
+    name.  notes: (data set, what is left out of it and why).  searches: where the options of a data set's tuned models
+    were found, by its name.
     """
 
     sets: list[DataSet]
     trials: list[Trial]
     cells: dict[str, list[Cell]]
     notes: list[tuple[str, str]]
+    searches: dict[str, Path]
 
 
 def plan(config: StudyConfig) -> Plan:
@@ -62,11 +68,16 @@ def plan(config: StudyConfig) -> Plan:
     most = config.seeds
     if config.short:
         most, epochs = min(most, 2), min(epochs or 6, 6)
-    found = Plan(data_sets(config.artifacts), [], {}, [])
+    sets = data_sets(config.artifacts)
+    found = Plan(sets, [], {}, [], _searches(config, sets))
     for data in found.sets:
-        splits, fit = _splits(config, data, experiments, found), [e for e in experiments if data.rated or not e.rated]
-        if len(fit) < len(experiments):
-            names = ", ".join(e.name for e in experiments if e not in fit)
+        own = with_options(experiments, data, found.searches.get(data.name))
+        splits, fit = _splits(config, data, own, found), [e for e in own if data.rated or not e.rated]
+        missing = [e.name for e in experiments if e.name not in {o.name for o in own}]
+        if missing and config.tuned is not None:
+            found.notes.append((data.name, f"left out, as nothing was tuned: {', '.join(missing)}"))
+        if len(fit) < len(own):
+            names = ", ".join(e.name for e in own if e not in fit)
             found.notes.append((data.name, f"left out, as the table has no ratings: {names}"))
         if not fit:
             raise InputError(f"{data.path} has no ratings, which all that --only names needs")
@@ -80,6 +91,19 @@ def plan(config: StudyConfig) -> Plan:
             )
     found.trials.sort(key=lambda trial: trial.experiment.stage)
     return found
+
+
+def _searches(config: StudyConfig, sets: list[DataSet]) -> dict[str, Path]:
+    """The folder of searches of each data set; raises InputError if there is not one for each."""
+    if config.tuned is None:
+        return {}
+    folders = [Path(name.strip()) for name in config.tuned.split(",") if name.strip()]
+    if len(folders) != len(sets):
+        raise InputError(f"--tuned takes one folder for each of --artifacts: {len(sets)} of them, not {len(folders)}")
+    for folder in folders:
+        if not any(folder.glob("*.tuned.json")):
+            raise InputError(f"--tuned: {folder} has no NAME.tuned.json: run `python -m train tune` first")
+    return {data.name: folder for data, folder in zip(sets, folders, strict=True)}
 
 
 def finished_part(found: Plan) -> Plan:
@@ -116,7 +140,7 @@ def chosen(config: StudyConfig) -> list[Experiment]:
             raise InputError("--anchors names its experiments itself: leave out --only")
         return [e for e in EXPERIMENTS if e.name in ANCHORED]
     if config.only is None:
-        return [e for e in EXPERIMENTS if e.short or not config.short]
+        return [e for e in EXPERIMENTS if (e.short or not config.short) and (config.tuned or not e.tuned)]
     names = [e.name for e in EXPERIMENTS]
     wanted = config.only.split(",")
     for name in wanted:
@@ -124,6 +148,10 @@ def chosen(config: StudyConfig) -> list[Experiment]:
             raise InputError(f"--only: no experiment is called '{name}'; {', '.join(names)}")
     experiments = [e for e in EXPERIMENTS if e.name in wanted]
     for experiment in experiments:
+        if experiment.tuned and config.tuned is None:
+            raise InputError(
+                f"--only: {experiment.name} has the options that a search found; give its folder as --tuned"
+            )
         missing = [name for name in experiment.parents if name not in wanted]
         if missing:
             raise InputError(f"--only: {experiment.name} starts from {', '.join(missing)}; name them too")

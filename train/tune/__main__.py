@@ -15,7 +15,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from infer.cli import leading, option, parse, run, take
 from infer.cli.fields import options
@@ -28,9 +28,7 @@ from train.presets import CONFIGS, DEFAULT, configuration
 from train.threads import before_loading
 from train.tune.chosen import read_tuned
 from train.tune.spaces import SPACES, space
-
-if TYPE_CHECKING:
-    from train.tune.search import Trial
+from train.tune.table import Trial, best_of
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +74,7 @@ def main(argv: Sequence[str]) -> None:
         raise InputError(f"--name {name} is not a plain file name")
 
     try:
-        from train.tune.search import Search, best_of, search
+        from train.tune.search import Search, search
     except ModuleNotFoundError as error:
         if error.name != "optuna":
             raise
@@ -104,7 +102,7 @@ def main(argv: Sequence[str]) -> None:
     print(f"-> {wanted.best}, {wanted.table}")
 
 
-def _line(trial: "Trial", of: int, left: float) -> str:
+def _line(trial: Trial, of: int, left: float) -> str:
     """One trial, and about how long the others take."""
     ndcg = "      -" if trial.ndcg is None else f"{100 * trial.ndcg:5.2f} %"
     return (

@@ -44,6 +44,12 @@ def words(options: dict[str, Any]) -> list[str]:
 
 def read_tuned(path: Path, kind: str) -> tuple[str, list[str]]:
     """The preset and the words of a file; raises InputError if it is none, or of another kind."""
+    preset, options = read_options(path, kind)
+    return preset, words(options)
+
+
+def read_options(path: Path, kind: str) -> tuple[str, dict[str, Any]]:
+    """The preset of a file and what differs from it, by field; raises InputError if it is none, or of another kind."""
     wrong = f"{path} is not what `python -m train tune` writes: give a file NAME.tuned.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -57,4 +63,4 @@ def read_tuned(path: Path, kind: str) -> tuple[str, list[str]]:
         raise InputError(wrong)
     if found["kind"] != kind:
         raise InputError(f"{path} was tuned for {found['kind']}: run `python -m train {found['kind']}` with it")
-    return found["preset"], words(found["options"])
+    return found["preset"], found["options"]

@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import polars as pl
 import torch
 
 from infer.errors import InputError
-from infer.system.files import replacing, write_text
+from infer.system.files import write_text
 from infer.system.locks import alone
-from infer.system.ownership import MARK, claim
+from infer.system.ownership import claim
 from infer.system.progress import no_progress
 from infer.tables.columns import INTERACTIONS_FILE
 from train.config import TrainConfig
@@ -39,46 +38,14 @@ from train.sizing import sized_for
 from train.threads import choice
 from train.tune.chosen import tuned_text
 from train.tune.spaces import Choice, Space
+from train.tune.table import DIVERGED, FINISHED, PRUNED, Trial, best_of, read_table, trials_of, write_table
 
 log = logging.getLogger(__name__)
 
-SEARCH = "search"  # key of the metadata that says which search a table is of
 # Trials that are drawn at random before TPE learns from them.
 RANDOM_TRIALS = 10
 # Epochs that a trial has before it can be pruned, and finished trials before any is.
 LEAST_EPOCHS, LEAST_TRIALS = 5, 5
-FINISHED, PRUNED, DIVERGED = "finished", "pruned", "diverged"
-SCHEMA: dict[str, Any] = {
-    "trial": pl.Int64,
-    "state": pl.String,
-    "validation_ndcg_at_10": pl.Float64,
-    "best_epoch": pl.Int64,
-    "epochs": pl.Int64,
-    "seconds": pl.Float64,
-    "curve": pl.List(pl.Float64),
-    "threads": pl.Int64,
-}
-COLUMNS = ("number", "state", "ndcg", "best_epoch", "epochs", "seconds", "curve", "threads")  # of SCHEMA, in `Trial`
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One configuration that was tried.
-
-    number: from 1.  state: finished, pruned or diverged.  ndcg: of the weights that are kept, None if it diverged.
-    best_epoch, epochs: where it was reached, and how many were trained.  seconds: all in all.  curve: the NDCG of each
-    epoch.  values: the options that were searched.  threads: PyTorch's, None in older tables.
-    """
-
-    number: int
-    state: str
-    ndcg: float | None
-    best_epoch: int | None
-    epochs: int
-    seconds: float
-    curve: list[float]
-    values: dict[str, Any]
-    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -150,39 +117,17 @@ def read_trials(wanted: Search, data: Data) -> list[Trial]:
     """The trials that the search's table holds; none if it is not there."""
     if not wanted.table.is_file():
         return []
-    try:
-        said = pl.read_parquet_metadata(wanted.table).get(SEARCH)
-        rows = pl.read_parquet(wanted.table).to_dicts()
-    except (pl.exceptions.PolarsError, OSError):
-        raise InputError(f"{wanted.table} cannot be read: delete it to start afresh") from None
-    if said != wanted.said(data):
+    said, rows = read_table(wanted.table)
+    if said != json.loads(wanted.said(data)):
         raise InputError(
             f"{wanted.table} holds trials with other options, spaces or data: give --name, or delete it to start afresh"
         )
-    known: list[dict[str, Any]] = [
-        {field: row.get(column) for field, column in zip(COLUMNS, SCHEMA, strict=True)} for row in rows
-    ]
-    return [
-        Trial(**found, values={name: row[name] for name in wanted.space})
-        for found, row in zip(known, rows, strict=True)
-    ]
-
-
-def best_of(trials: list[Trial]) -> Trial | None:
-    """The finished trial with the highest NDCG, of equal ones the first; a pruned one was worse at the same epoch."""
-    finished = [trial for trial in trials if trial.state == FINISHED]
-    return max(finished, key=lambda trial: (trial.ndcg or 0.0, -trial.number), default=None)
+    return trials_of(rows)
 
 
 def _keep(wanted: Search, data: Data, trials: list[Trial]) -> None:
     """Replace the table of trials and the best configuration."""
-    plain = [
-        {column: getattr(trial, field) for field, column in zip(COLUMNS, SCHEMA, strict=True)} | trial.values
-        for trial in trials
-    ]
-    with replacing(wanted.table, owned=True) as temporary:
-        table = pl.DataFrame(plain, schema_overrides=SCHEMA, infer_schema_length=None)
-        table.write_parquet(temporary, metadata=MARK | {SEARCH: wanted.said(data)})
+    write_table(trials, wanted.said(data), wanted.table)
     best = best_of(trials)
     if best is not None:
         fixed = {key: value for key, value in asdict(wanted.config).items() if key not in wanted.space}

@@ -195,6 +195,37 @@ def answers_convergence(tables: Tables) -> list[str]:
     return sentences
 
 
+def answers_effort(tables: Tables) -> list[str]:
+    """Whether as many trials were spent on each model that was tuned, and what they changed; none where none was."""
+    return [prefix + sentence for prefix, own in _by_set(tables) if "tuning" in own for sentence in _effort(own)]
+
+
+def _effort(tables: Tables) -> Iterator[str]:
+    searches = tables["tuning"].partition_by("experiment", maintain_order=True)
+    if not searches:
+        return
+    spent = sum(table["seconds"].sum() for table in searches) / 60
+    numbers: dict[int, list[str]] = {}
+    for table in searches:
+        numbers.setdefault(table.height, []).append(table["title"][0])
+    if len(numbers) == 1:
+        each = f"{searches[0].height} trials for each of {len(searches)} models"
+        yield f"The effort is the same: {each}, {spent:,.0f} minutes in all."
+    else:
+        told = "; ".join(f"{count} for {', '.join(names)}" for count, names in sorted(numbers.items()))
+        yield f"The effort is not the same, so these models cannot be compared as tuned: trials are {told}."
+    better = []
+    for table in searches:
+        best = table.filter(pl.col("state") == "finished")["value"].max()
+        if isinstance(best, float) and best > (table["value"][0] or 0.0):
+            better.append(f"{table['title'][0]} ({100 * (table['value'][0] or 0.0):.1f} to {100 * best:.1f})")
+    yield (
+        f"Validation NDCG@10 in %, from the preset's options to the best found: {', '.join(better)}."
+        if better
+        else "No search found options that are better on validation items than the preset's."
+    )
+
+
 def of_set(tables: Tables, data: str) -> Tables:
     """The rows of one data set."""
     return {name: table.filter(pl.col("data") == data) for name, table in tables.items()}

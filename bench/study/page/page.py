@@ -15,6 +15,7 @@ from bench.study.page import shown
 from bench.study.page.answers import (
     answers_cold,
     answers_convergence,
+    answers_effort,
     answers_scarcity,
     answers_top,
     of_set,
@@ -78,6 +79,7 @@ def sections(tables: dict[str, pl.DataFrame]) -> list[dict]:
         ("RQ3: does it converge sooner?", answers_convergence(tables), _training),
         ("Does it help where data are scarce?", answers_scarcity(tables), _scarce),
         ("Beside published results", [PUBLISHED], _published),
+        ("Is the effort the same?", answers_effort(tables), _effort),
         ("Protocols", [PROTOCOLS], _protocols),
         ("Ties and time split", [SPLITS], _splits),
     ]
@@ -133,6 +135,10 @@ def _published(tables: dict[str, pl.DataFrame]) -> Parts:
     known = tables["anchors"].height > 0
     plot = front(tables) if known else None
     return [("NDCG@10 against seconds; dotted: published", plot), ("", shown.anchors(tables))]
+
+
+def _effort(tables: dict[str, pl.DataFrame]) -> Parts:
+    return [("", shown.effort(tables))]
 
 
 def _protocols(tables: dict[str, pl.DataFrame]) -> Parts:

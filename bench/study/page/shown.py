@@ -68,6 +68,21 @@ def anchors(tables: Tables) -> dict:
     return table(caption, header, rows)
 
 
+def effort(tables: Tables) -> dict:
+    """What the search of each model spent and found."""
+    rows = []
+    for group in tables["tuning"].partition_by("experiment", maintain_order=True):
+        finished = group.filter(pl.col("state") == "finished")
+        ended = ", ".join(
+            f"{count} {state}" for state, count in group.group_by("state", maintain_order=True).len().iter_rows()
+        )
+        first, best = group["value"].to_list()[0], max(finished["value"], default=None)
+        minutes = f"{group['seconds'].sum() / 60:,.0f}"
+        rows.append([group["title"][0], f"{group.height}", ended, minutes, percent(first), percent(best)])
+    header = ["model", "trials", "of these", "minutes", "first trial (as the preset is), NDCG@10 %", "best, NDCG@10 %"]
+    return table("Searches for options, judged by NDCG@10 of validation items of one seed", header, rows)
+
+
 def scarcity(tables: Tables) -> dict:
     """Whether the start from iALS helps, by users and by length of history."""
     found = tables["scarcity"].filter(pl.col("metric").is_in(["hit@10", "ndcg@10"]))

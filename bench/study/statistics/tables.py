@@ -14,6 +14,7 @@ with `data`, the data set, and `split` (of notes data alone):
     history      experiment, title, seed, elapsed, epoch, train_loss, validation_loss, validation_ndcg_at_10, seconds
     convergence  experiment, title, seed, goal, epochs, goal_epochs, seconds, goal_seconds
     costs        experiment, title, seed, seconds, peak_mib, parameters
+    tuning       experiment, title, trial, state, value, epochs, seconds, options, given (with --tuned)
     anchors      name, source, hit, ndcg, low, high, ratio, seeds, seconds, peak_mib, parameters (published and ours)
     speed        name, rounds, value, low, high (of the first data set)
     top          experiment, title, user, rank (0: held out), film, genres (of the first data set)
@@ -47,6 +48,7 @@ from bench.study.statistics.differences import Ranks, differences
 from bench.study.statistics.figures import cohorts, metrics, newcomers, summary
 from bench.study.study import Plan
 from bench.study.trials import LIBRARIES, Trial
+from bench.study.tuning import tuning
 from infer.model.session import open_model
 from infer.scoring.job import open_job
 from infer.scoring.lists import model_lists
@@ -75,6 +77,8 @@ def collect(plan: Plan, speeds: pl.DataFrame, user: str) -> dict[str, pl.DataFra
     for number, data in enumerate(plan.sets):
         trials = [trial for trial in plan.trials if trial.data == data.name]
         tables = _of_set(trials, plan.cells.get(data.name, []), user if number == 0 else None)
+        searched = list({trial.experiment.name: trial.experiment for trial in trials}.values())
+        tables["tuning"] = tuning(searched, plan.searches.get(data.name))
         tables["speed"] = speed(speeds if number == 0 else speeds.clear())
         by_set.append({name: _placed(table, data.name) for name, table in tables.items()})
     found = {name: pl.concat([tables[name] for tables in by_set]) for name in by_set[0]}

@@ -72,7 +72,7 @@ def made(artifacts: Path, tmp_path_factory) -> tuple[Path, Path]:
 def test_a_killed_study_goes_on_and_gives_the_same_tables(made) -> None:
     killed, whole = made
     names = sorted(path.name for path in (whole / "tables").iterdir())
-    assert len(names) == 14 and names == sorted(path.name for path in (killed / "tables").iterdir())
+    assert len(names) == 15 and names == sorted(path.name for path in (killed / "tables").iterdir())
     for name in names:
         one, other = (pl.read_parquet(folder / "tables" / name) for folder in made)
         shared = [column for column in one.columns if column not in TIMES]
@@ -87,7 +87,10 @@ def test_the_page_needs_no_network_and_shows_every_part(made) -> None:
     assert not re.search(r"(src|href)\s*=\s*[\"']", own) and "@import" not in own and "http" not in own
     for title in ("RQ1", "RQ2", "RQ3", "Protocols", "Five films", "How to reproduce"):
         assert f"<h2>{title}" in own
-    assert "Does it help where data are scarce?, Beside published results, Ties and time split." in own
+    assert (
+        "Does it help where data are scarce?, Beside published results, Is the effort the same?, Ties and time split."
+        in own
+    )
     plots = re.findall(r'draw\("(plot-\d+-\d+)"', own)
     assert len(plots) == len(set(plots)) == 11 and 'draw("picture"' in own
     assert "prefers-color-scheme: dark" in own and "width=device-width" in own

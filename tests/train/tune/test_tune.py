@@ -17,8 +17,9 @@ from train.presets import PRESETS, configuration
 from train.sizing import sized
 from train.tune import search as tuning
 from train.tune.chosen import read_tuned, tuned_text, words
-from train.tune.search import Search, Trial, best_of, search
+from train.tune.search import Search, search
 from train.tune.spaces import SPACES, Choice, Numbers, space
+from train.tune.table import SCHEMA, Trial, best_of
 
 TINY = ["--dim=8", "--heads=1", "--feedforward=8", "--max-length=4", "--epochs=2", "--batch-size=64", "--layers=1"]
 
@@ -98,7 +99,7 @@ def test_ctrl_c_keeps_what_is_finished(folder: Path, monkeypatch) -> None:
         found(wanted(folder), 4)
     table = pl.read_parquet(folder / "knn.trials.parquet")
     assert table["trial"].to_list() == [1, 2] and table["state"].to_list() == ["finished"] * 2
-    assert table.columns == [*tuning.SCHEMA, "decay", "neighbours"]
+    assert table.columns == [*SCHEMA, "decay", "neighbours"]
     assert is_ours(folder / "knn.trials.parquet") and is_ours(folder / "knn.tuned.json")
 
 
