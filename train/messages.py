@@ -12,6 +12,7 @@ from train.data.dataset import Data
 from train.loop.loop import STOPPED, ending
 from train.loop.run import EpochRecord, Run
 from train.loop.validation import validation_rows
+from train.memory import Part
 from train.models.base import ScoringModel
 from train.sizing import said
 
@@ -24,6 +25,12 @@ def beginning(run: Run, data: Data, config: TrainConfig, name: str) -> Iterator[
         yield chosen
     if not len(validation_rows(data, config)):
         yield unmeasured(run.model, config)
+
+
+def killed(name: str, held: list[Part]) -> str:
+    """What to say after a training that could not say itself why it ended. held: what this one holds in memory."""
+    less = f": if that was it, try {held[0].less}" if held else ""
+    return f"an earlier training of {name} was killed from outside, as systems do where memory ends{less}"
 
 
 def ends_at_best(run: Run, config: TrainConfig) -> bool:

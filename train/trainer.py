@@ -82,8 +82,9 @@ def train(
     places = Places(config.artifacts, name)
     if world.first:
         claim(places.written, inputs=[config.artifacts / INTERACTIONS_FILE, config.artifacts / ITEMS_FILE])
-    data = load(config.artifacts, None if manner.numbering is None else manner.numbering.content["item_ids"])
-    with alone(config.artifacts / "locks" / f"{name}.train.lock") if world.first else nullcontext():
+    killed = world.first and places.lock.is_file()
+    with alone(places.lock) if world.first else nullcontext():
+        data = load(config.artifacts, None if manner.numbering is None else manner.numbering.content["item_ids"])
         earlier = dict[str, Any]()
         measured = bool((data.targets != PAD).any())
         if manner.start is not None:
@@ -93,6 +94,8 @@ def train(
         held = parts(
             config, len(data.user_ids), len(data.item_ids), data.histories.lengths, measured, processes=world.size
         )
+        if killed:
+            log.info(messages.killed(name, held))
         if config.device == "cpu" and not manner.finish:  # no step is taken then
             check_memory(held)
         with told_if_exhausted(held):

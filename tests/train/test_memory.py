@@ -1,5 +1,6 @@
 """What a training needs at least, by hand and beside what it takes; and what is said where that is not there."""
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -94,3 +95,21 @@ def test_other_errors_are_left_alone() -> None:
         raise MemoryError
     with pytest.raises(InputError, match=r"^out of memory$"), told_if_exhausted([]):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def test_after_a_training_that_was_killed_the_next_one_says_what_may_help(
+    artifacts: Path, typed, tmp_path: Path
+) -> None:
+    for name in ("interactions.parquet", "items.parquet"):
+        shutil.copy(artifacts / name, tmp_path)
+    words = ["train", "bert", "--epochs=40", f"--artifacts={tmp_path}"]
+    running = subprocess.Popen([sys.executable, "-m", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    for line in running.stdout:
+        if line.startswith("epoch"):
+            break
+    running.kill()
+    running.communicate()
+    done = typed("train", "bert", "--epochs=1", f"--artifacts={tmp_path}")
+    assert "an earlier training of bert was killed from outside" in done.stdout, done.stderr
+    assert ": if that was it, try --" in done.stdout
+    assert "was killed" not in typed("train", "bert", "--epochs=1", f"--artifacts={tmp_path}").stdout

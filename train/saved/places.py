@@ -37,6 +37,11 @@ class Places:
         return self.artifacts / f"{self.name}.history.parquet"
 
     @property
+    def lock(self) -> Path:
+        """Held while it is trained; what is left of a process that was killed."""
+        return self.artifacts / "locks" / f"{self.name}.train.lock"
+
+    @property
     def written(self) -> list[Path]:
-        """All of them."""
+        """All that a training leaves."""
         return [self.finished, self.partial, self.state, self.history]
