@@ -42,7 +42,7 @@ class Ranked:
 
     count: (1,) how many items.  seen: (users, n).  item_at: (count + 1,) the item at each place, 0 at place 0 and where
     none is; None: the item of that index.  boosted: (b,), to `BOOSTS_INPUT`; None: no boosts.  own: (users, m) the only
-    ones of each user; None: all.
+    ones of each user; None: all.  offered: (items + 1,) bool, of each item, whether anybody may get it; None: all.
     """
 
     count: str
@@ -50,6 +50,7 @@ class Ranked:
     item_at: str | None = None
     boosted: str | None = None
     own: str | None = None
+    offered: str | None = None
 
 
 def best_in_chunks(
@@ -104,7 +105,10 @@ def _round(graph: GraphProto, name: str, head: Head, ranked: Ranked, k: str, siz
     if ranked.item_at is not None:
         item = nodes("Gather", ranked.item_at, item)
     item_of = nodes("Concat", zero, item, axis=0, outputs=[CHUNK_ITEMS])  # (columns,)
-    dead = nodes("NonZero", nodes("Equal", item_of, zero))  # (1, n)
+    none = nodes("Equal", item_of, zero)
+    if ranked.offered is not None:
+        none = nodes("Not", nodes("Gather", ranked.offered, item_of))
+    dead = nodes("NonZero", none)  # (1, n)
 
     def column(place: str) -> str:
         """The same shape: where a place stands in this chunk, 0 if it does not."""

@@ -89,7 +89,7 @@ def _written(
         whole, metadata, table if real else None, model.user_count, folder if said_of(proto) else None
     )
     if fixed is not None:
-        asked, proto = proto, export_graph(model, items, precision, fixed, chunk, path)
+        asked, proto = proto, export_graph(model, items, precision, fixed, chunk, path, metadata.retired)
         refuse_large_graph(proto)
         check_fixed(model, asked, proto, items, users, fixed, folder)
     extras["golden"] = json.dumps(golden_vectors(proto, metadata, base, origin, model.user_count, folder))
@@ -103,11 +103,12 @@ def _checked(
     state: dict, model: ScoringModel, precision: str, chunk: int, beside: Path | None = None
 ) -> tuple[onnx.ModelProto, dict[str, float]]:
     """The graph, and how far it is from PyTorch.  beside: as of `export_graph`."""
-    proto = export_graph(model, len(state["item_ids"]), precision, chunk=chunk, beside=beside)
+    gone = state.get("retired", [])
+    proto = export_graph(model, len(state["item_ids"]), precision, chunk=chunk, beside=beside, retired=gone)
     refuse_large_graph(proto)
     sizes = len(state["item_ids"]), len(state["user_ids"])
     folder = None if beside is None else folder_of(beside)
-    return proto, check_parity(model, proto, *sizes, exact=precision == "fp32", folder=folder)
+    return proto, check_parity(model, proto, *sizes, exact=precision == "fp32", folder=folder, retired=gone)
 
 
 def _loss(

@@ -12,7 +12,7 @@ time and is at most items + 1. Dropped entries have the score `schema.DROPPED`.
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import onnx
@@ -40,13 +40,15 @@ def export_graph(
     fixed: int | None = None,
     chunk: int = 0,
     beside: Path | None = None,
+    retired: Sequence[int] = (),
 ) -> onnx.ModelProto:
     """Trace `model`, append the top-k and guard the inputs; every weight stays inside the one file, if it can.
 
     items: size of the catalogue, without padding.  precision: one of `precision.PRECISIONS`.  fixed: a number that
     stands for the input k, in a graph without rules.  chunk: so many items are scored at once, where scores are a
     product of users and items (`export.chunks`); 0: all.  beside: the file that it is to become; weights that are too
-    large for that are written beside it (`export.apart`); None: they stay in the graph.
+    large for that are written beside it (`export.apart`); None: they stay in the graph.  retired: indexes of items that
+    nobody gets.
     Raises InputError if the model cannot be had in that precision.
     """
     examples = tuple(
@@ -84,7 +86,7 @@ def export_graph(
         proto = written_apart(program, beside)
     else:
         proto = in_precision(program.model_proto, precision)
-    append_top_k(proto.graph, items, BLOCK if model.appends_columns and not chunk else 0, fixed, chunk)
+    append_top_k(proto.graph, items, BLOCK if model.appends_columns and not chunk else 0, fixed, chunk, retired)
     guard(proto.graph, Sizes(items, model.user_count, model.level_count, model.window, model.any_length))
     strip(proto)
     return proto

@@ -5,30 +5,44 @@ In: the head of a graph. Out: branches of an `If`, or nodes without rules.
     all_items(graph, head, items, k, chunk, scaled)
 """
 
+from collections.abc import Sequence
+
 from onnx import GraphProto, TensorProto
 
 from export.chunks import Ranked, best_in_chunks
 from export.head import Head
 from export.nodes import Nodes
-from export.ranking import lists, only_known, unscaled
+from export.ranking import lists, offered, only_known, unscaled
 from infer.model.signature import BOOSTED_INPUT, CANDIDATES_INPUT, OWN_INPUT, SEEN_INPUT
 
 
-def all_items(graph: GraphProto, head: Head, items: int, k: str, chunk: int, scaled: bool) -> GraphProto:
+def all_items(
+    graph: GraphProto, head: Head, items: int, k: str, chunk: int, scaled: bool, retired: Sequence[int]
+) -> GraphProto:
     """The k best of all items."""
     nodes = Nodes("all", graph.initializer)
     boosted = only_known(nodes, BOOSTED_INPUT, items)
-    ranked = Ranked(nodes.constant([items]), SEEN_INPUT, boosted=boosted)
+    ranked = Ranked(nodes.constant([items]), SEEN_INPUT, boosted=boosted, offered=_offered(nodes, items, retired))
     found = best_in_chunks(nodes, graph, head, ranked, k, chunk, scaled)
     return nodes.branch("all_items", lists(*unscaled(nodes, *found, scaled)))
 
 
-def without_rules(nodes: Nodes, graph: GraphProto, head: Head, items: int, k: str, chunk: int) -> tuple[str, str]:
+def without_rules(
+    nodes: Nodes, graph: GraphProto, head: Head, items: int, k: str, chunk: int, retired: Sequence[int]
+) -> tuple[str, str]:
     """Items and values (users, k) of all unseen items."""
-    return best_in_chunks(nodes, graph, head, Ranked(nodes.constant([items]), SEEN_INPUT), k, chunk)
+    ranked = Ranked(nodes.constant([items]), SEEN_INPUT, offered=_offered(nodes, items, retired))
+    return best_in_chunks(nodes, graph, head, ranked, k, chunk)
 
 
-def some_items(graph: GraphProto, head: Head, items: int, k: str, chunk: int, scaled: bool) -> GraphProto:
+def _offered(nodes: Nodes, items: int, retired: Sequence[int]) -> str | None:
+    """`export.ranking.offered`; None if nothing is retired."""
+    return offered(nodes, items, retired) if retired else None
+
+
+def some_items(
+    graph: GraphProto, head: Head, items: int, k: str, chunk: int, scaled: bool, retired: Sequence[int]
+) -> GraphProto:
     """The k best of the candidates, which are ranked in their order. Whatever is no item, or comes twice, has a place
     on which none is."""
     nodes = Nodes("some", graph.initializer)
@@ -51,11 +65,12 @@ def some_items(graph: GraphProto, head: Head, items: int, k: str, chunk: int, sc
     width = nodes.size(OWN_INPUT, 1)
     theirs = nodes("Min", width, one)
     alone, common = Nodes("own", graph.initializer), Nodes("common", graph.initializer)
-    ranked = Ranked(count, seen, item_at, boosted)
+    may = _offered(nodes, items, retired)
+    ranked = Ranked(count, seen, item_at, boosted, offered=may)
     found = best_in_chunks(common, graph, head, ranked, k, chunk, scaled, unless=theirs)
     nodes.nodes.extend(common.nodes)
     everybody = nodes("Sub", one, theirs)
-    ranked = Ranked(count, seen, item_at, boosted, own)
+    ranked = Ranked(count, seen, item_at, boosted, own, may)
     found = best_in_chunks(alone, graph, head, ranked, k, chunk, scaled, start=found, unless=everybody)
     nodes.nodes.extend(alone.nodes)
     return nodes.branch("some_items", lists(*unscaled(nodes, *found, scaled)))

@@ -6,7 +6,7 @@ equal to the whole catalogue), the top-k up to ties, windows of other lengths, i
 gets a list without a known item.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,12 +46,13 @@ def check_parity(
     exact: bool = True,
     seed: int = 0,
     folder: Path | None = None,
+    retired: Sequence[int] = (),
 ) -> dict[str, float]:
     """Largest absolute score difference, over how many users; raises InputError beyond 1e-4.
 
     items, users: sizes without padding, from which random inputs are drawn.  exact: False for a graph
     in another precision: its difference is measured, but only its shapes and what it lists are judged.  folder: of the
-    graph's data file, if it has one.
+    graph's data file, if it has one.  retired: items that the graph never lists.
     """
     check_model(proto)
     session, given = (session_of(graph, folder) for graph in (with_everybody(proto), proto))
@@ -61,12 +62,12 @@ def check_parity(
     for batch in batches:
         inputs = random_inputs(rng, model, batch, items, users)
         if model.window:
-            largest = max(largest, _compare_lengths(session, model, inputs, batch, tolerance))
+            largest = max(largest, _compare_lengths(session, model, inputs, batch, tolerance, retired))
         drop = random_windows(rng, batch, int(rng.integers(1, 2 * K)), items)
         with torch.no_grad():
             expected = model(*map(torch.from_numpy, inputs.values())).numpy().astype(np.float64)
         np.put_along_axis(expected, drop, DROPPED, axis=1)
-        expected[:, PAD] = DROPPED
+        expected[:, [PAD, *retired]] = DROPPED
         feeds = {**inputs, **Choice(drop).inputs}
         largest = max(largest, _compare_all(session, feeds, expected, tolerance))
         _compare_top(session, feeds, expected, min(K, items + 1), tolerance)
@@ -132,7 +133,12 @@ def _compare_top(session: ort.InferenceSession, feeds: dict, expected: np.ndarra
 
 
 def _compare_lengths(
-    session: ort.InferenceSession, model: ScoringModel, inputs: dict, batch: int, tolerance: float
+    session: ort.InferenceSession,
+    model: ScoringModel,
+    inputs: dict,
+    batch: int,
+    tolerance: float,
+    retired: Sequence[int],
 ) -> float:
     """Largest difference between a window's scores and those of the same items in one half as long, and in one with
     older items before them.
@@ -146,7 +152,7 @@ def _compare_lengths(
     long = {name: np.pad(window, ((0, 0), (3, 0)), constant_values=1) for name, window in whole.items()}
     with torch.no_grad():
         expected = model(*map(torch.from_numpy, whole.values())).numpy().astype(np.float64)
-    expected[:, PAD] = DROPPED
+    expected[:, [PAD, *retired]] = DROPPED
     nothing = Choice(np.full((batch, 1), PAD)).inputs
     return max(_compare_all(session, {**given, **nothing}, expected, tolerance) for given in (short, long))
 

@@ -5,10 +5,14 @@ In: nodes and the names of tensors. Out: further nodes, and the names of what th
     columns, values = best_of_blocks(nodes, without(nodes, scores, seen, padding), k)
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 from onnx import TensorProto, helper
 
 from export.nodes import Nodes
 from export.precision import ROW_SCALE
+from infer.histories.vocabulary import PAD
 from infer.model.signature import DROPPED, OWN_INPUT
 
 # Items whose largest score is found first: the top k lie in the k blocks with the largest, and a
@@ -24,6 +28,13 @@ def lists(items: str, scores: str, k: int | str = "top_k") -> list:
         helper.make_tensor_value_info(items, TensorProto.INT64, ["batch", k]),
         helper.make_tensor_value_info(scores, TensorProto.FLOAT, ["batch", k]),
     ]
+
+
+def offered(nodes: Nodes, items: int, retired: Sequence[int]) -> str:
+    """(items + 1,) bool: what anybody may get, which neither padding nor a retired item is."""
+    mask = np.ones(items + 1, dtype=bool)
+    mask[[PAD, *retired]] = False
+    return nodes.constant(mask, bool)
 
 
 def only_known(nodes: Nodes, given: str, items: int) -> str:

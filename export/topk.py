@@ -5,6 +5,8 @@ all, those in `candidates`, or of each user those in `own_candidates` too; never
 only the scores are computed.
 """
 
+from collections.abc import Sequence
+
 from onnx import GraphProto, TensorProto, helper
 
 from export.head import Head, take_head
@@ -18,6 +20,7 @@ from export.ranking import (
     best_of_blocks,
     best_of_own,
     lists,
+    offered,
     only_known,
     unscaled,
     with_boosts,
@@ -45,30 +48,38 @@ INPUTS: dict[str, tuple[int, list[int | str]]] = {
 }
 
 
-def append_top_k(graph: GraphProto, items: int, block: int = 0, fixed: int | None = None, chunk: int = 0) -> None:
+def append_top_k(
+    graph: GraphProto,
+    items: int,
+    block: int = 0,
+    fixed: int | None = None,
+    chunk: int = 0,
+    retired: Sequence[int] = (),
+) -> None:
     """all_scores (batch, columns) and `INPUTS` -> items, scores.
 
     block: columns of a block, whose multiple the columns then are; 0: they are items + 1.  fixed: so many items are
     listed, whoever asks, and of `INPUTS` there is `seen` alone, so that every input has a row for each user.  chunk: so
-    many items are scored at once, where scores are a product of users and items; 0: all.
+    many items are scored at once, where scores are a product of users and items; 0: all.  retired: items that nobody
+    gets, whatever is asked.
     """
     head = take_head(graph, apart=chunk > 0)
     chunk = chunk if head.nodes else 0
     scaled = any(ROW_SCALE in node.output for node in graph.node)
     nodes = Nodes("chosen", graph.initializer)
     if fixed is not None:
-        _fixed(graph, head, items, block, fixed, scaled, chunk)
+        _fixed(graph, head, items, block, fixed, scaled, chunk, retired)
         return
     k = nodes("Min", K_INPUT, nodes.constant([items + 1]))
     some = nodes("Add", nodes.size(CANDIDATES_INPUT, 0), nodes.size(OWN_INPUT, 1))
     restricted = nodes("Greater", some, nodes.constant([0]))
     outputs = [ITEMS_OUTPUT, SCORES_OUTPUT]
     if chunk:
-        some_branch = some_items(graph, head, items, k, chunk, scaled)
-        all_branch = all_items(graph, head, items, k, chunk, scaled)
+        some_branch = some_items(graph, head, items, k, chunk, scaled, retired)
+        all_branch = all_items(graph, head, items, k, chunk, scaled, retired)
     else:
-        some_branch = _restricted(graph, head, items, k, scaled)
-        all_branch = _unrestricted(graph, head, items, block, k, scaled)
+        some_branch = _restricted(graph, head, items, k, scaled, retired)
+        all_branch = _unrestricted(graph, head, items, block, k, scaled, retired)
     nodes("If", restricted, outputs=outputs, then_branch=some_branch, else_branch=all_branch)
     graph.node.extend(nodes.nodes)
     graph.input.extend(helper.make_tensor_value_info(name, *kind) for name, kind in INPUTS.items())
@@ -78,14 +89,23 @@ def append_top_k(graph: GraphProto, items: int, block: int = 0, fixed: int | Non
         drop_unused(graph)
 
 
-def _fixed(graph: GraphProto, head: Head, items: int, block: int, k: int, scaled: bool, chunk: int) -> None:
+def _fixed(
+    graph: GraphProto,
+    head: Head,
+    items: int,
+    block: int,
+    k: int,
+    scaled: bool,
+    chunk: int,
+    retired: Sequence[int],
+) -> None:
     """The k best of all unseen items, without rules and without branches."""
     number = Nodes("chosen", graph.initializer).constant([min(k, items + 1)])
     nodes = Nodes("all", graph.initializer)
     if chunk:
-        found = without_rules(nodes, graph, head, items, number, chunk)
+        found = without_rules(nodes, graph, head, items, number, chunk, retired)
     else:
-        found = _best_unseen(nodes, _all_scores(nodes, head, items, block), items, block, number)
+        found = _best_unseen(nodes, _all_scores(nodes, head, items, block), items, block, number, retired)
     for made, name in zip(unscaled(nodes, *found, scaled), (ITEMS_OUTPUT, SCORES_OUTPUT), strict=True):
         nodes("Identity", made, outputs=[name])
     graph.node.extend(nodes.nodes)
@@ -96,12 +116,14 @@ def _fixed(graph: GraphProto, head: Head, items: int, block: int, k: int, scaled
         drop_unused(graph)
 
 
-def _unrestricted(graph: GraphProto, head: Head, items: int, block: int, k: str, scaled: bool) -> GraphProto:
+def _unrestricted(
+    graph: GraphProto, head: Head, items: int, block: int, k: str, scaled: bool, retired: Sequence[int]
+) -> GraphProto:
     """The k best of all items."""
     nodes = Nodes("all", graph.initializer)
     scores = _all_scores(nodes, head, items, block)
     scores = with_boosts(nodes, scores, only_known(nodes, BOOSTED_INPUT, items), BOOSTS_INPUT, scaled)
-    found = _best_unseen(nodes, scores, items, block, k)
+    found = _best_unseen(nodes, scores, items, block, k, retired)
     return nodes.branch("all_items", lists(*unscaled(nodes, *found, scaled)))
 
 
@@ -116,17 +138,17 @@ def _all_scores(nodes: Nodes, head: Head, items: int, block: int) -> str:
     return nodes.shaped(scores, "batch", _columns(items, block)) if head.nodes else scores
 
 
-def _best_unseen(nodes: Nodes, scores: str, items: int, block: int, k: str) -> tuple[str, str]:
-    """Columns and values (users, k) of the best that are neither seen nor padding."""
+def _best_unseen(nodes: Nodes, scores: str, items: int, block: int, k: str, retired: Sequence[int]) -> tuple[str, str]:
+    """Columns and values (users, k) of the best that are neither seen nor retired nor padding."""
     columns = _columns(items, block)
-    padding = nodes.constant([[PAD, *range(items + 1, columns)]])
+    padding = nodes.constant([[PAD, *retired, *range(items + 1, columns)]])
     scores = without(nodes, scores, SEEN_INPUT, padding)
     return best_of_blocks(nodes, scores, k, block) if block else best_of_all(nodes, scores, k)
 
 
-def _restricted(graph: GraphProto, head: Head, items: int, k: str, scaled: bool) -> GraphProto:
+def _restricted(graph: GraphProto, head: Head, items: int, k: str, scaled: bool, retired: Sequence[int]) -> GraphProto:
     """The k best of the candidates, whose columns stand in their order, before them one of padding and after them so
-    many that blocks are full. Whatever is no item, or comes twice, takes a column that is dropped."""
+    many that blocks are full. Whatever is no item, retired, or comes twice, takes a column that is dropped."""
     nodes = Nodes("some", graph.initializer)
     one, zero = nodes.constant([1]), nodes.constant([0])
     given = candidates(nodes, items)
@@ -144,6 +166,8 @@ def _restricted(graph: GraphProto, head: Head, items: int, k: str, scaled: bool)
     column_of = nodes("ScatterElements", nowhere, item_of, places)  # (items + 1,), 0 for what is no candidate
     own_column = nodes("Equal", nodes("Gather", column_of, item_of), places)
     taken = nodes("And", own_column, nodes("Greater", item_of, zero))
+    if retired:
+        taken = nodes("And", taken, nodes("Gather", offered(nodes, items, retired), item_of))
     dead = nodes("NonZero", nodes("Not", taken))  # (1, n)
     # Items that are not among the candidates must not share the column of padding that Gather would give them.
     boosted = nodes("Gather", column_of, only_known(nodes, BOOSTED_INPUT, items))

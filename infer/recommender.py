@@ -116,6 +116,9 @@ class Recommender:
         with in_words_of_python():
             self.model = open_model(model, device, whole_number(threads, "threads", 0))
 
+    def __reduce__(self) -> Any:
+        raise InputError("a model cannot be pickled: load its file in each process")
+
     def __repr__(self) -> str:
         return f"<{self.metadata.kind} recommender of {self.model.path}>"
 
@@ -152,6 +155,8 @@ class Recommender:
         Raises InputError if nothing in a single history is known to the model; of tables, such users are left out.
         """
         number = whole_number(reasons, "reasons", 0)
+        if history is None:
+            raise InputError("history is None: give item ids or a table; score() without one takes the training table")
         if not is_history(history):
             if number:
                 raise InputError("reasons are of one history; found a table: give the ids of each user's items")
@@ -282,7 +287,7 @@ class Recommender:
             given = {"only_items": only_items, "exclude_items": exclude_items, "items_where": items_where}
             stated = {name: rule for name, rule in given.items() if rule is not None}
             rules, _ = split_arguments(stated, None)  # type: ignore[arg-type]
-            finder = open_similar(self.model, rules) if stated else self._similar
+            finder = self._similar.ruled(rules) if stated else self._similar
             index = index_of(ids_of([item]), finder.job.items)
             if index[0] == PAD:
                 raise UnknownItemsError(f"{self.model.path.name} does not know the item {item!r:.80}")

@@ -3,7 +3,7 @@
 In: model files, and outputs of `python -m infer.batch`. Out: answers, until SIGTERM or Ctrl-C.
 
     python -m infer.serve --model hybrid.onnx
-    python -m infer.serve --model hybrid.onnx,mf.onnx --lists hybrid.topk.parquet --token-file token.txt
+    python -m infer.serve --model hybrid.onnx,mf.onnx --lists artifacts/hybrid.topk.parquet --token-file token.txt
 
 `GET /openapi.json` describes the paths. A model or lists that change on disk are loaded by themselves, as SIGHUP makes
 them all be; what cannot be loaded leaves the earlier one serving. Ends with status 0 if it was asked to.

@@ -16,6 +16,7 @@ import java.nio.LongBuffer;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 
@@ -36,6 +37,11 @@ public class Recommend {
             for (JsonNode id : contract.get("item_ids")) index.put(id.asText(), index.size() + 1L);
             List<Long> known = new ArrayList<>();
             for (String id : words[1].split(",")) if (index.containsKey(id)) known.add(index.get(id));
+            if (contract.get("history").get("repeats").asText().equals("latest")) {
+                Collections.reverse(known); // an item that comes again stands once, at its latest place
+                known = new ArrayList<>(new LinkedHashSet<>(known));
+                Collections.reverse(known);
+            }
             int longest = contract.get("window").get("longest").asInt();
             List<Long> window = known.subList(Math.max(0, known.size() - longest), known.size());
             Map<String, OnnxTensor> feeds = new HashMap<>();

@@ -51,8 +51,10 @@ if (history === undefined) {
   console.log(`${contract.golden.cases.length} cases give the expected lists`);
 } else {
   const index = new Map(contract.item_ids.map((id, place) => [String(id), place + 1]));
-  const known = history.split(",").map((id) => index.get(id)).filter(Boolean);
+  let known = history.split(",").map((id) => index.get(id)).filter(Boolean);
   if (!contract.window || known.length === 0) throw new Error("no item of this history is known, or no window is taken");
+  // An item that comes again stands once, at its latest place.
+  if (contract.history.repeats === "latest") known = [...new Set(known.reverse())].reverse();
   const window = known.slice(-contract.window.longest); // any length from 1 on, newest last
   const plain = { window: [window, [1, window.length]], seen: [known, [1, known.length]], k: [[5], [1]] };
   plain.levels = [window.map(() => 0), [1, window.length]];

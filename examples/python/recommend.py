@@ -27,6 +27,8 @@ def main(path, history=None):
         sys.exit(
             "no item of this history is known" if contract["window"] else "this file is asked by user, not by window"
         )
+    if contract["history"]["repeats"] == "latest":  # an item that comes again stands once, at its latest place
+        known = list(dict.fromkeys(known[::-1]))[::-1]
     window = np.array([known[-contract["window"]["longest"] :]], dtype=np.int64)  # any length from 1 on, newest last
     feeds = {"window": window, "seen": np.array([known], dtype=np.int64), "levels": np.zeros_like(window)}
     feeds["k"] = np.array([5], dtype=np.int64)

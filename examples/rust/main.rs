@@ -6,7 +6,7 @@
 // Needs the crates ort 2.0.0-rc.12 and serde_json 1. Not run by this project's tests, which hold its names of inputs and
 // outputs against those of the files.
 
-use std::{collections::HashMap, env, error::Error, fs};
+use std::{collections::{HashMap, HashSet}, env, error::Error, fs};
 
 use ort::{
     session::{Session, SessionInputValue},
@@ -31,7 +31,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         .enumerate()
         .map(|(place, id)| (id.as_str(), place as i64 + 1))
         .collect();
-    let known: Vec<i64> = words[1].split(',').filter_map(|id| index.get(id).copied()).collect();
+    let mut known: Vec<i64> = words[1].split(',').filter_map(|id| index.get(id).copied()).collect();
+    if contract["history"]["repeats"] == "latest" {
+        let mut met = HashSet::new(); // an item that comes again stands once, at its latest place
+        known.reverse();
+        known.retain(|item| met.insert(*item));
+        known.reverse();
+    }
     let longest = contract["window"]["longest"].as_u64().unwrap() as usize;
     let window = known[known.len().saturating_sub(longest)..].to_vec(); // any length from 1 on, newest last
     let mut feeds = Vec::new();

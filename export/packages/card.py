@@ -13,6 +13,7 @@ from export.packages.measured import Figure
 from export.packages.packed import Packed
 from infer.model.metadata import KEPT
 from infer.system.project import PROJECT
+from infer.tables.rules import KEEP
 
 KINDS = {
     "mf": "matrix factorisation: a vector for each user and item",
@@ -43,6 +44,7 @@ items, scores = session.run(["items", "scores"], feeds)
 print([contract["item_ids"][n - 1] for n, s in zip(items[0], scores[0]) if s > contract["dropped"]["score"]])
 ```"""
 WINDOW = "known = [index[item] for item in history if item in index]"
+LATEST = "known = list(dict.fromkeys(known[::-1]))[::-1]  # an item that comes again stands once, at its latest place"
 
 
 def text(packed: Packed, name: str, model: str, licence: Licence, figures: list[Figure]) -> str:
@@ -98,7 +100,8 @@ def _program(packed: Packed, model: str, beside: str) -> str:
     }
     lines = [f'    "{tensor.name}": {values[tensor.name]},' for tensor in packed.inputs]
     user = ["# The user 1 is user_ids[0] of the contract, if it has ids; the history is left out of the list."]
-    feeds = [*(user if packed.by_user else []), WINDOW, "feeds = {", *lines, "}"]
+    known = [WINDOW] if packed.metadata.rules.get("repeats") == KEEP else [WINDOW, LATEST]
+    feeds = [*(user if packed.by_user else []), *known, "feeds = {", *lines, "}"]
     return RUN.format(model=model, contract=beside, feeds="\n".join(feeds))
 
 

@@ -74,8 +74,8 @@ class Source:
 def _graph(model: FoldedIn, metadata: Metadata, precision: str) -> Made:
     """The graph of a model that solves its users, equal to PyTorch's."""
     items = len(metadata.item_ids)
-    proto = export_graph(model, items, precision, chunk=metadata.chunk)
-    parity = check_parity(model, proto, items, 0, exact=precision == "fp32")
+    proto = export_graph(model, items, precision, chunk=metadata.chunk, retired=metadata.retired)
+    parity = check_parity(model, proto, items, 0, exact=precision == "fp32", retired=metadata.retired)
     vectors = {} if precision == "int8" else model.vectors
     return proto, replace(metadata, precision=precision, parity=parity, vectors=vectors)
 

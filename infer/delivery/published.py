@@ -7,6 +7,7 @@ In: an output of `python -m infer.batch`. Out: a frame for each part; memory hol
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -65,9 +66,23 @@ class Published:
 
         Raises InputError if a part is damaged, or was removed by later publications meanwhile.
         """
-        for file in self.files:
+        for file, part in zip(self.files, self.publication.manifest["parts"], strict=True):
             with reading(file):
                 rows = pl.read_parquet(file, glob=False)
+            _check(file, part, rows)
             if rows.height:
                 whole = pl.concat([self.empty, rows], how="diagonal_relaxed")
                 yield whole.cast(self.empty.schema).sort(USER, RANK)
+
+
+def _check(file: Path, part: dict[str, Any], rows: pl.DataFrame) -> None:
+    """Raise InputError if a file does not hold the part that the manifest says it is: another's copy, or changed."""
+    users = rows[USER]
+    stated = {"rows": rows.height, "listed": users.n_unique()}
+    same = all(part.get(name, found) == found for name, found in stated.items())
+    if same and rows.height and type(part["first"]) is type(users[0]):
+        same = bool(part["first"] <= users.min() and users.max() <= part["last"])
+    if not same:
+        raise InputError(
+            f"{file} is not what its manifest says of it: go back to an earlier publication, or score again"
+        )

@@ -31,6 +31,7 @@ from infer.model.signature import (
     WINDOW_INPUT,
 )
 from infer.system.project import PROJECT
+from infer.tables.rules import KEEP, LATEST
 
 SCHEMA = 1  # of this JSON
 DTYPES = {TensorProto.INT64: "int64", TensorProto.FLOAT: "float32"}
@@ -54,6 +55,11 @@ WITHOUT: dict[str, list[int | str]] = {
     OWN_INPUT: ["batch", 0],
     BOOSTED_INPUT: [0],
     BOOSTS_INPUT: [0, 2],
+}
+# What a history holds, by the table's rule for items that come again.
+HISTORY = {
+    LATEST: {"repeats": LATEST, "rule": "an item that comes again stands once, at its latest place"},
+    KEEP: {"repeats": KEEP, "rule": "an item stands as often as it comes, each time at its place"},
 }
 SCORED = {
     KEPT: "users of the training table, by their id (user_ids)",
@@ -93,6 +99,7 @@ def contract(graph: GraphProto, metadata: Metadata) -> dict[str, Any]:
         "precision": metadata.precision,
         "inputs": [_value(value) | _without(value.name) for value in graph.input],
         "outputs": [_value(value) for value in graph.output],
+        "history": HISTORY[metadata.rules.get("repeats", LATEST)] if WINDOW_INPUT in names else None,
         "window": {
             "longest": metadata.window,
             "lengths": "any from 1 on, the same for all rows of a batch; of more than longest the newest count",
@@ -113,6 +120,10 @@ def contract(graph: GraphProto, metadata: Metadata) -> dict[str, Any]:
         "equal_scores": "sort by index; which of several equal items fill the last places may differ between devices",
         "nobody": "a row without a known item, or of an unknown user, has no recommendation; an index that is no "
         "item's or user's counts as padding",
+        "retired": {
+            "items": len(metadata.retired),
+            "rule": "items that only keep their indexes; the graph lists none of them, whatever it is fed",
+        },
         "ids": {
             "rule": "index i is item_ids[i - 1], or user_ids[i - 1]; 0 is padding; leave out items that are not listed",
             "items": items,

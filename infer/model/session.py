@@ -80,7 +80,10 @@ class Model:
 
     def proto(self) -> onnx.ModelProto:
         """The graph of the file; raises InputError unless it is the one that was opened."""
-        content, _ = modelfile.load(self.path)
+        try:
+            content, _ = modelfile.load(self.path)
+        except OSError as error:
+            raise InputError(f"{self.path}, which is open, can be read no more: {error.strerror or error}") from None
         if hashlib.sha256(content).hexdigest() != self.checksum:
             raise InputError(f"{self.path} was replaced after it was opened: run again")
         return onnx.load_model_from_string(content)

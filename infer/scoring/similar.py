@@ -42,10 +42,27 @@ PLACES = 2**32
 
 
 @dataclass(frozen=True)
+class Directions:
+    """Where the items of a model point to, read from its file once."""
+
+    model: Model
+
+    @cached_property
+    def unit(self) -> np.ndarray:
+        """(items, dim) float32 of length 1, or 0 of an item that training did not see."""
+        return unit_vectors(self.model)
+
+
+@dataclass(frozen=True)
 class Similar:
-    """What finds similar items. job: the open model, and which items may be listed."""
+    """What finds similar items. job: the open model, and which items may be listed.  directions: of all its items."""
 
     job: Job
+    directions: Directions
+
+    def ruled(self, rules: CandidateOptions) -> "Similar":
+        """The same under other rules; the model's file is not read again. Raises InputError as `open_similar` does."""
+        return Similar(rows_job(self.model, rules=rules), self.directions)
 
     @property
     def model(self) -> Model:
@@ -79,7 +96,7 @@ class Similar:
 
     def _by_cosine(self, block: np.ndarray, k: int) -> pl.DataFrame:
         """The nearest of the items that may be listed."""
-        unit, candidates = self._unit, self._candidates
+        unit, candidates = self.directions.unit, self._candidates
         rows = np.zeros((BLOCK, unit.shape[1]), dtype=np.float32)
         rows[: len(block)] = unit[block - 1]
         steps = np.rint(rows @ unit[candidates - 1].T * STEPS).astype(np.int64)[: len(block)]
@@ -105,14 +122,9 @@ class Similar:
         )
 
     @cached_property
-    def _unit(self) -> np.ndarray:
-        """(items, dim) float32 of length 1, or 0 of an item that training did not see."""
-        return unit_vectors(self.model)
-
-    @cached_property
     def _candidates(self) -> np.ndarray:
         """(n,) ascending indexes of the items that may be listed and of which something is known."""
-        return np.flatnonzero(self.job.candidates.mask[1:] & self._unit.any(1)) + 1
+        return np.flatnonzero(self.job.candidates.mask[1:] & self.directions.unit.any(1)) + 1
 
 
 def open_similar(model: Model, rules: CandidateOptions = CandidateOptions()) -> Similar:
@@ -126,4 +138,4 @@ def open_similar(model: Model, rules: CandidateOptions = CandidateOptions()) -> 
             f"{model.path} has no vectors that can be compared and reads users, not items: "
             "give the file in fp32 or fp16"
         )
-    return Similar(rows_job(model, rules=rules))
+    return Similar(rows_job(model, rules=rules), Directions(model))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pydantic_core import to_json
 from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
@@ -22,12 +23,22 @@ from infer.serving.measured import Figures
 from infer.serving.problems import of_starlette
 
 
+class _Anything(StringConvertor):
+    """All that is left of a path, line breaks too, which are part of an id like other characters."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("anything", _Anything())
+
+
 @dataclass(frozen=True)
 class Application:
-    """What answers (`asgi`), and its functions, which know whether it is stopping."""
+    """What answers (`asgi`), its functions, which know whether it is stopping, and what is counted of it."""
 
     asgi: Guard
     endpoints: Endpoints
+    figures: Figures
 
 
 def application(
@@ -39,7 +50,7 @@ def application(
     routes = [
         Route("/v1/recommend", endpoints.recommend, methods=["POST"]),
         Route("/v1/similar", endpoints.similar, methods=["POST"]),
-        Route("/v1/users/{user:path}", endpoints.user, methods=["GET"]),
+        Route("/v1/users/{user:anything}", endpoints.user, methods=["GET"]),
         Route("/v1/models", endpoints.models, methods=["GET"]),
         Route("/health/live", endpoints.live, methods=["GET"]),
         Route("/health/ready", endpoints.ready, methods=["GET"]),
@@ -48,4 +59,4 @@ def application(
     ]
     starlette = Starlette(routes=routes, exception_handlers={HTTPException: of_starlette})
     starlette.router.redirect_slashes = False
-    return Application(Guard(starlette, figures, token), endpoints)
+    return Application(Guard(starlette, figures, token, lambda: endpoints.stopping), endpoints, figures)

@@ -39,6 +39,8 @@ def answered(endpoint: Endpoint) -> Endpoint:
             return await endpoint(self, request)
         except Problem as problem:
             return problem.response
+        except asyncio.CancelledError:  # by the end of the process, which waited as long as it may
+            return busy("the service is stopping").response
         except ClientDisconnect:
             return Problem(400, "the body ended early").response
         except Exception as error:
@@ -149,7 +151,7 @@ def _chosen(slots: Mapping[str, Slot[Thing]], name: str | None, what: str) -> tu
     if name is None:
         name = next(iter(slots), "")
     if name not in slots:
-        raise Problem(404, f"no {what} of this name is served")
+        raise Problem(404, f"no {what} of this name {'are' if what == 'lists' else 'is'} served")
     return name, slots[name].thing
 
 

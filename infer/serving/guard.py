@@ -19,10 +19,14 @@ OPEN = ("/health/live", "/health/ready")
 
 
 class Guard:
-    """An application behind a token. token: the present one; None: everybody may ask."""
+    """An application behind a token. token: the present one; None: everybody may ask.  stopping: whether readers are
+    to go elsewhere, so that their connections end with the answer."""
 
-    def __init__(self, application: ASGIApp, figures: Figures, token: Callable[[], str | None]) -> None:
-        self._application, self._figures, self._token = application, figures, token
+    def __init__(
+        self, application: ASGIApp, figures: Figures, token: Callable[[], str | None],
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:  # fmt: skip
+        self._application, self._figures, self._token, self._stopping = application, figures, token, stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -35,6 +39,8 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if self._stopping():
+                    message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
             await send(message)
 
         with self._figures.in_progress.track_inprogress():

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 import infer
 from infer.errors import InputError, first_line
+from infer.model.metadata import NONE
 from infer.model.session import ARTIFACTS
 from infer.model.signature import USER_INPUT, WINDOW_INPUT
 from infer.serving.measured import Figures
@@ -34,13 +35,15 @@ class Slot(Generic[Thing]):
 
 
 def opened(path: Path, threads: int) -> "infer.Recommender":
-    """A model that has answered once, so that its first reader does not wait for what is worked out once.
+    """A model that has answered once: its first reader does not wait for what is worked out once, and it needs its file
+    no more, whatever becomes of that.
 
     Raises InputError if it cannot be opened, or its first answer is none.
     """
     model = infer.load(path, threads=threads)
     if USER_INPUT not in model.model.inputs and WINDOW_INPUT in model.model.inputs:
-        model.recommend(model.metadata.item_ids[:1], k=1)
+        # Of one item, whose reasons need a session of their own.
+        model.recommend(model.metadata.item_ids[:1], k=1, reasons=int(model.metadata.attribution != NONE))
     if model.metadata.vectors:
         model.similar(model.metadata.item_ids[0], k=1)
     return model

@@ -2,10 +2,15 @@
 
 In: bytes of a connection. Out: requests to the application; or status 400 and the end of the connection.
 
-    uvicorn.Config(application, http=Protocol)
+    uvicorn.Config(application, http=counted(figures))
 """
 
+from http import HTTPStatus
+
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from infer.serving.measured import Figures
+from infer.serving.problems import TYPE, Problem
 
 MOST = 2**16  # bytes; what is read at once (at most four times as many) may be more
 
@@ -14,11 +19,14 @@ class Protocol(HttpToolsProtocol):
     """One connection. Its parser itself would keep a header of any length in memory."""
 
     _unfinished: int | None = 0  # bytes of a request whose head has no end yet; None: it had
+    _ended = False  # whether a request ended in the bytes that are being parsed
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
+        self._ended = False
         super().data_received(data)
-        if self._unfinished is None or self.transport.is_closing():
+        # Where a request ended, nobody knows how many of these bytes are of the next one: it counts from then on.
+        if self._unfinished is None or self._ended or self.transport.is_closing():
             return
         self._unfinished += len(data)
         if self._unfinished > MOST:
@@ -31,5 +39,30 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The next one begins."""
-        self._unfinished = 0
+        self._unfinished, self._ended = 0, True
         super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request, as all other answers that are none are given, and end the connection."""
+        status = HTTPStatus.BAD_REQUEST
+        body = bytes(Problem(status, msg).response.body)
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {TYPE}\r\ncontent-length: {len(body)}\r\n"
+            "connection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode("ascii") + body)
+        self.transport.close()
+        self.refused()
+
+    def refused(self) -> None:
+        """Something was no request."""
+
+
+def counted(figures: Figures) -> type[Protocol]:
+    """The same, which counts what is no request among the answers."""
+
+    class Counted(Protocol):
+        def refused(self) -> None:
+            figures.requests.labels("other", "400").inc()
+
+    return Counted

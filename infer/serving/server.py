@@ -22,7 +22,7 @@ import uvloop
 from infer.errors import InputError
 from infer.serving.application import Application
 from infer.serving.loaded import Served
-from infer.serving.protocol import Protocol
+from infer.serving.protocol import counted
 
 log = logging.getLogger(__name__)
 FILES = 65_536  # open files that the process allows itself, if the system does
@@ -76,9 +76,9 @@ def serve(
 ) -> None:  # fmt: skip
     """Answer until a signal ends it. reread: what else SIGHUP does."""
     config = uvicorn.Config(
-        application.asgi, http=Protocol, ws="none", loop="none", lifespan="off", log_config=None, access_log=False,
-        server_header=False, timeout_keep_alive=running.idle, timeout_graceful_shutdown=int(running.grace) or None,
-        limit_concurrency=_more_files() - SPARE, backlog=2048,
+        application.asgi, http=counted(application.figures), ws="none", loop="none", lifespan="off", log_config=None,
+        access_log=False, server_header=False, timeout_keep_alive=running.idle,
+        timeout_graceful_shutdown=int(running.grace) or None, limit_concurrency=_more_files() - SPARE, backlog=2048,
     )  # fmt: skip
     # What uvicorn says of its own start and end is said by the command.
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)

@@ -1,6 +1,7 @@
 """Items scored some after the other: the lists of all items scored at once, to the last bit and in their order."""
 
 import shutil
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,11 @@ def product(dim: int = DIM, items: int = ITEMS, seed: int = 0) -> onnx.ModelProt
 
 
 @cache
-def session(chunk: int, precision: str = "fp32", fixed: int | None = None) -> ort.InferenceSession:
+def session(
+    chunk: int, precision: str = "fp32", fixed: int | None = None, retired: tuple[int, ...] = ()
+) -> ort.InferenceSession:
     proto = in_precision(product(), precision)
-    append_top_k(proto.graph, ITEMS, fixed=fixed, chunk=chunk)
+    append_top_k(proto.graph, ITEMS, fixed=fixed, chunk=chunk, retired=retired)
     onnx.checker.check_model(proto, full_check=True)
     assert in_chunks(proto) == (chunk > 0)
     return ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -107,6 +110,23 @@ def test_lists_are_those_of_all_items_at_once(chunk: int, name: str) -> None:
         assert found.shape == (USERS, min(k, ITEMS + 1))
         np.testing.assert_array_equal(values, scores)
         np.testing.assert_array_equal(found, items)
+
+
+@pytest.mark.parametrize("chunk", [0, *CHUNKS])
+def test_what_is_retired_is_listed_by_no_rule(chunk: int) -> None:
+    gone = [1, 5, 1_023, 1_024, ITEMS]
+    for name, choice in choices().items():
+        for k in (10, 1_100):
+            # As one that everybody has seen, and that is no candidate.
+            seen = np.concatenate([choice.seen, np.tile(gone, (USERS, 1))], 1)
+            expected = listed(session(0), replace(choice, seen=seen), k)
+            found = listed(session(chunk, retired=tuple(gone)), choice, k)
+            assert not np.isin(found[0], gone).any(), name
+            np.testing.assert_array_equal(found[1], expected[1])
+            np.testing.assert_array_equal(found[0], expected[0])
+    drop = choices()["no rule"]
+    for wide in (session(chunk, fixed=ITEMS, retired=tuple(gone)), session(chunk, fixed=9, retired=tuple(gone))):
+        assert not np.isin(listed(wide, drop, 0)[0], gone).any()
 
 
 def test_ties_on_both_sides_of_a_chunk_come_in_order_of_items() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pickle
 import subprocess
 import sys
 import threading
@@ -29,6 +30,12 @@ TABLE = pl.DataFrame(ROWS, schema=["user", "item", "timestamp"], orient="row")
 def model(tmp_path: Path) -> infer.Recommender:
     TABLE.write_parquet(tmp_path / "interactions.parquet")
     return infer.load(write_model(tmp_path / "m.onnx", ITEMS, NEXT, tmp_path / "interactions.parquet"))
+
+
+def gone(model: infer.Recommender) -> infer.Recommender:
+    """The same without its file."""
+    model.model.path.unlink()
+    return model
 
 
 @pytest.fixture
@@ -254,6 +261,9 @@ WRONG: dict[str, tuple[Callable, str]] = {
     "another device": (lambda m, f: infer.load(f / "m.onnx", device="gpu"), "device is one of cpu, cuda; found 'gpu'"),
     "threads": (lambda m, f: infer.load(f / "m.onnx", threads=-1), "threads is at least 0; found -1"),
     "no path": (lambda m, f: infer.load(None), "expected the path of a model file; found a NoneType"),
+    "no history": (lambda m, f: m.recommend(None), r"history is None: give item ids or a table; score\(\)"),
+    "pickled": (lambda m, f: pickle.dumps(m), "a model cannot be pickled: load its file in each process"),
+    "gone": (lambda m, f: gone(m).recommend(["a"], reasons=1), "which is open, can be read no more: No such file"),
     "no model": (lambda m, f: infer.load(f / "no.onnx"), r"no\.onnx does not exist"),
     "no model's file": (lambda m, f: infer.load(f / "interactions.parquet"), "is not a readable ONNX model"),
 }

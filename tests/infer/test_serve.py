@@ -158,6 +158,49 @@ def test_readiness_ends_first_and_requests_are_answered_meanwhile(files: Path) -
         assert served.process.wait(60) == 0
 
 
+def test_while_readiness_ends_connections_end_with_their_answers(files: Path) -> None:
+    with service(f"--model={files / 'm.onnx'}", "--drain=2") as served:
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
+
+        def closes() -> bool:
+            connection.request("GET", "/health/live")
+            answer = connection.getresponse()
+            assert (answer.status, answer.read()) == (200, b'{"status":"live"}')
+            return answer.will_close
+
+        assert not closes()
+        served.process.send_signal(signal.SIGTERM)
+        served.until(lambda: served.ask("GET", "/health/ready")[0] == 503)
+        assert closes()
+        connection.close()
+
+
+def test_what_is_not_whole_at_the_end_is_answered_too(files: Path) -> None:
+    with service(f"--model={files / 'm.onnx'}", "--grace=1", "--timeout=60") as served:
+        with socket.create_connection(("127.0.0.1", served.port), timeout=HANGS) as connection:
+            lines = ["POST /v1/recommend HTTP/1.1", "Host: a", "Content-Type: application/json", "Content-Length: 99"]
+            connection.sendall("\r\n".join([*lines, "", "{"]).encode())
+            served.until(lambda: b"in_progress 2.0" in served.ask("GET", "/metrics")[1]["text"])
+            served.process.send_signal(signal.SIGTERM)
+            found = b""
+            while piece := connection.recv(2**16):
+                found += piece
+        assert found.startswith(b"HTTP/1.1 503 ") and b"the service is stopping" in found
+        assert served.process.wait(60) == 0
+
+
+def test_a_model_that_is_served_needs_its_file_no_more(files: Path) -> None:
+    asked = {
+        "similar": {"item": 1001, "k": 2, "exclude_items": [1002]},
+        "recommend": {"history": [1001], "k": 2, "reasons": 1},
+    }
+    with service(f"--model={files / 'm.onnx'}") as served:
+        (files / "m.onnx").unlink()
+        for path, body in asked.items():
+            status, answer = served.ask("POST", f"/v1/{path}", json.dumps(body))
+            assert status == 200 and len(answer["items"]) == 2, answer
+
+
 def test_sighup_loads_everything_and_the_token_again(files: Path) -> None:
     (files / "token").write_text(TOKEN + "\n")
     with service(f"--model={files / 'm.onnx'}", f"--token-file={files / 'token'}") as served:
@@ -205,9 +248,17 @@ def test_lines_without_end_and_what_is_no_http_are_refused(files: Path) -> None:
         header = b"X-Long: " + b"a" * 60_000 + b"\r\n"
         assert said(ask, header, close).startswith(b"HTTP/1.1 200 ")
         assert said(ask + b"\r\n" + ask, header, close).count(b"HTTP/1.1 200 ") == 2, "each request counts from 0"
+        text = BODY[:-1] + " " * 200_000 + "}"
+        lines = ["POST /v1/recommend HTTP/1.1", "Host: a", "Content-Type: application/json"]
+        long = "\r\n".join([*lines, f"Content-Length: {len(text)}", "", text]).encode()
+        assert said((ask + b"\r\n") * 2 + long + ask + close).count(b"HTTP/1.1 200 ") == 4, "bodies are no headers"
+        assert said(long, long + ask + close).count(b"HTTP/1.1 200 ") == 3
         many = [b"X-Long: " + b"a" * 10_000 + b"\r\n"] * 40
         for endless in ([ask, b"X-Long: ", *[b"a" * 10_000] * 40], [ask, *many]):
             assert not said(*endless).startswith(b"HTTP/1.1 200 ")
+        refused = said(b"nonsense\r\n\r\n").partition(b"\r\n\r\n")
+        assert b"content-type: application/problem+json" in refused[0] and json.loads(refused[2])["status"] == 400
+        assert b'recommender_requests_total{path="other",status="400"} ' in served.ask("GET", "/metrics")[1]["text"]
         assert served.ask("GET", "/health/live")[0] == 200
 
 

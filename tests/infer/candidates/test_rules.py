@@ -177,6 +177,12 @@ def test_sql_is_asked_of_a_table_of_these_items(tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text("item,price\n7,5\n")
     with pytest.raises(InputError, match=r"knows no item of m\.onnx: it has '7', the model '10'"):
         rules(items=tmp_path / "other.csv", items_where="price < 9")
+    (tmp_path / "none.csv").write_text("item,price\n")
+    with pytest.raises(InputError, match=r"none\.csv"):
+        rules(items=tmp_path / "none.csv", items_where="item > 0")
+    pl.DataFrame(schema={"item": pl.Int64}).write_parquet(tmp_path / "none.parquet")
+    with pytest.raises(InputError, match=r"none\.parquet has no items, of which --items-where could be asked"):
+        rules(items=tmp_path / "none.parquet", items_where="item > 0")
 
 
 def test_pairs_are_taken_in_any_order_of_users() -> None:

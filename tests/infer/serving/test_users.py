@@ -44,6 +44,29 @@ def test_every_user_is_found_and_nobody_else(lists_of) -> None:
     assert lists_of([]).of("1", 9) is None
 
 
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_part_that_is_another_s_copy_or_was_changed_is_refused(
+    part: int, artifacts: Path, tmp_path: Path, run
+) -> None:
+    lists = tmp_path / "m.topk.parquet"
+    done = run("infer.batch", f"--model={artifacts / 'hybrid.onnx'}", f"--output={lists}", "--production", "--k=3",
+               "--part-users=16")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    whole = UserLists(lists)
+    files = sorted(lists.resolve().glob("*.parquet"))
+    assert len(files) > 2 and whole.users > 32
+    for content in (files[1 - part].read_bytes(), None):
+        before = files[part].read_bytes()
+        if content is None:
+            pl.read_parquet(files[part]).with_columns(pl.lit(101).alias("user")).write_parquet(files[part])
+        else:
+            files[part].write_bytes(content)
+        with pytest.raises(InputError, match="is not what its manifest says of it"):
+            UserLists(lists)
+        files[part].write_bytes(before)
+    assert UserLists(lists).users == whole.users
+
+
 def test_what_is_not_published_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no published lists"):
         UserLists(tmp_path / "lists.parquet")

@@ -4,11 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import polars as pl
 import pytest
 import torch
 
+from export.carried import Carried
+from export.exporter import export
 from infer.errors import InputError
+from infer.model.choice import Choice
+from infer.model.signature import DROPPED
+from infer.recommender import Recommender
 from infer.system.fingerprints import sha256
 from tests.helpers.rounds import write
 from train import command, trainer
@@ -103,7 +109,7 @@ def test_the_result_may_have_the_name_of_what_it_started_from(nights) -> None:
     assert len(state["item_ids"]) == 11 and state["provenance"]["config"]["dim"] == 4
 
 
-def test_options_come_from_the_earlier_model_and_contradictions_are_refused(nights, run, refused) -> None:
+def test_options_come_from_the_earlier_model_and_contradictions_are_refused(nights, monkeypatch) -> None:
     one, two = nights
     trainer.train("bert", config("bert", one, dropout=0.4, loss="softmax", schedule="linear"))
     start = started(one, "bert")
@@ -125,6 +131,9 @@ def test_options_come_from_the_earlier_model_and_contradictions_are_refused(nigh
         with pytest.raises(InputError, match=said):
             command.main([*words, f"--artifacts={two}"])
     assert not (two / "bert.pt").exists()
+    monkeypatch.setattr(earlier, "LEAST_KEPT", 0.95)
+    with pytest.raises(InputError, match=r"knows 10 items, of which .* has 9, fewer than 95%: train from scratch"):
+        command.main(["bert", f"--artifacts={two}", f"--from={one / 'bert.pt'}"])
     write(two, [1, 2, 3])
     with pytest.raises(InputError, match=r"knows no item of .* its ids are 10, 11, 12, those of the table 1, 2, 3"):
         trainer.train("bert", replace(base, artifacts=two), manner=trainer.Manner(start=start))
@@ -177,11 +186,16 @@ def test_nobody_gets_a_retired_item_from_an_exported_model(nights, run) -> None:
     one, two = nights
     trainer.train("bert", config("bert", one))
     command.main(["bert", f"--artifacts={two}", f"--keep-items={one / 'bert.pt'}", "--dim=4", "--epochs=1"])
-    from export.exporter import export
-    from infer.recommender import Recommender
-
     path, metadata = export("bert", two)
     assert metadata.retired == [5]
+    index = {item: n for n, item in enumerate(metadata.item_ids, 1)}
+    for file in (path, export("bert", two, carried=Carried(fixed_k=20))[0]):  # nor from another program
+        history = np.array([[index[10], index[11]]])
+        session = ort.InferenceSession(file)
+        feeds = {"window": history, "seen": history, "k": np.array([20]), **Choice(history).inputs}
+        items, scores = session.run(None, {given.name: feeds[given.name] for given in session.get_inputs()})
+        listed = [metadata.item_ids[n - 1] for n in items[scores > DROPPED]]
+        assert sorted(listed) == [5, 12, 13, 15, 16, 17, 18, 19, 99]
     model = Recommender(path)
     assert sorted(model.recommend([10, 14], k=20)["item"].to_list()) == [5, 11, 12, 13, 15, 16, 17, 18, 19, 99]
     found = model.recommend([10], k=20, exclude_items=[11])["item"].to_list()
