@@ -22,7 +22,7 @@ Id = Number | Text
 Finite = Annotated[StrictFloat | StrictInt, Field(allow_inf_nan=False)]
 Weight = Annotated[Finite, Field(ge=1 / LARGEST_WEIGHT, le=LARGEST_WEIGHT)]
 Added = Annotated[Finite, Field(ge=-LARGEST_ADDED, le=LARGEST_ADDED)]
-SHOWN = 10  # errors of one body
+READ, SHOWN = 100, 10  # errors of one body
 SHORT = 100  # items of a list
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -156,8 +156,10 @@ def parsed(kind: type[Body], content: bytes) -> Body:
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        said = [{"at": _pointer(one["loc"]), "detail": one["msg"][:200]} for one in found[:SHOWN]]
+        found = error.errors(include_url=False, include_context=False, include_input=False)[:READ]
+        found = [one for one in found if _reached(one["loc"]) == max(_reached(o["loc"]) for o in _rivals(one, found))]
+        told = dict.fromkeys((_pointer(one["loc"]), one["msg"][:200]) for one in found)
+        said = [{"at": at, "detail": detail} for at, detail in list(told)[:SHOWN]]
     raise Problem(422, "the body is not what this path takes", said)
 
 
@@ -172,6 +174,23 @@ def _pointer(place: Sequence[int | str]) -> str:
     are cut."""
     parts = [str(part)[:40] for part in place if isinstance(part, int) or not _is_kind(part)]
     return "/" + "/".join(parts)
+
+
+def _tried(place: Sequence[int | str]) -> int:
+    """Where in a place a kind of list stands that pydantic tried beside another; the length if there is none."""
+    return next((n for n, part in enumerate(place) if isinstance(part, str) and part.startswith("list[")), len(place))
+
+
+def _reached(place: Sequence[int | str]) -> int:
+    """How far a list of one kind was read; -1 of what is no list."""
+    element = place[_tried(place) + 1 : _tried(place) + 2]
+    return element[0] if element and isinstance(element[0], int) else -1
+
+
+def _rivals(one: Any, found: Sequence[Any]) -> list[Any]:
+    """The errors of the same list, read as one kind and as another: the kind that went further was meant."""
+    field = one["loc"][: _tried(one["loc"])]
+    return [other for other in found if other["loc"][: _tried(other["loc"])] == field]
 
 
 def _is_kind(part: str) -> bool:

@@ -122,6 +122,9 @@ def test_errors_say_where_and_give_nothing_away(client: Client, publishing: Path
     assert {error["at"] for error in answer.json()["errors"]} >= {"/k", "/boost/0/weight"}
     for text in ("pydantic", "starlette", "Traceback", str(publishing), ".onnx", "/tmp", "http"):
         assert text not in answer.text
+    for history, place, detail in (([1001, 2**63], 1, "less than"), (["a", 3], 1, "valid string")):
+        [error] = client().post("/v1/recommend", json={"history": history}).json()["errors"]
+        assert error["at"] == f"/history/{place}" and detail in error["detail"], "of the kind that the list begins with"
     many = client().post("/v1/recommend", json={"history": [None] * 5000, "k": "x"})
     assert len(many.json()["errors"]) <= 10
 
