@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import polars as pl
 import pytest
@@ -13,9 +14,9 @@ from bench.study.page.shown import effort
 from bench.study.tuning import tuning, with_options
 from infer.errors import InputError
 from infer.tables.columns import INTERACTIONS_FILE
-from tests.bench.study.test_study import run_study
 
 TUNED = [e for e in EXPERIMENTS if e.tuned]
+QUICK = ("--seeds=1", "--workers=1", "--negatives=3")
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +67,12 @@ def test_every_trial_is_told_and_whether_the_effort_is_the_same(searches: Path) 
 
 
 def test_a_study_compares_what_was_tuned_and_refuses_what_was_not(
-    searches: Path, artifacts: Path, tmp_path: Path, refused
+    searches: Path, artifacts: Path, tmp_path: Path, typed, refused
 ) -> None:
-    options = ("--only=knn,knn-tuned", "--seeds=1", f"--record={tmp_path / 'kept'}")
-    done = run_study(artifacts, tmp_path / "s", f"--tuned={searches}", *options)
+    def studied(output: str, *words: str) -> CompletedProcess:
+        return typed("bench.study", f"--artifacts={artifacts}", f"--output={tmp_path / output}", *QUICK, *words)
+
+    done = studied("s", "--only=knn,knn-tuned", f"--record={tmp_path / 'kept'}", f"--tuned={searches}")
     assert done.returncode == 0, done.stderr
     marker = next((tmp_path / "s").rglob("knn-tuned.trial.json"))
     said = json.loads((searches / "knn.tuned.json").read_text())["options"]
@@ -77,11 +80,9 @@ def test_a_study_compares_what_was_tuned_and_refuses_what_was_not(
     assert {name: config[name] for name in said} == said
     assert pl.read_parquet(tmp_path / "kept" / "tuning.parquet").height == 3
     assert "Is the effort the same?" in (tmp_path / "s" / "study.html").read_text()
-    refused(run_study(artifacts, tmp_path / "t", "--only=knn-tuned"), "give its folder as --tuned")
-    refused(run_study(artifacts, tmp_path / "t", f"--tuned={tmp_path}"), "has no NAME.tuned.json")
-    refused(
-        run_study(artifacts, tmp_path / "t", f"--tuned={searches},{searches}"), "one folder for each of --artifacts"
-    )
+    refused(studied("t", "--only=knn-tuned"), "give its folder as --tuned")
+    refused(studied("t", f"--tuned={tmp_path}"), "has no NAME.tuned.json")
+    refused(studied("t", f"--tuned={searches},{searches}"), "one folder for each of --artifacts")
     assert not (tmp_path / "t").exists()
 
 
