@@ -24,6 +24,7 @@ from infer.publishing.vector_files import INDEX, check_output, ids_beside, write
 from infer.scoring.job import open_job, typed
 from infer.scoring.user_vectors import vectors_by_part
 from infer.sources.source import open_source
+from infer.system.scratch import scratch
 from infer.tables.columns import ITEM
 from infer.tables.config import TableConfig
 
@@ -70,7 +71,7 @@ def _items(config: VectorsConfig, model: Model, dim: int) -> int:
 
 def _users(config: VectorsConfig, model: Model, dim: int) -> int:
     job = open_job(model, config.interactions, config.table_options, split=None)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=scratch()) as folder:
         source = open_source(job.table, job.options, Path(folder), optional=job.optional, known=job.known)
         return write_vectors(config.output, dim, vectors_by_part(typed(job, source), source, config.batch_size))
 

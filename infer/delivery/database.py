@@ -11,7 +11,9 @@ rights to read it. A table that this project did not make is refused: it lacks t
 (PostgreSQL) or within its definition (SQLite).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any, cast
 
@@ -27,6 +29,25 @@ from infer.system.project import PROJECT
 UNCHANGED = "; earlier tables are unchanged"
 NEW = "__new"
 PATIENCE = 60_000  # milliseconds that a writer of SQLite waits for another
+# Of PostgreSQL: how long a wait for readers to end is (ms), how many there are, and the pause between (s).
+LOCK_PATIENCE, TRIES, LOCK_PAUSE = 1_000, 12, 4.0
+KEEPALIVES = {"tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
+COLUMNS = "; columns "  # in the comment, before their names
+# What goes with a table that is dropped, in words.
+OF_TABLE = """
+select 'row-level security' from pg_class where oid = {place} and relrowsecurity
+union all select 'the policy ' || polname from pg_policy where polrelid = {place}
+union all select 'the trigger ' || tgname from pg_trigger where tgrelid = {place} and not tgisinternal
+union all select 'the rule ' || rulename from pg_rewrite where ev_class = {place}
+union all select 'the index ' || indexrelid::regclass from pg_index where indrelid = {place} and not indisprimary
+union all select 'rights to the column ' || attname from pg_attribute where attrelid = {place} and attacl is not null
+union all select 'the constraint ' || conname || ' of ' || conrelid::regclass from pg_constraint
+    where confrelid = {place} or (conrelid = {place} and contype not in ('p', 'n'))
+union all select distinct 'the view ' || v.oid::regclass from pg_depend d join pg_rewrite r on r.oid = d.objid
+    join pg_class v on v.oid = r.ev_class where d.classid = 'pg_rewrite'::regclass and d.refobjid = {place}
+    and v.oid <> {place}
+order by 1
+"""
 Write = Callable[[str, pl.DataFrame], None]
 Names = tuple[str, ...]  # of a table, or of a schema and a table
 
@@ -45,12 +66,12 @@ def written_tables(target: Target, tables: Mapping[str, Names], empty: pl.DataFr
             raise InputError(f"{address} cannot be written: {sqlite_path(address).parent} is no folder")
         with (
             _no_empty_file(target),
-            closing(connected(address, write=True)) as connection,
+            connected(address, write=True) as connection,
             closing(connection.cursor()) as cursor,
         ):
             database = (_SQLite if target.kind == SQLITE else _PostgreSQL)(cursor, address)
             columns = definition(empty, target.kind)
-            database.begin()
+            database.begin(tables.values())
             filled = {segment: database.prepare(names, columns) for segment, names in tables.items()}
 
             def write(segment: str, rows: pl.DataFrame) -> None:
@@ -59,6 +80,7 @@ def written_tables(target: Target, tables: Mapping[str, Names], empty: pl.DataFr
 
             yield write
             for segment, names in tables.items():
+                database.check_rows(filled[segment])
                 database.finish(names, filled[segment], remark)
             connection.commit()
 
@@ -80,6 +102,7 @@ class _Database:
 
     def __init__(self, cursor: Any, address: Address) -> None:
         self.cursor, self.address = cursor, address
+        self.written: dict[Names, int] = {}
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         self.cursor.execute(sql)
@@ -92,15 +115,25 @@ class _Database:
         )
 
     def append(self, names: Names, rows: pl.DataFrame) -> None:
+        self.written[names] = self.written.get(names, 0) + rows.height
         if rows.height:
             schema = {"db_schema_name": names[0]} if len(names) > 1 else {}
             self.cursor.adbc_ingest(names[-1], rows.to_arrow(), mode="append", **schema)
+
+    def check_rows(self, names: Names) -> None:
+        """Raise InputError if the table does not hold what was written: a trigger can leave rows out."""
+        [(held,)] = self.rows(f"select count(*) from {quoted(*names)}")
+        if held != self.written.get(names, 0):
+            raise InputError(
+                f"{self.address}: {'.'.join(names)} holds {held:,} of {self.written.get(names, 0):,} rows that were "
+                f"written, perhaps for a trigger or rule of the table{UNCHANGED}"
+            )
 
 
 class _SQLite(_Database):
     """Its transactions hold tables as well as rows, and its tables keep the comments of their definition."""
 
-    def begin(self) -> None:
+    def begin(self, tables: Iterable[Names]) -> None:
         self.cursor.execute(f"pragma busy_timeout = {PATIENCE}")
 
     def prepare(self, names: Names, columns: dict[str, str]) -> Names:
@@ -125,9 +158,14 @@ class _SQLite(_Database):
 class _PostgreSQL(_Database):
     """Readers of a table wait for nobody, until another takes its place."""
 
-    def begin(self) -> None:
+    def begin(self, tables: Iterable[Names]) -> None:
+        # The server ends a session whose client is gone, and with it what that has locked.
+        for name, seconds in KEEPALIVES.items():
+            self.cursor.execute(f"set local {name} = {seconds}")
         # One delivery at a time: two that make the same table would end each other.
-        self.cursor.execute(f"do $$ begin perform pg_advisory_xact_lock(hashtext({text(PROJECT)})); end $$")
+        for name in sorted({names[-1] for names in tables}):
+            key = f"hashtext({text(PROJECT)}), hashtext({text(name)})"
+            self.cursor.execute(f"do $$ begin perform pg_advisory_xact_lock({key}); end $$")
 
     def prepare(self, names: Names, columns: dict[str, str]) -> Names:
         """An empty table of these columns: the one before, or a new one for its place."""
@@ -150,6 +188,7 @@ class _PostgreSQL(_Database):
             self.cursor.execute(f"lock table {table} in share row exclusive mode")
             self.cursor.execute(f"delete from {table}")
             return names
+        self._check_replaceable(names, place, comment, [name for name, _ in types])
         new = (*names[:-1], names[-1].encode()[: LONGEST_TABLE - len(NEW)].decode(errors="ignore") + NEW)
         self.cursor.execute(create(quoted(*new), columns))
         rights = self.rows(
@@ -164,9 +203,47 @@ class _PostgreSQL(_Database):
     def finish(self, names: Names, filled: Names, remark: str) -> None:
         """Say what is in the table, and let it take its place."""
         self.cursor.execute(f"comment on table {quoted(*filled)} is {text(f'{PROJECT}: {remark}')}")
-        if filled != names:
-            self.cursor.execute(f"drop table {quoted(*names)}")
-            self.cursor.execute(f"alter table {quoted(*filled)} rename to {quoted(names[-1])}")
+        if filled == names:
+            return
+        self._lock_alone(names)
+        self.cursor.execute(f"drop table {quoted(*names)}")
+        self.cursor.execute(f"alter table {quoted(*filled)} rename to {quoted(names[-1])}")
+        key = quoted(*names[:-1], f"{filled[-1]}_pkey")
+        self.cursor.execute(f"alter index if exists {key} rename to {quoted(f'{names[-1]}_pkey')}")
+
+    def _check_replaceable(self, names: Names, place: str, comment: str, columns: list[str]) -> None:
+        """Raise InputError, naming it, if something of a table would not outlive its replacement by another."""
+        found = [what for (what,) in self.rows(OF_TABLE.format(place=place))]
+        # Comments of earlier versions do not say which columns were made here.
+        stated = json.loads(comment.rpartition(COLUMNS)[2]) if COLUMNS in comment else columns
+        found += [f"the column {name}" for name in columns if name not in stated]
+        if found:
+            raise InputError(
+                f"{self.address}: {'.'.join(names)} has other columns than these lists, so a new table would take its "
+                f"place, without {', '.join(found)}: drop these first, or choose another --to-table{UNCHANGED}"
+            )
+
+    def _lock_alone(self, names: Names) -> None:
+        """Wait until nobody reads the table; who comes meanwhile queues behind this, so that each wait is short."""
+        # The server catches that it waited too long: after an error the driver would let nothing follow.
+        attempt = (
+            f"do $deliver$ begin perform set_config('lock_timeout', '{LOCK_PATIENCE}', true); lock table "
+            f"{quoted(*names)} in access exclusive mode; exception when lock_not_available then null; end $deliver$"
+        )
+        held = (
+            f"select count(*) from pg_locks where pid = pg_backend_pid() and granted and mode = 'AccessExclusiveLock' "
+            f"and relation = to_regclass({text(quoted(*names))})"
+        )
+        for number in range(TRIES):
+            if number:
+                time.sleep(LOCK_PAUSE)
+            self.cursor.execute(attempt)
+            if self.rows(held) != [(0,)]:
+                return
+        raise InputError(
+            f"{self.address}: {'.'.join(names)} has other columns than these lists, and a new table cannot take its "
+            f"place while open transactions read it: end these{UNCHANGED}"
+        )
 
 
 # How PostgreSQL shows types that are written shorter.

@@ -6,6 +6,7 @@ In: published lists and a `Delivery`. Out: a file or table, or one for each segm
     deliver(Path("artifacts/hybrid.topk.parquet"), Delivery(target_of(Path("lists.csv"), "")))
 """
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from infer.delivery.database import written_tables
+from infer.delivery.database import COLUMNS, written_tables
 from infer.delivery.files import Write, check_files, written_files
 from infer.delivery.items import ItemColumns
 from infer.delivery.published import Published
@@ -26,7 +27,9 @@ from infer.delivery.targets import Target, check_file_names
 from infer.errors import InputError, first_line
 from infer.publishing.opening import publications_at
 from infer.publishing.recovery import lock
+from infer.system.addresses import Address
 from infer.system.progress import progress
+from infer.system.scratch import scratch
 from infer.tables.columns import USER
 
 WHOLE = ""  # the one output, where segments have none of their own
@@ -92,7 +95,7 @@ def deliver(lists: Path, delivery: Delivery) -> Delivered:
     delivery.check()
     with lock(publications_at(_known(lists)), "delivery"):
         published = Published(lists)
-        folder = Path(tempfile.mkdtemp(prefix="recommender-"))
+        folder = Path(tempfile.mkdtemp(dir=scratch()))
         try:
             return _deliver(published, delivery, folder)
         except (OSError, pl.exceptions.PolarsError) as error:  # of what is kept in the folder meanwhile
@@ -127,6 +130,8 @@ def _deliver(published: Published, delivery: Delivery, folder: Path) -> Delivere
     about: dict[str, dict[str, Any]] = {}
     bar = progress(total=published.rows, unit=" rows", desc=f"delivering to {target.place}", delay=SOON)
     with bar, _writing(published, delivery, names, empty, about) as write:
+        if target.is_database:  # whose lock is held now: who delivers later ones waits for it
+            _check_current(published)
         for part in published.parts():
             rows = delivery.shape(part)
             for name, own in _by_segment(rows, target.by_segment):
@@ -141,7 +146,24 @@ def _deliver(published: Published, delivery: Delivery, folder: Path) -> Delivere
         for name in names:
             about[name] = {"rows": done.rows[name], "users": done.users[name]}
             about[name] |= {"publication": published.name, "model": model}
+        if not target.is_database:
+            _check_current(published)
     return done
+
+
+def _check_current(published: Published) -> None:
+    """Raise InputError if readers find other lists by now, which may have been delivered already.
+
+    Lists of a disk have a lock, and are the current ones while it is held, or are followed by their own delivery.
+    """
+    if not isinstance(published.lists, Address):
+        return
+    now = publications_at(published.lists).current()
+    if now is None or now.name != published.name:
+        raise InputError(
+            f"{published.lists}: publication {published.name} is no longer the current one, so it is not delivered: "
+            "run again to deliver what is"
+        )
 
 
 def _writing(
@@ -156,6 +178,7 @@ def _writing(
     own = empty.drop(SEGMENT) if target.by_segment else empty
     if target.is_database:
         remark = f"publication {published.name} of {published.publication.manifest['model']}"
+        remark += f"{COLUMNS}{json.dumps(own.columns, ensure_ascii=False)}"
         return written_tables(target, target.names(names), own, remark)
     if target.by_segment:
         check_file_names(names)

@@ -24,6 +24,7 @@ from infer.delivery.targets import CSV, PARQUET, Target
 from infer.errors import InputError, first_line
 from infer.system.files import replacing
 from infer.system.ownership import MARK, claim
+from infer.system.scratch import scratch
 
 Write = Callable[[str, pl.DataFrame], None]
 ROWS = 262_144  # of a group: the same rows give the same bytes, however they arrived
@@ -107,7 +108,7 @@ def _opened(place: Path, packed: bool) -> Iterator[IO[bytes]]:
 @contextmanager
 def _parquet(target: Target, path: Path, place: Path, empty: pl.DataFrame) -> Iterator[Callable[[pl.DataFrame], None]]:
     """Rows go into files of their own, of which one is made: Polars adds no rows to a file."""
-    folder = Path(tempfile.mkdtemp(prefix="recommender-"))
+    folder = Path(tempfile.mkdtemp(dir=scratch()))
     parts: list[Path] = []
 
     def write(rows: pl.DataFrame) -> None:

@@ -20,12 +20,17 @@ from infer.errors import InputError, first_line
 from infer.formats.lakes import needs
 from infer.formats.layout import shown
 from infer.system.addresses import Address, scheme_of, secrets
+from infer.system.waiting import cancelled_by_signals
 
 SQLITE = "sqlite"
 SCHEMES = ("postgresql", "postgres", SQLITE)
 HEADER = b"SQLite format 3\0"
 EXAMPLE = '--query="select user, item, timestamp from events"'
-PATIENCE = 10  # seconds to connect
+# Of libpq, unless the address says otherwise, in seconds and milliseconds: nothing waits for ever for what is gone.
+OPTIONS = {
+    "connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}  # fmt: skip
 BATCH = 65_536  # rows; SQLite's driver takes a column's type from the first of them
 WHOLE = r"^-?\d{1,38}$"
 WHOLE_NUMBERS, NUMBERS = "whole numbers", "numbers"
@@ -57,7 +62,7 @@ def copy_query(address: Address, query: str, target: Path) -> dict[str, Any]:
         from pyarrow import parquet
     except ImportError as error:
         raise needs(address, error, "database") from None
-    with asked(address), closing(connected(address)) as connection, closing(connection.cursor()) as cursor:
+    with asked(address), connected(address) as connection, closing(connection.cursor()) as cursor:
         if scheme_of(address.text) == SQLITE:
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(BATCH)})
         cursor.execute(query)
@@ -89,8 +94,15 @@ def _storage(dtype: Any) -> Any:
     return getattr(dtype, "storage_type", dtype)
 
 
-def connected(address: Address, write: bool = False) -> Any:
-    """A connection of ADBC's, whose transaction is open; write: to a file of SQLite that may be new."""
+@contextmanager
+def connected(address: Address, write: bool = False) -> Iterator[Any]:
+    """A connection of ADBC's for a block, whose transaction is open, and whose waits signals end; write: to a file of
+    SQLite that may be new."""
+    with closing(_connection(address, write)) as connection, cancelled_by_signals(connection.adbc_cancel):
+        yield connection
+
+
+def _connection(address: Address, write: bool) -> Any:
     if scheme_of(address.text) == SQLITE:
         import adbc_driver_sqlite.dbapi as sqlite
 
@@ -98,9 +110,9 @@ def connected(address: Address, write: bool = False) -> Any:
         return sqlite.connect(f"file:{quote(str(path))}?mode={'rwc' if write else 'ro'}")
     import adbc_driver_postgresql.dbapi as postgresql
 
-    patience = "" if "connect_timeout=" in address.text else f"connect_timeout={PATIENCE}"
+    own = "&".join(f"{name}={value}" for name, value in OPTIONS.items() if f"{name}=" not in address.text)
     between = "&" if "?" in address.text.rpartition("@")[2] else "?"
-    return postgresql.connect(address.text + (between + patience if patience else ""))
+    return postgresql.connect(address.text + (between + own if own else ""))
 
 
 def sqlite_path(address: Address) -> Path:

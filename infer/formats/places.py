@@ -32,6 +32,7 @@ from infer.formats.opening import Opened, is_parquet, open_table
 from infer.formats.reading import collect, reading
 from infer.system.addresses import Address, scheme_of
 from infer.system.inputs import check_input
+from infer.system.scratch import scratch
 
 KNOWN = ".json"  # beside a copy: what a Parquet file does not say
 KEPT: list[Path] = []  # copies of rows that nobody else holds
@@ -163,7 +164,7 @@ def _new_copy(address: Address) -> Path:
     """A place for it, under its own last name."""
     name = PurePosixPath(str(address).partition("?")[0]).name.partition(".")[0]
     plain = re.sub(r"[^A-Za-z0-9_=-]+", "_", name) or "table"
-    return Path(tempfile.mkdtemp(prefix="recommender-")) / f"{plain}.parquet"
+    return Path(tempfile.mkdtemp(dir=scratch())) / f"{plain}.parquet"
 
 
 def _held(address: Address) -> Address:

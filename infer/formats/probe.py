@@ -22,6 +22,7 @@ from infer.errors import InputError
 from infer.formats import folders, opening
 from infer.formats.reading import collect
 from infer.system.inputs import check_input
+from infer.system.scratch import scratch
 
 ROWS = 4_000_000  # read at once
 
@@ -51,7 +52,7 @@ def probe(path: Path) -> None:
 def main(argv: Sequence[str]) -> None:
     """Read every value of every file."""
     for path in map(Path, argv):
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=scratch()) as folder:
             rows = opening.open_table(path, folder=Path(folder)).rows
             if opening.kind_of(path) == "jsonl":  # a slice takes all that comes before it
                 collect(rows.select(pl.all().null_count()), path)

@@ -38,6 +38,7 @@ from infer.model.signature import (
 )
 from infer.system.addresses import Address, place
 from infer.system.objects import fetch_beside, fetched
+from infer.system.scratch import scratch
 from infer.system.stores import check_address
 
 ARTIFACTS = Path("artifacts")
@@ -216,7 +217,7 @@ def _fetched(address: Address) -> Address:
     if address.copy is not None:
         return address
     check_address("--model", address)
-    folder = Path(tempfile.mkdtemp(prefix="recommender-"))
+    folder = Path(tempfile.mkdtemp(dir=scratch()))
     try:
         found = fetched(address, folder)
         beside = stated_in(found)

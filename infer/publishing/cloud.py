@@ -23,6 +23,7 @@ from infer.publishing.publication import LISTS, MANIFEST, METRICS, USERS, Public
 from infer.publishing.publications import HELD, NUMBER, Publications
 from infer.system.addresses import Address, path_name
 from infer.system.objects import Objects
+from infer.system.scratch import scratch
 from infer.system.stores import check_address
 
 
@@ -81,7 +82,7 @@ class CloudPublications(Publications):
         self.lists = output
         self.address = Address(f"{output.text.removesuffix('.parquet')}.publications")
         self.objects = Objects(self.address)
-        self._copies = Path(tempfile.mkdtemp(prefix="recommender-"))
+        self._copies = Path(tempfile.mkdtemp(dir=scratch()))
         weakref.finalize(self, shutil.rmtree, self._copies, ignore_errors=True)
 
     @property

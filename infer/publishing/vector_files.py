@@ -25,6 +25,7 @@ from infer.errors import InputError
 from infer.system.files import replacing
 from infer.system.fingerprints import sha256
 from infer.system.ownership import MARK, claim, refuse_foreign
+from infer.system.scratch import scratch
 
 VECTOR, OF, CHECKSUM = "vector", "vectors", "vectors_sha256"
 PARQUET, NUMPY, INDEX = ".parquet", ".npy", ".faiss"
@@ -72,7 +73,7 @@ def faiss() -> Any:
 
 
 def _parquet(path: Path, dim: int, parts: Parts) -> int:
-    with replacing(path, owned=True) as temporary, tempfile.TemporaryDirectory() as folder:
+    with replacing(path, owned=True) as temporary, tempfile.TemporaryDirectory(dir=scratch()) as folder:
         files, rows = list[Path](), 0
         for ids, vectors in parts:
             files.append(Path(folder) / f"{len(files):06}.parquet")

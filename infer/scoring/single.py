@@ -22,6 +22,7 @@ from infer.scoring.lists import lists_of
 from infer.scoring.reranking import Reranking
 from infer.scoring.task import Task, select_users
 from infer.sources.source import open_source
+from infer.system.scratch import scratch
 from infer.tables.columns import RANK, SCORE, USER
 
 
@@ -50,7 +51,7 @@ def fallback_lists(
     Raises InputError if the fallback cannot be had.
     """
     asked.plan(job)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=scratch()) as folder:
         source = open_source(job.table, job.options, Path(folder), optional=job.optional, known=job.known)
         fallback = counted(typed(job, source), source, asked).fallback
         assert fallback is not None, "asked for only with a kind"

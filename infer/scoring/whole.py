@@ -38,6 +38,7 @@ from infer.scoring.totals import metrics_of
 from infer.scoring.variety import VarietyOptions
 from infer.sources.source import Source, from_frame, open_source
 from infer.system.progress import progress
+from infer.system.scratch import scratch
 from infer.system.stages import Stages
 from infer.tables.columns import SPLIT
 from infer.tables.frames import tidy_frame, to_polars
@@ -58,7 +59,7 @@ def open_table(
     """
     if table is None or isinstance(table, Path):
         job = open_job(model, table, options, split, rules=rules)
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=scratch()) as folder:
             source = open_source(job.table, job.options, Path(folder), optional=job.optional, known=job.known)
             yield _checked(job, source)
         return

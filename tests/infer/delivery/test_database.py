@@ -6,13 +6,17 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 import pytest
 
+from infer.delivery import delivering
 from infer.delivery.delivering import Delivery, deliver
 from infer.delivery.targets import target_of
 from infer.errors import InputError
@@ -254,12 +258,131 @@ def test_rights_views_and_comments_stay_with_the_table(database: str, lists: Pat
     guest = address.replace("reader:se%40same", "guest:guest")
     assert len(asked(guest, f"select * from {NAME}")) == 5 and len(asked(address, "select * from best")) == 3
     comment = f"select obj_description('{NAME}'::regclass)"
-    assert asked(address, comment) == [("hybrid-recommender-onnx: publication 000001 of m.onnx",)]
-    with pytest.raises(InputError, match=r"cannot be written: .*other objects depend on it"):
+    assert asked(address, comment) == [
+        ('hybrid-recommender-onnx: publication 000001 of m.onnx; columns ["user", "rank", "item", "score"]',)
+    ]
+    with pytest.raises(InputError, match=r"a new table would take its place, without the view best: drop these first"):
         to(lists, address, lists_as="lists")
     asked(address, "drop view best", commit=True)
     to(lists, address, lists_as="lists")
     assert len(asked(guest, f"select * from {NAME}")) == 3
+
+
+@pytest.mark.parametrize(("made", "gone", "told"), [
+    ("alter table {t} enable row level security", "alter table {t} disable row level security", "row-level security"),
+    ('create policy p on {t} using ("user" = 1)', "drop policy p on {t}", "the policy p"),
+    ("create index by_item on {t} (item)", "drop index by_item", "the index by_item"),
+    ("alter table {t} add column note text", "alter table {t} drop column note", "the column note"),
+    ("grant select (item) on {t} to guest", "revoke select (item) on {t} from guest", "rights to the column item"),
+    ("alter table {t} add constraint c check (rank > 0)", "alter table {t} drop constraint c",
+     "the constraint c of {t}"),
+    ('create table other (u bigint, r int, foreign key (u, r) references {t} ("user", rank))', "drop table other",
+     "the constraint other_u_r_fkey of other"),
+    ("create function f() returns trigger language plpgsql as 'begin return new; end' | "
+     "create trigger tr before insert on {t} for each row execute function f()", "drop function f cascade",
+     "the trigger tr"),
+])  # fmt: skip
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_what_would_go_with_a_table_is_named_and_the_table_stays(
+    database: str, made: str, gone: str, told: str, lists: Path
+) -> None:
+    to(lists, database)
+    for statement in made.format(t=NAME).split(" | "):
+        asked(database, statement, commit=True)
+    with pytest.raises(InputError, match=rf"its place, without {told.format(t=NAME)}: drop these first.* unchanged$"):
+        to(lists, database, lists_as="lists")
+    assert len(all_of(database)) == 5
+    asked(database, gone.format(t=NAME), commit=True)
+    to(lists, database, lists_as="lists")
+    assert len(all_of(database)) == 3
+    assert asked(database, f"select indexrelid::regclass::text from pg_index where indrelid = '{NAME}'::regclass") == [
+        (f"{NAME}_pkey",)
+    ]
+
+
+@both
+def test_a_database_that_leaves_rows_out_is_told(database: str, lists: Path) -> None:
+    to(lists, database)
+    if database.startswith("sqlite"):
+        made = [f"create trigger tr before insert on {NAME} when new.user = 9 begin select raise(ignore); end"]
+    else:
+        made = ["create function f() returns trigger language plpgsql as 'begin if new.rank = 2 then return null; "
+                "end if; return new; end'", f"create trigger tr before insert on {NAME} for each row execute "
+                "function f()"]  # fmt: skip
+    for statement in made:
+        asked(database, statement, commit=True)
+    with pytest.raises(
+        InputError, match=rf"{NAME} holds [34] of 5 rows that were written.*earlier tables are unchanged"
+    ):
+        to(lists, database)
+    assert all_of(database) == ROWS
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_while_a_transaction_reads_the_table_others_can_and_another_takes_its_place_later(
+    database: str, lists: Path, monkeypatch
+) -> None:
+    import adbc_driver_postgresql.dbapi
+
+    monkeypatch.setattr("infer.delivery.database.LOCK_PAUSE", 0.2)
+    monkeypatch.setattr("infer.delivery.database.TRIES", 3)
+    to(lists, database)
+    with adbc_driver_postgresql.dbapi.connect(database) as connection, connection.cursor() as cursor:
+        cursor.execute(f"select count(*) from {NAME}")
+        cursor.fetchall()
+        with ThreadPoolExecutor() as pool:
+            replacing = pool.submit(to, lists, database, lists_as="lists")
+            waits = []
+            while not replacing.done():
+                began = time.monotonic()
+                assert len(all_of(database)) == 5
+                waits.append(time.monotonic() - began)
+                time.sleep(0.1)
+            with pytest.raises(InputError, match=r"cannot take its place while open transactions read it: end these"):
+                replacing.result()
+            assert max(waits) < 3, waits
+        monkeypatch.setattr("infer.delivery.database.TRIES", 30)
+        with ThreadPoolExecutor() as pool:
+            replacing = pool.submit(to, lists, database, lists_as="lists")
+            time.sleep(1.5)
+            connection.rollback()
+            replacing.result(60)
+    assert len(all_of(database)) == 3
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_signal_ends_a_delivery_that_waits_and_other_tables_do_not(database: str, lists: Path) -> None:
+    import adbc_driver_postgresql.dbapi
+
+    to(lists, database)
+    with adbc_driver_postgresql.dbapi.connect(database) as connection, connection.cursor() as cursor:
+        cursor.execute(f"lock table {NAME}")
+        command = [sys.executable, "-m", "infer.deliver", f"--lists={lists}", f"--to={database}"]
+        waiting = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        locks = "select count(*) from pg_locks where not granted"
+        end = time.monotonic() + 60
+        while asked(database, locks) == [(0,)]:
+            assert time.monotonic() < end and waiting.poll() is None
+            time.sleep(0.1)
+        publish(lists.with_name("other.parquet"), *PARTS)
+        to(lists.with_name("other.parquet"), database, "other")
+        waiting.send_signal(signal.SIGTERM)
+        assert waiting.communicate(timeout=30)[1] == "error: terminated\n" and waiting.returncode == 143
+        assert asked(database, locks) == [(0,)]
+    assert all_of(database) == all_of(database, "other") == ROWS
+
+
+def test_lists_that_are_no_longer_current_are_not_delivered_from_a_bucket(monkeypatch) -> None:
+    def publications(name: str | None) -> Any:
+        return SimpleNamespace(current=lambda: None if name is None else SimpleNamespace(name=name))
+
+    published: Any = SimpleNamespace(lists=place("s3://shop/lists.parquet"), name="000001")
+    for current in ("000002", None):
+        monkeypatch.setattr(delivering, "publications_at", lambda lists, current=current: publications(current))
+        with pytest.raises(InputError, match="publication 000001 is no longer the current one, so it is not delivered"):
+            delivering._check_current(published)
+    monkeypatch.setattr(delivering, "publications_at", lambda lists: publications("000001"))
+    delivering._check_current(published)
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
