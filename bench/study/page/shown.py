@@ -79,7 +79,7 @@ def effort(tables: Tables) -> dict:
         first, best = group["value"].to_list()[0], max(finished["value"], default=None)
         minutes = f"{group['seconds'].sum() / 60:,.0f}"
         rows.append([group["title"][0], f"{group.height}", ended, minutes, percent(first), percent(best)])
-    header = ["model", "trials", "of these", "minutes", "first trial (as the preset is), NDCG@10 %", "best, NDCG@10 %"]
+    header = ["model", "trials", "of these", "minutes", "defaults, NDCG@10 %", "best found, NDCG@10 %"]
     return table("Searches for options, judged by NDCG@10 of validation items of one seed", header, rows)
 
 
