@@ -27,7 +27,7 @@ from infer.system.addresses import Address
 from infer.system.project import PROJECT
 
 UNCHANGED = "; earlier tables are unchanged"
-NEW = "__new"
+NEW, WRITING = "__new", "recommender__writing"
 PATIENCE = 60_000  # milliseconds that a writer of SQLite waits for another
 # Of PostgreSQL: how long a wait for readers to end is (ms), how many there are, and the pause between (s).
 LOCK_PATIENCE, TRIES, LOCK_PAUSE = 1_000, 12, 4.0
@@ -135,6 +135,9 @@ class _SQLite(_Database):
 
     def begin(self, tables: Iterable[Names]) -> None:
         self.cursor.execute(f"pragma busy_timeout = {PATIENCE}")
+        # Beginning by reading it would be refused at once where another writes; beginning by writing it waits.
+        self.cursor.execute(f"create table {quoted(WRITING)} (x)")
+        self.cursor.execute(f"drop table {quoted(WRITING)}")
 
     def prepare(self, names: Names, columns: dict[str, str]) -> Names:
         """An empty table of these columns, in the place of the one before."""

@@ -28,7 +28,7 @@ from infer.system.addresses import STORES, Address
 SCHEMES = (*STORES, "http", "https")
 PATH = "__path__"
 ROWS = 262_144  # of a group: the same rows give the same bytes, however they arrived
-RETRIES: dict[str, Any] = {"max_retries": 2, "retry_timeout_ms": 15_000}
+RETRIES: dict[str, Any] = {"max_retries": 5, "retry_timeout_ms": 15_000}
 CARRIED = ("dataset", "protocol", "tidy", "rules")
 FORMATS = (
     dict.fromkeys(PARQUET, "parquet")

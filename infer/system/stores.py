@@ -20,7 +20,7 @@ from infer.system.addresses import Address, scheme_of, secrets
 from infer.system.project import PROJECT
 
 SCHEMES = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss")
-RETRIES: dict[str, Any] = {"max_retries": 2, "retry_timeout": datetime.timedelta(seconds=15)}
+RETRIES: dict[str, Any] = {"max_retries": 5, "retry_timeout": datetime.timedelta(seconds=15)}
 TIMES = {"connect_timeout": "5s"}
 KEYS = {"s3": "AWS_ACCESS_KEY_ID", "gs": "GOOGLE_APPLICATION_CREDENTIALS"} | dict.fromkeys(
     ("az", "ad", "ab"), "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"
@@ -44,8 +44,13 @@ def check_address(option: str, address: Address) -> None:
 
 
 def split(folder: Address) -> tuple[str, str]:
-    """The root of a store, as s3://bucket, and what the keys of a folder in it begin with."""
-    root, _, below = folder.text.partition("://")[2].strip("/").partition("/")
+    """The root of a store, as s3://bucket, and what the keys of a folder in it begin with.
+
+    Raises InputError if a part of the address is empty, `.` or `..`, which stores and libraries read differently.
+    """
+    root, _, below = folder.text.partition("://")[2].removesuffix("/").partition("/")
+    if not root or any(part in ("", ".", "..") for part in (below.split("/") if below else [])):
+        raise InputError(f"{folder} has a part that is empty, '.' or '..': name each folder once, as s3://bucket/a/b")
     return f"{scheme_of(folder.text)}://{root}", f"{below}/" if below else ""
 
 
@@ -100,6 +105,8 @@ def _refused(folder: Address, error: Exception) -> InputError:
         )
     if status is None and "redirect" not in said and any(sign in said.lower() for sign in UNREACHABLE):
         return InputError(f"{folder} cannot be reached: check the host, as AWS_ENDPOINT_URL, and the network")
+    if status is not None and (status[1] == "429" or status[1].startswith("5")):
+        return InputError(f"{folder} is busy or out of order (status {status[1]}): run again")
     what = f"status {status[1]}" if status is not None else type(error).__name__
     return InputError(f"{folder} refuses ({what}): check the address, and the region, as AWS_REGION")
 

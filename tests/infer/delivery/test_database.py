@@ -318,6 +318,37 @@ def test_a_database_that_leaves_rows_out_is_told(database: str, lists: Path) -> 
     assert all_of(database) == ROWS
 
 
+# Another writer, in a process of its own: its transaction ends with its input.
+WRITER = """
+import sqlite3, sys
+other = sqlite3.connect(sys.argv[1], isolation_level=None)
+other.execute(f"pragma journal_mode = {sys.argv[2]}")
+other.execute("create table orders (id)")
+other.execute("begin immediate")
+other.execute("insert into orders values (1)")
+print("held", flush=True)
+sys.stdin.read()
+other.execute("commit")
+"""
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_sqlite_waits_for_another_writer(mode: str, lists: Path, tmp_path: Path) -> None:
+    pytest.importorskip("adbc_driver_sqlite", reason="the driver of SQLite is not installed")
+    words = [sys.executable, "-c", WRITER, tmp_path / "shop.db", mode]
+    other = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "held\n"
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(to, lists, f"sqlite:///{tmp_path}/shop.db")
+        time.sleep(1)
+        assert not waiting.done()
+        other.communicate(timeout=60)
+        waiting.result(60)
+    address = f"sqlite:///{tmp_path}/shop.db"
+    assert all_of(address) == ROWS and asked(address, "select * from orders") == [(1,)]
+    assert asked(address, "select count(*) from sqlite_master where type = 'table'") == [(2,)]
+
+
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 def test_while_a_transaction_reads_the_table_others_can_and_another_takes_its_place_later(
     database: str, lists: Path, monkeypatch

@@ -53,6 +53,41 @@ def test_an_object_is_made_once_and_replaced_as_it_was_read(store: Store) -> Non
     assert store.get("a folder/x") == b"2" and not shelf.replace("y", b"3", version)
 
 
+@pytest.mark.parametrize("written", [True, False])
+def test_an_object_whose_answer_is_lost_is_looked_at_again(store: Store, written: bool, monkeypatch) -> None:
+    import obstore
+
+    shelf, put = objects(), obstore.put
+    assert shelf.create(f"lost {written}", b"1")
+    _, version = shelf.read(f"lost {written}")
+
+    def losing(*words, **options) -> None:
+        if written:
+            put(*words, **options)
+        raise obstore.exceptions.GenericError("error sending request")
+
+    monkeypatch.setattr(obstore, "put", losing)
+    if written:
+        assert shelf.replace(f"lost {written}", b"2", version)
+    else:
+        with pytest.raises(InputError, match="cannot be reached"):
+            shelf.replace(f"lost {written}", b"2", version)
+    assert store.get(f"a folder/lost {written}") == (b"2" if written else b"1")
+
+
+@pytest.mark.parametrize(
+    "text", ["s3://shop//x", "s3://shop/a//x", "s3://shop/./x", "s3://shop/../x", "s3://", "s3:///x"]
+)
+def test_an_address_with_an_empty_part_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"has a part that is empty, '\.' or '\.\.'"):
+        Objects(Address(text))
+
+
+def test_a_folder_may_end_with_a_slash(store: Store) -> None:
+    Objects(Address(f"s3://{BUCKET}/with/slash/")).create("x", b"1")
+    assert store.get("with/slash/x") == b"1"
+
+
 def test_files_go_there_and_come_back(store: Store, tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"abc")
     shelf = objects()
