@@ -75,7 +75,7 @@ def copy_query(address: Address, query: str, target: Path) -> dict[str, Any]:
         plain = pyarrow.schema([pyarrow.field(field.name, _storage(field.type)) for field in reader.schema])
         with parquet.ParquetWriter(target, plain) as writer:
             for batch in reader:
-                columns = [column.storage if hasattr(column, "storage") else column for column in batch.columns]
+                columns = [_plain(column) for column in batch.columns]
                 writer.write_batch(pyarrow.record_batch(columns, schema=plain))
     numeric = [field.name for field in reader.schema if getattr(field.type, "type_name", None) == "numeric"]
     return {"numeric": numeric_types(target, numeric)}
@@ -91,7 +91,22 @@ def numeric_types(target: Path, names: list[str]) -> dict[str, str]:
 
 
 def _storage(dtype: Any) -> Any:
-    return getattr(dtype, "storage_type", dtype)
+    """What a type of PostgreSQL's own is kept as; a uuid as its text, which other tables have."""
+    import pyarrow
+
+    return pyarrow.string() if _is_uuid(dtype) else getattr(dtype, "storage_type", dtype)
+
+
+def _plain(column: Any) -> Any:
+    import pyarrow
+
+    if _is_uuid(column.type):
+        return pyarrow.array([None if value is None else str(value) for value in column.to_pylist()], pyarrow.string())
+    return column.storage if hasattr(column, "storage") else column
+
+
+def _is_uuid(dtype: Any) -> bool:
+    return getattr(dtype, "extension_name", None) == "arrow.uuid"
 
 
 @contextmanager

@@ -118,6 +118,15 @@ def test_postgresql_keeps_its_types(server: tuple[str, Sql]) -> None:
     assert table.drop("at").rows() == [(7, "ä", 12345678901234567890123, 0.25), (8, None, None, None)]
 
 
+def test_a_uuid_of_postgresql_is_its_text(server: tuple[str, Sql]) -> None:
+    ids = ["00000000-0000-4000-8000-000000000001", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"]
+    query = (
+        f"select u::uuid as usr, 3 as item from unnest(array['{ids[0]}', null, '{ids[1]}']) with ordinality t (u, n)"
+    )
+    table = read_place(place(server[0]), Layout(query=f"{query} order by n"))
+    assert table.schema["usr"] == pl.String and table["usr"].to_list() == [ids[0], None, ids[1]]
+
+
 @pytest.mark.parametrize("query", ["select * from nothing", "selec"])
 def test_what_postgresql_says_is_one_line_without_the_password(query: str, server: tuple[str, Sql]) -> None:
     with pytest.raises(InputError, match=r"^postgresql://127\.0\.0\.1:\d+/postgres cannot be read: .*ERROR: ") as told:

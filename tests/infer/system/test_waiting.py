@@ -25,7 +25,7 @@ def test_a_wait_that_cannot_be_cancelled_ends_with_the_process() -> None:
         [sys.executable, "-c", STUCK], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert running.stdout.readline() == "waiting\n"
-    began = time.monotonic()
+    time.sleep(1)  # from there it is a step of Python's to the C code
     running.send_signal(signal.SIGTERM)
     _, errors = running.communicate(timeout=HANGS)
     # Without a handler of Python's the system ends the process at once.
@@ -34,6 +34,7 @@ def test_a_wait_that_cannot_be_cancelled_ends_with_the_process() -> None:
         [sys.executable, "-c", STUCK], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert running.stdout.readline() == "waiting\n"
+    time.sleep(1)
     began = time.monotonic()
     running.send_signal(signal.SIGINT)
     _, errors = running.communicate(timeout=HANGS)
