@@ -14,6 +14,7 @@ import polars as pl
 from bench.html.texts import interval, metric_title, probability
 from bench.study.experiments import LEAVE_ONE_OUT, TITLES
 from bench.study.statistics.significance import BOTH, mean_interval
+from train.tune.table import FINISHED
 
 Tables = dict[str, pl.DataFrame]
 # The paper's two models: hits among its 610 users, Hit@10 % and NDCG@10 %.
@@ -200,6 +201,13 @@ def answers_effort(tables: Tables) -> list[str]:
     return [prefix + sentence for prefix, own in _by_set(tables) if "tuning" in own for sentence in _effort(own)]
 
 
+def first_and_best(search: pl.DataFrame) -> tuple[float | None, float | None]:
+    """Validation NDCG@10 of a search's first trial, which has the preset's options, and of its best finished one; None
+    of what diverged.  search: its rows of the table tuning."""
+    finished = search.filter(pl.col("state") == FINISHED)["value"]
+    return search["value"].to_list()[0], max(finished, default=None)
+
+
 def _effort(tables: Tables) -> Iterator[str]:
     searches = tables["tuning"].partition_by("experiment", maintain_order=True)
     if not searches:
@@ -216,9 +224,9 @@ def _effort(tables: Tables) -> Iterator[str]:
         yield f"The effort is not the same, so these models cannot be compared as tuned: trials are {told}."
     better = []
     for table in searches:
-        best = table.filter(pl.col("state") == "finished")["value"].max()
-        if isinstance(best, float) and best > (table["value"][0] or 0.0):
-            better.append(f"{table['title'][0]} ({100 * (table['value'][0] or 0.0):.1f} to {100 * best:.1f})")
+        first, best = first_and_best(table)
+        if best is not None and best > (first or 0.0):
+            better.append(f"{table['title'][0]} ({100 * (first or 0.0):.1f} to {100 * best:.1f})")
     yield (
         f"Validation NDCG@10 in %, from the preset's options to the best found: {', '.join(better)}."
         if better

@@ -11,7 +11,7 @@ import polars as pl
 from bench.html.page import table
 from bench.html.texts import NOTHING, interval, metric_title, percent, probability
 from bench.study.experiments import LEAVE_ONE_OUT, TITLES, VARIATIONS
-from bench.study.page.answers import PAPER
+from bench.study.page.answers import PAPER, first_and_best
 from bench.study.statistics.significance import BOTH
 
 Tables = dict[str, pl.DataFrame]
@@ -72,13 +72,11 @@ def effort(tables: Tables) -> dict:
     """What the search of each model spent and found."""
     rows = []
     for group in tables["tuning"].partition_by("experiment", maintain_order=True):
-        finished = group.filter(pl.col("state") == "finished")
         ended = ", ".join(
             f"{count} {state}" for state, count in group.group_by("state", maintain_order=True).len().iter_rows()
         )
-        first, best = group["value"].to_list()[0], max(finished["value"], default=None)
         minutes = f"{group['seconds'].sum() / 60:,.0f}"
-        rows.append([group["title"][0], f"{group.height}", ended, minutes, percent(first), percent(best)])
+        rows.append([group["title"][0], f"{group.height}", ended, minutes, *map(percent, first_and_best(group))])
     header = ["model", "trials", "of these", "minutes", "defaults, NDCG@10 %", "best found, NDCG@10 %"]
     return table("Searches for options, judged by NDCG@10 of validation items of one seed", header, rows)
 
