@@ -60,6 +60,11 @@ class DataSet:
         return {DATASET_KEY: self.path.name} | {key: found[key] for key in KEPT_KEYS if key in found}
 
     @cached_property
+    def checksum(self) -> str:
+        """SHA-256 of the table."""
+        return sha256(self.path)
+
+    @cached_property
     def rated(self) -> bool:
         """Whether the table has ratings."""
         return RATING in pl.read_parquet_schema(self.path)

@@ -15,7 +15,6 @@ import polars as pl
 from bench.study.datasets import DataSet
 from bench.study.experiments import Experiment
 from infer.errors import InputError
-from infer.system.fingerprints import sha256
 from train.presets import configuration
 from train.tune.chosen import ELSEWHERE, read_options
 from train.tune.table import read_table, trials_of
@@ -37,7 +36,7 @@ def with_options(experiments: list[Experiment], data: DataSet, folder: Path | No
             found.append(experiment)
         elif folder is not None and (path := folder / f"{experiment.tuned}.tuned.json").is_file():
             said, _ = read_table(_table(folder, experiment))
-            if said.get("dataset_checksum") != sha256(data.path):
+            if said.get("dataset_checksum") != data.checksum:
                 raise InputError(f"{path} was found on other data than {data.path}: tune there, or leave out --tuned")
             preset, options = read_options(path, experiment.kind)
             found.append(replace(experiment, preset=preset, changes=options))
