@@ -10,6 +10,7 @@ Text comes with every value as text. Parquet and text files below folders named 
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -62,7 +63,8 @@ def copy_cloud(address: Address, layout: Layout, target: Path) -> dict[str, Any]
 
 def _copy(address: Address, layout: Layout, target: Path) -> dict[str, Any]:
     text, base = address.text, folder_of(address.text)
-    kind = layout.format or _format(address, base)
+    suffix = _suffix(text) or ("" if layout.format else _found_suffix(base))
+    kind = layout.format or _format(address, suffix, base)
     if base is not None and layout.format is None and _exists(f"{base}{LOG}/*.json"):
         if base != text:
             raise InputError(f"{address} is part of a Delta table: give its folder, which ends in /")
@@ -71,6 +73,8 @@ def _copy(address: Address, layout: Layout, target: Path) -> dict[str, Any]:
         for sign, why in SIGNS.items():
             if _exists(base + sign):
                 raise InputError(f"{address} holds {why}")
+    if kind == "csv" and layout.separator is None:
+        layout = replace(layout, separator=SEPARATORS.get(suffix))
     rows = scan(address, kind, layout, None if base is None or kind in (DELTA, ICEBERG) else PATH)
     names = rows.collect_schema().names()
     repeated = next((name for name in names if re.search(r"_duplicated_\d+$", name)), None)
@@ -113,7 +117,7 @@ def scan(address: Address, kind: str, layout: Layout, path: str | None) -> pl.La
 
 
 def _scan_text(address: Address, layout: Layout, options: dict[str, Any]) -> pl.LazyFrame:
-    stated = layout.separator or SEPARATORS.get(_suffix(address.text), ",")
+    stated = layout.separator or ","
     separator = {"tab": "\t", "\\t": "\t"}.get(stated, stated)
     wrong = None
     if len(separator.encode()) != 1:
@@ -136,10 +140,9 @@ def _scan_text(address: Address, layout: Layout, options: dict[str, Any]) -> pl.
     )
 
 
-def _format(address: Address, base: str | None) -> str:
+def _format(address: Address, suffix: str, base: str | None) -> str:
     if address.text.partition("?")[0].endswith(SUFFIX):
         return ICEBERG
-    suffix = _suffix(address.text)
     if suffix in FORMATS:
         return FORMATS[suffix]
     if base is not None and not suffix:
@@ -147,6 +150,11 @@ def _format(address: Address, base: str | None) -> str:
     raise InputError(
         f"{address} has an unknown type '{suffix}': say what it is with --format; a folder's address ends in /"
     )
+
+
+def _found_suffix(base: str | None) -> str:
+    """That of what lies in a folder; empty: of nothing that is known, or there is no folder."""
+    return "" if base is None else next((each for each in FORMATS if _exists(f"{base}**/*{each}*")), "")
 
 
 def _suffix(text: str) -> str:

@@ -13,6 +13,8 @@ from infer.system.addresses import Address, secrets
 # What Polars' errors hold, and what it means.
 ABSENT = ("expanded paths were empty", "404 not found", "not found:", "nosuchkey", "nosuchbucket")
 DENIED = ("accessdenied", "invalidaccesskey", "signaturedoesnotmatch", "unauthorized", "forbidden", "credential")
+MIXED = ("different file extensions",)
+UNLIKE = ("schema names differ", "schema lengths differ")
 UNREACHABLE = ("error sending request", "connect", "dns error", "timed out", "timeout")
 STATUS = re.compile(r"(?<![\w.])40[13]\b")  # by itself, and no part of "0.401s"
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
@@ -37,6 +39,10 @@ def told(address: Address, error: Exception) -> str:
         return f"{address}: access is denied: check the credentials in the environment, as AWS_ACCESS_KEY_ID"
     if means(error, UNREACHABLE):
         return f"{address} cannot be reached: check the host, as AWS_ENDPOINT_URL, and the network"
+    if means(error, MIXED):
+        return f"{address} holds files of several kinds: say which are the table, as {address}*.parquet"
+    if means(error, UNLIKE):
+        return f"{address} holds files with unlike columns: expected the same ones, in the same order, in each"
     said = URL.sub("the address", first_line(error))
     if any(piece in said for piece in secrets(address.text)):
         said = type(error).__name__

@@ -44,6 +44,13 @@ def filled() -> Iterator[Store]:
         store.put_parquet("begun/part-0.parquet", TABLE)
         store.put("texts/day=1/a.csv", CSV)
         store.put("texts/day=2/b.csv", CSV)
+        store.put("tabs/a.tsv.gz", gzip.compress(CSV.replace(b",", b"\t")))
+        store.put("lines/_SUCCESS", b"")
+        store.put("lines/a.jsonl", TABLE.write_ndjson().encode())
+        store.put("mixed/a.csv", CSV)
+        store.put_parquet("mixed/b.parquet", TABLE)
+        store.put("unlike/a.csv", CSV)
+        store.put("unlike/b.csv", CSV.replace(b"user,item", b"item,user"))
         yield store
 
 
@@ -98,6 +105,17 @@ def test_folders_names_are_untyped_columns(store: Store) -> None:
     assert scanned.untyped == {"rating"} and scanned.rows.collect_schema()["rating"] == pl.String
     texts = read_place(address("texts/**/*.csv"))
     assert texts.sort("day", "user")["day"].to_list() == ["1", "1", "2", "2"]
+
+
+def test_a_folder_of_texts_or_lines_is_known_by_its_files(store: Store) -> None:
+    assert read_place(address("texts/")).sort("day", "user")["day"].to_list() == ["1", "1", "2", "2"]
+    assert read_place(address("tabs/")).rows() == [("1", "a", "5"), ("2", "007", "6")]
+    assert read_place(address("lines/")).equals(TABLE)
+
+
+def test_files_that_are_no_one_table_are_refused(store: Store) -> None:
+    assert "holds files of several kinds: say which are the table" in refused(address("mixed/"))
+    assert "holds files with unlike columns" in refused(address("unlike/"))
 
 
 def test_what_a_writer_has_not_finished_is_refused(store: Store) -> None:
