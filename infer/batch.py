@@ -226,9 +226,9 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
     if manifest["notes"]:
         yield f"{job.table}: {manifest['notes']}"
     yield from _left_out(job, found.totals, manifest)
-    totals, dataset, keeps = found.totals, job.model.metadata.dataset, config.only_changed or config.merge
+    totals, keeps = found.totals, config.only_changed or config.merge
     yield (
-        f"{job.model.path.stem} on {dataset}: {manifest['figures']['listed']} users, {found.rows} recommendations "
+        f"{job.model.path.stem} on {job.data}: {manifest['figures']['listed']} users, {found.rows} recommendations "
         f"-> {found.folder}" + (f"; {found.scored} users scored anew" if keeps else "")
     )
     pointer = publications_at(found.folder).pointer

@@ -8,7 +8,7 @@ Their files are read from copies in a temporary folder, which come when they are
 object. Nothing is written there but `current.json` and what lies below a number that this output has taken.
 """
 
-import contextlib
+import logging
 import shutil
 import tempfile
 import weakref
@@ -25,6 +25,8 @@ from infer.system.addresses import Address, path_name
 from infer.system.objects import Objects
 from infer.system.scratch import scratch
 from infer.system.stores import check_address
+
+log = logging.getLogger(__name__)
 
 
 class Copied(Address):
@@ -169,7 +171,7 @@ class CloudPublications(Publications):
 
     def sweep(self) -> None:
         """Remove files of numbers that were taken and are in use no more; what cannot be removed is left for later."""
-        with contextlib.suppress(InputError):
+        try:
             folders = [name for name in self.objects.folders() if NUMBER.fullmatch(name)]
             known = self.catalogue()  # read last: whatever was listed and is in use stands in it
             for name in folders:
@@ -177,3 +179,5 @@ class CloudPublications(Publications):
                     keys = self.objects.keys(f"{name}/")
                     self.objects.remove([f"{name}/{MANIFEST}"])  # first: what is left of it is no publication
                     self.objects.remove(keys)
+        except InputError as error:
+            log.warning("what is needed no more stays there: %s", error)

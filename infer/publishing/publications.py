@@ -20,16 +20,20 @@ not one of these links, nor into a folder without `format.json`.
 """
 
 import json
+import logging
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from infer.errors import InputError
 from infer.publishing.publication import LISTS, MANIFEST, METRICS, Publication, read_json
 from infer.system.files import point, sync_folder, sync_tree, write_text
 from infer.system.project import PROJECT
+
+log = logging.getLogger(__name__)
 
 FORMAT = 1
 FORMAT_FILE = "format.json"
@@ -181,11 +185,12 @@ class Publications:
         current = self.current()
         others = [p for p in self.all() if current is None or p.name != current.name]
         for old in others[: max(0, len(others) - (keep - 1))]:
-            (old.folder / MANIFEST).unlink()  # first: what is left of it is no publication
-            shutil.rmtree(old.folder, ignore_errors=True)
+            with _removing():
+                (old.folder / MANIFEST).unlink()  # first: what is left of it is no publication
         for path in self.store.iterdir():
-            if NUMBER.fullmatch(path.name) and not (path / MANIFEST).exists():  # of a prune that was killed
-                shutil.rmtree(path, ignore_errors=True)
+            if NUMBER.fullmatch(path.name) and not (path / MANIFEST).exists():  # also of a prune that was killed
+                with _removing():
+                    shutil.rmtree(path)
 
     def _is_own(self, path: Path) -> bool:
         """Whether one of the `links` is there as `switch` makes it."""
@@ -206,6 +211,17 @@ class Publications:
             raise InputError(f"{self.store / FORMAT_FILE} is missing or damaged: put it back, or move the folder away")
         # Of a process that was killed before it had written anything.
         return holds is not None and not self.store.is_symlink() and not holds
+
+
+@contextmanager
+def _removing() -> Iterator[None]:
+    """Lets what cannot be removed stay, and says so."""
+    try:
+        yield
+    except FileNotFoundError:  # another process was faster
+        pass
+    except OSError as error:
+        log.warning("%s is needed no more, and cannot be removed: %s", error.filename, error.strerror)
 
 
 def _not_ours(path: Path) -> InputError:

@@ -72,6 +72,12 @@ class Job:
         return known_of(self.model)
 
     @property
+    def data(self) -> str:
+        """What is scored: the name of the data that the model was trained on, or of another table."""
+        metadata = self.model.metadata
+        return metadata.dataset if self.checksum == metadata.dataset_checksum else str(self.table)
+
+    @property
     def unchanged(self) -> bool:
         """Whether the table is as it was when its checksum was taken: neither replaced nor written to."""
         try:

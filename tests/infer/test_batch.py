@@ -354,7 +354,7 @@ def test_what_is_left_out_and_what_is_measured_is_said(files, tmp_path: Path, ca
         "left out: 1 of 4 users whom markov.onnx does not know",
         "left out: 1 interactions with items that markov.onnx does not know",
         f"note: {table} is not the table markov.onnx was trained on",
-        f"markov on by hand: 3 users, 3 recommendations -> {tmp_path / 'n.topk.parquet'}\n",
+        f"markov on {table}: 3 users, 3 recommendations -> {tmp_path / 'n.topk.parquet'}\n",
         f"held-out test items of 2 users, 95% intervals -> {tmp_path / 'n.metrics.json'}",
     ):
         assert line in printed

@@ -276,6 +276,26 @@ def test_only_what_is_ours_and_in_use_no_more_is_removed(store: Store, folder: P
     assert catalogue(store, output)["published"] == ["000005"] and catalogue(store, output)["held"]["name"] == "000002"
 
 
+def test_what_may_not_be_removed_is_said_and_stays(
+    store: Store,
+    folder: Path,
+    output: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(self: Objects, keys: list[str]) -> None:
+        raise InputError(f"{self.folder}: access is denied")
+
+    score(folder, output, 5)
+    with monkeypatch.context() as patch:
+        patch.setattr(Objects, "remove", refuse)
+        score(folder, output, 5, "--keep=1")
+    assert f"what is needed no more stays there: s3://{BUCKET}/" in capfd.readouterr().err
+    assert store.keys(f"{below(output)}000001/") and catalogue(store, output)["published"] == ["000002"]
+    score(folder, output, 5, "--keep=1")
+    assert "stays there" not in capfd.readouterr().err and not store.keys(f"{below(output)}000001/")
+
+
 def test_restart_scores_anew_under_another_number(
     store: Store, folder: Path, output: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

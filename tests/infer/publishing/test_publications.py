@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -190,6 +191,25 @@ def test_what_a_killed_prune_left_is_no_publication_and_goes(folder: Path) -> No
         rollback.main([f"--output={folder / 'm.topk.parquet'}"])
     score(folder)
     assert sorted(p.name for p in store(folder).iterdir() if p.name.isdecimal()) == ["000002", "000003"]
+
+
+def test_what_may_not_be_removed_is_said_and_stays(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    remove = shutil.rmtree
+
+    def refuse(path: Path, *args: Any, **options: Any) -> None:
+        if path.name == "000001":
+            raise PermissionError(13, "Permission denied", str(path))
+        remove(path, *args, **options)
+
+    score(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", refuse)
+        score(folder, "--keep=1")
+    assert "000001 is needed no more, and cannot be removed: Permission denied" in capfd.readouterr().err
+    score(folder, "--keep=1")
+    assert sorted(p.name for p in store(folder).iterdir() if p.name.isdecimal()) == ["000003"]
 
 
 def test_a_store_of_a_later_version_is_refused(folder: Path) -> None:
