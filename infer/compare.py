@@ -23,6 +23,7 @@ from infer.metrics.rendering import render
 from infer.publishing.figures import compared
 from infer.publishing.opening import publications_at
 from infer.publishing.publications import Publications
+from infer.scoring.report import data_of
 from infer.scoring.totals import is_baseline
 
 SAME = ("interactions_checksum", "protocol", "k", "users_measured")
@@ -145,7 +146,7 @@ def main(argv: Sequence[str]) -> None:
                 rows, schema={"metric": pl.String, "value": float, "low": float, "high": float}
             )
     any_report = next(iter(reports.values()))
-    print(f"{any_report['dataset']}: {any_report['users_measured']} users, {any_report['protocol']}")
+    print(f"{data_of(any_report)}: {any_report['users_measured']} users, {any_report['protocol']}")
     print(render(columns))
 
 

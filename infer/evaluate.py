@@ -19,6 +19,7 @@ from typing import Any
 from infer.cli import option, parse, run
 from infer.scoring.evaluation import evaluate_model
 from infer.scoring.options import ScoringConfig
+from infer.scoring.report import data_of
 from infer.scoring.task import prepare
 
 
@@ -39,7 +40,7 @@ def main(argv: Sequence[str]) -> None:
     if str(task.notes):
         print(f"{task.table}: {task.notes}")
     print(
-        f"{report['model']} on {report['dataset']}: {report['users_measured']} held-out {config.split} items, "
+        f"{report['model']} on {data_of(report)}: {report['users_measured']} held-out {config.split} items, "
         f"{report['protocol']} -> {target}"
     )
     if report["excluded_targets"]:

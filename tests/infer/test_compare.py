@@ -20,7 +20,14 @@ def metrics(value: float) -> dict:
 
 def write(folder: Path, name: str, value: float, **changed) -> None:
     columns = {"random": metrics(0.01), "popularity": metrics(0.02), name: metrics(value)}
-    report = {"dataset": "d", "interactions_checksum": "c", "protocol": "p", "k": 10, "users_measured": 7}
+    report = {
+        "dataset": "d",
+        "dataset_checksum": "c",
+        "interactions_checksum": "c",
+        "protocol": "p",
+        "k": 10,
+        "users_measured": 7,
+    }
     report |= {"metrics": columns} | changed
     kept = {key: content for key, content in report.items() if content is not None}
     (folder / f"{name}.metrics.json").write_text(json.dumps(kept))
@@ -37,6 +44,12 @@ def test_every_model_is_a_column_beside_one_of_random_and_one_of_popularity(tmp_
     assert " ".join(hit[:5]) == "hit@10 % 1.00 [0.50, 2.00]" and " ".join(hit[-6:-3]) == "25.00 [12.50, 50.00]"
     assert coverage == ["coverage@10", "%", *["50.00"] * 4]
     assert " ".join(novelty[:5]) == "novelty@10 bits 2.50 [2.25, 2.75]"
+
+
+def test_the_table_that_was_measured_is_named(tmp_path: Path, capsys) -> None:
+    write(tmp_path, "bert", 0.1, dataset_checksum="b", interactions="night.csv")
+    compare.main([f"--artifacts={tmp_path}"])
+    assert capsys.readouterr().out.startswith("night.csv: 7 users, p")
 
 
 @pytest.mark.parametrize("key", ["interactions_checksum", "protocol", "k", "users_measured"])
