@@ -33,7 +33,7 @@ import polars as pl
 from infer.cli import option, parse, run
 from infer.cluster.joining import prepare
 from infer.cluster.options import Cluster, ClusterConfig
-from infer.delivery.delivering import delivered_after
+from infer.delivery.delivering import delivered_after, warn_of_target
 from infer.delivery.options import DeliveryConfig
 from infer.errors import InputError
 from infer.metrics.rendering import accuracy, beyond_lines, render
@@ -187,6 +187,8 @@ def main(argv: Sequence[str]) -> None:
     publications.check()
     _, of = config.share
     delivery = config.delivery(None if isinstance(config.model, Address) else find_model(config.model).parent)
+    if delivery is not None:
+        warn_of_target(delivery)
     try:
         with stages("open"):
             check = check_once(publications) if of > 1 else checked_sha256

@@ -52,6 +52,16 @@ Write = Callable[[str, pl.DataFrame], None]
 Names = tuple[str, ...]  # of a table, or of a schema and a table
 
 
+def check_database(target: Target) -> None:
+    """Raises InputError if the database is not reached, or lets nobody in."""
+    address = cast(Address, target.place)
+    with asked(address, "written", UNCHANGED), _no_empty_file(target):
+        _check_folder(target)
+        with connected(address, write=True) as connection, closing(connection.cursor()) as cursor:
+            cursor.execute("select 1")
+            cursor.fetchall()
+
+
 @contextmanager
 def written_tables(target: Target, tables: Mapping[str, Names], empty: pl.DataFrame, remark: str) -> Iterator[Write]:
     """Gives a function that takes a segment and rows of it, with the columns of `empty`.
@@ -62,8 +72,7 @@ def written_tables(target: Target, tables: Mapping[str, Names], empty: pl.DataFr
     """
     address = cast(Address, target.place)
     with asked(address, "written", UNCHANGED):
-        if target.kind == SQLITE and not sqlite_path(address).parent.is_dir():
-            raise InputError(f"{address} cannot be written: {sqlite_path(address).parent} is no folder")
+        _check_folder(target)
         with (
             _no_empty_file(target),
             connected(address, write=True) as connection,
@@ -83,6 +92,12 @@ def written_tables(target: Target, tables: Mapping[str, Names], empty: pl.DataFr
                 database.check_rows(filled[segment])
                 database.finish(names, filled[segment], remark)
             connection.commit()
+
+
+def _check_folder(target: Target) -> None:
+    address = cast(Address, target.place)
+    if target.kind == SQLITE and not sqlite_path(address).parent.is_dir():
+        raise InputError(f"{address} cannot be written: {sqlite_path(address).parent} is no folder")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ In: published lists and a `Delivery`. Out: a file or table, or one for each segm
 """
 
 import json
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from typing import Any
 
 import polars as pl
 
-from infer.delivery.database import COLUMNS, written_tables
+from infer.delivery.database import COLUMNS, check_database, written_tables
 from infer.delivery.files import Write, check_files, written_files
 from infer.delivery.items import ItemColumns
 from infer.delivery.published import Published
@@ -31,6 +32,8 @@ from infer.system.addresses import Address
 from infer.system.progress import progress
 from infer.system.scratch import scratch
 from infer.tables.columns import USER
+
+log = logging.getLogger(__name__)
 
 WHOLE = ""  # the one output, where segments have none of their own
 SOON = 2  # seconds, within which no progress is shown
@@ -49,6 +52,18 @@ class Delivery:
         """Raises InputError if segments have outputs of their own and are not given."""
         if self.target.by_segment and self.segments is None:
             raise InputError("{segment} in --to or --to-table needs --segments, the table that names them")
+
+    def check_target(self) -> None:
+        """Raises InputError if the target would not take lists, as far as that shows before they are made."""
+        if self.target.is_database:
+            check_database(self.target)
+        elif not self.target.by_segment:
+            check_files(self.target, [WHOLE], self.inputs)
+
+    @property
+    def inputs(self) -> list[Path]:
+        """What is read beside the lists."""
+        return [table.path for table in (self.items, self.segments) if table is not None]
 
     def shape(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows of a part with the further columns, as they are delivered, and `segment` if there are segments."""
@@ -102,6 +117,15 @@ def deliver(lists: Path, delivery: Delivery) -> Delivered:
             raise InputError(f"{lists} cannot be delivered: {first_line(error)}") from None
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def warn_of_target(delivery: Delivery) -> None:
+    """Say so if the target would not take lists now. It is no error: until there are some it may, and others read them
+    where they are published."""
+    try:
+        delivery.check_target()
+    except InputError as error:
+        log.warning("as it is now, the lists will be published, but not delivered: %s", error)
 
 
 def delivered_after(lists: Path, delivery: Delivery) -> Delivered:
@@ -182,9 +206,7 @@ def _writing(
         return written_tables(target, target.names(names), own, remark)
     if target.by_segment:
         check_file_names(names)
-    inputs = [published.lists, published.store]
-    inputs += [table.path for table in (delivery.items, delivery.segments) if table is not None]
-    check_files(target, names, inputs)
+    check_files(target, names, [published.lists, published.store, *delivery.inputs])
     return written_files(target, names, own, about)
 
 

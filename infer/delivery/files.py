@@ -9,6 +9,7 @@ the same lists give the same bytes.
 """
 
 import gzip
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -33,9 +34,13 @@ BLOCK = 2**20  # bytes
 
 
 def check_files(target: Target, segments: Sequence[str], inputs: Sequence[Path]) -> None:
-    """Raises InputError if a file that is not this project's would be replaced, or an input."""
+    """Raises InputError if a file that is not this project's would be replaced, or an input, or cannot be written."""
     paths = [target.path(segment) for segment in segments]
     for path in paths:
+        there = next(above for above in path.resolve().parents if above.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            why = "may not be written to" if there.is_dir() else "is no folder"
+            raise InputError(f"cannot write {path}: {there} {why}")
         if not path.exists() or target.kind == PARQUET:
             claim([path], inputs)
         else:

@@ -122,6 +122,29 @@ def test_lists_that_are_held_are_not_delivered(night: Path) -> None:
     assert len((night / "lists.csv").read_text().splitlines()) == 1 + 30 * 3
 
 
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("taken/lists.csv", "taken is no folder"),
+        ("mine.csv", "mine.csv has no receipt"),
+        ("sqlite:///none/shop.db", "none is no folder"),
+        ("postgresql://me:hush@127.0.0.1:9/shop", "postgresql://127.0.0.1:9/shop cannot be written"),
+    ],
+)
+def test_a_target_that_would_take_nothing_is_warned_of_before_scoring(
+    night: Path, target: str, why: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(night)
+    for name in ("taken", "mine.csv"):
+        (night / name).write_text("mine")
+    with pytest.raises(InputError, match="published, but not delivered"):
+        nights.score(night, "--production", f"--to={target}")
+    (warning,) = [record for record in caplog.records if "not delivered" in record.getMessage()]
+    assert why in warning.getMessage() and "hush" not in warning.getMessage()
+    assert warning.created < (night / "m.topk.json").resolve().stat().st_mtime
+    assert not (night / "none").exists()
+
+
 def test_a_delivery_that_fails_leaves_the_published_lists_and_can_be_made_again(night: Path) -> None:
     (night / "lists.csv").write_text("mine")
     with pytest.raises(InputError, match=r"m\.topk\.parquet is published, but not delivered: .*lists\.csv has no rece"):
