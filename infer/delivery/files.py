@@ -20,7 +20,7 @@ from typing import IO, Any, cast
 import polars as pl
 
 from infer.delivery.receipts import announce, claim_text, confirm
-from infer.delivery.shaping import without_lists
+from infer.delivery.shaping import for_json, without_lists
 from infer.delivery.targets import CSV, PARQUET, Target
 from infer.errors import InputError, first_line
 from infer.system.files import replacing
@@ -91,7 +91,10 @@ def _text(target: Target, path: Path, place: Path, empty: pl.DataFrame) -> Itera
             del waiting[:BLOCK]
 
     def write(rows: pl.DataFrame) -> None:
-        put(without_lists(rows).write_csv(include_header=False) if target.kind == CSV else rows.write_ndjson())
+        if target.kind == CSV:
+            put(without_lists(rows).write_csv(include_header=False))
+        else:
+            put(for_json(rows).write_ndjson())
 
     with _naming(path), _opened(place, target.packed) as stream:
         if target.kind == CSV:

@@ -9,6 +9,7 @@ is written as one.
 """
 
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
@@ -19,6 +20,7 @@ from infer.formats.reading import collect
 from infer.tables.columns import GENRES, ITEM, TITLE, guessed
 from infer.tables.ids import are_canonical, id_column
 
+UNFIT = (pl.Binary, pl.Duration, pl.Object)
 NUMBER = r"^-?(0|[1-9]\d*)(\.\d+)?$"
 
 
@@ -45,6 +47,9 @@ class ItemColumns:
         if item in opened.untyped and are_canonical(ids.drop_nulls()):
             ids = ids.cast(pl.Int64)
         typed = [_numbers(table[name]) if source in opened.untyped else table[name] for name, source in sources.items()]
+        for column in typed:
+            if any(_inner(column.dtype) == kind for kind in UNFIT):
+                raise InputError(f"--with {column.name}: no target takes {column.dtype}: make it text or a number")
         self.table = pl.DataFrame([ids, *typed]).filter(pl.col(ITEM).is_not_null())
         self.table = self.table.unique(ITEM, keep="first", maintain_order=True)
 
@@ -77,6 +82,11 @@ class ItemColumns:
                 f"{self.path} has none of the items of the lists, as '{min(self.missing)}'; its items are as "
                 f"'{next(iter(self.table[ITEM]), '')}': name another table with --items"
             )
+
+
+def _inner(dtype: pl.DataType) -> pl.DataType:
+    """The type of a value, or of those in its lists."""
+    return _inner(cast(pl.DataType, dtype.inner)) if isinstance(dtype, pl.List | pl.Array) else dtype
 
 
 def _numbers(values: pl.Series) -> pl.Series:

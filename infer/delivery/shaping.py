@@ -5,6 +5,8 @@ In: rows of a part of the lists, all of each user. Out: the rows that are delive
     shaped(rows, "lists")  # user, items, scores, and the further columns under their own names
 """
 
+from typing import cast
+
 import polars as pl
 
 from infer.errors import InputError
@@ -39,6 +41,19 @@ def without_lists(rows: pl.DataFrame, keep_flat: bool = False) -> pl.DataFrame:
         if dtype.is_nested() and not (keep_flat and isinstance(dtype, pl.List) and not dtype.inner.is_nested())
     ]
     return rows.with_columns(_json(name) for name in nested)
+
+
+def for_json(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows whose decimals are numbers and whose times are as ISO 8601 writes them, also within lists."""
+    return rows.with_columns(_plain(pl.col(name), dtype) for name, dtype in rows.schema.items())
+
+
+def _plain(values: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    if isinstance(dtype, pl.List):
+        return values.list.eval(_plain(pl.element(), cast(pl.DataType, dtype.inner)))
+    if isinstance(dtype, pl.Datetime):
+        return values.dt.to_string("iso:strict")
+    return values.cast(pl.Float64) if isinstance(dtype, pl.Decimal) else values
 
 
 def _json(name: str) -> pl.Expr:

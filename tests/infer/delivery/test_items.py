@@ -1,6 +1,8 @@
 """Columns of items beside recommendations: which, of what type, and items that the table lacks."""
 
 import json
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -37,6 +39,23 @@ def test_texts_are_numbers_where_all_are_written_as_such(tmp_path: Path) -> None
     to(tmp_path, "a.ndjson", "code,stock,genres")
     row = json.loads((tmp_path / "a.ndjson").read_text().splitlines()[0])
     assert row == {"user": 1, "rank": 1, "item": 30, "score": 2.5, "code": "007", "stock": 4, "genres": "x|y"}
+
+
+def test_decimals_are_numbers_and_times_iso_8601_in_json(tmp_path: Path) -> None:
+    publish(tmp_path / "l.parquet", *PARTS)
+    items = pl.concat(PARTS)["item"].unique(maintain_order=True)
+    table = pl.DataFrame({"item": items}).with_columns(
+        price=pl.lit(Decimal("1.50")), at=pl.lit(datetime(2024, 1, 2, 3, 4, 5)), raw=pl.lit(b"a")
+    )
+    table.write_parquet(tmp_path / "i.parquet")
+    for lists_as in ("rows", "lists"):
+        columns = ItemColumns(tmp_path / "i.parquet", "price,at")
+        deliver(tmp_path / "l.parquet", Delivery(target_of(tmp_path / "x.jsonl", ""), lists_as, columns))
+        found = json.loads((tmp_path / "x.jsonl").read_text().splitlines()[0])
+        prices, times = (found[name] if lists_as == "lists" else [found[name]] for name in ("price", "at"))
+        assert set(prices) == {1.5} and set(times) == {"2024-01-02T03:04:05.000000"}
+    with pytest.raises(InputError, match="--with raw: no target takes Binary: make it text or a number"):
+        ItemColumns(tmp_path / "i.parquet", "raw")
 
 
 def test_titles_are_lists_beside_lists(tmp_path: Path) -> None:
