@@ -64,6 +64,7 @@ from infer.sources.source import Source, select_users
 from infer.system.addresses import place
 from infer.system.progress import no_progress
 from infer.tables.columns import ITEM, TEST, USER, VALIDATION
+from infer.tables.ids import in_type
 from infer.tables.rules import KEEP
 
 log = logging.getLogger(__name__)
@@ -342,7 +343,7 @@ class Recommender:
         ids = ids_of(history)
         known, name, given = self._job.items.schema[ITEM], self.model.path.name, ids
         if ids.dtype != known:  # numbers are compared as texts, as those of tables are
-            ids = ids.cast(pl.String) if known == pl.String else ids.cast(known, strict=False).drop_nulls()
+            ids = in_type(ids, known).drop_nulls()
             if len(given) and not any(item in self._index for item in ids):
                 raise UnknownItemsError(
                     f"the history has {kind_of(given.dtype)} as item ids; {name} knows {kind_of(known)}, none of these"

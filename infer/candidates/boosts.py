@@ -32,9 +32,6 @@ def boosts_of(given: Any, vocabulary: pl.DataFrame, model: str, said: list[str])
     table = rows_of(given, OPTION, [ITEM], WEIGHTS)
     if not set(WEIGHTS) & set(table.columns):
         raise InputError(f"{OPTION} takes a column weight, by which scores are multiplied, or add; found neither")
-    twice = table[ITEM].is_duplicated()
-    if twice.any():
-        raise InputError(f"{OPTION} names the item '{table[ITEM].filter(twice)[0]}' twice")
     factor = table["weight"] if "weight" in table.columns else pl.Series("weight", [1.0] * table.height)
     added = table["add"] if "add" in table.columns else pl.Series("add", [0.0] * table.height)
     if not (factor > 0).all():
@@ -48,6 +45,10 @@ def boosts_of(given: Any, vocabulary: pl.DataFrame, model: str, said: list[str])
         found = added.filter(wide)[0]
         raise InputError(f"{OPTION}: what is added is from {-LARGEST_ADDED:g} to {LARGEST_ADDED:g}; found {found:g}")
     index = known_items(table[ITEM], OPTION, given, vocabulary, model, said)
+    # Also the same item under two names: `8` and `8.0`.
+    twice = table[ITEM].is_duplicated() | (pl.Series(index).is_duplicated() & pl.Series(index != PAD))
+    if twice.any():
+        raise InputError(f"{OPTION} names the item '{table[ITEM].filter(twice)[0]}' twice")
     order = np.argsort(index, kind="stable")
     order = order[index[order] != PAD]
     values = np.stack([factor.to_numpy(), added.to_numpy()], 1).astype(np.float32)

@@ -8,7 +8,7 @@ In: the ids that a model knows. Out: a table (id, index), and the indexes of any
 import numpy as np
 import polars as pl
 
-from infer.tables.ids import WITH_ZEROS
+from infer.tables.ids import without_zeros
 
 # Index 0 is padding in every table, window and score vector; items and users count from 1.
 PAD = 0
@@ -31,9 +31,7 @@ def as_texts(ids: pl.Series, beside: pl.DataType) -> pl.Series:
     """Ids as texts, to compare with ids of the type `beside` as texts: where these are whole numbers, `7.0` is 7."""
     if ids.dtype != pl.String or not beside.is_integer():
         return ids.cast(pl.String)
-    text = pl.col(ids.name)
-    plain = pl.when(text.str.contains(WITH_ZEROS)).then(text.str.replace(r"\.0+$", "")).otherwise(text)
-    return ids.to_frame().select(plain.alias(ids.name))[:, 0]
+    return ids.to_frame().select(without_zeros(pl.first()).alias(ids.name))[:, 0]
 
 
 def index_of(values: pl.Series, vocabulary: pl.DataFrame) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from infer.candidates.options import ONLY
-from infer.histories.histories import Histories
+from infer.histories.histories import Histories, merged
 from infer.histories.vocabulary import PAD, index_of
 from infer.scoring.lists import lists_of
 from infer.scoring.popularity import Popularity
@@ -30,26 +30,28 @@ def ordered_lists(task: Task, order: np.ndarray, k: int) -> pl.DataFrame:
     return as_table(task, first(task, order, k))
 
 
-def first(task: Task, order: np.ndarray, k: int, emptied: bool = False) -> np.ndarray:
+def first(task: Task, order: np.ndarray, k: int, emptied: bool = False, without: Histories | None = None) -> np.ndarray:
     """(users, k) the first item indexes in an order of all that each user may get, PAD where there are fewer.
 
     emptied: whether users to whom only their own history is recommended, and who have none of it left, may get what
     they could without; pairs that are the only ones of each user hold all the same.
+    without: further items that each user does not get.
     """
+    blocked = task.blocked if without is None else merged(task.blocked, without)
     order = order[task.job.candidates.mask[order]]
     if task.own is None:
-        return popular(task.blocked, order, k)
+        return popular(blocked, order, k)
     place = _places_in(order, task.job.items.height)
-    own, rules = task.own.outside(task.blocked), task.job.candidates
+    own, rules = task.own.outside(blocked), task.job.candidates
     best = _first_of_own(own, lambda _, item: place[item], k)
     rows = np.flatnonzero(own.lengths == 0)
     if emptied and rules.seen == ONLY and len(rows):
-        blocked = task.blocked.take(rows)
+        left = blocked.take(rows)
         if rules.only is None:
-            others = popular(blocked, order, k)
+            others = popular(left, order, k)
         else:
-            named = rules.only.take(blocked.users)
-            named = named.where(rules.mask[named.items]).outside(blocked)
+            named = rules.only.take(left.users)
+            named = named.where(rules.mask[named.items]).outside(left)
             others = _first_of_own(named, lambda _, item: place[item], k)
         best[rows, : others.shape[1]] = others
     return best

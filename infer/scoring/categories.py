@@ -16,6 +16,7 @@ from infer.formats.places import located_items
 from infer.formats.probe import probe
 from infer.scoring.job import Job
 from infer.tables.columns import GENRES, ITEM, TITLE, USER
+from infer.tables.ids import in_type
 from infer.tables.items import find_items
 
 CATEGORY, WEIGHT = "category", "weight"
@@ -48,7 +49,7 @@ def categories_of(job: Job, path: Path, stated: bool) -> pl.DataFrame:
     else:
         raise InputError(f"{path} has no genres and no column of categories, which --fallback=category-popular needs")
     found = (
-        table.select(pl.col(ITEM).cast(job.items.schema[ITEM], strict=False), lists.alias(CATEGORY))
+        table.select(in_type(table[ITEM], job.items.schema[ITEM]), lists.alias(CATEGORY))
         .explode(CATEGORY)
         .filter(pl.col(ITEM).is_not_null() & (pl.col(CATEGORY) != ""))
         .unique(maintain_order=True)

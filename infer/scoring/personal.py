@@ -29,7 +29,8 @@ def personal_lists(task: Task, popularity: Popularity, k: int) -> pl.DataFrame:
         histories = histories.outside(rules.blocked.take(histories.users))
     if rules.only is not None:
         histories = histories.within(rules.only.take(histories.users))
-    return as_table(task, personal(histories, first(task, order, k), k))
+    others = first(task, order, k, without=task.histories.distinct)
+    return as_table(task, personal(histories, others, k))
 
 
 def personal(histories: Histories, popular: np.ndarray, k: int) -> np.ndarray:

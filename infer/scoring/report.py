@@ -41,7 +41,7 @@ def provenance(job: Job, options: dict[str, Any], found: Totals) -> dict[str, An
 def data_of(provenance: dict[str, Any]) -> str:
     """What was scored, as `Job.data`, of an earlier report."""
     trained_on_it = provenance["interactions_checksum"] == provenance["dataset_checksum"]
-    return provenance["dataset"] if trained_on_it else provenance["interactions"]
+    return str(provenance["dataset" if trained_on_it else "interactions"])
 
 
 def report(

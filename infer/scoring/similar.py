@@ -14,13 +14,13 @@ Of another file that reads windows it is what the model recommends to somebody w
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import polars as pl
 
-from infer.candidates.options import CandidateOptions
+from infer.candidates.options import DROP, CandidateOptions
 from infer.errors import InputError
 from infer.histories.histories import Histories
 from infer.histories.vocabulary import PAD
@@ -62,7 +62,7 @@ class Similar:
 
     def ruled(self, rules: CandidateOptions) -> "Similar":
         """The same under other rules; the model's file is not read again. Raises InputError as `open_similar` does."""
-        return Similar(rows_job(self.model, rules=rules), self.directions)
+        return Similar(_job(self.model, rules), self.directions)
 
     @property
     def model(self) -> Model:
@@ -138,4 +138,10 @@ def open_similar(model: Model, rules: CandidateOptions = CandidateOptions()) -> 
             f"{model.path} has no vectors that can be compared and reads users, not items: "
             "give the file in fp32 or fp16"
         )
-    return Similar(rows_job(model, rules=rules), Directions(model))
+    return Similar(_job(model, rules), Directions(model))
+
+
+def _job(model: Model, rules: CandidateOptions) -> Job:
+    """A job under these rules, in which no item leads to itself, as it would where seen items are recommended."""
+    job = rows_job(model, rules=rules)
+    return replace(job, candidates=replace(job.candidates, seen=DROP))

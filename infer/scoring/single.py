@@ -35,7 +35,7 @@ def user_or_nobody(task: Task, user: str) -> Task:
     if user in users.cast(pl.String).implode()[0]:
         return select_users(task, [user], "--user")
     number = pl.Series(USER, [user]).cast(users.dtype, strict=False)
-    if number.null_count():
+    if number.null_count() or str(number[0]) != user:
         raise InputError(f"--user: {task.table} has whole numbers as user ids; found '{user[:80]}'")
     histories = Histories(number, np.zeros(0, np.int32), np.zeros(2, np.int64), levels=None)
     targets = None if task.targets is None else task.targets.clear()

@@ -83,11 +83,12 @@ class Task:
 
     @cached_property
     def own(self) -> Histories | None:
-        """The only items that each user gets; None if there is no such rule."""
+        """The only items that each user gets, ascending; None if there is no such rule."""
         rules, users = self.job.candidates, self.histories.users
         own = None
         if rules.seen == ONLY:
-            own = self.histories.distinct if self.recent is None else self.recent
+            seen = self.histories.distinct if self.recent is None else self.recent
+            own = merged(seen, Histories.empty(users))  # in the order in which equal scores stand
         if rules.only is not None:
             named = rules.only.take(users)
             own = named if own is None else own.within(named)

@@ -51,6 +51,7 @@ def write_prepared(folder: Path, prepared: Prepared) -> None:
             "read": {name: str(dtype) for name, dtype in prepared.types.read.items()},
             "own": {name: str(dtype) for name, dtype in prepared.types.own.items()},
             "zeros": prepared.types.zeros,
+            "beside_numbers": prepared.types.beside_numbers,
         },
         "notation": asdict(prepared.notation),
         "sorted": prepared.sorted,
@@ -85,7 +86,8 @@ def _prepared(content: dict[str, Any]) -> Prepared:
     notes = Notes(**content["notes"])
     notes.unusable, notes.units = Counter(notes.unusable), Counter(notes.units)
     read, own = ({n: TYPES[dtype] for n, dtype in content["types"][key].items()} for key in ("read", "own"))
-    types, notation = IdTypes(read, own, tuple(content["types"]["zeros"])), Notation(**content["notation"])
+    told = (tuple(content["types"][name]) for name in ("zeros", "beside_numbers"))
+    types, notation = IdTypes(read, own, *told), Notation(**content["notation"])
     return Prepared(content["files"], types, notation, content["sorted"], content["ordered"], parts, notes)
 
 

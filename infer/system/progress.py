@@ -33,6 +33,8 @@ class _Lines(tqdm):  # type: ignore[misc]
 
     def close(self) -> None:
         """Say nothing more, as no bar has to be left or taken away."""
+        if getattr(self, "disable", False):  # which TQDM_DISABLE sets, too
+            return
         self.disable = True
         self._decr_instances(self)
 

@@ -44,22 +44,33 @@ class Known:
         dtype = getattr(self, name)
         return dtype == pl.String and (untyped or name == ITEM or self.compares_users)
 
+    def has_numbers(self, name: str) -> bool:
+        """Whether a table's ids are looked up among whole numbers."""
+        return getattr(self, name) == pl.Int64 and (name == ITEM or self.compares_users)
+
 
 @dataclass(frozen=True)
 class IdTypes:
     """The types of the two columns of ids.
 
     read: Int64 or String, in which they are compared and ordered.  own: those of the table, which lists carry.
-    zeros: columns whose whole numbers are written as `7.0`.
+    zeros: columns whose whole numbers are written as `7.0`.  beside_numbers: columns of texts that are compared with
+    whole numbers, where `7.0` is 7.
     """
 
     read: dict[str, pl.DataType]
     own: dict[str, pl.DataType]
     zeros: tuple[str, ...] = ()
+    beside_numbers: tuple[str, ...] = ()
 
     def to_read(self) -> list[pl.Expr]:
         """The columns in the types in which they are read."""
-        return [_read(name, dtype, name in self.zeros, self.own[name]) for name, dtype in self.read.items()]
+        return [
+            pl.col(name).cast(pl.String).pipe(without_zeros).alias(name)
+            if name in self.beside_numbers
+            else _read(name, dtype, name in self.zeros, self.own[name])
+            for name, dtype in self.read.items()
+        ]
 
     def to_own(self, table: pl.DataFrame) -> pl.DataFrame:
         """A table with ids in the types that lists carry."""
@@ -91,7 +102,8 @@ def id_types(schema: pl.Schema, written: Mapping[str, "Written"], untyped: Colle
             own[name] = own_type(schema[name])
             read[name] = pl.String() if own[name] == pl.String or known.as_text(name, False) else pl.Int64()
     zeros = tuple(n for n in IDS if n in untyped and read[n] == pl.Int64 and not written[n].plain)
-    return IdTypes(read, own, zeros)
+    beside = tuple(n for n in IDS if read[n] == pl.String and own[n] == pl.String and known.has_numbers(n))
+    return IdTypes(read, own, zeros, beside)
 
 
 def _read(name: str, dtype: pl.DataType, zeros: bool, own: pl.DataType) -> pl.Expr:
@@ -99,6 +111,20 @@ def _read(name: str, dtype: pl.DataType, zeros: bool, own: pl.DataType) -> pl.Ex
     if zeros:
         return column.cast(pl.String).str.replace(r"\.0+$", "").cast(dtype)
     return (column.cast(own) if dtype == pl.String else column).cast(dtype)
+
+
+def without_zeros(texts: pl.Expr) -> pl.Expr:
+    """Texts, of which whole numbers that are written as `7.0` are `7`."""
+    return pl.when(texts.str.contains(WITH_ZEROS)).then(texts.str.replace(r"\.0+$", "")).otherwise(texts)
+
+
+def in_type(ids: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """The same ids as Int64 or String, null where there is no such: whole numbers are `7` or `7.0`, and not `007`."""
+    if ids.dtype != pl.String or dtype == pl.String:
+        return ids.cast(dtype)
+    texts = ids.to_frame().select(without_zeros(pl.first()))[:, 0]
+    numbers = texts.cast(dtype, strict=False)
+    return numbers.set(numbers.cast(pl.String) != texts, None)
 
 
 def fits(ids: pl.Series, dtype: pl.DataType) -> bool:
@@ -181,8 +207,7 @@ def are_canonical(ids: pl.Series) -> bool:
 
 def are_whole(ids: pl.Series) -> bool:
     """Whether every text is a whole number of 64 bits, written with or without `.0` behind it."""
-    return are_canonical(pl.select(pl.when(ids.str.contains(WITH_ZEROS)).then(ids.str.replace(r"\.0+$", ""))
-                                   .otherwise(ids))[:, 0])  # fmt: skip
+    return are_canonical(ids.to_frame().select(without_zeros(pl.first()))[:, 0])
 
 
 def _texts(ids: pl.Series, name: str, source: str) -> pl.Series:

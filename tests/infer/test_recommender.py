@@ -16,6 +16,7 @@ import pytest
 
 import infer
 from infer import batch
+from infer.errors import UnknownItemsError
 from infer.system import project
 from tests.helpers.checkerboard import ROOT
 from tests.helpers.markov import ITEMS, NEXT, write_model
@@ -72,6 +73,28 @@ def test_a_history_reads_as_the_rows_of_a_table_do(model: infer.Recommender) -> 
     """An item that comes again counts where it comes last; one that is unknown counts nowhere."""
     assert model.recommend(["a", "b", "a"], k=1).rows() == [(1, "c", 3.0)]
     assert model.recommend(["b", "a", "zz"], k=1).rows() == [(1, "c", 3.0)]
+
+
+def test_items_of_equal_scores_stand_in_the_same_order_in_tables_and_histories(tmp_path: Path) -> None:
+    table = pl.DataFrame({"user": ["u"] * 4, "item": ["e", "b", "d", "c"], "timestamp": [1, 2, 3, 4]})
+    table.write_parquet(tmp_path / "t.parquet")
+    equal = np.zeros((6, 6))
+    model = infer.load(write_model(tmp_path / "m.onnx", ITEMS, equal, tmp_path / "t.parquet"))
+    for k in (1, 2, 3, 9):
+        one = model.recommend(table["item"].to_list(), k=k, seen="only")
+        assert one["item"].to_list() == ["b", "c", "d", "e"][:k]
+        assert model.score(table, k=k, seen="only")["item"].to_list() == one["item"].to_list()
+
+
+def test_texts_are_numbers_only_where_they_are_written_as_one(numbers: infer.Recommender) -> None:
+    known = numbers.metadata.item_ids[0]
+    expected = numbers.recommend([known], k=3).rows()
+    assert numbers.recommend([f"{known}.0"], k=3).rows() == numbers.recommend([str(known)], k=3).rows() == expected
+    for text in (f"00{known}", f"+{known}", f" {known}"):
+        with pytest.raises(UnknownItemsError):
+            numbers.recommend([text], k=3)
+    table = pl.DataFrame({"user": ["u", "u"], "item": [f"{known}.0", "x"], "timestamp": [1, 2]})
+    assert numbers.score(table, k=3).drop("user").rows() == [(r, str(i), s) for r, i, s in expected]
 
 
 def test_ids_may_come_in_any_row(numbers: infer.Recommender) -> None:

@@ -123,6 +123,7 @@ def test_unknown_items_are_counted_and_named_and_none_known_is_refused() -> None
         ("boost", "item,weight\n10,1e-50\n", "a weight is from 1e-06 to 1e\\+06; found 1e-50"),
         ("boost", "item,add\n10,-1e39\n", "what is added is from -1e\\+09 to 1e\\+09; found -1e\\+39"),
         ("boost", "item,weight\n10,2\n10,3\n", "names the item '10' twice"),
+        ("boost", "item,weight\n10,2\n10.0,3\n20x,1\n", "names the item '10' twice"),
         ("boost", "item,weight\n7,2\n", "names no item of m.onnx"),
     ],
 )

@@ -13,8 +13,10 @@ import pytest
 import infer
 from infer import batch, recommend
 from infer.errors import HeldError, InputError
+from infer.model.session import open_model
 from infer.publishing.gate import Limits, verdict
-from infer.scoring.categories import favourites
+from infer.scoring.categories import categories_of, favourites
+from infer.scoring.job import rows_job
 from tests.helpers.markov import ITEMS, NEXT, write_model
 
 DAY = 86_400
@@ -210,6 +212,25 @@ def test_one_user_is_told_what_is_popular_though_the_table_lacks_them(model: Pat
     assert recommended(model, "u1", "--fallback=popular") == recommended(model, "u1")
     with pytest.raises(InputError, match="has no user 'nobody'"):
         recommended(model, "nobody")
+
+
+@pytest.mark.parametrize("user", ["07", "+7", "7.0", "seven"])
+def test_a_number_is_a_stranger_only_as_it_is_written_in_full(tmp_path: Path, user: str) -> None:
+    pl.DataFrame({"user": [7, 7], "item": ["a", "b"], "timestamp": [1, 2]}).write_parquet(tmp_path / "t.parquet")
+    model = write_model(tmp_path / "m.onnx", ITEMS, NEXT, tmp_path / "t.parquet")
+    words = ("--fallback=popular", f"--interactions={tmp_path / 't.parquet'}")
+    with pytest.raises(InputError, match="has whole numbers as user ids; found"):
+        recommended(model, user, *words)
+    assert set(recommended(model, "8", *words)) & {"a", "b"} and not set(recommended(model, "7", *words)) & {"a", "b"}
+
+
+def test_categories_find_the_numbers_of_a_model_in_texts(tmp_path: Path) -> None:
+    pl.DataFrame({"user": [1], "item": [7], "timestamp": [1]}).write_parquet(tmp_path / "t.parquet")
+    model = open_model(write_model(tmp_path / "m.onnx", [7, 8, 9, 10, 11], NEXT, tmp_path / "t.parquet"))
+    rows = [("7.0", "x"), ("008", "y"), ("9", "z"), ("extra", "w")]
+    pl.DataFrame(rows, schema=["item", "genres"], orient="row").write_parquet(tmp_path / "i.parquet")
+    found = categories_of(rows_job(model), tmp_path / "i.parquet", stated=True)
+    assert found.rows() == [(7, "x"), (9, "z")]
 
 
 def test_a_favourite_is_the_more_frequent_then_the_more_popular_then_the_first_by_name() -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -86,6 +87,15 @@ def test_metrics_of_repeats_and_of_new_items(tmp_path: Path, words: list[str], c
     assert "ndcg_rep@2 %" in printed
     table = infer.load(model).evaluate(k=2)
     assert dict(table.filter(model="personal frequency").select("metric", "value").iter_rows()) == own
+
+
+@pytest.mark.parametrize("rules", [{"seen": "keep"}, {"seen": "only"}, {"seen_within": "1h"}])
+def test_nothing_is_listed_twice_where_seen_items_may_be_recommended(tmp_path: Path, rules: dict[str, Any]) -> None:
+    found = infer.load(shop(tmp_path, ROWS)).evaluate(k=3, **rules).filter(model="personal frequency")
+    # u1: a (twice), b, then c. u2: c, then a and b. u3: b (twice), a, then c.
+    values = dict(found.select("metric", "value").iter_rows())
+    assert values["hit@3"] == pytest.approx(2 / 3) and values["precision@3"] == pytest.approx(2 / 9)
+    assert values["mrr@3"] == pytest.approx((1 + 1 / 2) / 3)
 
 
 def test_without_kept_repeats_there_is_neither(tmp_path: Path) -> None:

@@ -47,6 +47,16 @@ def test_all_items_have_the_same_lists_as_one(product: Model, monkeypatch) -> No
     assert rows(product, 3) == whole
 
 
+@pytest.mark.parametrize("seen", ["drop", "keep", "only"])
+def test_no_item_is_similar_to_itself_whatever_is_recommended_again(tmp_path: Path, seen: str) -> None:
+    pl.DataFrame({"user": ["u"], "item": ["a"], "timestamp": [1]}).write_parquet(tmp_path / "t.parquet")
+    model = open_model(write_model(tmp_path / "m.onnx", ITEMS, NEXT, tmp_path / "t.parquet", rules={"seen": seen}))
+    # After a the scores are 5 4 3 2 1, and a is the first of them.
+    assert [row[2] for row in rows(model, 2, [1])] == ["b", "c"]
+    ruled = open_similar(model).ruled(CandidateOptions(seen=seen))
+    assert next(ruled.tables(2, np.array([1])))["similar_item"].to_list() == ["b", "c"]
+
+
 def test_rules_say_what_may_be_listed(product: Model) -> None:
     assert [row[2] for row in rows(product, 9, [1], only_items=[3, 4, 1])] == [4, 3]
     assert [row[2] for row in rows(product, 9, [1], exclude_items=[2])] == [4, 3]

@@ -1,6 +1,8 @@
 """Progress in a log: lines with the time left, and none of what is soon done."""
 
+import os
 import re
+import subprocess
 import sys
 
 from infer.system import progress as module
@@ -25,6 +27,13 @@ def test_what_is_soon_done_leaves_none(capsys) -> None:
         bar.update(3)
         bar.refresh()
     assert capsys.readouterr().err == ""
+
+
+def test_the_library_s_own_switch_turns_it_off() -> None:
+    code = "from infer.system.progress import progress\nwith progress(total=2, desc='x') as bar: bar.update()\ndel bar"
+    environment = os.environ | {"TQDM_DISABLE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_nobody_is_told_where_silence_was_asked_for(capsys, monkeypatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from infer.errors import InputError
 from infer.formats.layout import Layout
 from infer.sources.source import open_source
-from infer.tables.ids import Known
+from infer.tables.ids import Known, in_type
 from infer.tables.interactions import read_interactions
 from infer.tables.options import TableOptions
 from infer.tables.tidy import Tidy, tidy
@@ -97,6 +97,31 @@ def test_a_gap_among_fractions_is_a_row_without_an_id() -> None:
     table = pl.DataFrame({"user": [1.0, float("nan"), None], "item": [1, 2, 3], "timestamp": [1, 2, 3]})
     with pytest.raises(InputError, match=r"t row 2 has no user .*rows that cannot be used: 2"):
         tidy(table, "t")
+
+
+def test_texts_beside_a_model_of_numbers_are_those_without_zeros_behind_them(tmp_path: Path) -> None:
+    table = pl.DataFrame({"user": ["1.0", "u"], "item": ["7.0", "x"], "timestamp": [1, 2]})
+    table.write_csv(tmp_path / "t.csv")
+    table.write_parquet(tmp_path / "t.parquet")
+    for path in (tmp_path / "t.csv", tmp_path / "t.parquet"):
+        items = both(path, Known(item=NUMBERS)).interactions
+        assert items.select("user", "item").rows() == [("1.0", "7"), ("u", "x")]
+        users = both(path, Known(NUMBERS, NUMBERS, compares_users=True)).interactions
+        assert users["user"].to_list() == ["1", "u"]
+        assert both(path).interactions["item"].to_list() == ["7.0", "x"], "no model: ids of their own"
+
+
+@pytest.mark.parametrize(
+    ("ids", "dtype", "expected"),
+    [
+        (["7", "7.0", "-2.00", "007", "+7", " 7", "7.5", "x", None], NUMBERS, [7, 7, -2] + [None] * 6),
+        (["7.0", "x"], TEXTS, ["7.0", "x"]),
+        ([7, None], TEXTS, ["7", None]),
+        ([7], NUMBERS, [7]),
+    ],
+)
+def test_ids_in_another_type_are_the_same_ids(ids: list, dtype: pl.DataType, expected: list) -> None:
+    assert in_type(pl.Series("item", ids), dtype).to_list() == expected
 
 
 @pytest.mark.parametrize(
