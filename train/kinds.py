@@ -48,7 +48,7 @@ KINDS = {
         "train.models.hybrid",
         continues=True,
     ),
-    "knn": _linear("knn", "items that the same users rated", decay=0.9),
+    "knn": _linear("knn", "items that the same users rated", decay=0.6),
     "markov": _linear("markov", "items that follow within a few steps"),
     "ease": _linear("ease", "EASE (Steck 2019) on co-occurrence that fades with distance"),
     "content": _linear("content", "rarely rated items by genres, year and title words", neighbours=50),

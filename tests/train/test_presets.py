@@ -303,7 +303,7 @@ TABLES = {
 }
 LINEAR_TABLES = {
     "ease": EASE,
-    "knn": EASE | {"kind": Row("knn"), "decay": Row(0.9)},
+    "knn": EASE | {"kind": Row("knn"), "decay": Row(0.6)},
     "markov": EASE | {"kind": Row("markov")},
     "content": EASE | {"kind": Row("content"), "neighbours": Row(50)},
 }
