@@ -122,7 +122,7 @@ class BertConfig(TrainConfig):
         minimum=0,
     )
     item_bias: bool = option(True, "add a bias for each item, in a tied head starting at its log popularity")
-    max_length: int = option(50, "recent items that the model reads", minimum=1)
+    max_length: int = option(50, "recent items that the model reads", minimum=2)
     stride: int = option(25, "train on windows this far apart over the whole history; 0: the latest only", minimum=0)
     masking: Literal["one", "last", "cloze", "span", "recency", "causal"] = option(
         "causal", "what is predicted: one random item, the last, a share, a span, recent ones, or every next item"

@@ -34,7 +34,7 @@ from train.pools import limited
 from train.saved import checkpoint
 from train.saved.earlier import Start, known, paced
 from train.saved.places import Places
-from train.saved.resuming import lost, resume, unfinished
+from train.saved.resuming import lost, reached, resume, unfinished
 from train.sinks import opened
 from train.sizing import sized_for
 from train.threads import choice
@@ -123,21 +123,25 @@ def _trained(
         told = "items have their indexes of %s: %s of them are gone and nobody gets them"
         log.info(told, manner.numbering.path, f"{len(data.retired):,}")
 
+    kept = reached(run)
+
     def save() -> None:
+        nonlocal kept
         checkpoint.save(places.partial, _state(provenance, data, run) | run.state())
+        kept = reached(run)
 
     snapshots = Snapshots(manner.snapshot_minutes, save) if manner.snapshot_minutes else None
     sinks = opened(places.name, config, manner.tensorboard, manner.mlflow) if world.first else nullcontext(None)
     try:
         with sinks as sink:
             for record in () if manner.finish else fit(run, data, config, world, snapshots):
+                if world.first and not run.model.closed_form:
+                    save()
                 log.info(messages.line(record))
                 if sink is not None:
                     sink(record)
-                if world.first and not run.model.closed_form:
-                    save()
     except KeyboardInterrupt:
-        log.info(lost(run, places.partial))
+        log.info(lost(kept, places.partial))
         raise
     if not world.first:
         return run

@@ -21,8 +21,8 @@ def date(moment: float) -> str:
 @dataclass
 class Notes:
     """What was found in the rows of a table: rows by reason for which they cannot be used, the first of them in
-    words, timestamps by the unit they were in, repeated pairs (None: not looked for), rows rated below `least`, further
-    held-out rows of a user, rows that lie in the future and the latest of them (seconds since 1970); and how the table
+    words, timestamps by the unit they were in, repeated pairs (None: not looked for), rows rated below `least`, rows
+    without a rating where there are ratings, further held-out rows of a user, rows that lie in the future and the latest of them (seconds since 1970); and how the table
     was read, a sentence each."""
 
     unusable: Counter[str] = field(default_factory=Counter)
@@ -30,6 +30,7 @@ class Notes:
     units: Counter[str] = field(default_factory=Counter)
     repeated: int | None = None
     low: int = 0
+    unrated: int = 0
     further: int = 0
     least: float | None = None
     future: int = 0
@@ -42,6 +43,7 @@ class Notes:
         self.unusable.update(other.unusable)
         self.units.update(other.units)
         self.low += other.low
+        self.unrated += other.unrated
         self.further += other.further
         self.future += other.future
         self.latest = max(self.latest, other.latest)
@@ -67,6 +69,8 @@ class Notes:
         parts = [*self.said, *(f"dropped {n:,} rows with {reason}" for reason, n in sorted(self.unusable.items()))]
         if self.low:
             parts.append(f"left out {self.low:,} rows rated below {self.least:g} (--least-rating)")
+        if self.unrated:
+            parts.append(f"{self.unrated:,} rows have no rating")
         parts += [f"{n:,} timestamps in {unit} made seconds" for unit, n in sorted(self.units.items())]
         if self.future:
             parts.append(f"{self.future:,} events lie in the future, the latest {date(self.latest)}")

@@ -6,7 +6,7 @@ and, where present, rating and split), ordered by (user, timestamp, item), witho
     tidy(pl.read_csv("ratings.csv"), "ratings.csv").interactions
 
 Rules, each counted in `infer.tables.notes.Notes`:
-- A row without user, item or timestamp, or whose timestamp or rating is no finite number, is refused, or dropped
+- A row without user, item or timestamp, or whose timestamp or stated rating is no finite number, is refused, or dropped
   where that was asked for.
 - Ids are whole numbers or texts for a column as a whole (`infer.tables.ids`).
 - Timestamps become seconds since 1970 (`infer.tables.timestamps`).
@@ -174,6 +174,8 @@ def checked(table: pl.DataFrame, rules: Rules, first_row: int = 0) -> tuple[pl.D
     bad = {}
     for column in columns:
         wrong = ~column.is_finite().fill_null(False) if column.name in (TIMESTAMP, RATING) else column.is_null()
+        if column.name == RATING and rules.options.event_weights is None:
+            wrong &= ~_is_missing(table[RATING])
         if wrong.any():
             bad[column.name] = wrong
     used = table.with_columns(columns)
@@ -187,6 +189,7 @@ def checked(table: pl.DataFrame, rules: Rules, first_row: int = 0) -> tuple[pl.D
             left = left & ~mask
         used = used.filter(~wrong)
     used = _rated(used, rules.options.least_rating, notes).drop(ROW, strict=False)
+    notes.unrated = used[RATING].null_count() if RATING in used.columns else 0
     if rules.options.order == "time":
         later = used[TIMESTAMP].filter(used[TIMESTAMP] > time.time() + DAY)
         notes.future, notes.latest = len(later), float(later.max() or 0)  # type: ignore[arg-type]
@@ -197,7 +200,7 @@ def _rated(table: pl.DataFrame, least: float | None, notes: Notes) -> pl.DataFra
     """Without the rows that are rated too low to count."""
     if least is None or RATING not in table.columns:
         return table
-    kept = table.filter(pl.col(RATING) >= least)
+    kept = table.filter(pl.col(RATING) >= least)  # a row without a rating is none of them
     notes.low, notes.least = table.height - kept.height, least
     return kept
 
@@ -222,6 +225,12 @@ def _ratings(table: pl.DataFrame, rules: Rules) -> pl.Series:
     if not (values.dtype.is_numeric() or values.dtype in (pl.String, pl.Null)):
         raise InputError(f"{rules.source} column {RATING} holds {values.dtype}; expected numbers")
     return as_numbers(values)
+
+
+def _is_missing(ratings: pl.Series) -> pl.Series:
+    """Which ratings are not there at all: a row may have none."""
+    blank = ratings.str.strip_chars() == "" if ratings.dtype == pl.String else pl.Series([False])
+    return ratings.is_null() | blank.fill_null(True)
 
 
 def _whole(seconds: pl.Series) -> pl.Series:

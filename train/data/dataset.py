@@ -46,8 +46,8 @@ MOST_LEVELS = 20
 class Data:
     """One prepared data set, indexed.
 
-    item_ids, user_ids: the id with index n + 1 stands at n.  ratings: of the train rows (rows,) each user index and
-    item index, int32, and rating, float32; validation_ratings likewise; None without a rating column.
+    item_ids, user_ids: the id with index n + 1 stands at n.  ratings: of the train rows that have one (rows,) each user index
+    and item index, int32, and rating, float32; validation_ratings likewise; None without a rating column.
     rating_levels: the distinct ratings of training, ascending.  histories: the users' training items
     and rating levels, row n being the user with index n + 1; a user may have none.
     targets: (users,) int64 index of each user's validation item, PAD if none.
@@ -192,7 +192,7 @@ def _levels(train: pl.DataFrame) -> list[float]:
     """The distinct ratings, or as many quantiles of them, ascending; none without ratings."""
     if RATING not in train.columns:
         return []
-    distinct = train[RATING].unique().sort()
+    distinct = train[RATING].drop_nulls().unique().sort()
     if len(distinct) > MOST_LEVELS:
         shares = np.linspace(0, 1, MOST_LEVELS)
         distinct = pl.Series([train[RATING].quantile(share) for share in shares]).unique().sort()
@@ -200,8 +200,9 @@ def _levels(train: pl.DataFrame) -> list[float]:
 
 
 def _ratings(rows: pl.DataFrame) -> tuple[Tensor, Tensor, Tensor] | None:
-    """User indexes, item indexes (int32) and ratings (float32) of rows of `_indexed`, (rows,) each."""
-    if RATING not in rows.columns:
+    """User indexes, item indexes (int32) and ratings (float32) of rows of `_indexed` that have one, (rows,) each."""
+    if RATING not in rows.columns or (rows.height and rows[RATING].null_count() == rows.height):
         return None
+    rows = rows.filter(pl.col(RATING).is_not_null())
     users, items = (torch.from_numpy(rows[name].cast(pl.Int32).to_numpy().copy()) for name in (USER, ITEM))
     return users, items, torch.from_numpy(rows[RATING].cast(pl.Float32).to_numpy().copy())

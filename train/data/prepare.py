@@ -136,7 +136,8 @@ def _unasked(interactions: pl.DataFrame, config: DataConfig) -> Iterator[str]:
         yield "without an order the last item of a user is that with the highest id; --ties=random draws one"
     if RATING in interactions.columns and config.least_rating is None and config.event_weights is None:
         least, most = interactions.select(least=pl.col(RATING).min(), most=pl.col(RATING).max()).row(0)
-        yield (
-            f"ratings from {least:g} to {most:g}: every row counts as liked, whatever its rating; "
-            "--least-rating leaves lower ones out"
-        )
+        if least is not None:
+            yield (
+                f"ratings from {least:g} to {most:g}: every row counts as liked, whatever its rating; "
+                "--least-rating leaves lower ones out"
+            )

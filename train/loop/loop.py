@@ -35,7 +35,13 @@ CAP, PATIENCE, STOPPED = "epochs", "patience", "finish"
 
 
 class DivergedError(InputError):
-    """The loss is no longer a finite number."""
+    """A loss is no longer a finite number."""
+
+
+def check_finite(what: str, loss: float | None) -> None:
+    """Raises DivergedError if a loss, if there is one, is no finite number."""
+    if loss is not None and not np.isfinite(loss):
+        raise DivergedError(f"the {what} is {loss}: try a smaller --learning-rate")
 
 
 def fit(
@@ -62,11 +68,11 @@ def fit(
         began, before = time.perf_counter(), run.midway.seconds if run.midway else 0.0
         train_loss = train_epoch(run, data, config, epoch, device, world, snapshots)
         seconds = before + time.perf_counter() - began
-        if train_loss is not None and not np.isfinite(train_loss):
-            raise DivergedError(f"the loss of epoch {epoch} is {train_loss}: try a smaller --learning-rate")
+        check_finite(f"loss of epoch {epoch}", train_loss)
         with run.averaged():
             measured = validate(run.model, data, rows, device) if world.first else (None, None, None)
             record = world.agreed(EpochRecord(epoch, train_loss, *measured, seconds, threads))
+            check_finite(f"validation loss of epoch {epoch}", record.validation_loss)
             run.add(record, keep_best=bool(config.patience))
         yield record
     if world.first:

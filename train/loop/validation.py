@@ -41,10 +41,11 @@ def validate(
         if known[batch].any():
             whose = batch[known[batch]]
             loss = model.validation_loss(scores[known[batch].to(device)], data, whose)
-            losses += [] if loss is None else [float(loss) * len(whose)]
+            losses += [] if loss is None else [(float(loss), len(whose))]
     metrics = rank_metrics(K)
     means = pl.DataFrame({RANK: torch.cat(ranks).numpy()}).select(e.mean().alias(n) for n, e in metrics.items())
-    return sum(losses) / int(known[rows].sum()) if losses else None, means[f"hit@{K}"][0], means[f"ndcg@{K}"][0]
+    mean = sum(loss * users for loss, users in losses) / sum(users for _, users in losses) if losses else None
+    return mean, means[f"hit@{K}"][0], means[f"ndcg@{K}"][0]
 
 
 def target_ranks(scores: Tensor, data: Data, rows: Tensor) -> Tensor:

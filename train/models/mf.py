@@ -141,13 +141,15 @@ class MF(ScoringModel):
                 table.weight.copy_(torch.from_numpy(values))
 
     def validation_loss(self, scores: Tensor, data: Data, rows: Tensor) -> Tensor | None:
-        """Mean squared error of the held-out ratings; None for the implicit objective."""
+        """Mean squared error of the held-out ratings; None for the implicit objective, and where there are none."""
         if self.closed_form or data.validation_ratings is None:
             return None
         user, _, rating = (column.to(scores.device) for column in data.validation_ratings)
-        held = torch.zeros(len(data.user_ids) + 1, device=scores.device).scatter(0, user.long(), rating)[rows + 1]
-        target = data.target(rows).to(scores.device)
-        return nn.functional.mse_loss(scores.gather(1, target[:, None]).squeeze(1), held)
+        held = torch.full((len(data.user_ids) + 1,), torch.nan, device=scores.device)
+        held = held.scatter(0, user.long(), rating)[rows + 1]
+        predicted = scores.gather(1, data.target(rows).to(scores.device)[:, None]).squeeze(1)
+        rated = ~held.isnan()
+        return nn.functional.mse_loss(predicted[rated], held[rated]) if rated.any() else None
 
     def inputs(self, data: Data, rows: Tensor) -> tuple[Tensor, ...]:
         """The users' own indexes; PAD, whose scores are all zero, for users whom training does not see."""

@@ -23,6 +23,12 @@ def check_weights(data: Data) -> None:
             f"{data.name} has no ratings, by which --ratings=weight weighs: name them to `python -m train.data` with "
             "--rating-column"
         )
+    missing = len(data.histories.flat) - len(data.ratings[0])
+    if missing:
+        raise InputError(
+            f"{data.name} has {missing:,} of {len(data.histories.flat):,} rows to train on without a rating, by which "
+            "--ratings=weight weighs: leave them out with --least-rating"
+        )
     least, most = data.rating_levels[0], data.rating_levels[-1]
     if least <= 0:
         raise InputError(f"{data.name} has the rating {least:g}; the weights of --ratings=weight are above 0: {ADVICE}")

@@ -10,6 +10,7 @@ finished it becomes NAME.state.pt, from which other --epochs or another --patien
 """
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,24 @@ log = logging.getLogger(__name__)
 LENGTH = ("epochs", "patience")
 
 
+@dataclass(frozen=True)
+class Kept:
+    """How far a state is. epochs: that were trained.  steps: of the next one.  measured: whether any epoch was."""
+
+    epochs: int
+    steps: int
+    measured: bool
+
+    def __str__(self) -> str:
+        steps = f" and {self.steps:,} steps of the next" if self.steps else ""
+        return f"after epoch {self.epochs}{steps}"
+
+
+def reached(run: Run) -> Kept:
+    """How far a run is."""
+    return Kept(run.epochs, run.midway.steps if run.midway else 0, bool(run.records))
+
+
 def resume(name: str, config: TrainConfig, provenance: dict[str, Any], run: Run) -> None:
     """Load an interrupted run of the same provenance but for its length, or a finished one of another length.
 
@@ -36,6 +55,11 @@ def resume(name: str, config: TrainConfig, provenance: dict[str, Any], run: Run)
         if not same(state["provenance"], provenance):
             log.info("%s is of a run with other options or data: starting afresh", path)
             return
+        if _trained(state) > config.epochs:
+            raise InputError(
+                f"{path} has {_trained(state)} epochs already, more than --epochs={config.epochs}: --finish keeps them "
+                "as they are, and without the file fewer are trained"
+            )
     else:
         path = Places(config.artifacts, name).state
         if not path.is_file():
@@ -43,6 +67,9 @@ def resume(name: str, config: TrainConfig, provenance: dict[str, Any], run: Run)
         state = checkpoint.read(path, "delete it to start afresh")
         if not same(state["provenance"], provenance) or state["provenance"] == provenance:
             return  # of the same length: trained again
+        if _trained(state) > config.epochs:
+            log.info("%s has %s epochs, more than --epochs=%s: starting afresh", path, _trained(state), config.epochs)
+            return
     run.load(state, keep_best=bool(config.patience))
     changes = [
         f"--{name}={provenance['config'][name]} instead of {state['provenance']['config'][name]}"
@@ -72,6 +99,11 @@ def unfinished(name: str, config: TrainConfig, provenance: dict[str, Any], run: 
     log.info("finishing %s (%s)", reached(run), path)
 
 
+def _trained(state: dict[str, Any]) -> int:
+    """How many epochs a state has."""
+    return int(state["history"][-1]["epoch"]) if state["history"] else 0
+
+
 def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two provenances are of one run but for its length, and the number of its processes."""
     configs = ({k: v for k, v in found["config"].items() if k not in LENGTH} for found in (one, other))
@@ -80,16 +112,10 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return first == second
 
 
-def reached(run: Run) -> str:
-    """After which epoch, and step of the next, in words."""
-    steps = f" and {run.midway.steps:,} steps of the next" if run.midway else ""
-    return f"after epoch {run.epochs}{steps}"
-
-
-def lost(run: Run, partial: Path) -> str:
-    """What an interruption leaves, in words."""
-    if not partial.is_file():
+def lost(kept: Kept, partial: Path) -> str:
+    """What an interruption leaves, in words; kept: what was written last."""
+    if not partial.is_file() or not (kept.measured or kept.steps):
         return "stopped before the first epoch was done: nothing is kept, and the same command starts again"
-    finish = ", and with --finish it keeps the model as it is" if run.records else ""
-    since = f"steps after the {run.midway.steps:,}th" if run.midway else "steps"
-    return f"stopped in epoch {run.epochs + 1}, whose {since} are lost: the same command resumes {reached(run)}{finish}"
+    finish = ", and with --finish it keeps the model as it is" if kept.measured else ""
+    since = f"steps after the {kept.steps:,}th" if kept.steps else "steps"
+    return f"stopped in epoch {kept.epochs + 1}, whose {since} are lost: the same command resumes {kept}{finish}"

@@ -67,7 +67,7 @@ def test_a_bad_row_is_refused_or_dropped_and_counted(case: str, tmp_path: Path) 
     assert rows == KEPT and note in notes
 
 
-@pytest.mark.parametrize(("value", "shown"), [("nan", "'nan'"), ("inf", "'inf'"), ("good", "'good'"), ("", "nothing")])
+@pytest.mark.parametrize(("value", "shown"), [("nan", "'nan'"), ("inf", "'inf'"), ("good", "'good'")])
 def test_a_bad_rating_is_refused_or_dropped_and_counted(value: str, shown: str, tmp_path: Path) -> None:
     path = csv(
         tmp_path / "t.csv", (1, 2, 3, 4), (1, 3, 4, value), (2, 3, 4, value), header="user,item,timestamp,rating"
@@ -75,6 +75,22 @@ def test_a_bad_rating_is_refused_or_dropped_and_counted(value: str, shown: str, 
     with pytest.raises(InputError, match=rf"row 2 has the rating {shown}; .* \(rows that cannot be used: 2; --drop"):
         both(path)
     assert both(path, DROP, "dropped") == ([(1, 2, 3, 4.0)], "dropped 2 rows with a rating that is none")
+
+
+@pytest.mark.parametrize("value", ["", " "])
+def test_a_row_may_have_no_rating(value: str, tmp_path: Path) -> None:
+    path = csv(
+        tmp_path / "t.csv", (1, 2, 3, 4), (1, 3, 4, value), (2, 3, 4, value), header="user,item,timestamp,rating"
+    )
+    assert both(path) == ([(1, 2, 3, 4.0), (1, 3, 4, None), (2, 3, 4, None)], "2 rows have no rating")
+    rows, notes = both(path, TableOptions(least_rating=3), "least")
+    assert rows == [(1, 2, 3, 4.0)] and "left out 2 rows rated below 3" in notes and "no rating" not in notes
+    twice = csv(
+        tmp_path / "u.csv", (1, 2, 3, value), (1, 2, 3, 4), (1, 2, 3, value), header="user,item,timestamp,rating"
+    )
+    assert both(twice, work="twice")[0] == [(1, 2, 3, 4.0)], "the highest rating in a tie"
+    none = csv(tmp_path / "v.csv", (1, 2, 3, value), (2, 2, 3, value), header="user,item,timestamp,rating")
+    assert both(none, work="none")[0] == [(1, 2, 3, None), (2, 2, 3, None)]
 
 
 def test_a_table_of_bad_rows_alone_is_refused(tmp_path: Path) -> None:

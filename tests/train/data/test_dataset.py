@@ -53,6 +53,18 @@ def test_what_is_held_out_is_not_trained_on(tmp_path: Path) -> None:
     assert data.histories.levels.tolist() == [1, 4, 2, 3, 1]
 
 
+def test_rows_without_a_rating_are_history_and_no_ratings(tmp_path: Path) -> None:
+    some = [(*row[:3], None if row[1] in (10, 20) and row[3] > 1 else row[3], row[4]) for row in ROWS]
+    data = load(written(tmp_path, some))
+    triples = list(zip(*(column.tolist() for column in data.ratings), strict=True))
+    assert triples == [(1, 3, 2.0), (2, 4, 3.5), (3, 3, 2.0)]
+    assert [column.tolist() for column in data.validation_ratings] == [[3], [1], [0.5]]
+    assert data.rating_levels == [2.0, 3.5] and data.histories.levels.tolist() == [1, 0, 0, 2, 1]
+    assert data.histories.items.tolist() == [3, 1, 1, 4, 3]
+    none = load(written(tmp_path, [(*row[:3], None, row[4]) for row in ROWS]))
+    assert none.ratings is None and none.rating_levels == [] and none.histories.levels is None
+
+
 def test_a_table_without_ratings_has_none(tmp_path: Path) -> None:
     data = load(written(tmp_path, without=["rating"]))
     assert data.ratings is None and data.validation_ratings is None

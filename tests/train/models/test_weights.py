@@ -53,6 +53,13 @@ def test_ratings_that_cannot_be_weights_are_refused(ratings: tuple[float, ...], 
     assert build("bert", given, configuration("bert", ratings="embedding"))
 
 
+def test_rows_without_a_rating_cannot_be_weighed() -> None:
+    given = data(1.0, 2.0, 3.0)
+    given = replace(given, ratings=tuple(column[:2] for column in given.ratings))
+    with pytest.raises(InputError, match="has 1 of 3 rows to train on without a rating, by which --ratings=weight"):
+        check_weights(given)
+
+
 def test_without_ratings_nothing_can_be_weighed_by_them() -> None:
     given = replace(data(1.0, 2.0), ratings=None, rating_levels=[])
     for kind in ("mf", "bert", "hybrid"):

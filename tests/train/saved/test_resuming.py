@@ -8,8 +8,9 @@ import pytest
 from infer.errors import InputError
 from tests.helpers.interrupted import equal, interrupted, metrics, train
 from tests.helpers.rounds import write
-from train import command
+from train import command, messages
 from train.loop import loop
+from train.loop.run import EpochRecord
 from train.models.registry import restore
 from train.saved import checkpoint
 
@@ -39,6 +40,57 @@ def test_a_finished_run_is_extended_to_what_one_long_run_would_be(folder: Path, 
     expected = checkpoint.read(folder / "whole.pt", "")
     assert metrics(found) == metrics(expected) and equal(found["model"], expected["model"])
     assert pl.read_parquet(folder / "bert.history.parquet")["epoch"].to_list() == [1, 2, 3, 4, 5, 6]
+
+
+def test_fewer_epochs_than_were_trained_are_trained_anew_or_refused(folder: Path, monkeypatch, capsys) -> None:
+    train(folder, "--epochs=4", "--patience=0")
+    found = train(folder, "--epochs=2", "--patience=0")
+    assert "bert.state.pt has 4 epochs, more than --epochs=2: starting afresh" in capsys.readouterr().out
+    expected = train(folder, "--epochs=2", "--patience=0", "--name=whole")
+    assert metrics(found) == metrics(expected) and equal(found["model"], expected["model"])
+    assert len(found["history"]) == 2
+    interrupted(folder, monkeypatch, "--epochs=6", after=3)
+    before = (folder / "bert.partial.pt").read_bytes()
+    with pytest.raises(
+        InputError, match=r"bert\.partial\.pt has 3 epochs already, more than --epochs=2: --finish keeps"
+    ):
+        train(folder, "--epochs=2")
+    assert (folder / "bert.partial.pt").read_bytes() == before
+
+
+def test_a_diverged_run_leaves_the_model_that_was_there(folder: Path, monkeypatch) -> None:
+    train(folder, "--epochs=1")
+    before = (folder / "bert.pt").read_bytes()
+    monkeypatch.setattr(loop, "validate", lambda *given: (float("nan"), 0.0, 0.0))
+    with pytest.raises(InputError, match="the validation loss of epoch 1 is nan: try a smaller --learning-rate"):
+        train(folder, "--epochs=1", "--learning-rate=1e8")
+    assert (folder / "bert.pt").read_bytes() == before and not (folder / "bert.partial.pt").exists()
+
+
+def test_what_is_said_to_be_kept_is_what_was_written(folder: Path, monkeypatch, capsys) -> None:
+    line = messages.line
+
+    def stopped(record: EpochRecord) -> str:
+        if record.epoch == 2:
+            raise KeyboardInterrupt
+        return line(record)
+
+    written = checkpoint.save
+
+    def slow(path: Path, content: dict) -> None:
+        if len(content["history"]) == 2:
+            raise KeyboardInterrupt
+        written(path, content)
+
+    for module, name, patch, kept in ((messages, "line", stopped, 2), (checkpoint, "save", slow, 1)):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, patch)
+            with pytest.raises(KeyboardInterrupt):
+                train(folder, "--epochs=4", f"--name=at{kept}")
+        said = capsys.readouterr().out
+        assert f"stopped in epoch {kept + 1}, whose steps are lost: the same command resumes after epoch {kept}" in said
+        train(folder, "--epochs=4", f"--name=at{kept}")
+        assert f"resuming after epoch {kept}" in capsys.readouterr().out
 
 
 def test_a_finished_run_begins_anew_where_nothing_is_kept_or_more_than_its_length_changes(folder: Path, capsys) -> None:
