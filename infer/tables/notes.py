@@ -22,8 +22,8 @@ def date(moment: float) -> str:
 class Notes:
     """What was found in the rows of a table: rows by reason for which they cannot be used, the first of them in
     words, timestamps by the unit they were in, repeated pairs (None: not looked for), rows rated below `least`, rows
-    without a rating where there are ratings, further held-out rows of a user, rows that lie in the future and the latest of them (seconds since 1970); and how the table
-    was read, a sentence each."""
+    without a rating where there are ratings, further held-out rows of a user, rows that lie in the future and the
+    latest of them (seconds since 1970); and how the table was read, a sentence each."""
 
     unusable: Counter[str] = field(default_factory=Counter)
     first: str = ""

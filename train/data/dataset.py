@@ -46,8 +46,8 @@ MOST_LEVELS = 20
 class Data:
     """One prepared data set, indexed.
 
-    item_ids, user_ids: the id with index n + 1 stands at n.  ratings: of the train rows that have one (rows,) each user index
-    and item index, int32, and rating, float32; validation_ratings likewise; None without a rating column.
+    item_ids, user_ids: the id with index n + 1 stands at n.  ratings: of the train rows that have one
+    (rows,) each user index and item index, int32, and rating, float32; validation_ratings likewise; None without any.
     rating_levels: the distinct ratings of training, ascending.  histories: the users' training items
     and rating levels, row n being the user with index n + 1; a user may have none.
     targets: (users,) int64 index of each user's validation item, PAD if none.

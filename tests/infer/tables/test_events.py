@@ -124,8 +124,8 @@ def test_a_number_that_is_none_further_on_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_bad_row_is_named_by_its_place_in_the_file(tmp_path: Path) -> None:
+    content = EVENTS.replace("view,3,\n", "view,3,good\n")
     with pytest.raises(InputError, match="row 3 has the rating 'good'; expected a number"):
-        content = EVENTS.replace("view,3,\n", "view,3,good\n")
         read_interactions(table(tmp_path, content=content), TableOptions(where="\"event type\" = 'view'"))
 
 

@@ -104,6 +104,14 @@ def test_the_validation_loss_is_of_each_users_held_out_rating(model: MF) -> None
     assert model.validation_loss(scores, held, rows).item() == pytest.approx((3.824**2 + 0.9**2) / 2)
 
 
+def test_a_held_out_item_without_a_rating_is_no_part_of_the_loss(model: MF) -> None:
+    held = data((torch.tensor([3]), torch.tensor([2]), torch.tensor([1.0])))
+    rows = torch.tensor([0, 2])
+    scores = with_tables(model)(rows + 1)
+    assert model.validation_loss(scores, held, rows).item() == pytest.approx(0.9**2)
+    assert model.validation_loss(scores[:1], held, rows[:1]) is None
+
+
 def test_the_implicit_objective_is_solved_and_groups_what_was_rated_together() -> None:
     torch.manual_seed(0)
     model = MF(3, 3, configuration("mf", dim=2, epochs=10, regularization=0.01))

@@ -68,6 +68,7 @@ def test_a_diverged_run_leaves_the_model_that_was_there(folder: Path, monkeypatc
 
 
 def test_what_is_said_to_be_kept_is_what_was_written(folder: Path, monkeypatch, capsys) -> None:
+    train(folder, "--epochs=1")  # bert.pt, which is read in any case
     line = messages.line
 
     def stopped(record: EpochRecord) -> str:
