@@ -123,6 +123,7 @@ class _Run:
                         f"{self.lost} workers were lost before they had opened {name}, for want of memory perhaps: "
                         "say with --worker-memory what a worker takes; nothing was published"
                     )
+                log.warning("a worker was lost, %s so far: what it had is scored by another", self.lost)
                 self.queue.lost(worker)
                 self.pool.start()
 

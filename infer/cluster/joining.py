@@ -84,6 +84,7 @@ def _connected(option: str, **how: Any) -> Iterator[None]:
     import ray
     from ray.exceptions import RayError
 
+    _hush()
     try:
         try:
             with _own_signals():
@@ -147,6 +148,15 @@ def _own_signals() -> Iterator[None]:
         for number, handler in handlers.items():
             with suppress(TypeError):  # of one that was not set from Python
                 signal.signal(number, handler)
+
+
+def _hush() -> None:
+    """Keep Ray from printing what it hears of lost machines: dozens of lines, whatever its logging level, where the
+    engine says in one that a worker was lost. Where Ray has no such function any more, nothing is changed."""
+    from ray._private import worker
+
+    if hasattr(worker, "listen_error_messages"):
+        worker.listen_error_messages = lambda *given: None
 
 
 def _shortened(error: BaseException) -> str:

@@ -85,7 +85,8 @@ def compared(row: dict, one: str, other: str, judges: bool = True) -> str:
     if not judges:
         return _capital(f"{one} minus {other}: {figures}.")
     if row["significant"]:
-        return _capital(f"{one} is {'better' if points > 0 else 'worse'} than {other}: {figures}.")
+        whose = "" if row["seeds"] > 1 else ", as trained with this seed"
+        return _capital(f"{one} is {'better' if points > 0 else 'worse'} than {other}{whose}: {figures}.")
     return _capital(f"{one} is not distinguishable from {other}, as {row['why']}: {figures}.")
 
 
@@ -108,14 +109,26 @@ def answers_top(tables: Tables, pairs: Collection[tuple[str, str]] = ()) -> list
     for prefix, own in _by_set(tables):
         for question, model, other in (row for row in ASKED if not pairs or row[1:] in pairs):
             rows = own["differences"].filter(
-                pl.col("one") == model, pl.col("other") == other, pl.col("metric") == "hit@10",
-                pl.col("split") == LEAVE_ONE_OUT, pl.col("cohort").is_null(),
+                pl.col("one") == model, pl.col("other") == other, pl.col("split") == LEAVE_ONE_OUT,
+                pl.col("cohort").is_null(),
             )  # fmt: skip
+            hits, gains = (rows.filter(pl.col("metric") == name).to_dicts() for name in ("hit@10", "ndcg@10"))
             sentences += [
                 f"{prefix}{question} {compared(row, NAMES[model], NAMES[other], note is None)}"
-                for row in rows.to_dicts()
+                + "".join(_also(gain, note is None) for gain in gains)
+                for row in hits
             ]
     return sentences
+
+
+def _also(row: dict, judges: bool) -> str:
+    """The difference in the other of the two metrics that are asked about first."""
+    points, low, high = (row[name] * 100 for name in ("value", "low", "high"))
+    verdict = f", {'significant' if row['significant'] else 'not significant'}" if judges else ""
+    return (
+        f" {metric_title(row['metric'])}: {points:+.2f} [{low:+.2f}, {high:+.2f}], corrected p = "
+        f"{probability(row['p_corrected'])}{verdict}."
+    )
 
 
 def answers_cold(tables: Tables) -> list[str]:
@@ -127,8 +140,9 @@ def answers_cold(tables: Tables) -> list[str]:
 def _cold(tables: Tables, judges: bool) -> Iterator[str]:
     for model, other in (("hybrid-ials", "scratch"), ("hybrid", "scratch"), ("best", "ease-markov")):
         rows = tables["differences"].filter(
-            pl.col("one") == model, pl.col("other") == other, pl.col("metric") == "hit@100", pl.col("by").is_not_null()
-        )
+            pl.col("one") == model, pl.col("other") == other, pl.col("metric") == "hit@100",
+            pl.col("by").is_not_null(), pl.col("low") < pl.col("high"),  # else neither can list what nobody had rated
+        )  # fmt: skip
         for by, where, number in (
             ("target_count", "Held-out items rated {} times before", 2),
             ("history_length", "Users with {} earlier items", 1),
@@ -202,8 +216,8 @@ def answers_effort(tables: Tables) -> list[str]:
 
 
 def first_and_best(search: pl.DataFrame) -> tuple[float | None, float | None]:
-    """Validation NDCG@10 of a search's first trial, which has the preset's options, and of its best finished one; None
-    of what diverged.  search: its rows of the table tuning."""
+    """Validation NDCG@10 of a search's first trial, which has the preset's options but for those that all trials were
+    given, and of its best finished one; None of what diverged.  search: its rows of the table tuning."""
     finished = search.filter(pl.col("state") == FINISHED)["value"]
     return search["value"].to_list()[0], max(finished, default=None)
 
@@ -228,10 +242,12 @@ def _effort(tables: Tables) -> Iterator[str]:
         if best is not None and best > (first or 0.0):
             better.append(f"{table['title'][0]} ({100 * (first or 0.0):.1f} to {100 * best:.1f})")
     yield (
-        f"Validation NDCG@10 in %, from the preset's options to the best found: {', '.join(better)}."
+        f"Validation NDCG@10 in %, from the first trial to the best found: {', '.join(better)}."
         if better
-        else "No search found options that are better on validation items than the preset's."
+        else "No search found options that are better on validation items than its first trial's."
     )
+    if any(given != "{}" for table in searches for given in table["given"]):
+        yield "A first trial has the preset's options, but for those that all trials of its search were given."
 
 
 def of_set(tables: Tables, data: str) -> Tables:

@@ -71,13 +71,14 @@ def anchors(tables: Tables) -> dict:
 def effort(tables: Tables) -> dict:
     """What the search of each model spent and found."""
     rows = []
-    for group in tables["tuning"].partition_by("experiment", maintain_order=True):
+    searches = tables.get("tuning", pl.DataFrame({"experiment": []}))  # records of before have none
+    for group in searches.partition_by("experiment", maintain_order=True):
         ended = ", ".join(
             f"{count} {state}" for state, count in group.group_by("state", maintain_order=True).len().iter_rows()
         )
         minutes = f"{group['seconds'].sum() / 60:,.0f}"
         rows.append([group["title"][0], f"{group.height}", ended, minutes, *map(percent, first_and_best(group))])
-    header = ["model", "trials", "of these", "minutes", "defaults, NDCG@10 %", "best found, NDCG@10 %"]
+    header = ["model", "trials", "of these", "minutes", "first trial, NDCG@10 %", "best found, NDCG@10 %"]
     return table("Searches for options, judged by NDCG@10 of validation items of one seed", header, rows)
 
 

@@ -66,7 +66,8 @@ def crossed(values: np.ndarray, resamples: int = DRAWS, seed: int = 0) -> list[t
     """95% percentile intervals of means by a crossed bootstrap: users and, independently, seeds are drawn again.
 
     values: (metrics, seeds, users). Owen 2007, *The pigeonhole bootstrap*: every seed meets every user, so that both
-    are resampled, and one drawn user stands for all seeds. Of n seeds n - 1 are drawn (Rao & Wu 1988): n would make
+    are resampled, and one drawn user stands for all seeds. What a user has with one seed alone counts about thrice in
+    it (the same paper), so it is too wide where that prevails. Of n seeds n - 1 are drawn (Rao & Wu 1988): n would make
     their variance too small by (n - 1) / n, which is half for two. One seed has no variance to draw, and is kept.
     """
     metrics, seeds, users = values.shape
@@ -107,7 +108,8 @@ def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
     """(tests,) p-values corrected for their number (Holm 1979), in their order.
 
     The chance of any false positive stays below ALPHA however the tests depend on each other, as they do here: they
-    share models and users.
+    share models and users. That is of the models as they were trained: `permutation` draws no seeds, so that where
+    seeds differ the interval of `crossed`, which `verdict` asks for too, has to hold the rest.
     """
     values = np.asarray(p, dtype=np.float64)
     order = np.argsort(values, kind="stable")

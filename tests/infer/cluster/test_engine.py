@@ -131,7 +131,9 @@ def test_lists_are_those_of_one_process_though_workers_are_killed_hang_or_meet_a
     assert parts(folder) == parts(folder, "one") and not work(folder).exists()
 
 
-def test_a_node_that_is_lost_costs_nothing_but_time(cluster: SimpleNamespace, folder: Path, on_cluster) -> None:
+def test_a_node_that_is_lost_costs_nothing_but_time(
+    cluster: SimpleNamespace, folder: Path, on_cluster, capfd: pytest.CaptureFixture[str]
+) -> None:
     node = cluster.add()
     (folder / "wait").touch()
     problems = []
@@ -155,6 +157,8 @@ def test_a_node_that_is_lost_costs_nothing_but_time(cluster: SimpleNamespace, fo
     on_cluster(*words, f"--output={folder / 'm.topk.parquet'}")
     thread.join()
     assert not problems and parts(folder) == parts(folder, "chosen") != parts(folder, "one")
+    said = capfd.readouterr()
+    assert "a worker was lost, 1 so far" in said.out + said.err and "raylet" not in said.out + said.err
 
 
 @pytest.mark.parametrize(

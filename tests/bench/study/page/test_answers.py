@@ -45,7 +45,7 @@ def test_a_sentence_says_what_the_verdict_says() -> None:
         "A is not distinguishable from B, as the interval holds 0: +2.00 points"
     )
     one_seed = compared(row(-0.02, -0.03, -0.01, seeds=1, over="users"), "the A", "B")
-    assert one_seed.startswith("The A is worse than B: -2.00") and "; 1 seed, interval over users alone)" in one_seed
+    assert one_seed.startswith("The A is worse than B, as trained with this seed: -2.00") and "; 1 seed, interval over users alone)" in one_seed
     assert "10 against 17 hits of 610 users: z = 1.36, not significant" in paper_note()
 
 
@@ -56,6 +56,7 @@ def test_the_first_sentence_is_of_ials_alone_for_each_data_set() -> None:
         row(0.01, -0.01, 0.03, one="hybrid-ials", **names, **NOT),
         row(0.02, 0.01, 0.03, one="hybrid-ials", **(names | {"split": "time-split"})),
         row(0.02, 0.01, 0.03, one="hybrid-ials", **names, data="e"),
+        row(0.01, -0.01, 0.03, one="hybrid-ials", metric="ndcg@10", **names, **NOT, data="e"),
     ]
     found = answers_top({"differences": table(*rows)})
     assert [sentence.partition(": +")[0] for sentence in found] == [
@@ -65,6 +66,14 @@ def test_the_first_sentence_is_of_ials_alone_for_each_data_set() -> None:
         "e: Does matrix factorization help BERT? The transformer started from iALS alone is better than the same "
         "transformer from scratch",
     ]
+
+
+def test_both_metrics_are_told_where_they_differ() -> None:
+    names = {"other": "markov", "split": "leave-one-out", "one": "hybrid"}
+    rows = [row(0.006, 0.003, 0.009, **names), row(-0.001, -0.003, 0.001, metric="ndcg@10", **names, **NOT)]
+    (found,) = answers_top({"differences": table(*rows)})
+    assert "The hybrid is better than Markov: +0.60" in found
+    assert found.endswith(" NDCG@10: -0.10 [-0.30, +0.10], corrected p = 0.01, not significant.")
 
 
 def test_a_short_study_says_so_first_and_calls_nothing_better() -> None:
@@ -110,6 +119,13 @@ def test_cold_start_in_words() -> None:
     cold = row(0.1, -0.01, 0.2, metric="hit@100", by="target_count", cohort="0", one="hybrid", other="scratch", **NOT)
     (sentence,) = answers_cold({"differences": table(cold), "newcomers": NOTHING})
     assert sentence.startswith("Held-out items rated 0 times before: The hybrid is not distinguishable from")
+
+
+def test_what_no_model_can_list_is_not_compared() -> None:
+    never = row(0.0, 0.0, 0.0, metric="hit@100", by="target_count", cohort="0", one="hybrid", other="scratch", **NOT)
+    rare = never | {"cohort": "1-5", "low": -0.1, "high": 0.2}
+    (sentence,) = answers_cold({"differences": table(never, rare), "newcomers": NOTHING})
+    assert sentence.startswith("Held-out items rated 1-5 times before")
 
 
 def test_convergence_in_words() -> None:
