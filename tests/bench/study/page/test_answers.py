@@ -45,7 +45,10 @@ def test_a_sentence_says_what_the_verdict_says() -> None:
         "A is not distinguishable from B, as the interval holds 0: +2.00 points"
     )
     one_seed = compared(row(-0.02, -0.03, -0.01, seeds=1, over="users"), "the A", "B")
-    assert one_seed.startswith("The A is worse than B, as trained with this seed: -2.00") and "; 1 seed, interval over users alone)" in one_seed
+    assert (
+        one_seed.startswith("The A is worse than B, as trained with this seed: -2.00")
+        and "; 1 seed, interval over users alone)" in one_seed
+    )
     assert "10 against 17 hits of 610 users: z = 1.36, not significant" in paper_note()
 
 
