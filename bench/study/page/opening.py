@@ -22,7 +22,7 @@ GLOSSARY = [
     ("hybrid", "The transformer started from iALS with metadata, beside a factorised Markov chain."),
     ("best", "A weighted sum of several models' scores in one file; weights are fitted on validation items."),
     ("crossed bootstrap", "Users and seeds are drawn anew, independently of each other; the interval holds both, and "
-     "is rather too wide where users differ from seed to seed. With one seed it is of the models as they were trained."),
+     "is rather too wide where users differ from seed to seed. With one seed it is of the models as trained."),
     ("corrected p", "Of a permutation test over users, corrected within its family of questions by Holm's method."),
     ("optimism", "How much higher the validation items are ranked than the test items, by which nothing was chosen."),
 ]  # fmt: skip
