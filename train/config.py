@@ -122,7 +122,7 @@ class BertConfig(TrainConfig):
         minimum=0,
     )
     item_bias: bool = option(True, "add a bias for each item, in a tied head starting at its log popularity")
-    max_length: int = option(50, "recent items that the model reads", minimum=2)
+    max_length: int = option(50, "recent items that the model reads", minimum=1)
     stride: int = option(25, "train on windows this far apart over the whole history; 0: the latest only", minimum=0)
     masking: Literal["one", "last", "cloze", "span", "recency", "causal"] = option(
         "causal", "what is predicted: one random item, the last, a share, a span, recent ones, or every next item"
@@ -297,6 +297,11 @@ class BertConfig(TrainConfig):
                 "--codes has no --initial-weights glorot, which draws whole matrices",
             ),
             "decay": (not 0 < self.chain_decay <= 1, f"--chain-decay {self.chain_decay} is not above 0 and at most 1"),
+            "max length": (
+                self.max_length < 2,
+                "--max-length 1 leaves an encoder a single item, which no file is exported of: give 2 or more, or train "
+                "markov with --lags=1",
+            ),
             "calibration": (self.calibration > 1, f"--calibration {self.calibration} is above 1"),
             "last share": (
                 self.last_share and (self.last_share > 1 or self.masking in ("causal", "last")),
