@@ -299,7 +299,7 @@ class BertConfig(TrainConfig):
             "decay": (not 0 < self.chain_decay <= 1, f"--chain-decay {self.chain_decay} is not above 0 and at most 1"),
             "max length": (
                 self.max_length < 2,
-                "--max-length 1 leaves an encoder a single item, which no file is exported of: give 2 or more, or train "
+                "--max-length 1 leaves an encoder a single item, of which no file is made: give 2 or more, or train "
                 "markov with --lags=1",
             ),
             "calibration": (self.calibration > 1, f"--calibration {self.calibration} is above 1"),
