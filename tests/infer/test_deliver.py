@@ -9,8 +9,11 @@ import polars as pl
 import pytest
 
 from infer import batch
+from infer.delivery.delivering import Delivery
 from infer.delivery.published import Published
+from infer.delivery.targets import target_of
 from infer.errors import HeldError, InputError
+from infer.system.addresses import place
 from tests.helpers import nights
 from tests.helpers.published import PARTS, publish
 
@@ -143,6 +146,14 @@ def test_a_target_that_would_take_nothing_is_warned_of_before_scoring(
     assert why in warning.getMessage() and "hush" not in warning.getMessage()
     assert warning.created < (night / "m.topk.json").resolve().stat().st_mtime
     assert not (night / "none").exists()
+
+
+def test_looking_at_a_target_makes_and_removes_nothing(tmp_path: Path) -> None:
+    new, empty = (Delivery(target_of(place(f"sqlite:///{tmp_path}/{name}.db"), "lists")) for name in ("new", "begun"))
+    (tmp_path / "begun.db").touch()  # as of another delivery, whose transaction is open
+    for delivery in (new, empty):
+        delivery.check_target()
+    assert [path.name for path in tmp_path.iterdir()] == ["begun.db"]
 
 
 def test_a_delivery_that_fails_leaves_the_published_lists_and_can_be_made_again(night: Path) -> None:
