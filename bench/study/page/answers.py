@@ -75,19 +75,22 @@ def compared(row: dict, one: str, other: str, judges: bool = True) -> str:
 
     row: one of the table differences.  judges: whether it says so, or only by how much they differ.
     """
-    points, low, high = (row[name] * 100 for name in ("value", "low", "high"))
     seeds = f"{row['seeds']} seeds" if row["seeds"] > 1 else "1 seed"
     over = "" if row["over"] == BOTH else ", interval over users alone"
-    figures = (
-        f"{points:+.2f} points of {metric_title(row['metric'])} [{low:+.2f}, {high:+.2f}], corrected p = "
-        f"{probability(row['p_corrected'])} ({row['users']:,} users; {seeds}{over})"
-    )
+    of = f" points of {metric_title(row['metric'])}"
+    figures = f"{_figures(row, of)} ({row['users']:,} users; {seeds}{over})"
     if not judges:
         return _capital(f"{one} minus {other}: {figures}.")
     if row["significant"]:
         whose = "" if row["seeds"] > 1 else ", as trained with this seed"
-        return _capital(f"{one} is {'better' if points > 0 else 'worse'} than {other}{whose}: {figures}.")
+        return _capital(f"{one} is {'better' if row['value'] > 0 else 'worse'} than {other}{whose}: {figures}.")
     return _capital(f"{one} is not distinguishable from {other}, as {row['why']}: {figures}.")
+
+
+def _figures(row: dict, of: str = "") -> str:
+    """A difference in points, its interval and p; of: what stands behind the points."""
+    points, low, high = (row[name] * 100 for name in ("value", "low", "high"))
+    return f"{points:+.2f}{of} [{low:+.2f}, {high:+.2f}], corrected p = {probability(row['p_corrected'])}"
 
 
 def short_note(tables: Tables) -> str | None:
@@ -123,12 +126,8 @@ def answers_top(tables: Tables, pairs: Collection[tuple[str, str]] = ()) -> list
 
 def _also(row: dict, judges: bool) -> str:
     """The difference in the other of the two metrics that are asked about first."""
-    points, low, high = (row[name] * 100 for name in ("value", "low", "high"))
     verdict = f", {'significant' if row['significant'] else 'not significant'}" if judges else ""
-    return (
-        f" {metric_title(row['metric'])}: {points:+.2f} [{low:+.2f}, {high:+.2f}], corrected p = "
-        f"{probability(row['p_corrected'])}{verdict}."
-    )
+    return f" {metric_title(row['metric'])}: {_figures(row)}{verdict}."
 
 
 def answers_cold(tables: Tables) -> list[str]:
