@@ -9,8 +9,8 @@ items.parquet (item, title, genres, and further columns of --items).
 Rules: `infer.formats.opening` says what happens to repeated pairs, ties in time and ids; `train.data.splits` what is
 held out, by default a user's last interaction as the test item and the one before it as the
 validation item; a table of which nothing is held out has no column `split`. The catalogue is every item
-of the table: one that occurs only as a held-out item is a candidate that training never sees, and so is
-one that only --items names (`train.data.catalogue`).
+of the table as it is written: one that occurs only as a held-out item is a candidate that training never sees,
+and so is one that only --items names (`train.data.catalogue`).
 """
 
 from collections.abc import Sequence

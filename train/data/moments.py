@@ -12,7 +12,7 @@ import math
 import polars as pl
 
 from infer.errors import InputError
-from infer.tables.columns import SPLIT, TEST, TEST_HISTORY, TIMESTAMP, TRAIN, USER, VALIDATION
+from infer.tables.columns import ITEM, SPLIT, TEST, TEST_HISTORY, TIMESTAMP, TRAIN, USER, VALIDATION
 from infer.tables.notes import date
 from train.data.splits import Split, check_shares
 
@@ -81,6 +81,10 @@ def _at(
     moments = [*([first] if validates else []), *([second] if math.isfinite(second) else [])]
     stated = " and ".join(date(moment) if dated else f"row {int(moment) + 1:,}" for moment in moments)
     protocol = f"global time split at {stated}, the first item of each user after it"
-    left_out = len(table) - len(kept)
-    reason = "they follow a test item, or are of users who begin after the last moment"
-    return Split(kept, protocol, [f"{left_out:,} rows are left out: {reason}"] if left_out else [])
+    said = []
+    if left_out := len(table) - len(kept):
+        reason = "they follow a test item, or are of users who begin after the last moment"
+        said.append(f"{left_out:,} rows are left out: {reason}")
+        if alone := table[ITEM].n_unique() - kept[ITEM].n_unique():
+            said.append(f"{alone:,} items have no other rows than these")
+    return Split(kept, protocol, said)

@@ -101,9 +101,9 @@ def prepare(config: DataConfig) -> Path:
     log.info(f"reading {given} ...")
     name, tidied, items = load(config)
     catalogue = config.catalogue or (EVENTS if name in sources.SOURCES else ITEMS)
-    new = newcomers(tidied.interactions, items.table)
     made = hold_out(tidied.interactions, config)
     table = made.interactions
+    new = newcomers(table, items.table)
     seen = {SEEN_KEY: config.seen} if config.seen == KEEP else {}
     rules = json.dumps(rules_of(config.table_options) | seen)
     about = {DATASET_KEY: name, PROTOCOL_KEY: made.protocol, TIDY_KEY: "1", RULES_KEY: rules}

@@ -50,6 +50,18 @@ def test_items_without_events_are_candidates_if_something_is_known_of_them(writt
     assert "1 items that no event names are no candidates; --catalogue=items makes them so" in printed
 
 
+def test_what_only_rows_name_that_a_split_leaves_out_is_a_candidate_as_the_table_of_items_says(written) -> None:
+    rows = [(1, 10, 1), (1, 20, 7), (1, 30, 8), (1, 40, 9), (1, 50, 10), (2, 10, 2), (2, 20, 9.5), (3, 10, 3), (3, 20, 4)]
+    events = "user,item,timestamp\n" + "".join(f"{u},{i},{t}\n" for u, i, t in rows)
+    items = "item,brand\n10,X\n20,Y\n30,X\n40,Y\n50,X\n"  # every item has events: 50 one that the split leaves out
+    shares = ("--split=time", "--validation-share=0.3", "--test-share=0.3")
+    folder, printed = written(items, *shares, events=events)
+    assert dataset.load(folder).item_ids == [10, 20, 30, 40, 50]
+    assert "1 items have no other rows than these" in printed and "1 items that no event names are candid" in printed
+    folder, printed = written(items, *shares, "--catalogue=events", events=events)
+    assert dataset.load(folder).item_ids == [10, 20, 30, 40] and "1 items that no event names are no cand" in printed
+
+
 def test_the_content_model_recommends_an_item_without_events_by_its_columns(written) -> None:
     folder, _ = written("item,brand,price\n10,X,1.5\n15,X,1.5\n20,Y,8\n30,Y,9\n", "--item-features=brand")
     similar = by_content(dataset.load(folder), LinearConfig(kind="content", rare=0)).toarray()

@@ -35,7 +35,8 @@ def test_a_time_split_by_hand() -> None:
     ]
     assert found.protocol.startswith("global time split at 1970-01-01 00:00:07 UTC and 1970-01-01 00:00:09 UTC")
     assert found.said == [
-        "1 rows are left out: they follow a test item, or are of users who begin after the last moment"
+        "1 rows are left out: they follow a test item, or are of users who begin after the last moment",
+        "1 items have no other rows than these",
     ]
 
 
