@@ -51,7 +51,8 @@ def test_items_without_events_are_candidates_if_something_is_known_of_them(writt
 
 
 def test_what_only_rows_name_that_a_split_leaves_out_is_a_candidate_as_the_table_of_items_says(written) -> None:
-    rows = [(1, 10, 1), (1, 20, 7), (1, 30, 8), (1, 40, 9), (1, 50, 10), (2, 10, 2), (2, 20, 9.5), (3, 10, 3), (3, 20, 4)]
+    rows = [(1, 10, 1), (1, 20, 7), (1, 30, 8), (1, 40, 9), (1, 50, 10), (2, 10, 2), (2, 20, 9.5)]
+    rows += [(3, 10, 3), (3, 20, 4)]
     events = "user,item,timestamp\n" + "".join(f"{u},{i},{t}\n" for u, i, t in rows)
     items = "item,brand\n10,X\n20,Y\n30,X\n40,Y\n50,X\n"  # every item has events: 50 one that the split leaves out
     shares = ("--split=time", "--validation-share=0.3", "--test-share=0.3")
