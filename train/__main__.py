@@ -23,6 +23,7 @@ COMMANDS = {
         main="train.command:main",
         configs=["train.command:RunConfig", f"train.config:{kind.config.__name__}"],
         before=[name],
+        values=kind.values,
     )
     for name, kind in KINDS.items()
 } | {

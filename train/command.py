@@ -23,11 +23,13 @@ from infer.errors import InputError
 from infer.system.memory import keep_freed_memory
 from infer.system.progress import no_progress
 from train.loop.world import joined
-from train.presets import CONFIGS, DEFAULT, configuration
+from train.presets import CONFIGS, DEFAULT, PRESETS, configuration
 from train.saved import earlier
 from train.saved.places import Places
 from train.trainer import Manner, train
 from train.tune.chosen import read_tuned
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +99,8 @@ def main(argv: Sequence[str]) -> None:
         tensorboard=chosen.tensorboard,
         mlflow=chosen.mlflow,
     )
+    if chosen.preset != DEFAULT and kind not in PRESETS[chosen.preset]:
+        log.info(f"--preset={chosen.preset} has no {kind} of its own: as by default")
     with joined(config.device) as world, nullcontext() if world.first else _silent():
         trained = train(kind, config, name, manner, world)
     if not world.first:

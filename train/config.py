@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Literal, cast
 
 from infer.cli import option
+from infer.cli.fields import ANY_BUT_0
 from infer.errors import InputError
+
+# What options are for, where they do nothing beside others.
+RATINGS, IMPLICIT = {"objective": ("ratings",)}, {"objective": ("implicit",)}
+TRANSFORMER = {"block": ("transformer", "auto")}
+CHAIN = {"chain": ANY_BUT_0}
+FROM_IALS = ("ials", "ials+ppmi", "norms", "shuffled")
+MARKOV, EASE = {"kind": ("markov",)}, {"kind": ("ease",)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +68,12 @@ class MFConfig(TrainConfig):
     )
     dim: int = option(64, "length k of user and item vectors; 0: as the transformers have by default", minimum=0)
     epochs: int = option(15, "passes over the training ratings", minimum=1)
-    batch_size: int = option(1024, "ratings: in a step", minimum=1)
-    learning_rate: float = option(1e-3, "ratings: of Adam", minimum=0)
-    weight_decay: float = option(0.0, "ratings: L2 penalty of Adam", minimum=0)
-    initial_std: float = option(0.1, "ratings: standard deviation of the initial vectors", minimum=0)
-    confidence: float = option(5.0, "implicit: weight alpha of what was rated", minimum=0)
-    regularization: float = option(30.0, "implicit: L2 penalty", minimum=0)
+    batch_size: int = option(1024, "ratings: in a step", minimum=1, only=RATINGS)
+    learning_rate: float = option(1e-3, "ratings: of Adam", minimum=0, only=RATINGS)
+    weight_decay: float = option(0.0, "ratings: L2 penalty of Adam", minimum=0, only=RATINGS)
+    initial_std: float = option(0.1, "ratings: standard deviation of the initial vectors", minimum=0, only=RATINGS)
+    confidence: float = option(5.0, "implicit: weight alpha of what was rated", minimum=0, only=IMPLICIT)
+    regularization: float = option(30.0, "implicit: L2 penalty", minimum=0, only=IMPLICIT)
     ratings: Literal["off", "weight"] = option(
         "off", "implicit: ignored, or weighing what was rated: the weight is 1 + alpha * rating / mean rating"
     )
@@ -100,11 +108,12 @@ class BertConfig(TrainConfig):
     )
     layers: int = option(0, "encoder layers; 0: two of hstu, one of transformer", minimum=0)
     heads: int = option(0, "attention heads; divides dim; 0: of 32 dimensions each", minimum=0)
-    feedforward: int = option(256, "transformer: hidden width of the feed-forward blocks", minimum=1)
-    activation: Literal["relu", "gelu"] = option("gelu", "transformer: in the feed-forward blocks")
+    feedforward: int = option(256, "transformer: hidden width of the feed-forward blocks", minimum=1, only=TRANSFORMER)
+    activation: Literal["relu", "gelu"] = option("gelu", "transformer: in the feed-forward blocks", only=TRANSFORMER)
     norm: Literal["post", "pre", "query"] = option(
         "pre",
         "transformer: layer norm after each block (as BERT), before it, or of the queries only (as SASRec's authors)",
+        only=TRANSFORMER,
     )
     scale_embeddings: bool = option(False, "multiply the embedded items by the root of dim (as SASRec)")
     input_norm: bool = option(False, "layer norm of the embedded items with their positions (as BERT)")
@@ -137,10 +146,16 @@ class BertConfig(TrainConfig):
     loss: Literal["softmax", "sampled", "gbce"] = option(
         "sampled", "over all items, over sampled ones with logQ correction, or generalised binary cross-entropy"
     )
-    negatives: int = option(512, "sampled: drawn for a step; gbce: drawn for each target", minimum=1)
-    negative_power: float = option(0.5, "sampled: drawn in proportion to (count + 1) to this power", minimum=0)
+    negatives: int = option(
+        512, "sampled: drawn for a step; gbce: drawn for each target", minimum=1, only={"loss": ("sampled", "gbce")}
+    )
+    negative_power: float = option(
+        0.5, "sampled: drawn in proportion to (count + 1) to this power", minimum=0, only={"loss": ("sampled",)}
+    )
     unseen_negatives: bool = option(False, "gbce: draw only items that the user has not seen (as SASRec)")
-    calibration: float = option(0.75, "gbce: t, from 0 (plain) to 1 (fully calibrated)", minimum=0)
+    calibration: float = option(
+        0.75, "gbce: t, from 0 (plain) to 1 (fully calibrated)", minimum=0, only={"loss": ("gbce",)}
+    )
     ratings: Literal["off", "embedding", "weight"] = option(
         "off", "ignored, added to the input, or weighing the loss (and what --initial=ials starts from)"
     )
@@ -149,20 +164,34 @@ class BertConfig(TrainConfig):
         "item vectors: random, of a trained mf, of implicit ALS, of factorised transition PPMI, or half each; as "
         "controls only the norms of implicit ALS, or its vectors given to other items",
     )
-    content: float = option(1.0, "--initial=ials: weight of genres, year and title words in it; 0: none", minimum=0)
-    mf: str = option("mf", "--initial=mf: name of the trained model to start from")
+    content: float = option(
+        1.0,
+        "--initial=ials: weight of genres, year and title words in it; 0: none",
+        minimum=0,
+        only={"initial": FROM_IALS},
+    )
+    mf: str = option("mf", "--initial=mf: name of the trained model to start from", only={"initial": ("mf",)})
     chain: int = option(
         0, "rank of a factorised Markov chain whose scores are added to the encoder's; 0: none", minimum=0
     )
-    chain_decay: float = option(0.8, "chain: how much less each older item counts, up to 1", minimum=0)
+    chain_decay: float = option(0.8, "chain: how much less each older item counts, up to 1", minimum=0, only=CHAIN)
     chain_power: float = option(
-        0.2, "chain: singular values are raised to this power; below 1, rarer patterns count more", minimum=0
+        0.2,
+        "chain: singular values are raised to this power; below 1, rarer patterns count more",
+        minimum=0,
+        only=CHAIN,
     )
     chain_ease: float = option(
-        0.7, "chain: weight of EASE's matrix beside the transitions', for up to 20,000 items; 0: none", minimum=0
+        0.7,
+        "chain: weight of EASE's matrix beside the transitions', for up to 20,000 items; 0: none",
+        minimum=0,
+        only=CHAIN,
     )
     chain_weight: float | None = option(
-        None, "chain: standard deviation of its scores over the items (default: found on validation)", minimum=0
+        None,
+        "chain: standard deviation of its scores over the items (default: found on validation)",
+        minimum=0,
+        only=CHAIN,
     )
     chain_initial: Literal["transitions", "random"] = option(
         "transitions", "chain: from the singular vectors of the transition matrix, or random"
@@ -343,24 +372,37 @@ class HybridConfig(BertConfig):
 class LinearConfig(TrainConfig):
     """An item-item model solved in closed form (`train.models.linear`)."""
 
-    kind: Literal["knn", "markov", "ease", "content"] = option("ease", "set by the kind of model")
+    kind: Literal["knn", "markov", "ease", "content"] = "ease"  # no option: `train.kinds` sets it
     max_length: int = option(50, "recent items that the model reads", minimum=1)
     decay: float = option(0.8, "how much less each older item counts, up to 1", minimum=0)
     neighbours: int = option(300, "strongest neighbours kept of each item", minimum=1)
-    lags: int = option(20, "markov: steps between an item and what follows it", minimum=1)
-    lag_decay: float = option(0.85, "markov: how much less each further step counts", minimum=0)
-    backward: float = option(0.3, "markov: weight of what came before, beside what follows", minimum=0)
-    smoothing: float = option(100.0, "markov: added to each item's number of transitions", minimum=0)
-    popularity: float = option(0.2, "markov: divide by popularity to this power", minimum=0)
-    rank: int = option(0, "markov: keep the largest so many singular values; 0: all, unfactorised", minimum=0)
-    power: float = option(0.3, "markov: with a rank, singular values are raised to this power", minimum=0)
-    ease: float = option(0.0, "markov: weight of EASE's matrix, brought to the same norm, beside the shares", minimum=0)
-    locality: float = option(0.95, "ease: fading of co-occurrence with distance; 1 for Steck's", minimum=0)
-    regularization: float = option(100.0, "ease: L2 penalty lambda", minimum=0)
-    content: float = option(1.0, "ease: weight of genres, year and title words; 0: none", minimum=0)
-    least_count: int = option(0, "ease: items rated less often have no weights", minimum=0)
-    most_items: int = option(20_000, "ease, markov with a rank: refuse a larger dense matrix", minimum=1)
-    rare: int = option(5, "content: recommends items that at most so many users have rated", minimum=0)
+    lags: int = option(20, "markov: steps between an item and what follows it", minimum=1, only=MARKOV)
+    lag_decay: float = option(0.85, "markov: how much less each further step counts", minimum=0, only=MARKOV)
+    backward: float = option(0.3, "markov: weight of what came before, beside what follows", minimum=0, only=MARKOV)
+    smoothing: float = option(100.0, "markov: added to each item's number of transitions", minimum=0, only=MARKOV)
+    popularity: float = option(0.2, "markov: divide by popularity to this power", minimum=0, only=MARKOV)
+    rank: int = option(
+        0, "markov: keep the largest so many singular values; 0: all, unfactorised", minimum=0, only=MARKOV
+    )
+    power: float = option(
+        0.3,
+        "markov: with a rank, singular values are raised to this power",
+        minimum=0,
+        only=MARKOV | {"rank": ANY_BUT_0},
+    )
+    ease: float = option(
+        0.0, "markov: weight of EASE's matrix, brought to the same norm, beside the shares", minimum=0, only=MARKOV
+    )
+    locality: float = option(0.95, "ease: fading of co-occurrence with distance; 1 for Steck's", minimum=0, only=EASE)
+    regularization: float = option(100.0, "ease: L2 penalty lambda", minimum=0, only=EASE)
+    content: float = option(1.0, "ease: weight of genres, year and title words; 0: none", minimum=0, only=EASE)
+    least_count: int = option(0, "ease: items rated less often have no weights", minimum=0, only=EASE)
+    most_items: int = option(
+        20_000, "ease, markov with a rank: refuse a larger dense matrix", minimum=1, only={"kind": ("ease", "markov")}
+    )
+    rare: int = option(
+        5, "content: recommends items that at most so many users have rated", minimum=0, only={"kind": ("content",)}
+    )
 
     def check(self) -> None:
         """Raise InputError, with the reason, if a value is out of range."""

@@ -7,6 +7,7 @@ In: a dataclass whose fields are made by `option`. Out: its options by field nam
 
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
 from keyword import iskeyword
@@ -14,13 +15,19 @@ from typing import Any
 
 from infer.errors import InputError
 
+Values = tuple[Any, ...]
+ANY_BUT_0: Values = ()
 
-def option(default: Any, help: str, minimum: float | None = None, address: bool = False) -> Any:
+
+def option(
+    default: Any, help: str, minimum: float | None = None, address: bool = False, only: dict[str, Values] | None = None
+) -> Any:
     """A dataclass field with its help text and, for numbers, its smallest value.
 
     default: MISSING (from dataclasses) makes the option required.  address: whether a path may be an address.
+    only: other fields of the class, and the values of them with which it does anything (or ANY_BUT_0).
     """
-    return field(default=default, metadata={"help": help, "minimum": minimum, "address": address})
+    return field(default=default, metadata={"help": help, "minimum": minimum, "address": address, "only": only or {}})
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,8 @@ class Option:
     """One option of a command.
 
     field: its name in the dataclass.  kind: its type, without `| None`.  default: MISSING if it is required.
-    group: a heading for it and others, which stand behind those without one: `GROUP` of the class that declares it.
+    only: as of `option`.  group: a heading for it and others, which stand behind those without one: `GROUP` of the
+    class that declares it.
     """
 
     field: str
@@ -36,6 +44,7 @@ class Option:
     default: Any
     help: str
     minimum: float | None
+    only: dict[str, Values]
     address: bool = False
     group: str = ""
 
@@ -59,16 +68,45 @@ Options = dict[str, Option]
 
 
 def options(*configs: type) -> Options:
-    """The options of dataclasses by field name."""
+    """The options of dataclasses by field name; a field that `option` has not made is none."""
     by_name = {}
     for config in configs:
         hints = typing.get_type_hints(config)
         for f in fields(config):
-            help, minimum = f.metadata.get("help", ""), f.metadata.get("minimum")
-            address = f.metadata.get("address", False)
-            group = vars(_declares(config, f.name)).get("GROUP", "")
-            by_name[f.name] = Option(f.name, _kind(hints[f.name]), f.default, help, minimum, address, group)
+            if f.metadata:
+                group = vars(_declares(config, f.name)).get("GROUP", "")
+                by_name[f.name] = Option(f.name, _kind(hints[f.name]), f.default, group=group, **f.metadata)
     return dict(sorted(by_name.items(), key=lambda pair: pair[1].group != ""))
+
+
+def idle(known: Option, values: Any, every: Options) -> str | None:
+    """Why an option does nothing beside the values of the others; None if it does.
+
+    values: an instance of the class of options.
+    """
+    for name, wanted in known.only.items():
+        found = getattr(values, name)
+        if found in wanted or (wanted == ANY_BUT_0 and found):
+            continue
+        other = f"--{every[name].name}" if name in every else ""
+        beside = f"{other}={found}" if other else found
+        if wanted == ANY_BUT_0:
+            return f"--{known.name} does nothing with {beside}: it needs more than 0"
+        use = " or ".join(map(str, wanted))
+        return f"--{known.name} does nothing with {beside}: it is for {f'{other}={use}' if other else use}"
+    return None
+
+
+def own(known: Options, values: Mapping[str, Any]) -> Options:
+    """Those that can do something: all but what is for other values of the fields that are no options.
+
+    values: of these fields; one that is missing has any value.
+    """
+    return {
+        name: o
+        for name, o in known.items()
+        if all(values[other] in o.only[other] for other in o.only if other in values and other not in known)
+    }
 
 
 def field_of(typed: str) -> str:

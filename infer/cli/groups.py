@@ -7,13 +7,14 @@ In: the commands of a group and argv. Out: what the command does, or the list of
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pkgutil import resolve_name
+from typing import Any
 
 import fire
 
 from infer.cli.completion import asked, group_script
-from infer.cli.fields import Options, nearest, options
+from infer.cli.fields import Options, nearest, options, own
 from infer.cli.usage import catalogue
 from infer.errors import InputError
 from infer.system.project import version_line
@@ -24,18 +25,19 @@ class Command:
     """Where a command is; nothing of it is imported before it is called.
 
     line: what it does.  main, configs: `module:name` of its main and of its options' classes.  before: words that its
-    main takes before the user's.
+    main takes before the user's.  values: of fields that are no options (`infer.cli.fields.own`).
     """
 
     line: str
     main: str
     configs: Sequence[str]
     before: Sequence[str] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def options(self) -> Options:
         """By field name."""
-        return options(*(resolve_name(config) for config in self.configs))
+        return own(options(*(resolve_name(config) for config in self.configs)), self.values)
 
     def bound(self, argv: Sequence[str]) -> Callable[[], None]:
         """A function without parameters that calls its main."""

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from infer.cli.completion import asked, command_script
 from infer.cli.converting import convert
-from infer.cli.fields import field_of, options
+from infer.cli.fields import field_of, idle, options, own
 from infer.cli.splitting import split
 from infer.cli.usage import described
 from infer.errors import InputError
@@ -29,11 +29,14 @@ def parse(
 
     base: what the words change, instead of the class's defaults.  beside: classes whose options the command has taken
     out of argv before, for help and for the names that an error lists.
-    Raises InputError on an unknown option, a value of the wrong type, or a repeated or missing option.
+    Raises InputError on an unknown option, one that does nothing beside the others, a value of the wrong type, or a
+    repeated or missing option.
     Prints `usage` and the options on --help, the version on --version, a script on `-- --completion`, and exits with
     status 0.
     """
-    known, every = options(config), options(config, *beside)
+    known = options(config)
+    shown = known if base is None else own(known, vars(base))
+    every = shown | options(*beside)
     shell = asked(argv)
     if shell:
         raise _printed(command_script(_program(), shell, every))
@@ -46,7 +49,11 @@ def parse(
     if missing:
         raise InputError(f"option --{missing[0].name} is missing: --{missing[0].name}=VALUE")
     values = {name: convert(known[name], text) for name, text in texts.items()}
-    return config(**values) if base is None else replace(base, **values)  # type: ignore[type-var]
+    made = config(**values) if base is None else replace(base, **values)  # type: ignore[type-var]
+    for reason in (idle(known[name], made, known) for name in texts):
+        if reason:
+            raise InputError(reason)
+    return made
 
 
 def take(config: type[Config], argv: Sequence[str]) -> tuple[Config, list[str]]:

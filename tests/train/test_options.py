@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from infer.cli import parse
+from infer.cli.fields import ANY_BUT_0, options
 from infer.errors import InputError
 from train import trainer
 from train.config import BertConfig, BestConfig, HybridConfig, LinearConfig, MFConfig, TrainConfig
@@ -139,6 +140,14 @@ CASES = {
     "ease": (LinearConfig, LINEAR_CASES),
     "best": (BestConfig, BEST_CASES),
 }
+# Values of the fields on which other options hang.
+FIELDS = {
+    "objective": ("implicit", "ratings"),
+    "block": ("hstu",),
+    "loss": ("sampled", "softmax"),
+    "initial": ("random",),
+    "kind": ("knn", "markov", "ease"),
+}
 # What these change is what is measured, not what is trained.
 MEASURED = {("ease", "seed"), ("best", "seed")} | {(kind, "validation_users") for kind in CASES}
 
@@ -227,16 +236,37 @@ ABOVE_ZERO["hybrid"] = ABOVE_ZERO["bert"]
 
 @pytest.mark.parametrize("kind", CASES)
 def test_every_number_has_its_smallest_value(kind: str) -> None:
-    config = CASES[kind][0]
-    for f in fields(config):
+    config, cases = CASES[kind]
+    for f in (f for f in fields(config) if f.metadata):
+        base = replace(config(), **cases.get(f.name, ({},))[0])
         numeric = f.type in (int, float, int | None, float | None)
         expected = int(f.name in ABOVE_ZERO[kind] | {"validation_users"}) if numeric else None
         assert f.metadata["minimum"] == expected, f.name
         if numeric:
             word = f"--{f.name.replace('_', '-')}"
-            assert parse(config, [f"{word}={expected}"], "") == replace(config(), **{f.name: expected})
+            assert parse(config, [f"{word}={expected}"], "", base) == replace(base, **{f.name: expected})
             with pytest.raises(InputError, match=f"{word} is at least {expected}; found {expected - 1}"):
-                parse(config, [f"{word}={expected - 1}"], "")
+                parse(config, [f"{word}={expected - 1}"], "", base)
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_an_option_that_does_nothing_beside_the_others_is_refused(kind: str, folder: Path, base) -> None:
+    config, cases = CASES[kind]
+    for o in (o for o in options(config).values() if o.only):
+        needs, other = cases[o.field]
+        others = {name: _without(name, wanted) for name, wanted in o.only.items()}
+        for name, value in others.items():
+            idle = replace(configuration(kind, artifacts=folder, **BASE[kind]), **needs | {name: value})
+            with pytest.raises(InputError, match=f"^--{o.name} does nothing with .*{value}: it "):
+                parse(config, [f"--{o.name}={other}"], "", idle)
+            assert outcome(kind, idle) == outcome(kind, replace(idle, **{o.field: other})), (o.field, name)
+
+
+def _without(name: str, wanted: tuple) -> object:
+    """A value of a field with which an option that is for `wanted` does nothing."""
+    if wanted == ANY_BUT_0:
+        return 0
+    return next(value for value in FIELDS[name] if value not in wanted)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import pytest
 
+from infer.cli.fields import options
 from tests.helpers.checkerboard import ROOT
 from train import presets
 from train.config import BertConfig, BestConfig, HybridConfig, LinearConfig, MFConfig
@@ -432,7 +433,7 @@ FROM_ONE = """
 
 @pytest.mark.parametrize("config", [MFConfig, BertConfig, HybridConfig, BestConfig, LinearConfig])
 def test_the_least_value_of_an_option_is_zero_where_that_has_a_meaning_and_otherwise_one(config: type) -> None:
-    least = {field.name: field.metadata["minimum"] for field in fields(config)}
+    least = {name: known.minimum for name, known in options(config).items()}
     numbers = {name: value for name, value in least.items() if value is not None}
     by_table: tuple[str, ...] = ("dim",) if config is MFConfig else ()
     if issubclass(config, BertConfig):
