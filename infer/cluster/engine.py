@@ -20,7 +20,7 @@ from typing import Any
 import ray
 from tqdm import tqdm
 
-from infer.cluster.joining import joined
+from infer.cluster.joining import Head, joined
 from infer.cluster.options import Cluster
 from infer.cluster.pool import Lost, Pool, room
 from infer.cluster.queue import MOST_LOST, Queue
@@ -34,6 +34,10 @@ from infer.sources.cutting import Part
 
 # Seconds between two looks at what is late; and until a run that has no worker says so, and gives up.
 TICK, TOLD_SECONDS, MOST_SECONDS = 1.0, 30.0, 600.0
+# Seconds without an answer until the head of the cluster is looked for, and until it counts as gone: below the 60 after
+# which Ray ends the whole process.
+QUIET_SECONDS, GONE_SECONDS = 5.0, 40.0
+STAYS = "the parts that are done stay, the same command goes on"
 
 log = logging.getLogger(__name__)
 
@@ -79,13 +83,15 @@ class _Run:
     def told(self) -> dict[str, Any]:
         """Score all parts; returns what the manifest says of it."""
         alive = time.monotonic()
-        said = False
+        said, head = False, Head()
         while self.queue.left:
             for worker, answer in self.pool.events(TICK):
                 self._take(worker, answer)
                 alive, said = time.monotonic(), said and isinstance(answer, Lost)
             self._adopt()
             self._hand_out()
+            if time.monotonic() - alive > QUIET_SECONDS and head.gone_for() > GONE_SECONDS:
+                raise InputError(f"the Ray cluster at {head.address} is gone; {STAYS}")
             idle = time.monotonic() - alive if not self.queue.running else 0.0
             if idle > TOLD_SECONDS and not said:
                 log.info("waiting for room for a worker in the Ray cluster")
@@ -93,7 +99,7 @@ class _Run:
             if idle > MOST_SECONDS:
                 raise InputError(
                     f"no worker has started within {MOST_SECONDS:.0f} s: the Ray cluster is full, or its nodes are "
-                    "gone; the parts that are done stay, the same command goes on"
+                    f"gone; {STAYS}"
                 )
         seconds = {name: round(value, 3) for name, value in sorted(self.seconds.items())}
         engine = {"name": "ray", "workers": self.opened, "nodes": len(self.nodes), "lost": self.lost}

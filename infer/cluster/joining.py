@@ -18,12 +18,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from infer.cluster.options import Cluster
+from infer.cluster.options import LOCAL, Cluster
 from infer.errors import InputError
 from infer.system.project import PROJECT
 from infer.system.telemetry import send_nothing
@@ -70,14 +71,36 @@ def joined(cluster: Cluster) -> Iterator[None]:
         with _folder() as folder:
             yield from _connected(
                 "--engine=ray",
+                address=LOCAL,  # else Ray would join what RAY_ADDRESS names
                 _temp_dir=str(folder),
                 _node_ip_address="127.0.0.1",
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE,
             )
         return
-    check_address(cluster.address)
-    yield from _connected(f"--address {cluster.address}", address=cluster.address)
+    check_address(cluster.address, cluster.said)
+    yield from _connected(f"{cluster.said} {cluster.address}", address=cluster.address)
+
+
+class Head:
+    """The machine of the cluster that all others ask; Ray would end the process a minute after it is gone."""
+
+    def __init__(self) -> None:
+        import ray
+
+        self.address: str = ray.get_runtime_context().gcs_address
+        self._gone: float | None = None
+
+    def gone_for(self) -> float:
+        """Seconds since it was first found to take no connection, and none has been taken since."""
+        host, _, port = self.address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=1).close()
+        except OSError:
+            self._gone = self._gone or time.monotonic()
+            return time.monotonic() - self._gone
+        self._gone = None
+        return 0.0
 
 
 def _connected(option: str, **how: Any) -> Iterator[None]:
@@ -96,31 +119,32 @@ def _connected(option: str, **how: Any) -> Iterator[None]:
         ray.shutdown()
 
 
-def check_address(address: str) -> None:
+def check_address(address: str, said: str = "--address") -> None:
     """Raises InputError if there is no cluster, or one that cannot be joined; Ray itself would try for a quarter of an
-    hour, and not in one line."""
+    hour, and not in one line.
+
+    said: what names the address.
+    """
     if address != AUTO:
         host, _, port = address.rpartition(":")
         if not host or not port.isdecimal() or "/" in host:
-            raise InputError(f"--address is HOST:PORT of a Ray cluster, or {AUTO}; found '{address}'")
+            raise InputError(f"{said} is HOST:PORT of a Ray cluster, or {AUTO}; found '{address}'")
         try:
             socket.create_connection((host, int(port)), timeout=LISTENS).close()
         except (OSError, OverflowError) as error:
-            raise _unreachable(address, getattr(error, "strerror", None) or str(error) or "no answer") from None
+            raise _unreachable(said, address, getattr(error, "strerror", None) or str(error) or "no answer") from None
     try:
         joins = [sys.executable, "-c", JOINS, address]
         done = subprocess.run(joins, capture_output=True, text=True, errors="replace", timeout=ANSWERS)
     except subprocess.TimeoutExpired:
-        raise _unreachable(address, f"no answer within {ANSWERS:.0f} s") from None
+        raise _unreachable(said, address, f"no answer within {ANSWERS:.0f} s") from None
     if done.returncode:
-        said = done.stderr.strip().splitlines()
-        raise _unreachable(address, said[-1][:LONGEST_REASON] if said else f"status {done.returncode}")
+        lines = done.stderr.strip().splitlines()
+        raise _unreachable(said, address, lines[-1][:LONGEST_REASON] if lines else f"status {done.returncode}")
 
 
-def _unreachable(address: str, reason: str) -> InputError:
-    return InputError(
-        f"--address {address}: no Ray cluster is there that can be joined ({reason}); nothing was published"
-    )
+def _unreachable(said: str, address: str, reason: str) -> InputError:
+    return InputError(f"{said} {address}: no Ray cluster is there that can be joined ({reason}); nothing was published")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ In: a command's options class, which inherits these. Out: a `Cluster`, or None f
     python -m infer.batch --model hybrid.onnx --engine=ray
 """
 
+import os
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -15,6 +16,8 @@ GIB = 2**30
 # What a worker takes beside its model, and as how many copies of its file the model: the bytes, what they say, the
 # session and its working memory (docs/operations.md has the measurements).
 BASE, COPIES = 0.5 * GIB, 4
+LOCAL = "local"  # as Ray has it
+VARIABLE = "RAY_ADDRESS"  # by which Ray tells jobs and shells of a cluster where it is
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Cluster:
 
     address: of a Ray cluster that runs, None for one of this machine and this run alone.  workers: None for as many as
     fit.  cores, memory: of each worker, memory in bytes, None for what the model's size suggests.  device: where each
-    runs the model, on a GPU of its own with "cuda".
+    runs the model, on a GPU of its own with "cuda".  said: what names the address, for messages.
     """
 
     address: str | None = None
@@ -31,6 +34,7 @@ class Cluster:
     cores: int = 1
     memory: int | None = None
     device: str = "cpu"
+    said: str = "--address"
 
     def memory_for(self, model_bytes: int, beside: int = 0) -> int:
         """Bytes that a worker with this model takes.  beside: of weights in a second file, which is mapped."""
@@ -44,7 +48,11 @@ class ClusterConfig:
     GROUP: ClassVar[str] = "several machines, with Ray"
 
     engine: Literal["process", "ray"] = option("process", "who scores: this process, or workers of a Ray cluster")
-    address: str | None = option(None, "the cluster, as HOST:PORT or auto (default: one on this machine, for this run)")
+    address: str | None = option(
+        None,
+        "the cluster, as HOST:PORT, auto, or local for one on this machine and for this run (default: what RAY_ADDRESS "
+        "says, else local)",
+    )
     workers: int | None = option(None, "workers at most (default: as many as fit)", minimum=1)
     worker_cores: int = option(1, "cores of each worker, and threads of its model", minimum=1)
     worker_memory: float | None = option(
@@ -70,4 +78,7 @@ class ClusterConfig:
         if threads:
             raise InputError("--threads is of one process: with --engine=ray give --worker-cores")
         memory = None if self.worker_memory is None else int(self.worker_memory * GIB)
-        return Cluster(self.address, self.workers, self.worker_cores, memory, device)
+        address, said = self.address, "--address"
+        if address is None and os.environ.get(VARIABLE):
+            address, said = os.environ[VARIABLE], VARIABLE
+        return Cluster(None if address == LOCAL else address, self.workers, self.worker_cores, memory, device, said)

@@ -36,9 +36,7 @@ class Earlier:
         mine, theirs = _determining(plan), _determining(manifest["plan"])
         differing = next((key for key in mine if mine[key] != theirs[key]), None)
         if differing is not None:
-            raise InputError(
-                f"{option}: {publication.folder} was made with another {differing}; score everyone again without it"
-            )
+            raise InputError(f"{option}: {publication.folder} differs in {differing}: score everyone again without it")
         for part in manifest["parts"]:
             for path in (publication.lists(part), publication.users(part)):
                 if not path.is_file() or pl.read_parquet_metadata(path).get(PLAN_KEY) != manifest["digest"]:

@@ -156,8 +156,8 @@ class Output:
             if not restart and old_plan is not None:
                 differing = [k for k in self.plan if not isinstance(old_plan, dict) or old_plan.get(k) != self.plan[k]]
                 raise InputError(
-                    f"{self.work} holds an unfinished run with another {' and '.join(differing) or 'plan'}: finish it "
-                    "with the options it was begun with, or give --restart to drop it"
+                    f"{self.work} holds an unfinished run that differs in {' and '.join(differing) or 'its plan'}: "
+                    "finish it with the options it was begun with, or give --restart to drop it"
                 )
             discard(self.publications)
         self.publications.create()

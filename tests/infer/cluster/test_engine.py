@@ -37,6 +37,22 @@ def faulty(cluster):
 batch._engine = faulty
 raise SystemExit(cli.run(batch.main))
 """
+# A cluster whose head is killed at the first line that is read, and all else at the second.
+MORTAL = f"""
+from ray.cluster_utils import Cluster
+found = Cluster()
+node = found.add_node(num_cpus=2, object_store_memory=100 * 2**20, memory={MEMORY}, include_dashboard=False)
+print(found.address, flush=True)
+input()
+node.kill_gcs_server(check_alive=False)
+input()
+found.shutdown()
+"""
+# Looks for the head of the cluster at once.
+IMPATIENT = """
+from infer.cluster import engine
+engine.QUIET_SECONDS, engine.GONE_SECONDS = 0.5, 1.0
+"""
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +92,7 @@ def on_cluster(cluster: SimpleNamespace, folder: Path, monkeypatch) -> Callable[
         from infer.cluster.engine import on_ray
         from tests.helpers import workers
 
-        monkeypatch.setattr("infer.cluster.joining.check_address", lambda address: None)  # takes a new Python
+        monkeypatch.setattr("infer.cluster.joining.check_address", lambda *given: None)  # takes a new Python
         monkeypatch.setattr(batch, "_engine", lambda cluster: on_ray(cluster, getattr(workers, kind)))
         score(folder, "--engine=ray", f"--address={cluster.address}", *words)
 
@@ -216,9 +232,9 @@ def test_a_worker_on_a_machine_that_does_not_see_the_folder_says_so(folder: Path
             Worker().open(replace(sent, **{name: value}))
 
 
-def begun(folder: Path, *words: str) -> subprocess.Popen:
+def begun(folder: Path, *words: str, faulty: str = FAULTY) -> subprocess.Popen:
     """A run in a process of its own, once a worker waits with a part."""
-    command = [sys.executable, "-c", FAULTY, f"--model={folder / 'm.onnx'}", "--part-users=4", "--engine=ray", *words]
+    command = [sys.executable, "-c", faulty, f"--model={folder / 'm.onnx'}", "--part-users=4", "--engine=ray", *words]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     (folder / "wait").touch()
     process = subprocess.Popen(
@@ -244,6 +260,33 @@ def test_a_run_whose_process_is_killed_goes_on_without_the_workers_of_the_first(
     on_cluster()
     assert parts(folder) == parts(folder, "one") and not work(folder).exists()
     until(lambda: not any(map(alive, left)), "the first run's workers end")
+
+
+def test_a_cluster_that_is_gone_is_told_in_one_line_before_ray_ends_the_process(folder: Path, monkeypatch) -> None:
+    for name, value in {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}.items():
+        monkeypatch.setenv(name, value)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", MORTAL], env=environment, **pipes) as head:
+        address = head.stdout.readline().strip()
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        process = begun(folder, faulty=FAULTY.replace("raise", IMPATIENT + "raise"))
+        head.stdin.write("\n")
+        head.stdin.flush()
+        out, errors = process.communicate(timeout=HANGS)
+        head.communicate("\n", timeout=HANGS)
+    last = f"error: the Ray cluster at {address} is gone; the parts that are done stay, the same command goes on"
+    assert process.returncode == 2 and errors.splitlines()[-1] == last, out + errors
+    assert not (folder / "m.topk.parquet").exists()
+
+
+def test_a_variable_of_ray_does_not_reach_a_cluster_of_our_own(folder: Path, monkeypatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    process = begun(folder, "--address=local")
+    (folder / "wait").unlink()
+    out, errors = process.communicate(timeout=HANGS)
+    assert process.returncode == 0, out + errors
+    assert parts(folder) == parts(folder, "one")
 
 
 def test_an_interrupted_run_on_this_machine_leaves_no_process_and_no_file(folder: Path) -> None:

@@ -34,6 +34,21 @@ def test_a_worker_takes_what_is_said_or_what_follows_from_the_model() -> None:
         config(engine="ray").cluster("cpu", 2)
 
 
+def test_what_ray_is_told_by_its_own_variable_holds_unless_an_address_is_given(monkeypatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    found = config(engine="ray").cluster("cpu", 0)
+    assert found == Cluster("127.0.0.1:1", said="RAY_ADDRESS")
+    with pytest.raises(InputError, match=r"^RAY_ADDRESS 127.0.0.1:1: no Ray cluster is there"), joined(found):
+        raise AssertionError("joined")
+    assert config(engine="ray", address="a:2").cluster("cpu", 0) == Cluster("a:2")
+    assert config(engine="ray", address="local").cluster("cpu", 0) == Cluster(None)
+    monkeypatch.setenv("RAY_ADDRESS", "ray://a:10001")
+    found = config(engine="ray").cluster("cpu", 0)
+    with pytest.raises(InputError, match=r"^RAY_ADDRESS is HOST:PORT of a Ray cluster"), joined(found):
+        raise AssertionError("joined")
+    assert config().cluster("cpu", 0) is None, "one process is not on a cluster"
+
+
 @pytest.mark.parametrize("place", ["--model=s3://shop/m.onnx", "--output=s3://shop/m.topk.parquet"])
 def test_a_cluster_works_in_folders(place: str, run) -> None:
     words = ["--model=m.onnx", "--output=m.topk.parquet", "--engine=ray", place]

@@ -59,10 +59,10 @@ def test_only_changed_needs_earlier_lists_of_the_same_model_and_options(folder: 
         score(folder, "--only-changed")
     score(folder)
     before = parts(folder)
-    with pytest.raises(InputError, match="was made with another options; score everyone again"):
+    with pytest.raises(InputError, match="differs in options: score everyone again"):
         score(folder, "--only-changed", "--k=3")
     write_model(folder / "m.onnx", ITEMS, np.eye(41), folder / "interactions.parquet")
-    with pytest.raises(InputError, match="was made with another model; score everyone"):
+    with pytest.raises(InputError, match="differs in model: score everyone"):
         score(folder, "--only-changed")
     assert parts(folder) == before and not work(folder).exists()
 
@@ -147,7 +147,7 @@ def test_kept_lists_are_of_the_publication_that_was_current_when_the_run_began(f
         score(folder, *words)
     monkeypatch.undo()
     for option in ([], ["--k=3"]):
-        with pytest.raises(InputError, match="holds an unfinished run with another"):
+        with pytest.raises(InputError, match="holds an unfinished run that differs in"):
             score(folder, *option)
     score(folder, *words)
     score(folder, f"--interactions={table}", f"--output={folder / 'all.topk.parquet'}")

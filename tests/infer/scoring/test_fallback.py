@@ -194,7 +194,7 @@ def test_popular_lists_are_made_anew_though_a_history_is_as_it_was(model: Path) 
     lists, manifest = score(model, *words, "--only-changed", "--min-overlap=0", "--min-coverage=0")
     assert of(lists, "popular")["u4"] == ["c", "a", "b"] and lists.equals(score(model, *words, name="whole")[0])
     assert sum(part["scored"] for part in manifest["parts"]) == 6, "everybody but u1"
-    with pytest.raises(InputError, match=r"--only-changed: .* was made with another options"):
+    with pytest.raises(InputError, match=r"--only-changed: .* differs in options"):
         score(model, words[0], "--fallback=category-popular", "--only-changed")
 
 

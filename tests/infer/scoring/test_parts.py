@@ -165,7 +165,7 @@ def test_an_unfinished_run_of_something_else_is_refused_and_kept(folder: Path, w
         words = ["--k=3"]
     kept = sorted((work(folder) / "publication" / "lists").iterdir())
     with pytest.raises(
-        InputError, match=f"holds an unfinished run with another {what}: finish it .* or give --restart"
+        InputError, match=f"holds an unfinished run that differs in {what}: finish it .* or give --restart"
     ):
         score(folder, *words)
     assert len(kept) == 2 and sorted((work(folder) / "publication" / "lists").iterdir()) == kept
