@@ -21,6 +21,9 @@ TRANSFORMER = {"block": ("transformer", "auto")}
 CHAIN = {"chain": ANY_BUT_0}
 FROM_IALS = ("ials", "ials+ppmi", "norms", "shuffled")
 MARKOV, EASE = {"kind": ("markov",)}, {"kind": ("ease",)}
+# Below it a row that is not read for long moves by a geometric series that grows: its ratio is 0.9 / sqrt(beta2).
+LEAST_BETA2 = 0.9
+MOST_DROPOUT = 0.999
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,11 @@ class TrainConfig:
     @property
     def solves_first(self) -> bool:
         """Whether the model starts from vectors that are solved for before its first epoch."""
+        return False
+
+    @property
+    def reads_items(self) -> bool:
+        """Whether what the table of items says of them is in the model."""
         return False
 
     @property
@@ -243,6 +251,11 @@ class BertConfig(TrainConfig):
         return self.initial != "random" or self.chain > 0
 
     @property
+    def reads_items(self) -> bool:
+        """Whether its start from implicit ALS does, or EASE in its chain."""
+        return (self.initial in FROM_IALS and self.content > 0) or (self.chain > 0 and self.chain_ease > 0)
+
+    @property
     def has_steps(self) -> bool:
         """It is."""
         return True
@@ -251,7 +264,7 @@ class BertConfig(TrainConfig):
     def updates_rows(self) -> bool:
         """Whether --sparse-updates can be had: a step reads few items, and AdamW moves them."""
         found = (self.optimizer, self.loss, self.head, self.frozen_epochs)
-        return found == ("adamw", "sampled", "tied", 0) and not self.codes
+        return found == ("adamw", "sampled", "tied", 0) and not self.codes and self.beta2 >= LEAST_BETA2
 
     def check(self) -> None:
         """Raise InputError, with the reason, if options exclude each other."""
@@ -260,8 +273,14 @@ class BertConfig(TrainConfig):
                 self.heads and self.dim % self.heads,
                 f"--dim {self.dim} is not a multiple of --heads {self.heads}",
             ),
-            "dropout": ((self.dropout or 0) >= 1, f"--dropout {self.dropout} is not below 1"),
-            "input": ((self.input_dropout or 0) >= 1, f"--input-dropout {self.input_dropout} is not below 1"),
+            "dropout": (
+                (self.dropout or 0) > MOST_DROPOUT,
+                f"--dropout {self.dropout} is not below 1, or so near that nothing would be left",
+            ),
+            "input": (
+                (self.input_dropout or 0) > MOST_DROPOUT,
+                f"--input-dropout {self.input_dropout} is not below 1, or so near that nothing would be left",
+            ),
             "beta2": (self.beta2 >= 1, f"--beta2 {self.beta2} is not below 1"),
             "average": (self.average >= 1, f"--average {self.average} is not below 1"),
             "ratio": (
@@ -306,7 +325,7 @@ class BertConfig(TrainConfig):
             "sparse": (
                 self.sparse_updates == "on" and not self.updates_rows,
                 "--sparse-updates=on is for --optimizer=adamw, --loss=sampled and --head=tied, without --frozen-epochs "
-                "and --codes",
+                f"and --codes, and for a --beta2 of at least {LEAST_BETA2}",
             ),
             "codes": (
                 self.codes and self.dim % self.codes,
@@ -403,6 +422,11 @@ class LinearConfig(TrainConfig):
     rare: int = option(
         5, "content: recommends items that at most so many users have rated", minimum=0, only={"kind": ("content",)}
     )
+
+    @property
+    def reads_items(self) -> bool:
+        """Whether it is made of them, or EASE is."""
+        return self.kind == "content" or (self.kind == "ease" and self.content > 0) or self.ease > 0
 
     def check(self) -> None:
         """Raise InputError, with the reason, if a value is out of range."""

@@ -16,7 +16,7 @@ from infer.formats.places import located_items
 from infer.model.session import Model
 from infer.scoring.shown import titles
 from infer.system.fingerprints import sha256
-from infer.tables.columns import GENRES, ITEM, TITLE
+from infer.tables.columns import GENRES, ITEM, TITLE, USER
 from infer.tables.items import open_items
 from infer.tables.rules import KEEP
 
@@ -92,7 +92,7 @@ def popular(model: Model) -> list[str]:
     table = model.path.parent / model.metadata.interactions
     if not table.is_file() or sha256(table) != model.metadata.dataset_checksum:
         return []
-    rows = pl.scan_parquet(table, glob=False).group_by(ITEM).len()
+    rows = pl.scan_parquet(table, glob=False).group_by(ITEM).agg(pl.col(USER).n_unique().alias("len"))
     first = rows.sort("len", ITEM, descending=[True, False]).head(POPULAR).collect()
     return first[ITEM].cast(pl.String).to_list()
 

@@ -32,6 +32,8 @@ from infer.system.telemetry import send_nothing
 # Bytes for what is sent to the workers once; Ray writes more than that to disk.
 OBJECT_STORE = 256 * 2**20
 AUTO = "auto"
+# Ray does not say that it is for want of one.
+TOKEN = "; one that asks for a token is joined with RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
 # Seconds until an address has to take a connection, and until a process has to have joined the cluster there.
 LISTENS, ANSWERS = 10.0, 60.0
 # Joins and leaves, or says why not.
@@ -144,7 +146,9 @@ def check_address(address: str, said: str = "--address") -> None:
 
 
 def _unreachable(said: str, address: str, reason: str) -> InputError:
-    return InputError(f"{said} {address}: no Ray cluster is there that can be joined ({reason}); nothing was published")
+    return InputError(
+        f"{said} {address}: no Ray cluster is there that can be joined ({reason}){TOKEN}; nothing was published"
+    )
 
 
 @contextmanager

@@ -51,8 +51,8 @@ def mark(table: Path) -> list[int]:
 def unseen(node: str, path: Any) -> InputError:
     """What to raise if a node does not see what this machine does."""
     return InputError(
-        f"node {node} does not see {path} as this machine does: model, table and output lie in folders that all nodes "
-        "share; nothing was published"
+        f"node {node} does not see {path} as this machine does, or it was replaced meanwhile: model, table and output "
+        "lie in folders that all nodes share; nothing was published"
     )
 
 

@@ -8,9 +8,11 @@ import csv
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, cast
 
 import polars as pl
 
@@ -48,31 +50,59 @@ def _too_wide(path: Path) -> str:
     return "a row has more fields than the first line"
 
 
+class _Quiet:
+    """Standard error of the process, put aside while any thread is within a block of `_without_panics`."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside, self.panicked = threading.Lock(), 0, False
+        self.kept, self.said = -1, cast("IO[bytes]", None)
+
+    def enter(self) -> bool:
+        """Whether there is one to put aside."""
+        with self.lock:
+            if not self.inside:
+                try:
+                    self.kept = os.dup(STDERR)
+                except OSError:  # there is none
+                    return False
+                _flush()
+                self.said, self.panicked = tempfile.TemporaryFile(), False
+                os.dup2(self.said.fileno(), STDERR)
+            self.inside += 1
+        return True
+
+    def leave(self, panicked: bool) -> None:
+        """The last thread to leave puts it back, with what was written meanwhile, unless Polars panicked."""
+        with self.lock:
+            self.inside -= 1
+            self.panicked |= panicked
+            if self.inside:
+                return
+            _flush()
+            os.dup2(self.kept, STDERR)
+            os.close(self.kept)
+            with self.said:
+                if not self.panicked:
+                    self.said.seek(0)
+                    with contextlib.suppress(OSError):  # it may be full, or closed
+                        os.write(STDERR, self.said.read())
+
+
+_QUIET = _Quiet()
+
+
 @contextmanager
 def _without_panics() -> Iterator[None]:
     """Keep what Polars' native readers print when they panic from standard error: the exception says it."""
+    entered, panicked = _QUIET.enter(), False
     try:
-        kept = os.dup(STDERR)
-    except OSError:  # there is none
         yield
-        return
-    _flush()
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), STDERR)
-        panicked = False
-        try:
-            yield
-        except pl.exceptions.PanicException:
-            panicked = True
-            raise
-        finally:
-            _flush()
-            os.dup2(kept, STDERR)
-            os.close(kept)
-            if not panicked:
-                said.seek(0)
-                with contextlib.suppress(OSError):  # it may be full, or closed
-                    os.write(STDERR, said.read())
+    except pl.exceptions.PanicException:
+        panicked = True
+        raise
+    finally:
+        if entered:
+            _QUIET.leave(panicked)
 
 
 def _flush() -> None:

@@ -154,7 +154,7 @@ def rating_level(ratings: np.ndarray, levels: Sequence[float]) -> np.ndarray:
 
     They take a byte each, where there are no more levels than a byte can count.
     """
-    middle = np.convolve(levels, [0.5, 0.5], mode="valid")
+    middle = (np.asarray(levels)[1:] + np.asarray(levels)[:-1]) / 2  # none between a level and itself
     found = (np.searchsorted(middle, ratings) + 1).astype(np.min_scalar_type(len(levels)))
     found[np.isnan(ratings)] = 0
     return found

@@ -23,15 +23,22 @@ from infer.serving.users import UserLists, stamp_of_lists
 
 log = logging.getLogger(__name__)
 Thing = TypeVar("Thing")
+AGAIN_SECONDS = 60.0
 
 
 @dataclass
 class Slot(Generic[Thing]):
-    """One thing that is served, replaced in one step. stamp: of the files, when they were last looked at."""
+    """One thing that is served, replaced in one step.
+
+    stamp: of the files, when they were last looked at.  again: when what could not be loaded is tried again, by
+    `time.monotonic`; None: it could.  told: what was last said of it.
+    """
 
     path: Path
     stamp: Any
     thing: Thing
+    again: float | None = None
+    told: tuple[Any, str] | None = None
 
 
 def opened(path: Path, threads: int) -> "infer.Recommender":
@@ -93,15 +100,22 @@ class Served:
             stamp: Any = stamp_of(slot.path)
         except (OSError, InputError):
             stamp = None  # it is not there: said once, as what cannot be loaded
-        if stamp == slot.stamp and not everything:
+        late = slot.again is not None and time.monotonic() >= slot.again
+        if stamp == slot.stamp and not everything and not late:
             return
-        slot.stamp = stamp  # before it is read: what changes meanwhile is loaded again
+        slot.stamp, slot.again = stamp, None  # before it is read: what changes meanwhile is loaded again
         try:
             slot.thing = load(slot.path)
         except Exception as error:  # whatever a file holds, the earlier one goes on serving
             self._figures.loads.labels(what, name, "failed").inc()
-            log.warning("%s %s: the earlier one goes on serving: %s", what, name, " ".join(first_line(error).split()))
+            # It may have been for want of memory or files, of which the files themselves tell nothing.
+            slot.again = time.monotonic() + AGAIN_SECONDS
+            reason = " ".join(first_line(error).split())
+            if (stamp, reason) != slot.told:
+                log.warning("%s %s: the earlier one goes on serving: %s", what, name, reason)
+            slot.told = (stamp, reason)
             return
+        slot.told = None
         self._count(what, name)
         log.info("%s %s: loaded again", what, name)
 

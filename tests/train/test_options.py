@@ -275,6 +275,7 @@ def _without(name: str, wanted: tuple) -> object:
         ({"dropout": 0.999}, {"dropout": 1.0}, "--dropout 1.0 is not below 1"),
         ({"input_dropout": 0.999}, {"input_dropout": 1.0}, "--input-dropout 1.0 is not below 1"),
         ({"beta2": 0.9999}, {"beta2": 1.0}, "--beta2 1.0 is not below 1"),
+        ({"sparse_updates": "on", "beta2": 0.9}, {"sparse_updates": "on", "beta2": 0.89}, "a --beta2 of at least 0.9"),
         ({"average": 0.9999}, {"average": 1.0}, "--average 1.0 is not below 1"),
         ({"calibration": 1.0}, {"calibration": 1.01}, "--calibration 1.01 is above 1"),
         ({"max_length": 2}, {"max_length": 1}, "--max-length 1 leaves an encoder a single item"),

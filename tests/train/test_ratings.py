@@ -23,7 +23,7 @@ def test_a_rating_becomes_the_number_of_the_nearest_level() -> None:
     ratings = np.array([0.0, 1.0, 1.4, 1.6, 2.9, 3.6, 9.0, np.nan])
     assert rating_level(ratings, [1.0, 2.0, 4.0]).tolist() == [1, 1, 1, 2, 2, 3, 3, 0]
     assert rating_level(np.array([1.5, 3.0]), [1.0, 2.0, 4.0]).tolist() == [1, 2], "halfway is the lower one"
-    assert rating_level(ratings[:2], [3.0]).tolist() == [1, 1]
+    assert rating_level(ratings, [3.0]).tolist() == [1] * 7 + [0], "one level alone is the nearest to all"
 
 
 def test_levels_stand_where_their_items_do() -> None:

@@ -180,6 +180,12 @@ class Run:
         self.preparation_seconds = state["preparation_seconds"]
         self.steps = state["steps"]
         self.average, self.best = (_on(device, state[name]) for name in ("average", "best"))
+        if isinstance(self.optimizer, RowAdamW) and self.average is not None:
+            # Rows that are read in the next step have missed steps of the average, too.
+            tables = {id(table) for table in self.optimizer.tables}
+            self.optimizer.averages = {
+                weight: self.average[name] for name, weight in self.model.named_parameters() if id(weight) in tables
+            }
         self.records = [EpochRecord(**row) for row in state["history"]]
         self.compared_from = state.get("compared_from", 0)
         self.midway = Midway(**state["midway"]) if state.get("midway") else None

@@ -30,6 +30,7 @@ from train.models.transitions import transitions
 
 # The kernel of co-occurrence is cut where it falls below this.
 NEGLIGIBLE = 1e-3
+BLOCK = 2**26  # numbers made dense at once
 
 
 class Neighbours(ScoringModel):
@@ -66,8 +67,9 @@ class Neighbours(ScoringModel):
         table = SOLVERS[self.config.kind](data, self.config)
         self.neighbours.zero_()
         self.weights.zero_()
-        for first in range(0, table.shape[0], 1024):
-            block = table[first : first + 1024]
+        step = max(1, min(1024, BLOCK // table.shape[1]))
+        for first in range(0, table.shape[0], step):
+            block = table[first : first + step]
             dense = block.toarray() if sp.issparse(block) else block
             order = np.argsort(-np.abs(dense), axis=1, kind="stable")[:, : self.weights.shape[1]]
             rows = slice(first + 1, first + 1 + len(dense))
@@ -153,6 +155,8 @@ def ease(data: Data, config: LinearConfig) -> np.ndarray | sp.csr_matrix:
             f"ease would invert a matrix of {len(kept)} items, above --most-items {config.most_items}: "
             "raise --least-count, or --most-items if there is memory (4 bytes an entry, three times)"
         )
+    if not len(kept):
+        raise InputError(f"--least-count {config.least_count}: no item is rated so often, so that none has weights")
     gram = transitions(data, _reach(config.locality), config.locality) if config.locality < 1 else None
     if gram is None:
         matrix = rated(data).astype(np.float64)
@@ -164,7 +168,12 @@ def ease(data: Data, config: LinearConfig) -> np.ndarray | sp.csr_matrix:
         gram = gram + config.content * (known.T @ known)
     gram = gram.tocsr()[kept][:, kept].toarray().astype(np.float32)
     gram[np.diag_indices_from(gram)] += config.regularization
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(torch.from_numpy(gram))).numpy()
+    try:
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(torch.from_numpy(gram))).numpy()
+    except torch.linalg.LinAlgError:
+        raise InputError(
+            f"--regularization {config.regularization:g} leaves a matrix that cannot be inverted: raise it"
+        ) from None
     weights = -inverse / np.diag(inverse)
     weights[np.diag_indices_from(weights)] = 0
     entries = min(config.neighbours, len(kept))

@@ -17,6 +17,7 @@ import torch
 from infer.errors import InputError, first_line
 from infer.system.files import write_bytes
 from infer.system.fingerprints import sha256
+from infer.tables.columns import ITEMS_FILE
 from train.config import TrainConfig
 from train.data.dataset import Data
 
@@ -38,6 +39,7 @@ def provenance(kind: str, config: TrainConfig, data: Data, parents: dict[str, st
         "config": values,
         "dataset": data.name,
         "dataset_checksum": data.checksum,
+        **({"items": sha256(items)} if config.reads_items and (items := data.folder / ITEMS_FILE).is_file() else {}),
         "parents": parents,
         "torch": str(torch.__version__),
     } | {name: value for name, value in further.items() if value is not None}

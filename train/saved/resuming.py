@@ -105,11 +105,18 @@ def _trained(state: dict[str, Any]) -> int:
 
 
 def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two provenances are of one run but for its length, and the number of its processes."""
+    """Whether two provenances are of one run but for its length, and the number of its processes.
+
+    One of an earlier version does not say of which table of items it is.
+    """
     configs = ({k: v for k, v in found["config"].items() if k not in LENGTH} for found in (one, other))
     changed = ({"config": config, "processes": None} for config in configs)
     first, second = (found | own for found, own in zip((one, other), changed, strict=True))
-    return first == second
+    return first == second if "items" in first and "items" in second else _less(first) == _less(second)
+
+
+def _less(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in found.items() if name != "items"}
 
 
 def lost(kept: Kept, partial: Path) -> str:

@@ -60,7 +60,10 @@ def test_a_cluster_works_in_folders(place: str, run) -> None:
 @pytest.mark.parametrize(
     ("address", "says"),
     [
-        ("127.0.0.1:1", r"no Ray cluster is there that can be joined \(Connection refused\); nothing was published"),
+        (
+            "127.0.0.1:1",
+            r"no Ray cluster is there that can be joined \(Connection refused\); one that asks for",
+        ),
         ("nowhere", "is HOST:PORT of a Ray cluster, or auto; found 'nowhere'"),
         ("ray://a:1", "is HOST:PORT"),
         ("a:b", "is HOST:PORT"),

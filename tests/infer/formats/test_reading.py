@@ -1,21 +1,26 @@
 """Tables are read whatever has become of standard error, and what keeps one from being read is named."""
 
 import gzip
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from infer.errors import InputError
+from infer.formats.reading import reading
 from infer.tables.interactions import read_interactions
 from infer.tables.options import TableOptions
 from tests.helpers.checkerboard import HANGS, ROOT
 
 READS = """
 import sys
+import threading
 from pathlib import Path
 from infer.cli import run
+from infer.formats.reading import reading
 from infer.tables.interactions import read_interactions
 
 raise SystemExit(run(lambda words: print(read_interactions(Path(sys.argv[1])).interactions.height)))
@@ -47,3 +52,23 @@ def test_a_row_that_is_too_wide_is_named(separator: str, options: TableOptions, 
     (tmp_path / "r.csv.gz").write_bytes(gzip.compress(text.encode()))
     with pytest.raises(InputError, match=r"r\.csv\.gz cannot be read: a row has more fields than the first line$"):
         read_interactions(tmp_path / "r.csv.gz", options)
+
+
+def test_threads_that_read_at_once_leave_standard_error_where_it_was(capfd: pytest.CaptureFixture[str]) -> None:
+    before = os.fstat(2).st_ino
+    inside, leave = threading.Event(), threading.Event()
+
+    def read() -> None:
+        with reading(Path("a")):
+            os.write(2, b"first ")
+            inside.set()
+            assert leave.wait(10)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    assert inside.wait(10)
+    with reading(Path("b")):  # begins within the other, and ends after it
+        leave.set()
+        thread.join()
+        os.write(2, b"second")
+    assert os.fstat(2).st_ino == before and capfd.readouterr().err == "first second"

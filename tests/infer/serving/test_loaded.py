@@ -1,12 +1,13 @@
 """Putting new files in the place of what is served; what cannot be loaded leaves the earlier one."""
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 from infer.errors import InputError
-from infer.serving.loaded import Served, named
+from infer.serving.loaded import AGAIN_SECONDS, Served, named
 from infer.serving.measured import Figures
 
 
@@ -39,6 +40,25 @@ def test_a_new_model_takes_the_place_and_garbage_does_not(publishing: Path, tmp_
     present = served.models["m"].thing
     served.refresh(everything=True)
     assert served.models["m"].thing is not present
+
+
+def test_what_could_not_be_loaded_for_a_moment_is_tried_again(publishing: Path, tmp_path: Path, monkeypatch) -> None:
+    path, figures = tmp_path / "m.onnx", Figures()
+    shutil.copy(publishing / "hybrid.onnx", path)
+    served = Served({"m": path}, {}, figures)
+    shutil.copy(publishing / "mf.onnx", path)
+
+    def full(*given):
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("infer.serving.loaded.opened", full)
+        served.refresh()
+    served.refresh()
+    assert served.models["m"].thing.metadata.kind == "hybrid", "not at once"
+    monkeypatch.setattr("time.monotonic", lambda at=time.monotonic(): at + AGAIN_SECONDS + 1)
+    served.refresh()
+    assert served.models["m"].thing.metadata.kind == "mf" and served.models["m"].again is None
 
 
 def test_new_lists_take_the_place(publishing: Path, tmp_path: Path) -> None:

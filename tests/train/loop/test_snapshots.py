@@ -49,17 +49,20 @@ def killed(folder: Path, monkeypatch, step: int, *words: str) -> None:
     monkeypatch.setattr(loop, "train_step", step_once)
 
 
+@pytest.mark.parametrize("words", [(), ("--sparse-updates=on", "--negatives=2", "--average=0.9")])
 @pytest.mark.parametrize("more", [3, 0])
-def test_a_run_goes_on_from_a_snapshot_to_the_same_weights(more: int, folder: Path, monkeypatch, capsys) -> None:
-    whole = train(folder)
+def test_a_run_goes_on_from_a_snapshot_to_the_same_weights(
+    more: int, words: tuple[str, ...], folder: Path, monkeypatch, capsys
+) -> None:
+    whole = train(folder, *words)
     for path in (folder / "bert.pt", folder / "bert.state.pt"):
         path.unlink()
     steps = _steps(folder)
-    killed(folder, monkeypatch, more + 2 + steps * (more > 0))
+    killed(folder, monkeypatch, more + 2 + steps * (more > 0), *words)
     said = capsys.readouterr().out
     after = f"after epoch {int(more > 0)} and {more + 1} steps of the next"
     assert f"whose steps after the {more + 1}th are lost: the same command resumes {after}" in said
-    found = train(folder)
+    found = train(folder, *words)
     assert f"resuming {after} (" in capsys.readouterr().out
     assert found["model"].keys() == whole["model"].keys()
     assert all(torch.equal(found["model"][name], whole["model"][name]) for name in found["model"])

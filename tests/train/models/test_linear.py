@@ -13,6 +13,7 @@ from export.graph import export_graph
 from export.parity import check_parity
 from infer.errors import InputError
 from infer.histories.histories import Histories
+from train.config import LinearConfig
 from train.data.content import load as features
 from train.data.content import similarity
 from train.data.dataset import Data
@@ -223,6 +224,13 @@ def described(tmp_path: Path) -> Data:
     genres = ["War", "Comedy", "Comedy", None, "War"]
     pl.DataFrame({"item": range(1, 6), "title": titles, "genres": genres}).write_parquet(tmp_path / "items.parquet")
     return data([[1, 2, 3], [1, 2], [3, 4, 1], [2, 4]], 5, tmp_path)
+
+
+def test_ease_of_no_item_and_one_that_cannot_be_inverted_are_refused(described: Data) -> None:
+    with pytest.raises(InputError, match=r"^--least-count 99: no item is rated so often"):
+        ease(described, LinearConfig(kind="ease", least_count=99))
+    with pytest.raises(InputError, match=r"^--regularization 0 leaves a matrix that cannot be inverted: raise it"):
+        ease(SMALL, LinearConfig(kind="ease", regularization=0.0, content=0.0))  # nobody has item 5
 
 
 def test_content_recommends_what_nobody_has_rated(described: Data) -> None:

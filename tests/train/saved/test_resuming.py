@@ -113,6 +113,22 @@ def test_patience_that_is_given_later_compares_from_there_and_one_that_is_taken_
     assert last["best"]["epoch"] == 6
 
 
+def test_a_run_that_reads_the_table_of_items_does_not_go_on_with_another(folder: Path, monkeypatch, capsys) -> None:
+    words = ("--initial=ials", "--epochs=6")
+    for number, title in enumerate("abab"):
+        titles = pl.DataFrame({"item": range(10, 20), "title": [f"{title} {n % 2}" for n in range(10)]})
+        titles.with_columns(genres=pl.lit(None, pl.String)).write_parquet(folder / "items.parquet")
+        if number == 2:
+            words = ("--epochs=6",)  # from scratch no title is read
+        if number % 2:
+            train(folder, *words)
+            said = capsys.readouterr().out
+            assert ("other options or data: starting afresh" in said) == (number == 1), said
+            assert ("resuming" in said) == (number == 3)
+        else:
+            interrupted(folder, monkeypatch, *words)
+
+
 def test_finish_keeps_the_interrupted_run_as_it_is(folder: Path, monkeypatch, capsys) -> None:
     words = ("--epochs=9", "--patience=8")
     train(folder, "--epochs=1")
