@@ -192,7 +192,13 @@ class Run:
         if keep_best is False:
             self.best = None
         elif keep_best and not self.best and self.records and self.records[-1].validation_ndcg_at_10 is not None:
-            self.best, self.compared_from = self.average or self.weights(), self.epochs
+            self.compared_from = self.epochs
+            if self.midway:  # these weights are of no epoch
+                self.compared_from += 1
+            elif self.average:  # which moves on
+                self.best = {name: weight.clone() for name, weight in self.average.items()}
+            else:
+                self.best = self.weights()
 
 
 def _on(device: torch.device, weights: dict[str, Tensor] | None) -> dict[str, Tensor] | None:

@@ -37,6 +37,7 @@ def weigh(run: Run, data: Data, rows: Tensor, device: torch.device) -> None:
         return
     if not len(rows):
         run.chosen = {"chain_weight": model.chain_at or START}
+        run.tried = {"chain_weight_ndcg_at_10": {}}  # not given: who goes on from it looks for another
         told = "nothing is held out to find the chain's weight by: it is %s; --chain-weight gives another"
         log.info(told, model.chain_at or START)
         return

@@ -96,6 +96,8 @@ def unfinished(name: str, config: TrainConfig, provenance: dict[str, Any], run: 
     if not state["history"]:
         raise InputError(f"{path} has no whole epoch yet, so there is no model to finish: leave out --finish")
     run.load(state, keep_best=bool(config.patience))
+    if run.midway and not run.best:  # what the last whole epoch had is not of these weights
+        run.final = dict.fromkeys((name for name in state["history"][-1] if name.startswith("validation_")), None)
     log.info("finishing %s (%s)", reached(run), path)
 
 

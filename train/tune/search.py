@@ -167,8 +167,11 @@ def _next(wanted: Search, data: Data, before: list[Trial]) -> Trial:
     except DivergedError:
         state = DIVERGED
     kept = run.best_record if run is not None and state != DIVERGED else None
+    ndcg = kept.validation_ndcg_at_10 if kept else None
+    if run is not None and kept and state == FINISHED:  # that of the model, if its chain has been weighed
+        ndcg = run.final.get("validation_ndcg_at_10", ndcg)
     return Trial(
-        number, state, kept.validation_ndcg_at_10 if kept else None, kept.epoch if kept else None, len(curve),
+        number, state, ndcg, kept.epoch if kept else None, len(curve),
         time.perf_counter() - began, curve, asked.params, torch.get_num_threads(),
     )  # fmt: skip
 

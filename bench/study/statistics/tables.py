@@ -22,7 +22,8 @@ with `data`, the data set, and `split` (of notes data alone):
     notes        data, note: what was left out, and why
 
 low, high: 95% by `bench.study.statistics.significance.crossed`, over what `over` says; of cohorts and newcomers
-Wilson's, of the mean over seeds with users alone, and of speed a t-interval of rounds.  optimism: validation minus test.
+Wilson's, of the mean over seeds with users alone, and of speed a t-interval of rounds.  optimism: validation minus
+test.
 
     python -m bench.study
 """

@@ -76,6 +76,13 @@ def test_what_has_no_whole_epoch_cannot_be_finished(folder: Path, monkeypatch) -
         train(folder, "--finish")
 
 
+def test_what_is_finished_within_an_epoch_has_no_figures_of_the_one_before(folder: Path, monkeypatch) -> None:
+    killed(folder, monkeypatch, 3 + _steps(folder))
+    found = train(folder, "--finish")
+    assert found["best"]["epoch"] == 1 and found["best"]["validation_ndcg_at_10"] is None
+    assert found["history"][-1]["validation_ndcg_at_10"] is not None
+
+
 def test_a_snapshot_is_due_after_so_many_minutes(monkeypatch) -> None:
     now, kept = [100.0], []
     monkeypatch.setattr("time.monotonic", lambda: now[0])

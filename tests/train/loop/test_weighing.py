@@ -1,6 +1,6 @@
 """The chain's weight: the rule by hand, what is found against scoring with that weight, and what becomes of it."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 
 from export.exporter import export
 from infer.model.session import open_model
+from train.config import HybridConfig
 from train.data.dataset import load
 from train.loop import weighing
 from train.loop.loop import fit
@@ -17,7 +18,8 @@ from train.loop.validation import validate, validation_rows
 from train.loop.weighing import WEIGHTS, best_weight, gains_by_weight
 from train.models.registry import build, restore
 from train.presets import configuration
-from train.saved import checkpoint
+from train.saved import checkpoint, earlier
+from train.saved.earlier import Start
 from train.trainer import train
 
 SMALL = {"dim": 8, "feedforward": 8, "max_length": 6, "stride": 2, "epochs": 1, "negatives": 8, "chain": 3}
@@ -111,3 +113,6 @@ def test_without_validation_the_weight_is_the_one_of_training(artifacts: Path, c
         list(fit(run, data, config))
     assert torch.equal(run.model.sources.weight, before) and run.chosen == {"chain_weight": 0.3}
     assert "nothing is held out to find the chain's weight by: it is 0.3" in caplog.text
+    content = {"provenance": {"config": asdict(config) | run.chosen}, "tried": run.tried}
+    found = earlier.base(Start(Path("h.pt"), "", content), "hybrid")
+    assert isinstance(found, HybridConfig) and found.chain_weight is None, "who goes on from it looks for another"

@@ -113,6 +113,16 @@ def test_patience_that_is_given_later_compares_from_there_and_one_that_is_taken_
     assert last["best"]["epoch"] == 6
 
 
+def test_the_epoch_that_others_are_compared_with_keeps_its_own_weights(folder: Path, monkeypatch) -> None:
+    falling = iter(range(100, 0, -1))
+    monkeypatch.setattr(loop, "validate", lambda *given: (1.0, 0.5, next(falling) / 100))
+    words = ("--average=0.9", "--learning-rate=0.05")
+    first = train(folder, "--epochs=3", "--patience=0", *words)
+    found = train(folder, "--epochs=9", "--patience=2", *words)
+    assert found["best"]["epoch"] == 3 and len(found["history"]) == 5
+    assert equal(found["model"], first["model"])
+
+
 def test_a_run_that_reads_the_table_of_items_does_not_go_on_with_another(folder: Path, monkeypatch, capsys) -> None:
     words = ("--initial=ials", "--epochs=6")
     for number, title in enumerate("abab"):
