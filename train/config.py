@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Literal, cast
 
 from infer.cli import option
-from infer.cli.fields import ANY_BUT_0
 from infer.errors import InputError
 
 # What options are for, where they do nothing beside others.
 RATINGS, IMPLICIT = {"objective": ("ratings",)}, {"objective": ("implicit",)}
 TRANSFORMER = {"block": ("transformer", "auto")}
-CHAIN = {"chain": ANY_BUT_0}
+CHAIN = {"chain": ()}  # any but 0
 FROM_IALS = ("ials", "ials+ppmi", "norms", "shuffled")
 MARKOV, EASE = {"kind": ("markov",)}, {"kind": ("ease",)}
 # Below it a row that is not read for long moves by a geometric series that grows: its ratio is 0.9 / sqrt(beta2).
@@ -407,7 +406,7 @@ class LinearConfig(TrainConfig):
         0.3,
         "markov: with a rank, singular values are raised to this power",
         minimum=0,
-        only=MARKOV | {"rank": ANY_BUT_0},
+        only=MARKOV | {"rank": ()},
     )
     ease: float = option(
         0.0, "markov: weight of EASE's matrix, brought to the same norm, beside the shares", minimum=0, only=MARKOV

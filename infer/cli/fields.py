@@ -25,7 +25,8 @@ def option(
     """A dataclass field with its help text and, for numbers, its smallest value.
 
     default: MISSING (from dataclasses) makes the option required.  address: whether a path may be an address.
-    only: other fields of the class, and the values of them with which it does anything (or ANY_BUT_0).
+    only: other fields of the class, and the values of them with which it does anything; none (ANY_BUT_0):
+    any but 0.
     """
     return field(default=default, metadata={"help": help, "minimum": minimum, "address": address, "only": only or {}})
 
