@@ -15,7 +15,7 @@ import polars as pl
 
 from infer.errors import InputError
 from infer.formats.opening import read_table
-from infer.system.files import replacing
+from infer.system.files import replacing_together
 from infer.system.fingerprints import sha256
 from infer.tables.columns import (
     DATASET_KEY,
@@ -80,10 +80,9 @@ class DataSet:
 
     def write(self, folder: Path, interactions: pl.DataFrame, protocol: str, **about: str) -> None:
         """A data set made of this one, with the same items.  about: what it says else, by the metadata's keys."""
-        with replacing(folder / ITEMS_FILE, owned=True) as temporary:
-            shutil.copyfile(self.folder / ITEMS_FILE, temporary)
-        with replacing(folder / INTERACTIONS_FILE, owned=True) as temporary:
-            interactions.write_parquet(temporary, metadata=self.about | about | {PROTOCOL_KEY: protocol})
+        with replacing_together([folder / ITEMS_FILE, folder / INTERACTIONS_FILE], owned=True) as (items, table):
+            shutil.copyfile(self.folder / ITEMS_FILE, items)
+            interactions.write_parquet(table, metadata=self.about | about | {PROTOCOL_KEY: protocol})
 
 
 def data_sets(artifacts: str) -> list[DataSet]:

@@ -23,7 +23,7 @@ from infer.delivery.receipts import announce, claim_text, confirm
 from infer.delivery.shaping import for_json, without_lists
 from infer.delivery.targets import CSV, PARQUET, Target
 from infer.errors import InputError, first_line
-from infer.system.files import replacing
+from infer.system.files import replacing_together
 from infer.system.ownership import MARK, claim
 from infer.system.scratch import scratch
 
@@ -60,8 +60,8 @@ def written_files(
     Raises InputError naming the file if the disk refuses; earlier files are unchanged then.
     """
     paths = {segment: target.path(segment) for segment in segments}
-    with ExitStack() as names:
-        places = {s: names.enter_context(replacing(path, owned=target.kind == PARQUET)) for s, path in paths.items()}
+    with replacing_together(list(paths.values()), owned=target.kind == PARQUET) as temporaries:
+        places = dict(zip(paths, temporaries, strict=True))
         with ExitStack() as files:
             kind = _parquet if target.kind == PARQUET else _text
             writers = {s: files.enter_context(kind(target, paths[s], place, empty)) for s, place in places.items()}

@@ -15,7 +15,7 @@ import errno
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,38 +38,41 @@ def replacing(path: Path, alone: bool = False, owned: bool = False) -> Iterator[
     (`infer.system.ownership`). A link is written through. Raises InputError naming `path` when the folder or the disk
     refuses; an earlier `path` stays.
     """
-    handle, temporary = None, None
-    try:
-        place = _followed(path)
-        if owned:
-            refuse_foreign(path)
-        if place.is_dir():
-            raise InputError(f"cannot write {path}: it is a folder")
-        if not alone:
-            remove_abandoned(place.parent, place.name)
-        handle, temporary = _own_part(place)
-        temporary.chmod(0o666 & ~_umask())
+    with replacing_together([path], alone, owned) as (temporary,):
         yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        if WINDOWS:  # which renames no file that is open
-            os.close(handle)
-            handle = None
-        temporary.replace(place)
-        sync_folder(place.parent)
+
+
+@contextmanager
+def replacing_together(paths: Sequence[Path], alone: bool = False, owned: bool = False) -> Iterator[list[Path]]:
+    """`replacing` of files that belong together: all are flushed before the first is renamed, in the order given.
+
+    A kill can still come between two renames, but no disk that is full or slow. Raises InputError naming the file that
+    was refused, or all where that cannot be told; earlier ones stay.
+    """
+    parts: list[_Part] = []
+    named, renamed = "", []
+    try:
+        for path in paths:
+            named = str(path)
+            parts.append(_Part(path, alone, owned))
+        named = " or ".join(map(str, paths))
+        yield [part.temporary for part in parts]
+        for part in parts:
+            named = str(part.path)
+            part.flush()
+        for part in parts:
+            named = str(part.path)
+            part.rename()
+            renamed.append(named)
+        for folder in dict.fromkeys(part.place.parent for part in parts):
+            sync_folder(folder)
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = getattr(error, "strerror", None) or first_line(error)
-        raise InputError(
-            f"cannot write {path}: {reason}; earlier files are unchanged, free space or choose another place"
-        ) from None
+        kept = f"{', '.join(renamed)} is new, the others are as before" if renamed else "earlier files are unchanged"
+        raise InputError(f"cannot write {named}: {reason}; {kept}, free space or choose another place") from None
     finally:
-        if WINDOWS and handle is not None:  # which removes no file that is open either
-            os.close(handle)
-            handle = None
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        if handle is not None:  # and with it the lock, once the file is gone
-            os.close(handle)
+        for part in parts:
+            part.close()
 
 
 def write_text(path: Path, text: str, owned: bool = False) -> None:
@@ -138,6 +141,45 @@ def point(link: Path, target: str) -> None:
             f"cannot make {link} a link to {target}: {error.strerror}; choose a place whose file system has links"
         ) from None
     sync_folder(link.parent)
+
+
+class _Part:
+    """What becomes the file of `path`: a part file beside its `place`, open and locked."""
+
+    def __init__(self, path: Path, alone: bool, owned: bool) -> None:
+        self.path, self.place = path, _followed(path)
+        if owned:
+            refuse_foreign(path)
+        if self.place.is_dir():
+            raise InputError(f"cannot write {path}: it is a folder")
+        if not alone:
+            remove_abandoned(self.place.parent, self.place.name)
+        handle, self.temporary = _own_part(self.place)
+        self._handle: int | None = handle
+        self.temporary.chmod(0o666 & ~_umask())
+
+    def flush(self) -> None:
+        """What it holds is on the disk."""
+        with self.temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+
+    def rename(self) -> None:
+        """It has the place's name."""
+        if WINDOWS:  # which renames no file that is open
+            self._unlock()
+        self.temporary.replace(self.place)
+
+    def close(self) -> None:
+        """Nothing is left of it but what was renamed."""
+        if WINDOWS:  # which removes no file that is open either
+            self._unlock()
+        self.temporary.unlink(missing_ok=True)
+        self._unlock()  # once the file is gone
+
+    def _unlock(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
 
 
 def _own_part(path: Path) -> tuple[int, Path]:

@@ -18,7 +18,7 @@ from infer.errors import InputError
 from infer.formats.places import located
 from infer.formats.probe import probe
 from infer.system.addresses import Address, path_name, place
-from infer.system.files import replacing
+from infer.system.files import replacing_together
 from infer.system.fingerprints import sha256
 from infer.system.ownership import MARK, claim
 from infer.tables.columns import (
@@ -107,7 +107,7 @@ def prepare(config: DataConfig) -> Path:
     seen = {SEEN_KEY: config.seen} if config.seen == KEEP else {}
     rules = json.dumps(rules_of(config.table_options) | seen)
     about = {DATASET_KEY: name, PROTOCOL_KEY: made.protocol, TIDY_KEY: "1", RULES_KEY: rules}
-    with replacing(target, owned=True) as temporary, replacing(items_target, owned=True) as temporary_items:
+    with replacing_together([items_target, target], owned=True) as (temporary_items, temporary):
         items.table.write_parquet(temporary_items, metadata=MARK)
         if catalogue == ITEMS and len(new):
             about[CATALOGUE_KEY] = sha256(temporary_items)

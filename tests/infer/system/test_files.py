@@ -14,6 +14,7 @@ from infer.system.files import (
     point,
     remove_abandoned,
     replacing,
+    replacing_together,
     sync_folder,
     sync_tree,
     write_bytes,
@@ -154,6 +155,57 @@ def test_content_name_and_folder_are_on_the_disk_in_this_order(tmp_path: Path, s
         steps.clear()
         part.write_text("x")
     assert steps == [("flush", part.name), ("rename", f"{part.name} -> a.txt"), ("flush", "er")]
+
+
+def write_together(paths: list[Path]) -> None:
+    with replacing_together(paths) as parts:
+        for part in parts:
+            part.write_text("new")
+
+
+@linux
+def test_files_that_belong_together_are_all_on_the_disk_before_the_first_is_renamed(tmp_path: Path, steps) -> None:
+    with replacing_together([tmp_path / "a.txt", tmp_path / "b.txt"]) as (one, other):
+        one.write_text("x")
+        other.write_text("y")
+    renamed = [("rename", f"{part.name} -> {name}") for part, name in ((one, "a.txt"), (other, "b.txt"))]
+    assert steps == [("flush", one.name), ("flush", other.name), *renamed, ("flush", tmp_path.name)]
+
+
+@linux
+def test_of_files_that_belong_together_none_is_replaced_if_the_disk_refuses_one(tmp_path: Path, monkeypatch) -> None:
+    paths = [tmp_path / name for name in ("a.txt", "b.txt")]
+    for path in paths:
+        write_text(path, "earlier")
+    fsync = os.fsync
+
+    def refuse(handle: int) -> None:
+        if ".b.txt." in str(Path(f"/proc/self/fd/{handle}").readlink()):
+            raise OSError(28, os.strerror(28))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(
+        InputError, match=r"cannot write .*b\.txt: No space left on device; earlier files are unchanged"
+    ):
+        write_together(paths)
+    assert [path.read_text() for path in paths] == ["earlier", "earlier"] and names(tmp_path) == ["a.txt", "b.txt"]
+
+
+def test_what_is_renamed_already_is_said_where_a_later_one_cannot_be(tmp_path: Path, monkeypatch) -> None:
+    paths, real = [tmp_path / name for name in ("a.txt", "b.txt")], Path.replace
+    for path in paths:
+        write_text(path, "earlier")
+
+    def refuse(part: Path, place: Path) -> Path:
+        if place.name == "b.txt":
+            raise PermissionError(13, os.strerror(13))
+        return real(part, place)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(InputError, match=r"cannot write .*b\.txt: Permission denied; .*a\.txt is new, the others are"):
+        write_together(paths)
+    assert [path.read_text() for path in paths] == ["new", "earlier"] and names(tmp_path) == ["a.txt", "b.txt"]
 
 
 @linux
