@@ -8,9 +8,12 @@ evaluation and, written last, NAME.trial.json, which says that the trial is fini
 
 import hashlib
 import json
+import logging
 import shutil
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,7 @@ from infer.system.files import replacing, write_text
 from infer.system.fingerprints import sha256
 from infer.system.memory import keep_freed_memory, peak_memory, reset_peak_memory
 from infer.system.ownership import MARK
-from infer.system.progress import no_progress
+from infer.system.progress import EVERY, no_progress
 from infer.system.versions import versions
 from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE, TEST, VALIDATION
 from train.config import BertConfig, TrainConfig
@@ -50,6 +53,11 @@ class Trial:
     folder: Path
     epochs: int | None
     negatives: int
+
+    @property
+    def name(self) -> str:
+        """As it is told."""
+        return f"{self.experiment.title} seed {self.seed} {self.data} {self.split}"
 
     @property
     def marker(self) -> Path:
@@ -169,10 +177,38 @@ def _evaluated(model: Path, trial: Trial, split: str) -> dict:
     return evaluate_model(task, trial.negatives, options=options)[1]
 
 
+class _Now(logging.Handler):
+    """Of what training tells, a line a minute on standard error, behind the trial's name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(logging.INFO)
+        self.trial, self._told = name, time.monotonic()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell it if the last was told a minute ago."""
+        if time.monotonic() - self._told >= EVERY:
+            self._told = time.monotonic()
+            sys.stderr.write(f"{self.trial}: {record.getMessage()}\n")
+            sys.stderr.flush()
+
+
+@contextmanager
+def _telling(name: str) -> Iterator[None]:
+    logger, handler = logging.getLogger("train"), _Now(name)
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
 def run_safely(trial: Trial, work: Callable[[Trial], tuple[float, float]] = make) -> tuple[float, float] | str:
     """What `work` returns, or what went wrong as one line: errors of a worker process arrive as text."""
     try:
-        with no_progress():  # others share its terminal
+        with no_progress(), _telling(trial.name):  # others share its terminal
             return work(trial)
     except InputError as error:
         return str(error)

@@ -44,12 +44,11 @@ def make_all(wanted: list[Trial], most: int = 0, made: Callable[[Trial], None] =
             try:
                 for future in progress(as_completed(running), desc="trials", total=len(missing), unit=" trials"):
                     trial, result = running[future], future.result()
-                    name = f"{trial.experiment.title} seed {trial.seed} {trial.data} {trial.split}"
                     if isinstance(result, str):
-                        raise InputError(f"{name}: {result}")
+                        raise InputError(f"{trial.name}: {result}")
                     made(trial)
                     done = min(done + 1, total)
-                    log.info(f"[{done}/{total}] {name} hit@10 {result[1] * 100:.1f} % {result[0]:.0f} s")
+                    log.info(f"[{done}/{total}] {trial.name} hit@10 {result[1] * 100:.1f} % {result[0]:.0f} s")
             except BrokenProcessPool:
                 raise InputError(
                     "a worker was ended from outside, perhaps for want of memory: try --workers=1"

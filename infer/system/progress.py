@@ -4,32 +4,47 @@ for part in progress(parts, desc="measuring", unit=" parts"): ...
 """
 
 import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
 from tqdm import tqdm
 
 EVERY = 60.0  # seconds between two lines
+TICK = 1.0  # seconds between two looks at whether one is due
 LINE = "{desc}: {n_fmt}/{total_fmt}{unit}, {elapsed} so far, {remaining} left"
 
 _silent = ContextVar("_silent", default=False)
 
 
 class _Lines(tqdm):  # type: ignore[misc]
-    """A line every now and then where nobody sees a bar move; none of what is done within that time."""
+    """A line a minute where nobody sees a bar move, also while a single step takes longer; none of what is done within
+    that time."""
+
+    told = 0.0  # when, by the bar's clock
+    _ticking: threading.Thread | None = None
 
     def __init__(self, given: Iterable[Any] | None = None, **options: Any) -> None:
         lines = {"mininterval": EVERY, "maxinterval": 0, "miniters": 1, "delay": EVERY, "bar_format": LINE}
         super().__init__(given, **options | lines)
+        if _Lines._ticking is None:
+            _Lines._ticking = threading.Thread(target=_tick, name="progress", daemon=True)
+            _Lines._ticking.start()
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
         """Write a line; tqdm would go back to the begin of the one before."""
-        began = getattr(self, "start_t", None)  # None while it is made
-        if msg is None and began is not None and self._time() - began >= EVERY:
+        if msg is None and self.is_due():
+            self.told = self._time()
             self.fp.write(f"{self}\n")
             self.fp.flush()
+
+    def is_due(self) -> bool:
+        """Whether the last line, or the begin, was a minute ago."""
+        began = getattr(self, "start_t", None)  # None while it is made
+        return began is not None and self._time() - max(began, self.told) >= EVERY
 
     def close(self) -> None:
         """Say nothing more, as no bar has to be left or taken away."""
@@ -37,6 +52,16 @@ class _Lines(tqdm):  # type: ignore[misc]
             return
         self.disable = True
         self._decr_instances(self)
+
+
+def _tick() -> None:
+    """Tell bars that no step moves; one whose file is closed, as at the end of a process, is left."""
+    while True:
+        time.sleep(TICK)
+        for bar in list(_Lines._instances):
+            if isinstance(bar, _Lines) and not bar.disable and bar.is_due():
+                with suppress(OSError, ValueError):
+                    bar.refresh()
 
 
 def progress(given: Iterable[Any] | None = None, **options: Any) -> "tqdm[Any]":

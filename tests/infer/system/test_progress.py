@@ -7,6 +7,7 @@ import sys
 
 from infer.system import progress as module
 from infer.system.progress import no_progress, progress
+from tests.helpers.checkerboard import HANGS
 
 
 def test_a_log_has_lines_with_what_is_left(capsys, monkeypatch) -> None:
@@ -19,6 +20,24 @@ def test_a_log_has_lines_with_what_is_left(capsys, monkeypatch) -> None:
     assert len(lines) >= 4 and "\r" not in said
     assert re.fullmatch(r"counting: 3/4 parts, 00:00 so far, 00:00 left", lines[-2]), lines
     assert list(progress(range(3), desc="again")) == [0, 1, 2]
+
+
+# A process of its own, as the thread that looks is never ended.
+SLOW = """
+import time
+from infer.system import progress
+progress.EVERY, progress.TICK = 0.1, 0.02
+for _ in progress.progress(range(2), desc="training", unit=" trials"):
+    time.sleep(0.55)
+"""
+
+
+def test_a_step_that_takes_long_is_told_while_it_lasts() -> None:
+    done = subprocess.run([sys.executable, "-c", SLOW], capture_output=True, text=True, timeout=HANGS)
+    assert done.returncode == 0, done.stderr
+    begun = re.findall(r"^training: 0/2 trials, 00:00 so far, .* left$", done.stderr, re.M)
+    later = re.findall(r"^training: 1/2 trials, 00:0\d so far, .* left$", done.stderr, re.M)
+    assert 3 <= len(begun) <= 5 and 3 <= len(later) <= 6, done.stderr
 
 
 def test_what_is_soon_done_leaves_none(capsys) -> None:
