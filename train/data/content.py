@@ -87,11 +87,11 @@ def load(folder: Path, item_ids: list[int] | list[str]) -> sp.csr_matrix:
     return matrix(pl.read_parquet(path, glob=False), item_ids)
 
 
-def similarity(content: sp.csr_matrix) -> sp.csr_matrix:
-    """(items, items) cosine of the items' features, each weighted by its inverse document frequency."""
+def unit(content: sp.csr_matrix) -> sp.csr_matrix:
+    """(items, features): each feature weighted by its inverse document frequency, and each item's row of length 1, so
+    that the product of two rows is their cosine."""
     items = content.shape[1]
     rarity = np.array([math.log(items / max(1, n)) for n in content.getnnz(axis=1)], dtype=np.float32)
     weighted = (sp.diags(rarity) @ content).T.tocsr() if content.shape[0] else sp.csr_matrix((items, 0))
     norm = np.sqrt(np.asarray(weighted.multiply(weighted).sum(1)).ravel())
-    unit = sp.diags(1 / np.maximum(norm, 1e-9)) @ weighted
-    return (unit @ unit.T).tocsr()
+    return (sp.diags(1 / np.maximum(norm, 1e-9)) @ weighted).tocsr()

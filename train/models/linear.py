@@ -21,16 +21,17 @@ from torch import Tensor
 
 from infer.errors import InputError
 from infer.model.metadata import PADDING
+from infer.system.progress import progress
 from train.config import LinearConfig
 from train.data import content
 from train.data.dataset import Data
 from train.models.base import ScoringModel
 from train.models.initial import factorised, rated
-from train.models.transitions import transitions
+from train.models.transitions import strongest, transitions
 
 # The kernel of co-occurrence is cut where it falls below this.
 NEGLIGIBLE = 1e-3
-BLOCK = 2**26  # numbers made dense at once
+STEP = 1024  # rows whose neighbours are found at once
 
 
 class Neighbours(ScoringModel):
@@ -67,14 +68,17 @@ class Neighbours(ScoringModel):
         table = SOLVERS[self.config.kind](data, self.config)
         self.neighbours.zero_()
         self.weights.zero_()
-        step = max(1, min(1024, BLOCK // table.shape[1]))
-        for first in range(0, table.shape[0], step):
-            block = table[first : first + step]
-            dense = block.toarray() if sp.issparse(block) else block
-            order = np.argsort(-np.abs(dense), axis=1, kind="stable")[:, : self.weights.shape[1]]
-            rows = slice(first + 1, first + 1 + len(dense))
-            self.neighbours[rows] = torch.from_numpy(order + 1)
-            self.weights[rows] = torch.from_numpy(np.take_along_axis(dense, order, 1).astype(np.float32))
+        most = self.weights.shape[1]
+        for first in range(0, table.shape[0], STEP):
+            block = table[first : first + STEP]
+            if not sp.issparse(block):
+                block = sparse(block, most)
+            kept = strongest(block, most)
+            lengths = np.diff(kept.indptr)
+            row = torch.from_numpy(np.repeat(np.arange(first + 1, first + 1 + len(lengths)), lengths))
+            place = torch.from_numpy(np.arange(kept.nnz) - np.repeat(kept.indptr[:-1], lengths))
+            self.neighbours[row, place] = torch.from_numpy(kept.indices.astype(np.int32) + 1)
+            self.weights[row, place] = torch.from_numpy(kept.data.astype(np.float32))
 
 
 def build(data: Data, config: LinearConfig) -> tuple[Neighbours, dict[str, str]]:
@@ -129,7 +133,7 @@ def markov(data: Data, config: LinearConfig, most: int | None = None) -> np.ndar
         counts.data *= np.repeat(smoothed, np.diff(counts.indptr))
         if config.popularity:
             counts.data *= unpopular[counts.indices]
-        return counts
+        return counts if config.rank or config.ease or most is not None else strongest(counts, config.neighbours)
 
     shares = transitions(data, config.lags, config.lag_decay, config.backward, share, most)
     if config.ease:
@@ -157,16 +161,16 @@ def ease(data: Data, config: LinearConfig) -> np.ndarray | sp.csr_matrix:
         )
     if not len(kept):
         raise InputError(f"--least-count {config.least_count}: no item is rated so often, so that none has weights")
-    gram = transitions(data, _reach(config.locality), config.locality) if config.locality < 1 else None
-    if gram is None:
-        matrix = rated(data).astype(np.float64)
-        gram = matrix.T @ matrix
+    if config.locality < 1:
+        gram = transitions(data, _reach(config.locality), config.locality, finish=lambda counts: counts[:, kept])[kept]
+        gram = (gram + gram.T) * config.locality + sp.diags(data.counts[1:][kept].astype(np.float64))
     else:
-        gram = (gram + gram.T) * config.locality + sp.diags(data.counts[1:].astype(np.float64))
+        matrix = rated(data).astype(np.float64).tocsc()[:, kept]
+        gram = matrix.T @ matrix
     if config.content:
-        known = content.load(data.folder, data.item_ids)
+        known = content.load(data.folder, data.item_ids)[:, kept]
         gram = gram + config.content * (known.T @ known)
-    gram = gram.tocsr()[kept][:, kept].toarray().astype(np.float32)
+    gram = gram.toarray().astype(np.float32)
     gram[np.diag_indices_from(gram)] += config.regularization
     try:
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(torch.from_numpy(gram))).numpy()
@@ -176,12 +180,17 @@ def ease(data: Data, config: LinearConfig) -> np.ndarray | sp.csr_matrix:
         ) from None
     weights = -inverse / np.diag(inverse)
     weights[np.diag_indices_from(weights)] = 0
-    entries = min(config.neighbours, len(kept))
-    order = np.argpartition(-np.abs(weights), entries - 1, axis=1)[:, :entries]
-    row = np.repeat(kept, entries)
-    values = np.take_along_axis(weights, order, 1).ravel()
+    found = sparse(weights, config.neighbours).tocoo()
     shape = (len(data.item_ids), len(data.item_ids))
-    return sp.csr_matrix((values, (row, kept[order.ravel()])), shape=shape)
+    return sp.csr_matrix((found.data, (kept[found.row], kept[found.col])), shape=shape)
+
+
+def sparse(rows: np.ndarray, most: int) -> sp.csr_matrix:
+    """The `most` entries of each dense row (rows, items) that are largest in size, in any order."""
+    entries = min(most, rows.shape[1])
+    order = np.argpartition(-np.abs(rows), entries - 1, axis=1)[:, :entries]
+    ends = np.arange(len(rows) + 1) * entries
+    return sp.csr_matrix((np.take_along_axis(rows, order, 1).ravel(), order.ravel(), ends), shape=rows.shape)
 
 
 def by_content(data: Data, config: LinearConfig) -> sp.csr_matrix:
@@ -189,9 +198,14 @@ def by_content(data: Data, config: LinearConfig) -> sp.csr_matrix:
     known = content.load(data.folder, data.item_ids)
     if not known.shape[0]:
         raise InputError("content needs items with titles, genres or other columns: prepare the data with --items")
-    similarity = content.similarity(known)
-    similarity.setdiag(0)
-    return (similarity @ sp.diags((data.counts[1:] <= config.rare).astype(np.float32))).tocsr()
+    unit = content.unit(known)
+    rare = unit.multiply((data.counts[1:] <= config.rare)[:, None]).T.tocsr()
+    parts, items = [], unit.shape[0]
+    for first in progress(range(0, items, STEP), desc="comparing items", unit_scale=STEP, unit=" items", leave=False):
+        part = (unit[first : first + STEP] @ rare).tocoo()
+        part.data[part.col == part.row + first] = 0  # an item is no neighbour of itself
+        parts.append(strongest(part.tocsr(), config.neighbours))
+    return sp.vstack(parts, "csr")
 
 
 def _reach(decay: float) -> int:

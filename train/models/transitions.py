@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from infer.histories.histories import Histories
+from infer.system.progress import progress
 from train.data.dataset import Data
 
 LAGS, LAG_DECAY = 10, 0.8
@@ -58,6 +59,7 @@ def counted(histories: Histories, size: int, steps: Mapping[int, float]) -> Iter
     at = sp.csr_matrix((np.ones(len(items), np.int8), items, each), shape=(len(items), size)).tocsc()
     distances, weights = np.array([*steps], np.int32), np.array([*steps.values()])
     first = 0
+    told = progress(total=size, desc="counting transitions", unit=" items", leave=False)
     while first < size:
         most = at.indptr[first] + PAIRS_AT_ONCE // max(1, len(steps))
         last = min(size, max(first + 1, int(np.searchsorted(at.indptr, most, "right")) - 1))
@@ -73,7 +75,9 @@ def counted(histories: Histories, size: int, steps: Mapping[int, float]) -> Iter
         counts = rows @ sp.csr_matrix(found, shape=(end - begin, size))
         counts.data = counts.data.astype(np.float32)  # of the matrix it would sort the entries, too
         yield counts
+        told.update(last - first)
         first = last
+    told.close()
 
 
 class Largest:
@@ -107,6 +111,19 @@ class Largest:
         sizes = np.abs(np.concatenate([part.data for part in self.kept]))
         sizes.partition(-self.most)
         return [from_size(part, sizes[-self.most]) for part in self.kept]
+
+
+def strongest(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:
+    """The same matrix with the `most` entries of each row that are largest in size, strongest first, equal ones in the
+    order of their columns; what is 0 is left out."""
+    sizes = np.abs(matrix.data)
+    lengths = np.diff(matrix.indptr)
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    order = np.lexsort((matrix.indices, -sizes, row))
+    place = np.arange(len(order)) - np.repeat(matrix.indptr[:-1], lengths)
+    kept = order[(place < most) & (sizes[order] > 0)]
+    ends = np.searchsorted(row[kept], np.arange(len(lengths) + 1))
+    return sp.csr_matrix((matrix.data[kept], matrix.indices[kept], ends), shape=matrix.shape)
 
 
 def from_size(matrix: sp.csr_matrix, least: float) -> sp.csr_matrix:

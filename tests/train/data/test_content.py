@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from train.data.content import features, matrix, similarity
+from tests.helpers.cosines import cosines
+from train.data.content import features, matrix
 
 ITEMS = pl.DataFrame(
     {
@@ -37,7 +38,7 @@ def test_only_shared_features_are_kept() -> None:
 
 
 def test_rare_features_bring_items_closer() -> None:
-    found = similarity(matrix(ITEMS, ["a", "b", "c", "d", "e"])).toarray()
+    found = cosines(matrix(ITEMS, ["a", "b", "c", "d", "e"]))
     assert found[0, 1] == pytest.approx(1) and 0 < found[0, 2] < 1 and not found[3].any()
     rarity = np.log(5 / np.array([3, 2]))
     assert found[0, 2] == pytest.approx(rarity[0] / np.linalg.norm(rarity))

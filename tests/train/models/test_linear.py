@@ -1,11 +1,13 @@
 """Item-item models against formulas written out, and their graph against a loop."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import scipy.sparse as sp
 import torch
 
 from bench.study.experiments import EXPERIMENTS
@@ -13,12 +15,13 @@ from export.graph import export_graph
 from export.parity import check_parity
 from infer.errors import InputError
 from infer.histories.histories import Histories
+from tests.helpers.cosines import cosines
 from train.config import LinearConfig
 from train.data.content import load as features
-from train.data.content import similarity
 from train.data.dataset import Data
 from train.models.chain import TRANSITIONS
 from train.models.linear import Neighbours, _reach, by_content, ease, knn, markov
+from train.models.transitions import strongest
 from train.presets import configuration
 
 
@@ -128,6 +131,26 @@ def test_the_table_of_a_large_catalogue_is_filled_to_its_last_row() -> None:
     first = {row: int(model.neighbours[row, 0]) for row in model.weights[:, 0].nonzero().flatten().tolist()}
     assert first == {1: 2, 1023: 1024, 1024: 1025, 1025: 1026, 1029: 1030}
     assert (model.weights.sum(1)[[1, 1029]] == 1).all()
+
+
+@pytest.mark.parametrize("kind", ["knn", "markov"])
+def test_many_items_take_what_their_histories_take(kind: str) -> None:
+    # Rows of all items made dense, in whatever blocks, would be 4 x 10^10 numbers.
+    items = 200_000
+    started = time.perf_counter()
+    model = filled(kind, data([[item, item + 1] for item in range(1, items, 2)], items), neighbours=3)
+    assert time.perf_counter() - started < 60
+    assert model.neighbours[1::2, 0].tolist() == list(range(2, items + 1, 2)) and (model.weights[1::2, 0] > 0).all()
+
+
+def test_the_strongest_of_each_row_are_those_of_a_whole_sort() -> None:
+    dense = np.random.default_rng(0).integers(-3, 4, (40, 30)).astype(np.float32)
+    found = strongest(sp.csr_matrix(dense), 7)
+    order = np.argsort(-np.abs(dense), axis=1, kind="stable")[:, :7]
+    for row, columns, values in zip(range(40), order, np.take_along_axis(dense, order, 1), strict=True):
+        here = slice(found.indptr[row], found.indptr[row + 1])
+        assert found.indices[here].tolist() == columns[values != 0].tolist()
+        assert found.data[here].tolist() == values[values != 0].tolist()
 
 
 def test_markov_counts_what_follows() -> None:
@@ -243,7 +266,7 @@ def test_content_recommends_what_nobody_has_rated(described: Data) -> None:
 
 
 def test_content_is_the_cosine_towards_what_few_have_rated(described: Data) -> None:
-    cosine = similarity(features(described.folder, described.item_ids)).toarray()
+    cosine = cosines(features(described.folder, described.item_ids))
     np.fill_diagonal(cosine, 0)
     assert cosine[1, 2] and cosine[0, 4]
     # The items have been rated 3, 3, 2, 2 and 0 times.
