@@ -50,7 +50,7 @@ from infer.scoring.outcome import Outcome
 from infer.scoring.plan import Settings
 from infer.scoring.run import score_table
 from infer.scoring.shared import check_once
-from infer.scoring.totals import BEFORE, Totals
+from infer.scoring.totals import BEFORE, Totals, name_of
 from infer.scoring.variety import VarietyConfig
 from infer.scoring.work import Engine, in_this_process
 from infer.sources.source import PART_USERS
@@ -256,14 +256,14 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
             yield f"{totals.excluded} of the held-out items may not be recommended under the rules: they are misses"
         yield render(accuracy(found.metrics))
         if BEFORE in found.metrics:
-            yield _price(found.metrics, job.model.path.stem, config.k)
+            yield _price(found.metrics, name_of(job.model.path.stem), config.k)
     elif job.split is None:
         unmeasured = "--production" if config.production else "--no-metrics"
         why = f"{job.table} carries no split" if config.metrics and not config.production else unmeasured
         yield f"no metrics ({why}): whole histories used"
     else:
         yield "no metrics: none of these users has a held-out item"
-    yield from beyond_lines(manifest.get("beyond_accuracy"), job.model.path.stem)
+    yield from beyond_lines(manifest.get("beyond_accuracy"), name_of(job.model.path.stem))
     engine = manifest.get("engine")
     if engine is not None:
         yield _workers(engine)

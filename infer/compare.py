@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from infer.candidates.given import other_rules, shown
+from infer.candidates.given import WORDS, other_rules, shown
 from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.metrics.rendering import render
@@ -24,10 +24,10 @@ from infer.publishing.figures import compared
 from infer.publishing.opening import publications_at
 from infer.publishing.publications import Publications
 from infer.scoring.report import data_of
-from infer.scoring.totals import is_baseline
+from infer.scoring.totals import BEFORE, is_baseline, name_of
 
 SAME = ("interactions_checksum", "protocol", "k", "users_measured")
-OPTIONAL = ("repeat_targets", "rules")  # which reports of earlier versions do not state
+OPTIONAL = ("repeat_targets", "rules", "fallback", "variety")  # which reports of earlier versions do not state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +51,9 @@ def read_reports(folder: Path) -> dict[str, dict[str, Any]]:
             report = json.loads(path.read_text())
         except ValueError:
             raise InputError(f"{path} is not valid JSON: score that model again") from None
-        if not isinstance(report, dict):
+        if not _is_report(report):
             raise InputError(f"{path} holds no report: score that model again")
-        options = report.get("options", {})
+        options = report.get("options") or {}
         if options.get("users") is None or options.get("merge"):  # else it says nothing of everyone
             reports[path.name.removesuffix(".metrics.json")] = report
     if not reports:
@@ -62,8 +62,20 @@ def read_reports(folder: Path) -> dict[str, dict[str, Any]]:
     for name, report in reports.items():
         for key in (*SAME, *OPTIONAL):
             if report.get(key) != reports[first].get(key) or (key not in report and key not in OPTIONAL):
-                raise InputError(f"{name} and {first} differ in {key}: score both on the same table again")
+                what, how = WORDS.get(key, key), "alike" if key in OPTIONAL else "on the same table"
+                raise InputError(f"{name} and {first} differ in {what}: score both {how} again")
     return reports
+
+
+def _is_report(found: Any) -> bool:
+    """Whether it has what is shown of it: numbers by metric, by the name of lists."""
+    if not isinstance(found, dict) or not isinstance(found.get("options") or {}, dict):
+        return False
+    tables = found.get("metrics")
+    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+        return False
+    values = [row for table in tables.values() for row in table.values()]
+    return all(isinstance(row, dict) and {"value", "low", "high"} <= set(row) for row in values)
 
 
 def nights_of(publications: Publications, names: str | None) -> str:
@@ -102,7 +114,7 @@ def nights_of(publications: Publications, names: str | None) -> str:
         "score_max",
     ):
         rows.append((name.replace("_", " "), *(_shown(name, p.manifest["figures"].get(name)) for p in pair)))
-    tables = [(p.metrics or {}).get("metrics", {}).get(Path(p.manifest["model"]).stem, {}) for p in pair]
+    tables = [(p.metrics or {}).get("metrics", {}).get(name_of(Path(p.manifest["model"]).stem), {}) for p in pair]
     for name in dict.fromkeys([*tables[0], *tables[1]]):
         rows.append((name, *(_shown(name, table.get(name, {}).get("value")) for table in tables)))
     overlap = _shown("overlap", change["overlap"])
@@ -117,6 +129,13 @@ def nights_of(publications: Publications, names: str | None) -> str:
     if later.manifest["beyond"]:
         lines.append(f"{later.name}: {later.manifest['beyond']}")
     return "\n".join(lines)
+
+
+def _column(lists: str, model: str) -> str:
+    """Over lists of a model's report: a baseline's are everyone's, those before re-ranking are its own."""
+    if lists == BEFORE:
+        return f"{model}, {BEFORE}"
+    return lists if is_baseline(lists) else name_of(model)
 
 
 def _shown(name: str, value: float | None) -> str:
@@ -142,7 +161,7 @@ def main(argv: Sequence[str]) -> None:
         # The baselines stand in every report; a later model's own column joins them.
         for column, metrics in report["metrics"].items():
             rows = [{"metric": metric, **values} for metric, values in metrics.items()]
-            columns[column if is_baseline(column) else name] = pl.DataFrame(
+            columns[_column(column, name)] = pl.DataFrame(
                 rows, schema={"metric": pl.String, "value": float, "low": float, "high": float}
             )
     any_report = next(iter(reports.values()))

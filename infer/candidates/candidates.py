@@ -148,6 +148,11 @@ def resolve(
     if len(boosts.items):
         determining["boosts"] = _digest(_ids(vocabulary, boosts.items), boosts.values.tobytes())
     within = seconds_of(options.seen_within, "--seen-within")
+    if options.seen_within is not None and not within:
+        raise InputError(
+            f"--seen-within={options.seen_within} is no time at all; give hours, days or weeks, as 12h, 7d or 2w, or "
+            "--seen=keep"
+        )
     if seen != DROP or within:
         determining["seen"] = [seen, options.seen_within]
     by_user = {

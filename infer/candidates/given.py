@@ -26,6 +26,7 @@ WORDS = {
     "only_pairs": "--only-pairs",
     "exclude_pairs": "--exclude-pairs",
     "fallback": "--fallback",
+    "variety": "--most-per or --diversity",
 }
 
 
@@ -78,7 +79,8 @@ def other_rules(plan: dict[str, Any], earlier: dict[str, Any]) -> list[str]:
 
 def _rules(plan: dict[str, Any]) -> dict[str, Any]:
     options = plan["options"]
-    return {"fallback": options.get("fallback")} | (options.get("rules") or {}) | (options.get("pairs") or {})
+    named = {name: options.get(name) for name in ("fallback", "variety")}
+    return named | (options.get("rules") or {}) | (options.get("pairs") or {})
 
 
 def shown(told: dict[str, Any]) -> str:

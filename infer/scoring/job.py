@@ -79,7 +79,10 @@ class Job:
 
     @property
     def unchanged(self) -> bool:
-        """Whether the table is as it was when its checksum was taken: neither replaced nor written to."""
+        """Whether the table is as it was when its checksum was taken: neither replaced nor written to. Rows in memory
+        are."""
+        if not self.fingerprint:
+            return True
         try:
             return self.table.exists() and fingerprint(self.table, files_in(self.table)) == self.fingerprint
         except InputError:  # a folder in which lies what is no part of a table

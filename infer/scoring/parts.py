@@ -144,15 +144,18 @@ def _lists(
     rows: pl.DataFrame,
 ) -> tuple[pl.DataFrame, pl.DataFrame, int, pl.DataFrame | None]:
     """The lists of all users, those users with the digests that the lists follow from, how many are new, and the lists
-    before re-ranking, if there is any and all are new."""
+    before re-ranking, if there is any, all are new and they are measured."""
 
     def made(task: Task) -> tuple[pl.DataFrame, pl.DataFrame | None]:
         lists, before = ranked_lists(task, how.k, how.batch_size, stages, bar, how.reranking)
         if how.reasons:
             with stages("reasons"):
                 lists = with_reasons(task, lists, how.reasons)
-        full = lists if how.fallback is None else how.fallback.joined(task, rows, how.k, lists, how.reranking)
-        return full, None if how.reranking is None else before
+        if how.fallback is not None:
+            lists = how.fallback.joined(task, rows, how.k, lists, how.reranking)
+        if how.reranking is None or how.popularity is None or earlier is not None:
+            return lists, None
+        return lists, before if how.fallback is None else how.fallback.joined(task, rows, how.k, before)
 
     if earlier is None or not len(task.histories):
         lists, before = made(task)

@@ -45,11 +45,16 @@ def data_of(provenance: dict[str, Any]) -> str:
 
 
 def report(
-    job: Job, options: dict[str, Any], found: Totals, k: int, metrics: dict[str, pl.DataFrame]
+    job: Job, options: dict[str, Any], found: Totals, k: int, metrics: dict[str, pl.DataFrame], plan: dict[str, Any]
 ) -> dict[str, Any]:
-    """Everything a reader needs to trust the numbers, as plain JSON values."""
+    """Everything a reader needs to trust the numbers, as plain JSON values.
+
+    plan: what the lists follow from.
+    """
     return provenance(job, options, found) | {
         "k": k,
+        "fallback": plan["options"].get("fallback"),
+        "variety": plan["options"].get("variety"),
         "metrics": {
             name: {row["metric"]: {n: row[n] for n in ("value", "low", "high")} for row in table.to_dicts()}
             for name, table in metrics.items()

@@ -28,7 +28,7 @@ from infer.scoring.parts import How
 from infer.scoring.plan import Settings, check_replaced, plan_of
 from infer.scoring.report import LIBRARIES, report
 from infer.scoring.reranking import Reranking
-from infer.scoring.totals import metrics_of, totals_of
+from infer.scoring.totals import metrics_of, name_of, totals_of
 from infer.scoring.work import Engine, Work, in_this_process
 from infer.sources.cutting import Part
 from infer.sources.source import Source, open_source, select_users
@@ -182,14 +182,15 @@ def _describe(
     engine: dict[str, Any],
 ) -> None:
     """Write the manifest of complete lists, and their metrics."""
-    beyond = BeyondTotals(extras.of(job), job.model.path.stem, job.items.height, settings.k)
+    name = name_of(job.model.path.stem)
+    beyond = BeyondTotals(extras.of(job), name, job.items.height, settings.k)
     numbers = [beyond.take(output.numbers(part.number)) for part in parts]
     totals, metrics = totals_of(numbers), None
     if totals.measured:
         with stages("measure"):
             items = job.items.height
-            tables = beyond.added(metrics_of(job.model.path.stem, numbers, items, settings.k))
-            metrics = report(job, settings.options, totals, settings.k, tables)
+            tables = beyond.added(metrics_of(name, numbers, items, settings.k))
+            metrics = report(job, settings.options, totals, settings.k, tables, output.plan)
     found = Notes(repeated=sum(part["repeated"] for part in numbers), further=sum(part["further"] for part in numbers))
     found.add(notes)
     described = [part_of(part, told) for part, told in zip(parts, numbers, strict=True)]

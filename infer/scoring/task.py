@@ -184,6 +184,7 @@ def prepare(job: Job) -> Task:
     Raises InputError if ids have another type than the model's, and if there is nothing to measure.
     """
     tidied = read_interactions(job.table, job.options, job.optional, job.known)
+    job.check_unchanged()
     job = of_types(job, tidied.types, lambda: tidied.interactions[ITEM].unique())
     check_held_out(job, tidied.interactions.lazy())
     if job.candidates.within:

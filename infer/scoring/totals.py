@@ -33,6 +33,14 @@ def is_baseline(name: str) -> bool:
     return name in (*BASELINES, BEFORE) or name.startswith(f"{RECENT} ")
 
 
+def name_of(model: str) -> str:
+    """What a model's lists are called in a report: as its file, without the ending unless a baseline's are called so.
+
+    model: the file's name without the ending.
+    """
+    return f"{model}.onnx" if is_baseline(model) else model
+
+
 @dataclass(frozen=True)
 class Totals:
     """users: with a history.  measured: with a held-out item.  cold: whom the model cannot

@@ -34,7 +34,7 @@ from infer.scoring.job import (
 )
 from infer.scoring.parts import How, score_part
 from infer.scoring.reranking import Reranking
-from infer.scoring.totals import metrics_of
+from infer.scoring.totals import metrics_of, name_of
 from infer.scoring.variety import VarietyOptions
 from infer.sources.source import Source, from_frame, open_source
 from infer.system.progress import progress
@@ -114,11 +114,12 @@ def evaluated(
     asked = FallbackOptions(recent=recent)
     asked.plan(job)
     beyond = open_extras(job.model, tables).of(job)
-    totals = BeyondTotals(beyond, job.model.path.stem, job.items.height, k)
+    name = name_of(job.model.path.stem)
+    totals = BeyondTotals(beyond, name, job.items.height, k)
     found = counted(job, source, asked)
     how = How(k, batch_size, seed, found.popularity, found.recent, beyond=beyond, reranking=_reranking(job, variety))
     numbers = [totals.take(told) for _, told in _scored(job, source, how)]
-    metrics = totals.added(metrics_of(job.model.path.stem, numbers, job.items.height, k))
+    metrics = totals.added(metrics_of(name, numbers, job.items.height, k))
     return pl.concat(table.select(pl.lit(name).alias("model"), pl.all()) for name, table in metrics.items())
 
 
@@ -135,6 +136,7 @@ def _scored(job: Job, source: Source, how: How) -> Iterator[tuple[pl.DataFrame, 
     with progress(total=source.users, unit=" users", desc=job.model.path.name) as bar:
         for part in source.parts:
             lists, _, numbers = score_part(job, source, part, how, stages, bar)
+            job.check_unchanged()
             yield lists, numbers
 
 

@@ -1,6 +1,7 @@
 """Reports side by side: which columns there are, and which reports cannot be compared."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,54 @@ def test_reports_of_something_else_are_refused(key: str, value: int | None, tmp_
     write(tmp_path, "bert", 0.1)
     write(tmp_path, "mf", 0.1, **{key: value})
     with pytest.raises(InputError, match=f"mf and bert differ in {key}: score both on the same table again"):
+        compare.read_reports(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("fallback", "popular", "--fallback"),
+        ("variety", {"most_per": "brand=1", "diversity": 0.0}, "--most-per or --diversity"),
+        ("rules", {"seen": "keep"}, "rules"),
+    ],
+)
+def test_reports_of_lists_made_otherwise_are_refused(key: str, value: object, named: str, tmp_path: Path) -> None:
+    write(tmp_path, "bert", 0.1)
+    write(tmp_path, "mf", 0.1, **{key: value})
+    with pytest.raises(InputError, match=f"mf and bert differ in {named}: score both alike again"):
+        compare.read_reports(tmp_path)
+
+
+def test_lists_before_re_ranking_are_of_their_model_alone(tmp_path: Path, capsys) -> None:
+    for name, before in (("bert", 0.2), ("mf", 0.4)):
+        columns = {"random": metrics(0.01), "not re-ranked": metrics(before), name: metrics(0.1)}
+        write(tmp_path, name, 0.1, metrics=columns, variety={"most_per": "brand=1"})
+    compare.main([f"--artifacts={tmp_path}"])
+    said = capsys.readouterr().out
+    assert "bert, not re-ranked" in said and "mf, not re-ranked" in said
+    assert "20.00 [10.00, 40.00]" in said and "40.00 [20.00, 80.00]" in said
+
+
+def test_a_model_called_as_a_baseline_does_not_stand_in_its_column(tmp_path: Path, capsys) -> None:
+    write(tmp_path, "bert", 0.1)
+    columns = {"random": metrics(0.01), "popularity": metrics(0.02), "popularity.onnx": metrics(0.5)}
+    write(tmp_path, "popularity", 0.5, metrics=columns)
+    compare.main([f"--artifacts={tmp_path}"])
+    _, names, hit, *_ = capsys.readouterr().out.splitlines()
+    assert names.split() == ["random", "popularity", "bert", "popularity.onnx"]
+    assert re.findall(r"(\d+\.\d\d) \[", hit) == ["1.00", "2.00", "10.00", "50.00"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"metrics": None}, {"metrics": []}, {"options": []}, {"metrics": {"bert": 7}}, {"metrics": {"bert": {"a": {}}}}],
+)
+def test_what_is_no_report_is_one_line(changed: dict, tmp_path: Path) -> None:
+    write(tmp_path, "bert", 0.1, **changed)
+    if changed == {"options": []}:  # as good as none
+        assert list(compare.read_reports(tmp_path)) == ["bert"]
+        return
+    with pytest.raises(InputError, match=r"bert\.metrics\.json holds no report: score that model again"):
         compare.read_reports(tmp_path)
 
 

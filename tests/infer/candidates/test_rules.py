@@ -217,6 +217,8 @@ def test_what_counts_as_seen() -> None:
     assert rules(seen="only", seen_within="2h").within == 7200
     with pytest.raises(InputError, match="--seen is one of drop, keep, only; found 'all'"):
         rules(seen="all")
+    with pytest.raises(InputError, match=r"--seen-within=0d is no time at all; .* or --seen=keep"):
+        rules(seen_within="0d")
     with pytest.raises(InputError, match="--seen-within says what counts as seen"):
         rules(seen="keep", seen_within="2h")
 

@@ -8,10 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+import infer
 from bench.synthetic import SyntheticConfig, generate
 from infer import batch
 from infer.errors import InputError
-from infer.scoring import job, run, work
+from infer.model.session import open_model
+from infer.scoring import job, run, task, work
 from infer.sources.source import Source
 from infer.system.fingerprints import sha256
 from infer.tables.columns import TIDY_KEY
@@ -100,6 +102,24 @@ def test_a_table_replaced_in_the_middle_stops_the_run(
     assert (
         found.equals(pl.read_parquet(folder / "n.parquet")) and not (folder / "m.topk.publications" / "work").exists()
     )
+
+
+@pytest.mark.parametrize("change", [rename, overwrite])
+def test_a_table_scored_in_python_and_replaced_meanwhile_is_refused(
+    folder: Path, change: Callable, monkeypatch
+) -> None:
+    model = infer.load(folder / "m.onnx")
+    at_call(monkeypatch, Source, "read", 1, lambda: change(folder / "other.parquet", folder / "t.parquet"))
+    with pytest.raises(InputError, match=r"t\.parquet was changed while it was scored"):
+        model.score(folder / "t.parquet", split=None)
+
+
+@pytest.mark.parametrize("change", [rename, overwrite])
+def test_a_table_replaced_before_it_is_evaluated_is_refused(folder: Path, change: Callable, monkeypatch) -> None:
+    at_call(monkeypatch, task, "read_interactions", 1, lambda: change(folder / "other.parquet", folder / "t.parquet"))
+    found = job.open_job(open_model(folder / "m.onnx"), folder / "t.parquet", split=None)
+    with pytest.raises(InputError, match=r"t\.parquet was changed while it was scored"):
+        task.prepare(found)
 
 
 def test_no_share_keeps_a_part_of_a_table_that_was_replaced_meanwhile(folder: Path, monkeypatch) -> None:

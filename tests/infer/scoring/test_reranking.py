@@ -102,6 +102,31 @@ def test_a_limit_is_exact_however_far_down_the_items_are(tmp_path: Path, capsys)
     assert pl.read_parquet(tmp_path / "m.topk.parquet" / "*.parquet").equals(lists)
 
 
+def test_what_a_limit_costs_is_told_of_lists_with_the_same_fallback(tmp_path: Path, capsys) -> None:
+    model = write_shop(tmp_path)
+    held = pl.read_parquet(tmp_path / "t.parquet")
+    # A user of whom the model knows nothing gets 29, which was held out, as the fallback's first.
+    cold = pl.DataFrame([(9, 77, 1, "train"), (9, 29, 5, "test")], schema=held.schema, orient="row")
+    pl.concat([held, cold]).write_parquet(tmp_path / "cold.parquet")
+    words = [f"--model={model}", f"--interactions={tmp_path / 'cold.parquet'}", f"--items={tmp_path / 'items.csv'}"]
+    words += ["--k=4", "--most-per=brand=99", "--fallback=popular", "--max-popular=1", "--split-column=split"]
+    batch.main(words)
+    assert "re-ranking takes ndcg@4 from 25.00% to 25.00% (+0.0%)" in capsys.readouterr().out
+
+
+def test_only_changed_keeps_parts_without_a_history_apart_from_what_is_re_ranked(tmp_path: Path) -> None:
+    model = write_shop(tmp_path)
+    held = pl.read_parquet(tmp_path / "t.parquet")
+    first = pl.DataFrame([(0, 30, 5, "test")], schema=held.schema, orient="row")
+    pl.concat([first, held]).write_parquet(tmp_path / "first.parquet")
+    words = [f"--model={model}", f"--interactions={tmp_path / 'first.parquet'}", f"--items={tmp_path / 'items.csv'}"]
+    words += ["--k=4", "--most-per=brand=1", "--max-popular=1", "--split-column=split", "--part-users=1"]
+    batch.main(words)
+    lists = pl.read_parquet(tmp_path / "m.topk.parquet" / "*.parquet")
+    batch.main([*words, "--only-changed", "--restart"])
+    assert pl.read_parquet(tmp_path / "m.topk.parquet" / "*.parquet").equals(lists)
+
+
 def test_items_without_a_category_have_no_limit_and_are_counted(tmp_path: Path, capsys) -> None:
     model = write_shop(tmp_path)
     (tmp_path / "few.csv").write_text("item,brand\n1,a\n2,a\n3,\n")

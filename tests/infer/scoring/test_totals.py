@@ -104,6 +104,21 @@ def test_the_python_api_measures_the_same(files, tmp_path: Path) -> None:
         assert metrics[name][metric] == {"value": value, "low": low, "high": high}
 
 
+@pytest.mark.parametrize("called", ["popularity", "random", "recent popularity 30d"])
+def test_a_model_called_as_a_baseline_is_measured_apart_from_it(called: str, tmp_path: Path) -> None:
+    def measured(name: str) -> pl.DataFrame:
+        model = write_model(tmp_path / f"{name}.onnx", ITEMS, NEXT, tmp_path / "t.parquet")
+        return infer.load(model).evaluate(tmp_path / "t.parquet", k=3)
+
+    rows = [(user, item, day * 86_400, "train") for user in (1, 2, 3) for day, item in enumerate("ab")]
+    rows += [(user, "c", 5 * 86_400, "test") for user in (1, 2, 3)]
+    table = pl.DataFrame(rows, schema=["user", "item", "timestamp", "split"], orient="row")
+    table.write_parquet(tmp_path / "t.parquet")
+    expected, found = measured("m"), measured(called)
+    name = pl.col("model").replace("m", f"{called}.onnx")
+    assert found.equals(expected.with_columns(name)) and {"random", "popularity"} < set(found["model"])
+
+
 def test_lists_that_equal_the_popular_one_are_counted(tmp_path: Path) -> None:
     # Popular: a b, then c d e. The scores of the popular items in that order for whoever comes after a; others not.
     table = tmp_path / "t.parquet"
