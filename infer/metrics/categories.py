@@ -36,13 +36,13 @@ class Categories:
         """(items + 1,) how many categories each item has; 0 if none are known."""
         return np.diff(self.offsets)
 
-    @cached_property
-    def table(self) -> np.ndarray:
-        """(items + 1, most) the categories of each item, filled up with `number`."""
-        place = np.arange(max(1, int(self.sizes.max(initial=0))))
-        padded = np.append(self.codes, self.number)
-        position = np.where(place < self.sizes[:, None], self.offsets[:-1, None] + place, len(self.codes))
-        return np.asarray(padded[position])
+    def of(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Flat: (n,) at which place of `items` (any shape, flattened) an item stands, and (n,) a category of it."""
+        own = items.ravel()
+        sizes = self.sizes[own]
+        place = np.repeat(np.arange(len(own)), sizes)
+        begin = self.offsets[own] - (np.cumsum(sizes) - sizes)
+        return place, self.codes[np.arange(len(place)) + np.repeat(begin, sizes)]
 
     def counted(self, items: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """(users,) how many categories each user's items have, taken together with repeats."""
@@ -59,9 +59,9 @@ class Categories:
         each item that has it or, if weighted, the item's share of one `WHOLE`. All int64."""
         own = items[offsets[0] : offsets[-1]]
         sizes = self.sizes[own]
-        row = np.repeat(np.repeat(np.arange(len(offsets) - 1), np.diff(offsets)), sizes)
-        place = np.arange(len(row)) + np.repeat(self.offsets[own] - (np.cumsum(sizes) - sizes), sizes)
-        cells = row * self.number + self.codes[place]
+        place, codes = self.of(own)
+        row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))[place]
+        cells = row * self.number + codes
         weights = np.repeat(WHOLE // np.maximum(1, sizes), sizes) if weighted else np.ones(len(cells), dtype=np.int64)
         if (len(offsets) - 1) * self.number <= 4 * len(cells):
             dense = np.bincount(cells, weights)  # whole numbers far below 2^53

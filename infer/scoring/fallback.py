@@ -112,17 +112,22 @@ class Fallback:
     def _best(self, task: Task, order: np.ndarray, k: int, reranking: Reranking | None) -> np.ndarray:
         """(users, k) the first item indexes in an order that anybody has had, PAD where there are fewer."""
         had = np.append(False, self.popularity.counts > 0)
-        limit = None if reranking is None or not reranking.most else replace(reranking, diversity=0.0)
-        size = k if limit is None else limit.pool(k, len(order))
+        if reranking is None or not reranking.most:
+            items = first(task, order, k, emptied=True)
+            return np.where(had[items], items, PAD)
+        allowed = had if reranking.allowed is None else had & reranking.allowed
+        limit, size = replace(reranking, diversity=0.0, allowed=allowed), reranking.pool(k, len(order))
+        found = np.full((len(task.histories), k), PAD)
+        left = np.arange(len(found))
         while True:
-            items = first(task, order, size, emptied=True)
+            items = first(task.take(left), order, size, emptied=True)
             items = np.where(had[items], items, PAD)
-            if limit is None:
-                return items
             earlier_first = np.where(items != PAD, -np.arange(items.shape[1], dtype=np.float32), np.float32(DROPPED))
             places, is_open = limit.chosen(items, earlier_first, k)
-            if size >= len(order) or not is_open.any():
-                return np.where(places >= 0, np.take_along_axis(items, np.maximum(places, 0), 1), PAD)
+            found[left] = np.where(places >= 0, np.take_along_axis(items, np.maximum(places, 0), 1), PAD)
+            left = left[is_open]
+            if size >= len(order) or not len(left):
+                return found
             size = min(GROWTH * size, len(order))
 
     def _preferring(self, indexes: list[int]) -> np.ndarray:

@@ -22,6 +22,8 @@ from infer.tables.columns import ITEM, RANK, SCORE
 
 # One batch at most: scores (users times items scored at once), and seen items with their padding.
 LARGEST_SCORES, LARGEST_SEEN = 2**26, 2**24
+# Numbers that re-ranking holds of each item of a pool, about: items, scores, relevance, likeness, categories.
+POOLED = 16
 
 
 def model_lists(task: Task, k: int, batch_size: int, reranking: Reranking | None = None) -> pl.DataFrame:
@@ -94,19 +96,26 @@ def _reranked(
     items, scores: (users, pool).  Where a list is not full, a longer pool is asked for, up to all items.
     """
     chosen, values = np.full((len(rows), k), PAD), np.full((len(rows), k), DROPPED, dtype=np.float32)
-    left = np.arange(len(rows))
-    while True:
+
+    def choose(users: np.ndarray, items: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """Fill the lists of these users; returns those of them whom a longer pool could give others."""
         with stages("rerank"):
             places, is_open = reranking.chosen(items, scores, k)
             row, rank = np.nonzero(places >= 0)
-            chosen[left], values[left] = PAD, DROPPED
-            chosen[left[row], rank] = items[row, places[row, rank]]
-            values[left[row], rank] = scores[row, places[row, rank]]
-        pool = min(task.job.items.height, items.shape[1] * GROWTH)
-        if not is_open.any() or pool <= items.shape[1]:
-            return chosen, values
-        left = left[is_open]
-        items, scores = _best(task, rows[left], pool, stages)
+            chosen[users], values[users] = PAD, DROPPED
+            chosen[users[row], rank] = items[row, places[row, rank]]
+            values[users[row], rank] = scores[row, places[row, rank]]
+        still: np.ndarray = users[is_open]
+        return still
+
+    pool, height = items.shape[1], task.job.items.height
+    left = choose(np.arange(len(rows)), items, scores)
+    while len(left) and pool < height:
+        pool = min(height, pool * GROWTH)
+        most = max(1, LARGEST_SCORES // max(pool * POOLED, task.model.scored_at_once(pool)))
+        parts = np.split(left, range(most, len(left), most))
+        left = np.concatenate([choose(part, *_best(task, rows[part], pool, stages)) for part in parts])
+    return chosen, values
 
 
 class _Found:

@@ -11,6 +11,7 @@ on a scale from 0 to 1 within the pool and similarity the cosine of the items' v
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -27,12 +28,14 @@ STEPS = 1_000_000
 @dataclass(frozen=True)
 class Reranking:
     """most: items of one category in a list; 0: no limit.  diversity: d, from 0 to 1; 0: none.  categories: of the
-    items, if there is a limit.  vectors: (items + 1, dim) of length 1, if there is diversity."""
+    items, if there is a limit.  vectors: (items + 1, dim) of length 1, if there is diversity.  allowed: (items + 1,)
+    bool, which items anybody may get; None: all."""
 
     most: int = 0
     diversity: float = 0.0
     categories: Categories | None = None
     vectors: np.ndarray | None = None
+    allowed: np.ndarray | None = None
 
     def pool(self, k: int, items: int) -> int:
         """How many of the best items to look at first."""
@@ -48,9 +51,7 @@ class Reranking:
         rows, width = len(items), items.shape[1]
         relevance = self._relevance(scores, free)
         nearest = np.full(items.shape, -np.inf)
-        counts = None
-        if self.categories is not None:
-            counts = np.zeros((rows, self.categories.number + 1), dtype=np.int32)
+        limit = None if self.categories is None else _Limit(self.categories, self.most, items)
         places = np.full((rows, k), -1, dtype=np.int64)
         row = np.arange(rows)
         for rank in range(min(k, width)):
@@ -63,8 +64,8 @@ class Reranking:
             places[found, rank] = best[found]
             free[row[found], best[found]] = False
             item = np.where(found, items[row, best], PAD)
-            if counts is not None:
-                self._count(counts, item, items, free)
+            if limit is not None:
+                limit.count(item, free)
             if self.diversity:
                 assert self.vectors is not None, "diversity comes with vectors"
                 likeness = np.einsum("upd,ud->up", self.vectors[items], self.vectors[item])
@@ -73,7 +74,21 @@ class Reranking:
                 nearest = np.maximum(nearest, likeness)
         # A longer pool changes nothing where it ended before, or the list is full.
         open_ended = (places[:, -1] < 0) & (scores[:, -1] > DROPPED)
+        if limit is not None and self._fillable is not None:  # nor where every further item has a full category
+            open_ended &= (limit.counts < self._fillable).any(1)
         return places, open_ended
+
+    @cached_property
+    def _fillable(self) -> np.ndarray | None:
+        """(categories,) how many items of each a list can hold; None if there are items without one, of which it can
+        hold any number."""
+        assert self.categories is not None, "a limit comes with categories"
+        items = np.arange(1, len(self.categories.sizes))
+        items = items if self.allowed is None else items[self.allowed[1:]]
+        if (self.categories.sizes[items] == 0).any():
+            return None
+        members = np.bincount(self.categories.of(items)[1], minlength=self.categories.number)
+        return np.minimum(members, self.most)
 
     def _relevance(self, scores: np.ndarray, free: np.ndarray) -> np.ndarray:
         """(users, pool) the score itself, or, beside a similarity, from 0 to 1."""
@@ -90,13 +105,19 @@ class Reranking:
         value: np.ndarray = (1 - self.diversity) * relevance - self.diversity * nearest
         return value
 
-    def _count(self, counts: np.ndarray, item: np.ndarray, items: np.ndarray, free: np.ndarray) -> None:
-        """Count the categories of the items just chosen, and rule out what no longer fits; changes counts and free."""
-        assert self.categories is not None, "a limit comes with categories"
-        own = self.categories.table[item]  # (users, most)
-        rows = np.repeat(np.arange(len(item)), own.shape[1])
-        np.add.at(counts, (rows, own.ravel()), 1)
-        counts[:, self.categories.number] = 0  # of no category there is no limit
-        full = counts >= self.most
-        theirs = self.categories.table[items]  # (users, pool, most)
-        free &= ~np.take_along_axis(full[:, None, :], theirs, 2).any(2)
+
+class _Limit:
+    """How many items of each category are chosen, of each user, and which of a pool no longer fit."""
+
+    def __init__(self, categories: Categories, most: int, items: np.ndarray) -> None:
+        self.categories, self.most = categories, most
+        self.counts = np.zeros((len(items), categories.number), dtype=np.int32)
+        self._cell, code = categories.of(items)  # of the pool (users, pool), flat
+        self._slot = self._cell // max(1, items.shape[1]) * categories.number + code
+
+    def count(self, item: np.ndarray, free: np.ndarray) -> None:
+        """Count the categories of the items (users,) just chosen, and rule out what no longer fits; changes free."""
+        row, code = self.categories.of(item)
+        self.counts[row, code] += 1
+        full = self.counts.ravel()[self._slot] >= self.most
+        free.ravel()[self._cell[full]] = False

@@ -63,7 +63,7 @@ class VarietyOptions:
         if self.diversity:
             unit = unit_vectors(job.model)
             vectors = np.concatenate([np.zeros((1, unit.shape[1]), dtype=np.float32), unit])  # with padding
-        return Reranking(most, self.diversity, categories, vectors), said
+        return Reranking(most, self.diversity, categories, vectors, job.candidates.mask), said
 
     def _limit(self) -> tuple[str, int]:
         text = self.most_per if isinstance(self.most_per, str) else ""

@@ -1,6 +1,7 @@
 """Re-ranked lists equal those of a naive implementation; a limit is exact; what it costs is measured."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from infer.errors import InputError
 from infer.metrics.categories import Categories
 from infer.model.session import open_model
 from infer.model.signature import DROPPED
+from infer.scoring import lists
 from infer.scoring.job import open_job
 from infer.scoring.lists import ranked_lists
 from infer.scoring.reranking import Reranking
@@ -72,6 +74,62 @@ def test_re_ranked_lists_equal_naive_ones(labels, most, d, k, scores, dropped, s
     for row in places:
         assert [order[place] for place in row if place >= 0] == expected
     assert is_open.tolist() == [len(expected) < k and not dropped] * 2
+
+
+def test_a_list_is_closed_where_every_further_item_has_a_full_category() -> None:
+    def is_open(labels: list[list[int]], most: int, allowed: list[int] | None = None) -> bool:
+        mask = None if allowed is None else np.isin(np.arange(10), allowed)
+        found = Reranking(most, 0.0, categories(labels), None, mask)
+        pool = np.array([[1, 2, 3, 4]])  # of nine items
+        return bool(found.chosen(pool, np.array([[9, 8, 7, 6]], dtype=np.float32), 5)[1][0])
+
+    one_each = [[0], [1], [2], [0], [0], [0], [1], [1], [2]]
+    assert not is_open(one_each, 1) and is_open(one_each, 2)
+    assert is_open([*one_each[:8], []], 1), "an item without a category always fits"
+    assert not is_open([*one_each[:8], []], 1, [1, 2, 3, 4, 5, 6, 7, 8]), "unless nobody may get it"
+    few = [[0], [1], [0], [0], [0], [0], [0], [0], [0]]
+    assert not is_open(few, 2), "the second category has a single item"
+    assert is_open([[0], [1], [0], [0], [0], [0], [0], [0], [1]], 2)
+    assert not is_open([[0], [1], [0], [0], [0], [0], [0], [0], [1]], 2, [1, 2, 3, 4, 5])
+
+
+def test_what_cannot_be_filled_does_not_rank_the_whole_catalogue(tmp_path: Path, monkeypatch) -> None:
+    model = write_shop(tmp_path)
+    asked = []
+    real = lists._best
+    monkeypatch.setattr(lists, "_best", lambda t, rows, k, stages: asked.append(k) or real(t, rows, k, stages))
+    task = prepare(open_job(open_model(model)))
+    reranking, _ = VarietyOptions(most_per="brand=1", items=tmp_path / "items.csv").reranking(task.job)
+    # The first pool has a single brand, the second both: two items are all that a list can hold.
+    found, _ = ranked_lists(task, 3, 256, reranking=reranking)
+    assert asked == [15, 30] and found["rank"].to_list() == [1, 2] * 3
+    asked.clear()
+    found, _ = ranked_lists(task, 6, 256, reranking=reranking)
+    assert asked == [30] and found["rank"].to_list() == [1, 2] * 3
+
+
+def test_longer_pools_are_asked_for_as_few_users_at_once_as_memory_holds(tmp_path: Path, monkeypatch) -> None:
+    model = write_shop(tmp_path)
+    task = prepare(open_job(open_model(model)))
+    reranking, _ = VarietyOptions(most_per="brand=2", items=tmp_path / "items.csv").reranking(task.job)
+    expected, _ = ranked_lists(task, 4, 256, reranking=reranking)
+    real, users = lists._best, []
+    monkeypatch.setattr(lists, "_best", lambda t, rows, k, stages: users.append(len(rows)) or real(t, rows, k, stages))
+    monkeypatch.setattr(lists, "LARGEST_SCORES", 30 * lists.POOLED)
+    found, _ = ranked_lists(task, 4, 256, reranking=reranking)
+    assert found.equals(expected) and users == [3, 1, 1, 1]
+
+
+def test_one_item_of_very_many_categories_costs_what_they_are() -> None:
+    labels = [[0]] * 50_000
+    flat = np.concatenate([np.zeros(50_000, dtype=np.int32), np.arange(20_000, dtype=np.int32)])
+    offsets = np.concatenate([[0], np.arange(len(labels) + 1), [70_000]])
+    found = Reranking(2, 0.0, Categories(flat, offsets, 20_000))
+    tracemalloc.start()
+    places, _ = found.chosen(np.array([[50_001, 1, 2, 3]]), np.array([[4, 3, 2, 1]], dtype=np.float32), 4)
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
+    assert places.tolist() == [[0, 1, -1, -1]]
 
 
 def write_shop(folder: Path) -> Path:
