@@ -65,7 +65,21 @@ class Histories:
         begin, end = self.offsets[0], self.offsets[-1]
         sums = np.concatenate([[0], np.cumsum(kept[begin:end])])
         offsets = sums[self.offsets - begin]
-        return Histories(self.users, self.items[begin:end][kept[begin:end]], offsets, repeats=self.repeats)
+        items, levels = (None if v is None else v[begin:end][kept[begin:end]] for v in (self.items, self.levels))
+        assert items is not None, "histories have items"
+        return Histories(self.users, items, offsets, levels=levels, repeats=self.repeats)
+
+    def latest_of_each(self, most: int) -> "Histories":
+        """The same users with the latest `most` places of each of their items."""
+        begin, row = self.offsets[0], np.repeat(np.arange(len(self)), self.lengths)
+        items = self.flat
+        order = np.lexsort((items, row))  # stable: of equal ones the latest comes last
+        ends = np.append((np.diff(items[order]) != 0) | (np.diff(row[order]) != 0), True)[: len(order)]
+        last = np.flatnonzero(ends)
+        later = np.repeat(last, np.diff(last, prepend=-1)) - np.arange(len(order))  # of the same item
+        kept = np.zeros(len(self.items), dtype=bool)
+        kept[begin + order[later < most]] = True
+        return self.where(kept)
 
     def within(self, other: "Histories") -> "Histories":
         """The same users with those of their items that they have in `other`, too, which has the same users."""

@@ -98,6 +98,8 @@ def _scores(
     padding: bool,
 ) -> np.ndarray:
     """(rows, m) the scores of `explained[user]` after each history without its `dropped` item."""
+    # Whatever is taken out, of an item that stands there more often than a window is long none but these are read.
+    histories = histories.latest_of_each(length) if histories.repeats and not padding else histories
     pairs = np.repeat(np.arange(len(histories)), histories.lengths) * 2**32 + histories.flat
     spare = 0 if padding else int(np.unique(pairs, return_counts=True)[1].max())
     items, levels = windows(histories, length + spare), level_windows(histories, length + spare)

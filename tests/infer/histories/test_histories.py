@@ -189,3 +189,20 @@ def test_of_what_comes_again_the_last_place_counts() -> None:
     assert windows(repeated, 3).tolist() == [[3, 2, 1], [0, 2, 2], [0, 0, 5]]
     once = Histories(users, items, np.array([0, 5, 7, 8]))
     assert once.distinct is once
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 3), max_size=9), min_size=1, max_size=4), st.integers(1, 4), st.integers(0, 2)
+)  # fmt: skip
+def test_the_latest_places_of_each_item_are_kept_with_their_levels(lists, most, before) -> None:
+    whole = [[9] * before, *lists]
+    items = np.array([i for own in whole for i in own], dtype=np.int32)
+    offsets = np.cumsum([0, *map(len, whole)])
+    histories = Histories(pl.Series(range(len(whole))), items, offsets, levels=np.arange(len(items)), repeats=True)
+    found = histories.rows(1, len(whole)).latest_of_each(most)
+    first = before
+    for own, start, stop in zip(lists, found.offsets[:-1], found.offsets[1:], strict=True):
+        kept = [n for n, i in enumerate(own) if own[n + 1 :].count(i) < most]
+        assert found.items[start:stop].tolist() == [own[n] for n in kept]
+        assert found.levels is not None and found.levels[start:stop].tolist() == [first + n for n in kept]
+        first += len(own)

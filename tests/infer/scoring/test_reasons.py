@@ -10,6 +10,7 @@ import torch
 
 from infer.errors import InputError
 from infer.histories.histories import Histories
+from infer.histories.windows import windows
 from infer.model.session import open_model
 from infer.scoring import closed_form, occlusion
 from infer.scoring.job import open_job, rows_job
@@ -244,3 +245,14 @@ def test_an_item_that_comes_twice_is_taken_out_both_times(newest) -> None:
     # Of a b b: as of a b.
     task = newest([1, 2, 2], repeats=True)
     assert reasons(task, model_lists(task, 9, 1), 3)["contribution"].to_list() == [4.0, 2.0]
+
+
+def test_an_item_that_comes_very_often_costs_no_more_than_windows(newest, monkeypatch) -> None:
+    # Behind b stands a 5,000 times, which scores c, d and e 3, 2 and 1. Without it b scores them 3, 4 and 5.
+    sizes = []
+    monkeypatch.setattr(occlusion, "windows", lambda h, length: sizes.append(length) or windows(h, length))
+    task = newest([2, *[1] * 5_000], repeats=True)
+    own = Histories(task.histories.users, np.array([3, 4, 5], dtype=np.int32), np.array([0, 3]))
+    (found,) = occlusion.contributions(task, own, padding=False)
+    assert max(sizes) <= 2 * task.model.metadata.window
+    assert found.because.tolist() == [1, 1, 1] and found.value.tolist() == [0.0, -2.0, -4.0]
