@@ -71,6 +71,11 @@ def progress(given: Iterable[Any] | None = None, **options: Any) -> "tqdm[Any]":
     return (tqdm if sys.stderr.isatty() else _Lines)(given, **options)
 
 
+def is_shown() -> bool:
+    """Whether somebody sees a bar move: for libraries that have bars of their own."""
+    return not _silent.get() and sys.stderr is not None and sys.stderr.isatty()
+
+
 @contextmanager
 def no_progress() -> Iterator[None]:
     """Show no bars of what is done within, whatever other threads do."""

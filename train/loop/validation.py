@@ -12,6 +12,7 @@ from torch import Tensor
 from infer.histories.vocabulary import PAD
 from infer.metrics.ranking import rank_metrics
 from infer.model.signature import USER_INPUT
+from infer.system.progress import progress
 from infer.tables.columns import RANK
 from train.config import TrainConfig
 from train.data.dataset import Data
@@ -19,6 +20,7 @@ from train.models.base import ScoringModel
 
 # Length of the lists whose hits and NDCG choose an epoch.
 K = 10
+USERS = 256  # measured at once
 
 
 @torch.no_grad()
@@ -35,7 +37,7 @@ def validate(
     model.eval()
     known = torch.from_numpy((data.histories if USER_INPUT in model.input_names else data.known).lengths > 0)
     losses, ranks = [], []
-    for batch in rows.split(256):
+    for batch in progress(rows.split(USERS), desc="validating", unit=" batches", leave=False):
         scores = model(*(given.to(device) for given in model.inputs(data, batch)))  # (users, items + 1)
         ranks.append(target_ranks(scores, data, batch).where(known[batch], scores.shape[1] + K))
         if known[batch].any():

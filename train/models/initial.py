@@ -14,6 +14,7 @@ from scipy.sparse.linalg import svds
 from torch import Tensor, nn
 
 from infer.errors import InputError
+from infer.system.progress import progress
 from train.data.content import load as features
 from train.data.dataset import Data
 from train.models.transitions import Largest, transitions
@@ -89,7 +90,8 @@ def ials(
         )  # fmt: skip
         if start is not None:
             model.user_factors, model.item_factors = (np.array(side, np.float32) for side in start)
-        model.fit(table, show_progress=False)
+        with progress(total=epochs, desc="implicit ALS", unit=" passes", leave=False) as bar:
+            model.fit(table, show_progress=False, callback=lambda *_: bar.update())
     users = model.user_factors[: len(data.user_ids)]
     return [np.vstack([np.zeros((1, dim), np.float32), factors]) for factors in (users, model.item_factors)]
 

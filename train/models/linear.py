@@ -21,7 +21,7 @@ from torch import Tensor
 
 from infer.errors import InputError
 from infer.model.metadata import PADDING
-from infer.system.progress import progress
+from infer.system.progress import is_shown, progress
 from train.config import LinearConfig
 from train.data import content
 from train.data.dataset import Data
@@ -69,7 +69,8 @@ class Neighbours(ScoringModel):
         self.neighbours.zero_()
         self.weights.zero_()
         most = self.weights.shape[1]
-        for first in range(0, table.shape[0], STEP):
+        steps = range(0, table.shape[0], STEP)
+        for first in progress(steps, desc="keeping the strongest", unit_scale=STEP, unit=" items", leave=False):
             block = table[first : first + STEP]
             if not sp.issparse(block):
                 block = sparse(block, most)
@@ -100,7 +101,7 @@ def knn(data: Data, config: LinearConfig) -> sp.csr_matrix:
     with warnings.catch_warnings():
         # Of a matrix that it has made itself.
         warnings.filterwarnings("ignore", "Method expects CSR", ParameterWarning)
-        model.fit(rated(data), show_progress=False)
+        model.fit(rated(data), show_progress=is_shown())
     similarity = sp.csr_matrix(model.similarity)
     similarity.setdiag(0)
     return similarity
