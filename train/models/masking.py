@@ -224,6 +224,9 @@ def hide(window: Tensor, config: BertConfig, generator: torch.Generator) -> Tens
 def negative_probability(counts: np.ndarray, config: BertConfig) -> np.ndarray:
     """(items + 1,) float64 probability of drawing each item as a negative; padding never."""
     power = config.negative_power if config.loss == "sampled" else 0.0
-    weights = (counts + 1.0) ** power
+    with np.errstate(over="ignore"):
+        weights = (counts + 1.0) ** power
+    if not np.isfinite(weights.sum()):  # beyond all numbers; their shares are not
+        weights = ((counts + 1.0) / (counts[1:].max() + 1.0)) ** power
     weights[PAD] = 0.0
     return weights / weights.sum()

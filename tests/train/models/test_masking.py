@@ -154,6 +154,13 @@ def test_negatives_follow_the_stated_power_and_are_never_padding() -> None:
     assert (drawn <= 4).float().mean() == pytest.approx(4 * 3**0.5 / (4 * 3**0.5 + 26), abs=0.03)
 
 
+def test_a_power_beyond_all_numbers_draws_the_most_popular() -> None:
+    counts = np.array([0, 5_000, 3, 4_999])
+    found = negative_probability(counts, BertConfig(loss="sampled", negative_power=1_000.0))
+    assert found.sum() == pytest.approx(1) and found[1] == pytest.approx(1 / (1 + (5_000 / 5_001) ** 1_000))
+    assert found[0] == found[2] == 0
+
+
 def test_the_generator_decides_the_batches() -> None:
     def drawn(seed: int) -> list:
         config = configuration("bert", "bert4rec", max_length=6, batch_size=2)
