@@ -16,11 +16,12 @@ batch_size  so many sequences that a step has about TARGETS items: where histori
 sparse_updates  from CATALOGUE items on, where they can be had
 """
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
+from infer.errors import InputError
 from infer.histories.vocabulary import PAD
 from train.config import BertConfig, MFConfig, TrainConfig
 from train.data.dataset import Data
@@ -86,8 +87,22 @@ def sized(config: Config, lengths: np.ndarray | None = None, measured: bool = Tr
 
 
 def sized_for(config: Config, data: Data) -> Config:
-    """The configuration with a size for every 0 that fits the data."""
-    return sized(config, data.histories.lengths, bool((data.targets != PAD).any()), len(data.item_ids))
+    """The configuration with a size for every 0 that fits the data.
+
+    Raises InputError if an option was given that does nothing with the block chosen.
+    """
+    found = sized(config, data.histories.lengths, bool((data.targets != PAD).any()), len(data.item_ids))
+    if not isinstance(found, BertConfig) or getattr(config, "block", "") != "auto":
+        return found
+    for option in fields(found):
+        use = option.metadata.get("only", {}).get("block")
+        if use and found.block not in use and getattr(found, option.name) != option.default:
+            name = option.name.replace("_", "-")
+            raise InputError(
+                f"--{name} does nothing with {found.block} blocks, which --block=auto chooses for this table: it is for "
+                f"--block={use[0]}"
+            )
+    return found
 
 
 def known(lengths: np.ndarray) -> int:

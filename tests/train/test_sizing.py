@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from infer.errors import InputError
 from train.config import BertConfig, MFConfig
 from train.presets import configuration
 from train.sizing import MANY, SEQUENCES, mean_length, said, sequences, sized, sized_for, window_count
@@ -35,6 +36,17 @@ def test_layers_of_hstu_begin_with_many_users() -> None:
     found = sized(BertConfig(block="hstu", layers=3), few)
     assert (found.block, found.layers) == ("hstu", 3)
     assert sized(BertConfig(block="transformer"), many).layers == 1 and sized(BertConfig(block="hstu")).layers == 2
+
+
+def test_what_the_chosen_block_does_not_have_is_refused() -> None:
+    many, few = (SimpleNamespace(histories=SimpleNamespace(lengths=table(*[2] * n)), targets=np.ones(n), item_ids=[1])
+                 for n in (SEQUENCES, SEQUENCES - 1))  # fmt: skip
+    for name, value in (("feedforward", 9), ("activation", "relu"), ("norm", "post")):
+        with pytest.raises(InputError, match=f"--{name} does nothing with hstu blocks, .* it is for --block=transf"):
+            sized_for(BertConfig(**{name: value}), many)
+        assert getattr(sized_for(BertConfig(**{name: value}), few), name) == value
+    # What a preset brings along is no option that somebody gave.
+    assert sized_for(configuration("bert", "sasrec", block="hstu"), many).block == "hstu"
 
 
 def test_what_is_given_stays() -> None:
