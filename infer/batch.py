@@ -26,7 +26,7 @@ complete, the earlier lists stay. Machines with a common folder share the work w
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -56,6 +56,9 @@ from infer.scoring.work import Engine, in_this_process
 from infer.sources.source import PART_USERS
 from infer.system.addresses import Address
 from infer.system.stages import Stages
+from infer.tables.columns import TEST
+
+MEASURED = {"production": (False,), "metrics": (True,)}  # what options of metrics are for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +78,10 @@ class BatchConfig(ClusterConfig, DeliveryConfig, VarietyConfig, FallbackConfig, 
         "MODEL.users.parquet)",
         address=True,
     )
+    split: Literal["validation", "test"] = option(TEST, "which held-out item the metrics are of", only=MEASURED)
     production: bool = option(False, "lists to serve: whole histories, nothing held out or measured")
     metrics: bool = option(True, "measure the held-out items if the table has a split")
-    seed: int = option(0, "seed of the random baseline", minimum=0)
+    seed: int = option(0, "seed of the random baseline", minimum=0, only=MEASURED)
     shard: str = option("1/1", "I/N: score every N-th part, from the I-th; all machines write into one folder")
     only_changed: bool = option(False, "score users whose history has changed; keep the earlier lists of the others")
     restart: bool = option(False, "drop an unfinished run and begin anew")

@@ -99,8 +99,8 @@ def sized_for(config: Config, data: Data) -> Config:
         if use and found.block not in use and getattr(found, option.name) != option.default:
             name = option.name.replace("_", "-")
             raise InputError(
-                f"--{name} does nothing with {found.block} blocks, which --block=auto chooses for this table: it is for "
-                f"--block={use[0]}"
+                f"--{name} does nothing with {found.block} blocks, which --block=auto chooses for this table: it is "
+                f"for --block={use[0]}"
             )
     return found
 

@@ -91,6 +91,8 @@ def idle(known: Option, values: Any, every: Options) -> str | None:
             continue
         other = f"--{every[name].name}" if name in every else ""
         beside = f"{other}={found}" if other else found
+        if isinstance(found, bool):
+            return f"--{known.name} does nothing with {other if found else other.replace('--', '--no-', 1)}"
         if wanted == ANY_BUT_0:
             return f"--{known.name} does nothing with {beside}: it needs more than 0"
         use = " or ".join(map(str, wanted))

@@ -428,3 +428,10 @@ def test_lists_equal_a_naive_ranking(tmp_path_factory, histories, k: int, seed: 
             best = sorted(unseen, key=lambda i: (-scores[known[-1], i], i))[:k]
             expected[f"u{n}"] = "".join(ITEMS[i - 1] for i in best)
     assert lists_of(model, k) == expected
+
+
+@pytest.mark.parametrize("unmeasured", ["--production", "--no-metrics"])
+@pytest.mark.parametrize("option", ["--split=validation", "--seed=3"])
+def test_what_is_of_metrics_is_refused_where_none_are_made(unmeasured: str, option: str) -> None:
+    with pytest.raises(InputError, match=f"{option.partition('=')[0]} does nothing with {unmeasured}$"):
+        batch.main(["--model=nowhere.onnx", unmeasured, option])
