@@ -26,6 +26,7 @@ from infer.model.beside import FOLDER_ENTRY, check_unchanged, stated_in
 from infer.model.choice import Choice, unseen
 from infer.model.metadata import Metadata
 from infer.model.signature import (
+    FOR_ALL,
     ITEMS_OUTPUT,
     K_INPUT,
     LEVELS_INPUT,
@@ -158,11 +159,12 @@ class Model:
         """
         if self.device == "cpu":
             return ties.in_order(*self._ask(feeds))
-        return ties.best(
-            lambda number: self._ask(feeds | {K_INPUT: np.array([number], dtype=np.int64)}),
-            int(feeds[K_INPUT][0]),
-            len(self.metadata.item_ids),
-        )
+
+        def ask(number: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            own = {name: given if name in FOR_ALL else given[rows] for name, given in feeds.items()}
+            return self._ask(own | {K_INPUT: np.array([number], dtype=np.int64)})
+
+        return ties.best(ask, len(feeds[SEEN_INPUT]), int(feeds[K_INPUT][0]), len(self.metadata.item_ids))
 
     def _ask(self, feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """One run of the graph; on a GPU nothing but the top k leaves it."""

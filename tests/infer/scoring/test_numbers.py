@@ -4,6 +4,7 @@ import contextlib
 import io
 import shutil
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import polars as pl
@@ -102,10 +103,10 @@ def at_random_among_equals(scores: np.ndarray, seed: int):
     """The best n of (users, items + 1) scores as a device may give them: equal scores in any order, and any of
     them left out."""
 
-    def ask(number: int) -> ties.Found:
+    def ask(number: int, rows: np.ndarray) -> ties.Found:
         chance = np.random.default_rng(seed + number).random(scores.shape)
-        items = np.lexsort((chance, -scores), axis=-1)[:, :number]
-        return items, np.take_along_axis(scores, items, axis=1)
+        items = np.lexsort((chance, -scores), axis=-1)[rows, :number]
+        return items, np.take_along_axis(scores[rows], items, axis=1)
 
     return ask
 
@@ -117,7 +118,8 @@ def test_equal_scores_are_ordered_by_item_whatever_the_device_does(data, users, 
     scores = np.array(drawn, dtype=np.float32).reshape(users, -1)
     scores[:, 0] = DROPPED
     scores[scores == 3] = DROPPED
-    found, values = ties.best(at_random_among_equals(scores, data.draw(st.integers(0, 99))), k, items)
+    with mock.patch.object(ties, "LARGEST", data.draw(st.integers(1, 200))):
+        found, values = ties.best(at_random_among_equals(scores, data.draw(st.integers(0, 99))), users, k, items)
     expected = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     listed = values > DROPPED
     assert np.array_equal(values, np.take_along_axis(scores, expected, axis=1))
@@ -127,16 +129,27 @@ def test_equal_scores_are_ordered_by_item_whatever_the_device_does(data, users, 
 def test_nobody_is_asked_for_more_than_the_catalogue_has() -> None:
     asked = []
 
-    def ask(number: int) -> ties.Found:
+    def ask(number: int, rows: np.ndarray) -> ties.Found:
         asked.append(number)
         return np.arange(1, 5)[None, :number], np.ones((1, min(number, 4)), dtype=np.float32)
 
-    assert ties.best(ask, 3, most=4)[0].tolist() == [[1, 2, 3]] and asked == [4]
+    assert ties.best(ask, 1, 3, most=4)[0].tolist() == [[1, 2, 3]] and asked == [4]
     # Nor further, where the k-th is no recommendation at all.
     seen = np.full((1, 3), DROPPED, dtype=np.float32)
-    ties.best(lambda number: asked.append(number) or (np.arange(1, 4)[None], seen), 2, most=100)
+    ties.best(lambda number, rows: asked.append(number) or (np.arange(1, 4)[None], seen), 1, 2, most=100)
     assert asked.pop() == 3 and asked == [4]
-    assert ties.best(ask, 2, most=4)[0].tolist() == [[1, 2]] and asked == [4, 3, 24]
+    assert ties.best(ask, 1, 2, most=4)[0].tolist() == [[1, 2]] and asked == [4, 3, 24]
+
+
+def test_only_those_are_asked_for_again_whose_lists_end_among_equals(monkeypatch) -> None:
+    scores = np.tile(np.arange(100, 0, -1, dtype=np.float32), (5, 1))
+    scores[[1, 4]] = 1.0
+    scores[:, 0] = DROPPED
+    asked, ask = [], at_random_among_equals(scores, 0)
+    monkeypatch.setattr(ties, "LARGEST", 99)
+    found, _ = ties.best(lambda number, rows: asked.append((number, rows.tolist())) or ask(number, rows), 5, 3, 99)
+    assert found.tolist() == [[1, 2, 3]] * 5
+    assert asked == [(4, [0, 1, 2, 3, 4]), (32, [1, 4]), (256, [1]), (256, [4])]
 
 
 def test_a_model_on_another_device_asks_until_its_ties_are_complete(folder: Path, monkeypatch) -> None:
@@ -144,10 +157,14 @@ def test_a_model_on_another_device_asks_until_its_ties_are_complete(folder: Path
     asked = []
 
     def ask(self, feeds: dict) -> ties.Found:
-        asked.append(int(feeds["k"][0]))
-        return at_random_among_equals(np.r_[DROPPED, np.ones(24)][None].astype(np.float32), 0)(asked[-1])
+        asked.append((int(feeds["k"][0]), feeds["window"].flatten().tolist(), len(feeds["candidates"])))
+        scores = np.r_[DROPPED, np.ones(24)][None].astype(np.float32) * np.where(feeds["window"] == 2, 1, 0)
+        scores[feeds["window"].flatten() == 1] = np.r_[DROPPED, np.arange(24, 0, -1)]
+        return at_random_among_equals(scores, 0)(asked[-1][0], np.arange(len(scores)))
 
     monkeypatch.setattr(type(model), "_ask", ask)
     object.__setattr__(model, "device", "cuda")
-    items, _ = model.run({"window": np.array([[1]]), **Choice(np.array([[0]])).inputs, "k": np.array([3])})
-    assert items.tolist() == [[1, 2, 3]] and asked == [4, 32]
+    choice = Choice(np.array([[0], [0]]), candidates=np.array([5, 6, 7]))
+    items, _ = model.run({"window": np.array([[1], [2]]), **choice.inputs, "k": np.array([3])})
+    # Again for those alone whose list ends among equal scores, under the same rules.
+    assert items.tolist() == [[1, 2, 3]] * 2 and asked == [(4, [1, 2], 3), (32, [2], 3)]
