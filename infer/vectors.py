@@ -11,7 +11,7 @@ The users' vectors are of whole histories. A bias is a dimension, in which every
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -39,9 +39,12 @@ class VectorsConfig(TableConfig):
     interactions: Path | None = option(
         None, "table of the users: a file, folder or address (default: the one the model was trained on)", address=True
     )
-    batch_size: int = option(256, "users in one run of the graph", minimum=1)
+    batch_size: int = option(256, "users in one run of the graph", minimum=1, only={"of": ("users",)})
     device: Literal["cpu", "cuda"] = option("cpu", "device to run on; fails if it is unavailable")
     threads: int = option(0, "threads of ONNX Runtime; 0 means one for each core", minimum=0)
+
+
+OF_USERS = [f for f in fields(VectorsConfig) if f.name == "interactions" or f in fields(TableConfig)]
 
 
 def main(argv: Sequence[str]) -> None:
@@ -49,8 +52,10 @@ def main(argv: Sequence[str]) -> None:
     config = parse(VectorsConfig, argv, __doc__)
     if config.of == "users" and config.output.suffix == INDEX:
         raise InputError(f"{config.output}: an index is of items, in which users' vectors look: write .npy")
-    if config.of == "items" and config.interactions is not None:
-        raise InputError("--interactions says whose histories --of=users reads; the items' vectors are in the model")
+    stated = next((f.name for f in OF_USERS if getattr(config, f.name) != f.default), None)
+    if config.of == "items" and stated is not None:
+        name = stated.replace("_", "-")
+        raise InputError(f"--{name} says whose histories --of=users reads, or how; the items' vectors are in the model")
     check_output(config.output, [config.model, config.interactions])
     model = open_model(config.model, config.device, config.threads)
     check_vectors(model)

@@ -81,6 +81,9 @@ def test_what_makes_no_sense_is_refused_in_a_line(tmp_path: Path) -> None:
     for words, message in (
         (["--of=users", f"--output={tmp_path / 'u.faiss'}"], "an index is of items, in which users' vectors look"),
         ([f"--output={tmp_path / 'v.npy'}", "--interactions=t.csv"], "--interactions says whose histories --of=users"),
+        ([f"--output={tmp_path / 'v.npy'}", "--user-column=u"], "--user-column says whose histories --of=users"),
+        ([f"--output={tmp_path / 'v.npy'}", "--order=rows"], "--order says whose histories --of=users reads, or how"),
+        ([f"--output={tmp_path / 'v.npy'}", "--batch-size=3"], "--batch-size does nothing with --of=items"),
         ([f"--output={tmp_path / 'v.txt'}"], "expected a file that ends in .parquet, .npy, .faiss"),
     ):
         with pytest.raises(InputError, match=message):

@@ -9,6 +9,7 @@ The catalogue is every item of an event, and with --catalogue=items also those o
 something: nobody has bought them yet, but models that know of content can recommend them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -55,10 +56,10 @@ class ItemsConfig:
     )
 
 
-def check_items(config: ItemsConfig) -> None:
-    """Raise InputError if there are options of a table of items, but no table."""
-    alone = ("items_item_column", "item_features", "items_separator", "items_header", "items_encoding")
-    stated = [name for name in alone if getattr(config, name) is not None]
+def check_items(config: ItemsConfig, extra: Sequence[str] = ()) -> None:
+    """Raise InputError if there are options of a table of items, but no table; extra: further names of such options."""
+    others = ("items_item_column", "item_features", "items_separator", "items_header", "items_encoding")
+    stated = [name for name in (*others, *extra) if getattr(config, name) is not None]
     if stated and config.items is None:
         raise InputError(f"--{stated[0].replace('_', '-')} is of the table of items: name one with --items")
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from infer.cli import option
 from infer.errors import InputError
-from infer.tables.columns import ITEM, SPLIT, TEST, TRAIN, USER, VALIDATION
+from infer.tables.columns import ITEM, SPLIT, TEST, TIMESTAMP, TRAIN, USER, VALIDATION
 from infer.tables.config import TableConfig
 from infer.tables.options import TableOptions
 from infer.tables.periods import seconds_of
@@ -41,21 +41,25 @@ class SplitConfig(TableConfig):
         "users, what the table's own --split-column says, or nothing",
     )
     validation_share: float = option(
-        0.1, "share to validate on, of interactions (--split=time) or users (--split=users); 0: none", minimum=0
+        0.1,
+        "share to validate on, of interactions (--split=time) or users (--split=users); 0: none",
+        minimum=0,
+        only={"split": ("time", "users")},
     )
     test_share: float = option(
         0.1,
         "share to test on, of the latest interactions (--split=time) or of users (--split=users); 0: none",
         minimum=0,
+        only={"split": ("time", "users")},
     )
     validation_period: str | None = option(None, "--split=period: how long validation lasts, before the test: 1d")
     test_period: str | None = option(None, "--split=period: how long the test lasts, to the latest event: 7d, 12h, 2w")
-    split_seed: int = option(0, "--split=users: seed by which users are drawn", minimum=0)
+    split_seed: int = option(0, "--split=users: seed by which users are drawn", minimum=0, only={"split": ("users",)})
     seen: Literal["drop", "keep"] = option(
         DROP, "with --repeats=keep: whether lists may hold what a user has had; models are validated so"
     )
     ties: Literal["item", "random"] = option("item", "order of a user's interactions in the same second")
-    tie_seed: int = option(0, "seed of --ties=random", minimum=0)
+    tie_seed: int = option(0, "seed of --ties=random", minimum=0, only={"ties": ("random",)})
 
     @property
     def table_options(self) -> TableOptions:
@@ -82,17 +86,18 @@ class SplitConfig(TableConfig):
 
 def hold_out(interactions: pl.DataFrame, config: SplitConfig) -> splits.Split:
     """Order ties, hold items out, and say how; interactions are ordered by (user, timestamp, item)."""
-    ties = splits.BY_ITEM
+    ties, times = splits.BY_ITEM, interactions[TIMESTAMP]
     if config.ties == "random":
         interactions = splits.shuffle_ties(interactions, config.tie_seed)
         ties = f"ties in time ordered at random (seed {config.tie_seed})"
-    split = _split(interactions, config)
+    split = _split(interactions, times, config)
     if SPLIT not in split.interactions.columns:
         return split
     return replace(split, protocol=f"{split.protocol}, {ties}")
 
 
-def _split(interactions: pl.DataFrame, config: SplitConfig) -> splits.Split:
+def _split(interactions: pl.DataFrame, times: pl.Series, config: SplitConfig) -> splits.Split:
+    """times: before ties were ordered, by which moments are found."""
     if config.split == "own":
         return splits.own(interactions, config.split_column or SPLIT)
     interactions = interactions.drop(SPLIT, strict=False)
@@ -101,10 +106,11 @@ def _split(interactions: pl.DataFrame, config: SplitConfig) -> splits.Split:
     if config.split == "users":
         return splits.by_users(interactions, config.validation_share, config.test_share, config.split_seed)
     if config.split == "time":
-        return moments.by_time(interactions, config.validation_share, config.test_share, dated=config.order == "time")
+        dated = config.order == "time"
+        return moments.by_time(interactions, config.validation_share, config.test_share, dated, times)
     if config.split == "period":
         validation = seconds_of(config.validation_period, "--validation-period")
-        return moments.by_period(interactions, validation, seconds_of(config.test_period, "--test-period"))
+        return moments.by_period(interactions, validation, seconds_of(config.test_period, "--test-period"), times)
     return splits.leave_one_out(interactions)
 
 

@@ -8,6 +8,7 @@ moment is held out if something came before it, and what follows a test item is 
 """
 
 import math
+from typing import Any
 
 import polars as pl
 
@@ -17,15 +18,22 @@ from infer.tables.notes import date
 from train.data.splits import Split, check_shares
 
 
-def by_time(interactions: pl.DataFrame, validation_share: float, test_share: float, dated: bool = True) -> Split:
+def by_time(
+    interactions: pl.DataFrame,
+    validation_share: float,
+    test_share: float,
+    dated: bool = True,
+    times: pl.Series | None = None,
+) -> Split:
     """Two moments by shares.
 
     validation_share, test_share: of the interactions that lie between the two moments, and after the second; 0: no
-    such part.  dated: whether times are times, and not numbers of rows.
+    such part.  dated: whether times are times, and not numbers of rows.  times: before ties were ordered by fractions
+    of a second, in any order; None: those of the interactions.
     Raises InputError if the shares or the times leave nobody to measure.
     """
     check_shares(validation_share, test_share, "time")
-    times = interactions[TIMESTAMP].sort()
+    times = (interactions[TIMESTAMP] if times is None else times).sort()
     first, second = (
         times[min(int(len(times) * (1 - share)), len(times) - 1)] if share else math.inf
         for share in (validation_share + test_share, test_share)
@@ -33,20 +41,24 @@ def by_time(interactions: pl.DataFrame, validation_share: float, test_share: flo
     return _at(interactions, first, second, bool(validation_share), "shares", dated)
 
 
-def by_period(interactions: pl.DataFrame, validation_seconds: float, test_seconds: float) -> Split:
+def by_period(
+    interactions: pl.DataFrame, validation_seconds: float, test_seconds: float, times: pl.Series | None = None
+) -> Split:
     """Two moments counted back from the latest event: the test period ends with it, before that lies validation's.
 
     What happened just when a period begins is before it, so that of days without a time one is `1d`. A period of 0
-    seconds is none. Raises InputError if the periods leave nobody to measure.
+    seconds is none.  times: as of `by_time`.
+    Raises InputError if the periods leave nobody to measure.
     """
     if not validation_seconds and not test_seconds:
         raise InputError(
             "--split period holds nothing out without a period: --test-period=7d is the last week; "
             "--split=none trains on everything"
         )
-    time = pl.col(TIMESTAMP)
+    times = interactions[TIMESTAMP] if times is None else times
+    latest: Any = times.max()
     first, second = (
-        interactions.filter(time > time.max() - seconds).select(time.min()).item() if seconds else math.inf
+        times.filter(times > latest - seconds).min() if seconds else math.inf
         for seconds in (validation_seconds + test_seconds, test_seconds)
     )
     return _at(interactions, first, second, bool(validation_seconds), "periods")

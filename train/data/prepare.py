@@ -42,6 +42,13 @@ from train.data.holding import SplitConfig, hold_out, measured
 
 log = logging.getLogger(__name__)
 
+# Options that do nothing with a named data set, whose files are known; and those that do nothing without one.
+OF_FILES = (
+    *("user_column", "item_column", "timestamp_column", "rating_column", "split_column"),
+    *("format", "separator", "header", "encoding", "compression", "nulls", "query", "title_column", "genres_column"),
+)
+OF_NAMED = ("data_dir", "cache_dir", "mirror")
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(ItemsConfig, SplitConfig):
@@ -65,8 +72,8 @@ def load(config: DataConfig) -> tuple[str, Tidy, Items]:
     Only the default falls back to another data set, and says so; a set asked for by name never does
     (ml-100k falls back to its own copy in the wheel).
     """
-    check_items(config)
     name = config.dataset or sources.DEFAULT
+    _check_source(config, name)
     if name not in sources.SOURCES:
         path = place(name)
         if not isinstance(path, Address) and not path.exists():
@@ -76,8 +83,6 @@ def load(config: DataConfig) -> tuple[str, Tidy, Items]:
         tidied = read_interactions(path, config.table_options)
         interactions, items = given_items(config, config.table_options, tidied.interactions)
         return name, replace(tidied, interactions=interactions), items
-    if config.items is not None:
-        raise InputError(f"--items is of a data set given as a file; {name} has its own table of items")
     try:
         files = sources.locate(name, config.data_dir, config.cache_dir, config.mirror)
     except sources.Unreachable as error:
@@ -86,6 +91,18 @@ def load(config: DataConfig) -> tuple[str, Tidy, Items]:
         log.warning(f"WARNING: {error}. Using MovieLens 100K from the {sources.RECBOLE} wheel INSTEAD.")
         files = sources.from_package_index(config.cache_dir)
     return files.name, movielens.ratings(files, config.table_options), Items(movielens.items(files))
+
+
+def _check_source(config: DataConfig, name: str) -> None:
+    """Raise InputError if an option is stated that does nothing with this data set."""
+    named = name in sources.SOURCES
+    if named and config.items is not None:
+        raise InputError(f"--items is of a data set given as a file; {name} has its own table of items")
+    for field in OF_FILES if named else OF_NAMED:
+        if getattr(config, field) is not None:
+            use = "a data set given as a file" if named else f"a named data set ({', '.join(sources.SOURCES)})"
+            raise InputError(f"--{field.replace('_', '-')} is for {use}; found --dataset={name}")
+    check_items(config, () if named else ("title_column", "genres_column", "catalogue"))
 
 
 def prepare(config: DataConfig) -> Path:
@@ -100,7 +117,7 @@ def prepare(config: DataConfig) -> Path:
     claim([target, items_target], inputs=[given if isinstance(given, Path) else None, config.items])
     log.info(f"reading {given} ...")
     name, tidied, items = load(config)
-    catalogue = config.catalogue or (EVENTS if name in sources.SOURCES else ITEMS)
+    catalogue = config.catalogue or (EVENTS if named in sources.SOURCES else ITEMS)
     made = hold_out(tidied.interactions, config)
     table = made.interactions
     new = newcomers(table, items.table)

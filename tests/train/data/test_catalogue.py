@@ -131,6 +131,15 @@ def test_films_without_ratings_are_no_candidates_of_the_named_data_sets(tmp_path
     assert dataset.load(tmp_path / "out").item_ids == [6, 7, 8, 9]
 
 
+def test_a_table_of_ones_own_in_a_folder_that_is_called_as_a_named_set_is_of_ones_own(tmp_path: Path) -> None:
+    folder = tmp_path / "ml-1m"
+    folder.mkdir()
+    (folder / "e.csv").write_text("user,item,timestamp\na,1,1\na,2,2\na,3,3\n")
+    (tmp_path / "i.csv").write_text("item,brand\n1,X\n2,X\n3,Y\n4,Y\n")
+    data.main([f"--dataset={folder}", f"--items={tmp_path / 'i.csv'}", f"--artifacts={tmp_path / 'out'}"])
+    assert dataset.load(tmp_path / "out").item_ids == [1, 2, 3, 4]
+
+
 def test_newcomers_are_items_of_which_something_is_known() -> None:
     items = pl.DataFrame({"item": [1, 2, 3, 4], "title": ["a", None, None, "d"], "genres": [None, None, "x", None]})
     assert newcomers(pl.DataFrame({"item": [4]}), items).to_list() == [1, 3]

@@ -68,6 +68,23 @@ def test_the_options_of_the_split_reach_it() -> None:
     )  # fmt: skip
 
 
+def test_ties_at_random_move_no_moment() -> None:
+    # Days without a time: two events on each of three days, one on the fourth.
+    days = (0, 0, 1, 1, 2, 2, 3)
+    rows = [(user, 10 * user + n, 86_400 * day) for user in range(20) for n, day in enumerate(days)]
+    table = pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row")
+    for options in ({"split": "period", "test_period": "1d"}, {"split": "time", "validation_share": 0.2}):
+        by_item, at_random = (
+            prepare.hold_out(table, DataConfig(**options, ties=ties, tie_seed=5)) for ties in ("item", "random")
+        )
+        days_of = [
+            made.interactions.select("split", pl.col("timestamp").floor().cast(int)).sort(pl.all())
+            for made in (by_item, at_random)
+        ]
+        assert days_of[0].equals(days_of[1]) and by_item.said == at_random.said, options
+        assert by_item.protocol.rpartition(", ")[0] == at_random.protocol.rpartition(", ")[0], options
+
+
 def test_the_same_data_give_the_same_bytes(tmp_path: Path) -> None:
     source = tmp_path / "r.csv"
     source.write_text("user,item,timestamp\n" + "".join(f"{u},{i},{i}\n" for u in range(5) for i in range(9)))
@@ -161,6 +178,14 @@ def test_what_is_not_asked_for_is_said(tmp_path: Path, capsys) -> None:
         (["--split=time", "--order=none"], "--split=time needs times, which --order=none does without"),
         (["--split=period", "--test-period=week"], "--test-period is a number of hours"),
         (["--split=period", "--test-period=1d", "--validation-period=x"], "--validation-period is a number of hours"),
+        (["--test-share=0.5"], "--test-share does nothing with --split=leave-one-out: it is for --split=time or users"),
+        (["--split=own", "--validation-share=0"], "--validation-share does nothing with --split=own"),
+        (["--split=time", "--split-seed=7"], "--split-seed does nothing with --split=time: it is for --split=users"),
+        (["--tie-seed=3"], "--tie-seed does nothing with --ties=item: it is for --ties=random"),
+        (["--title-column=x"], "--title-column is of the table of items: name one with --items"),
+        (["--catalogue=items"], "--catalogue is of the table of items: name one with --items"),
+        (["--mirror=http://127.0.0.1:9"], "--mirror is for a named data set .*; found --dataset=.*r.csv"),
+        (["--data-dir=nowhere"], "--data-dir is for a named data set"),
         (["--split=period"], "--split period holds nothing out without a period"),
     ],
 )
@@ -184,6 +209,16 @@ def test_a_column_that_says_what_is_held_out_is_read_only_if_that_is_asked_for()
 def test_a_name_that_is_neither_a_set_nor_a_file_is_refused() -> None:
     with pytest.raises(InputError, match="--dataset ml-2m is neither a file nor one of ml-latest-small, ml-100k"):
         load(DataConfig(dataset="ml-2m"))
+
+
+@pytest.mark.parametrize(
+    "options", [{name: "x"} for name in ("user_column", "header", "nulls", "query", "title_column")]
+)
+def test_how_a_named_set_is_read_cannot_be_stated(options: dict) -> None:
+    name = next(iter(options)).replace("_", "-")
+    message = f"--{name} is for a data set given as a file; found --dataset=ml-latest-small"
+    with pytest.raises(InputError, match=message):
+        load(DataConfig(**options))
 
 
 def flags(*chosen: str) -> str:
