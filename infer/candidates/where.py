@@ -36,10 +36,12 @@ def items_where(where: str, table: Path | None, vocabulary: pl.DataFrame, model:
     table_rows = collect(rows, path)
     ids = id_column(table_rows.select(pl.col(name).alias(ITEM)), ITEM, str(path))
     known = index_of(ids, vocabulary)
-    if not len(ids):
+    if not ids.count():
         raise InputError(f"{path} has no items, of which {OPTION} could be asked: name another table with --items")
     if not (known != PAD).any():
-        raise InputError(f"{path} knows no item of {model}: it has '{ids[0]}', the model '{vocabulary[ITEM][0]}'")
+        raise InputError(
+            f"{path} knows no item of {model}: it has '{ids.drop_nulls()[0]}', the model '{vocabulary[ITEM][0]}'"
+        )
     numbered = table_rows.lazy().with_columns(pl.Series("", known))
     found = collect(chosen(numbered, where, opened.names, opened.untyped, str(path), OPTION).select(""), path)[""]
     mask = np.zeros(vocabulary.height + 1, dtype=bool)

@@ -35,7 +35,7 @@ def as_texts(ids: pl.Series, beside: pl.DataType) -> pl.Series:
 
 
 def index_of(values: pl.Series, vocabulary: pl.DataFrame) -> np.ndarray:
-    """(n,) int32 the index of each id, PAD for an id that the vocabulary (id, index) does not have.
+    """(n,) int32 the index of each id, PAD for a null, or an id that the vocabulary (id, index) does not have.
 
     values: named as the vocabulary's column of ids; whole numbers and texts are compared as texts.
     """
@@ -50,5 +50,5 @@ def index_of(values: pl.Series, vocabulary: pl.DataFrame) -> np.ndarray:
     # Ids that are small numbers are their own address in a table, ten times faster than a join.
     table = np.full(highest + 2, PAD, dtype=np.int32)
     table[ids.to_numpy()] = vocabulary["index"].to_numpy()
-    places = values.to_numpy()
+    places = values.fill_null(-1).to_numpy()
     return table[np.where((places >= 0) & (places <= highest), places, highest + 1)]

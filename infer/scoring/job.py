@@ -29,6 +29,7 @@ from infer.tables.frames import FRAME
 from infer.tables.ids import IdTypes, Known, fits
 from infer.tables.interactions import names_in
 from infer.tables.options import TableOptions
+from infer.tables.split import spellings
 
 UNSTATED = "as the table's column split says"
 
@@ -233,7 +234,8 @@ def with_users(job: Job, rows: pl.LazyFrame) -> Job:
 def check_held_out(job: Job, rows: pl.LazyFrame) -> None:
     """Raises InputError if the job measures held-out items, and its rows have none."""
     if job.split is not None:
-        held = rows.filter(pl.col(SPLIT) == job.split).head(1)
+        # Rows that are read where they lie have the table's own words.
+        held = rows.filter(pl.col(SPLIT).cast(pl.String).is_in(spellings(job.split))).head(1)
         if collect(held, job.table).is_empty():
             raise InputError(f"{job.table} has no {job.split} items to measure; use --no-metrics")
 

@@ -6,6 +6,7 @@ In: the column names of a file, and those that its user stated. Out: which of th
 """
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from infer.errors import InputError
@@ -83,6 +84,13 @@ def check_once(found: list[str], used: list[str], path: Path) -> None:
     for name in used:
         if found.count(name) > 1:
             raise InputError(f"{path} names the column '{name}' twice: give each a name of its own")
+
+
+def unused(name: str, found: Collection[str]) -> str:
+    """The name, with `_` behind it while a column is called so."""
+    while name in found:
+        name += "_"
+    return name
 
 
 def told(names: dict[str, str]) -> str:

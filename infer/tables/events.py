@@ -13,6 +13,7 @@ import polars.selectors as cs
 
 from infer.errors import InputError, first_line
 from infer.formats.layout import shown
+from infer.tables.columns import unused
 from infer.tables.numbers import as_numbers, number
 
 SAMPLE = 10_000  # rows
@@ -48,7 +49,7 @@ def chosen(
     for taken in (numbers, dict[str, pl.Expr]()):
         reasons.append(_unfit(sample, tried, taken))
         if not reasons[-1]:
-            return _filtered(rows, condition, taken)
+            return _filtered(rows, condition, taken, names)
     raise InputError(f"{option} '{where}' cannot be used on {source}: {reasons[0]}")
 
 
@@ -71,9 +72,9 @@ def _as_float(found: re.Match[str]) -> str:
     return text if text[0] in "'\"" else f"{text}0e0"
 
 
-def _filtered(rows: pl.LazyFrame, condition: pl.Expr, numbers: dict[str, pl.Expr]) -> pl.LazyFrame:
-    """The rows, with their texts as they were, for which a condition on numbers is true."""
-    kept = {name: f"text of {name}" for name in numbers}
+def _filtered(rows: pl.LazyFrame, condition: pl.Expr, numbers: dict[str, pl.Expr], names: list[str]) -> pl.LazyFrame:
+    """The rows, with their texts as they were, for which a condition on numbers is true; names: of all columns."""
+    kept = {name: unused(f"text of {name}", names) for name in numbers}
     beside = rows.with_columns(pl.col(name).alias(text) for name, text in kept.items())
     found = beside.with_columns(**numbers).filter(condition)
     return found.with_columns(pl.col(text).alias(name) for name, text in kept.items()).drop(kept.values())

@@ -138,13 +138,12 @@ def _chosen(opened: Opened, path: Path, options: TableOptions, optional: Sequenc
         columns.check_once(opened.names, [options.split], path)
         if SPLIT in optional:
             names[SPLIT] = options.split
-    rows = opened.rows
+    rows, place = opened.rows, columns.unused(ROW, opened.names)
     if options.where is not None:
-        rows = rows.with_row_index(ROW)
-        rows = chosen(rows, options.where, opened.names, opened.untyped, str(path))
+        rows = chosen(rows.with_row_index(place), options.where, opened.names, opened.untyped, str(path))
     rows = rows.select(
         *(pl.col(source).alias(target) for target, source in names.items()),
-        *([ROW] if options.where is not None else []),
+        *([pl.col(place).alias(ROW)] if options.where is not None else []),
     )
     untyped = frozenset(name for name, source in names.items() if source in opened.untyped)
     return Scanned(rows, untyped, said, None if options.where is None else opened.rows)

@@ -17,6 +17,11 @@ VALUES = (TRAIN, HISTORY, VALIDATION, TEST_HISTORY, TEST)
 ALSO = {"valid": VALIDATION, "val": VALIDATION, "dev": VALIDATION}
 
 
+def spellings(name: str) -> list[str]:
+    """How tables write one of `VALUES`."""
+    return [name, *(text for text, meant in ALSO.items() if meant == name)]
+
+
 def split_column(table: pl.DataFrame, source: str) -> pl.Series:
     """The column as texts of `VALUES`; null for anything else.
 

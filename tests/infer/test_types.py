@@ -135,6 +135,18 @@ def test_held_out_items_are_found_in_any_type(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "m.evaluation.json").read_text())["protocols"] == before
 
 
+@pytest.mark.parametrize("dtype", [pl.String, pl.Categorical])
+def test_parts_of_other_names_are_measured_in_a_table_that_is_ordered_by_user(dtype, tmp_path: Path) -> None:
+    table = tmp_path / "tonight.parquet"
+    rows = pl.DataFrame(ROWS | {"fold": ["train", "val", "train"]}).cast({"fold": dtype})
+    path = model(tmp_path, NUMBERS)
+    for given in (rows, rows.reverse()):
+        given.write_parquet(table)
+        assert items_of(scored(path, table, tmp_path, "--split-column=fold", "--split=validation"))[7] == [4, 1]
+    with pytest.raises(infer.InputError, match="has no test items to measure"):
+        scored(path, table, tmp_path, "--split-column=fold")
+
+
 REPEATED = {"user": [7, 7, 7, 7, 8], "item": [1, 3, 1, 3, 2], "timestamp": [1, 2, 3, 4, 5]}
 
 

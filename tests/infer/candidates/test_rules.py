@@ -186,6 +186,15 @@ def test_sql_is_asked_of_a_table_of_these_items(tmp_path: Path) -> None:
         rules(items=tmp_path / "none.parquet", items_where="item > 0")
 
 
+def test_rows_without_an_item_are_none_of_the_models(tmp_path: Path) -> None:
+    path = tmp_path / "products.parquet"
+    pl.DataFrame({"item": [None, 10, 20], "price": [1, 5, 30]}).write_parquet(path)
+    assert allowed(rules(items=path, items_where="price < 20")) == [1]
+    pl.DataFrame({"item": [None, 7], "price": [1, 5]}).write_parquet(path)
+    with pytest.raises(InputError, match=r"knows no item of m\.onnx: it has '7', the model '10'"):
+        rules(items=path, items_where="price < 20")
+
+
 def test_pairs_are_taken_in_any_order_of_users() -> None:
     table = pl.DataFrame({"user": [5, 5, 5, 2, 9], "item": [30, 10, 30, 40, 77]})
     pairs = Pairs.of(table, KNOWN)

@@ -153,8 +153,8 @@ def test_digests_are_equal_just_where_histories_are(histories: list[list[int]]) 
 def test_indexes_are_those_of_the_vocabulary_and_padding_for_the_rest(ids: list) -> None:
     known = vocabulary(ids, "item")
     strange = "zz" if isinstance(ids[0], str) else 6
-    values = pl.Series("item", [ids[2], strange, ids[0], ids[0]], dtype=known.schema["item"])
-    assert index_of(values, known).tolist() == [3, 0, 1, 1]
+    values = pl.Series("item", [ids[2], strange, None, ids[0], ids[0]], dtype=known.schema["item"])
+    assert index_of(values, known).tolist() == [3, 0, 0, 1, 1]
     if not isinstance(ids[0], str):
         assert index_of(pl.Series("item", [-1, 2**62]), known).tolist() == [0, 0]
 

@@ -30,6 +30,15 @@ def table(tmp_path: Path, kind: str = "csv", content: str = EVENTS) -> Path:
     return path
 
 
+def test_columns_of_a_table_may_be_called_as_those_that_where_needs(tmp_path: Path) -> None:
+    content = "user,item,timestamp,price,row,row_,text of price\n1,10,5,3,a,b,c\n1,11,6,30,d,e,f\n2,10,7,x,g,h,i\n"
+    rows, said = both(table(tmp_path, content=content.replace(",x,", ",8,")), where="price > 5 and row <> 'g'")
+    assert rows == [(1, 11, 6)] and "1 of 3 rows count" in said
+    path = table(tmp_path, content=content.replace("2,10,7", "2,10,z"))
+    with pytest.raises(InputError, match="row 3 has the timestamp 'z'"):
+        both(path, where="\"text of price\" in ('f', 'i') and price <> '3'")
+
+
 def both(path: Path, **given) -> tuple[list[tuple], str]:
     """The rows and notes of a table, which are the same whether it is read whole or in parts."""
     options = TableOptions(**given)
