@@ -20,6 +20,7 @@ from infer.formats.places import located, open_place
 from infer.formats.reading import collect
 from infer.tables.columns import USER, guessed
 from infer.tables.ids import are_canonical, id_column
+from infer.tables.texts import as_written
 
 SEGMENT, NONE = "segment", "none"
 MOST = 256  # segments
@@ -65,7 +66,8 @@ class Segments:
         height = int(collect(scanned.select(pl.len()), self.place).item())
         for start in range(0, height, RUN):
             run = collect(scanned.slice(start, RUN), self.place)
-            run = run.with_columns(self._ids(run, users), pl.col(SEGMENT).cast(pl.String)).drop_nulls(USER)
+            names = as_written(run[SEGMENT], f"{self.path} column '{self.column}'", "names of segments")
+            run = run.with_columns(self._ids(run, users), names).drop_nulls(USER)
             run = run.with_columns(pl.when(pl.col(SEGMENT) != "").then(SEGMENT).otherwise(pl.lit(NONE)).alias(SEGMENT))
             found.update(run[SEGMENT].unique())
             if len(found) > MOST:

@@ -17,6 +17,7 @@ import polars as pl
 
 from infer.errors import InputError
 from infer.formats.layout import shown
+from infer.tables.texts import UNFIT
 
 CATEGORIES, NUMBERS, WORDS = KINDS = ("categories", "numbers", "words")
 NONE = "none"
@@ -64,9 +65,14 @@ def attributes(
     for name, kind in _wanted(columns, stated, source).items():
         values = columns[name]
         taken = kind or _kind(values, name in untyped)
-        reason = f"holds {values.dtype}" if taken is None else ""
-        if taken is not None:
-            values = CONVERTERS[taken](values)
+        reason = ""
+        try:
+            values = CONVERTERS[taken](values) if taken is not None else values
+        except UNFIT:
+            reason = f"holds {values.dtype}"
+        if taken is None:
+            reason = f"holds {values.dtype}"
+        elif not reason:
             reason = "empty" if values.null_count() == len(values) else ""
             reason = reason or ("" if stated else _useless(values, columns[name]))
         if reason and stated:
@@ -134,7 +140,7 @@ def _categories(values: pl.Series) -> pl.Series:
 def _numbers(values: pl.Series) -> pl.Series:
     """Float64, null where there is no finite number; dates as days since 1970."""
     if values.dtype.is_temporal():
-        return values.cast(pl.Datetime("us")).dt.epoch("us") / 86_400_000_000
+        return values.cast(pl.Datetime("us"), strict=False).dt.epoch("us") / 86_400_000_000
     numbers = (values.str.strip_chars() if values.dtype == pl.String else values).cast(pl.Float64, strict=False)
     return numbers.set(~numbers.is_finite(), None)
 

@@ -42,8 +42,8 @@ def concatenated(tables: list[tuple[Path, pl.LazyFrame]]) -> pl.LazyFrame:
 def _common(name: str, dtype: pl.DataType, as_text: bool) -> pl.Expr:
     """A column in a type that other files' can be widened to."""
     column = pl.col(name)
-    if name == TIMESTAMP and dtype.is_temporal():
-        column = column.cast(pl.Datetime("us")).dt.epoch("us") / 1_000_000
+    if name == TIMESTAMP and (dtype == pl.Date or isinstance(dtype, pl.Datetime)):
+        column = column.cast(pl.Datetime("us"), strict=False).dt.epoch("us") / 1_000_000
     elif name in (USER, ITEM) and dtype.is_integer():
         return column.cast(pl.Int64)
     return column.cast(pl.String) if as_text else column

@@ -19,8 +19,9 @@ from infer.formats.layout import shown
 from infer.formats.places import located, open_place
 from infer.formats.reading import collect
 from infer.tables.columns import USER, check_once, find
-from infer.tables.ids import are_canonical, id_column
+from infer.tables.ids import are_whole, id_column, in_type, without_zeros
 from infer.tables.options import TableOptions
+from infer.tables.texts import as_written
 
 GROUP, UNKNOWN = "group", "(unknown)"
 MOST = 50  # groups: memory holds a number for each of them and each item
@@ -41,10 +42,11 @@ class UserGroups:
     said: tuple[str, ...] = ()
 
     def of(self, users: pl.Series) -> np.ndarray:
-        """(users,) the number of each user's group; whole numbers and texts are compared as texts."""
+        """(users,) the number of each user's group; whole numbers and texts are compared as texts, `7.0` being 7."""
         table, ids = self.table, users.alias(USER)
         if ids.dtype != table.schema[USER]:
-            table, ids = table.with_columns(pl.col(USER).cast(pl.String)), ids.cast(pl.String)
+            table = table.with_columns(_plain(USER)).unique(USER, keep="first", maintain_order=True)
+            ids = ids.to_frame().select(_plain(USER))[USER]
         elif len(ids):  # of a large table only the stretch in which these lie
             ends = pl.Series([ids.min(), ids.max()], dtype=ids.dtype)
             low, high = table[USER].search_sorted(ends[:1], "left")[0], table[USER].search_sorted(ends[1:], "right")[0]
@@ -71,10 +73,12 @@ def find_groups(path: Path, column: str | None = None, user: str | None = None) 
     ids = id_column(rows, USER, str(path))
     if ids.null_count():
         raise InputError(f"{path} row {ids.is_null().arg_true()[0] + 1} has no {USER}")
-    ids = ids.cast(pl.Int64) if are_canonical(ids) else ids
-    if rows.schema[GROUP].is_nested() or rows.schema[GROUP] in (pl.Binary, pl.Object):
-        raise InputError(f"{path} column {column} holds {rows.schema[GROUP]}; expected texts or numbers")
-    table = pl.DataFrame([ids, rows[GROUP].cast(pl.String)])
+    ids = in_type(ids, pl.Int64()) if ids.dtype == pl.String and are_whole(ids) else ids
+    values, expected = rows[GROUP], "texts or numbers"
+    if values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
+        raise InputError(f"{path} column {column} holds {values.dtype}; expected {expected}")
+    values = values.fill_nan(None) if values.dtype.is_float() else values
+    table = pl.DataFrame([ids, as_written(values, f"{path} column {column}", expected)])
     table = table.with_columns(pl.col(GROUP).str.strip_chars().replace("", None))
     first = table.unique(USER, keep="first", maintain_order=True).drop_nulls(GROUP)
     groups = _in_order(first[GROUP].unique())
@@ -91,6 +95,10 @@ def find_groups(path: Path, column: str | None = None, user: str | None = None) 
         *([f"{path.name}: {repeated:,} rows repeat a user, of whom the first counts"] * bool(repeated)),
     )
     return UserGroups(known, (*groups, _unused(UNKNOWN, groups)), column, path, said)
+
+
+def _plain(name: str) -> pl.Expr:
+    return without_zeros(pl.col(name).cast(pl.String))
 
 
 def _only(columns: list[str], user: str, path: Path) -> str:

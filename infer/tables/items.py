@@ -21,6 +21,7 @@ from infer.tables.attributes import NONE, attributes
 from infer.tables.columns import GENRES, ITEM, TITLE, find, guessed
 from infer.tables.ids import are_canonical, id_column
 from infer.tables.options import TableOptions
+from infer.tables.texts import as_written
 
 KNOWN = (ITEM, TITLE, GENRES)
 
@@ -123,9 +124,10 @@ def _text(table: pl.DataFrame, name: str, source: str) -> pl.Series:
     each = values.dtype.inner if isinstance(values.dtype, pl.List) else values.dtype
     if each.is_nested() or each in (pl.Binary, pl.Object):
         raise InputError(f"{source} column {name} holds {values.dtype}; expected texts")
+    texts = as_written(values, f"{source} column {name}")
     if isinstance(values.dtype, pl.List):
-        return values.cast(pl.List(pl.String)).list.join("|")
-    values = values.cast(pl.String, strict=False)
+        return texts.list.join("|")
+    values = texts
     if name == GENRES and not values.str.contains("|", literal=True).any():
         return values.str.replace_all(";", "|", literal=True)
     return values

@@ -18,6 +18,7 @@ from infer.formats.reading import collect
 from infer.tables.columns import ITEM
 from infer.tables.ids import id_column
 from infer.tables.items import open_items
+from infer.tables.texts import as_written
 
 COLUMN, VALUE = "column", "value"
 
@@ -34,12 +35,12 @@ def labels_of(path: Path, column: str) -> pl.DataFrame:
     table = collect(opened.rows.select(pl.col(name).alias(ITEM), pl.col(column).alias(VALUE)), path)
     table = table.with_columns(id_column(table, ITEM, str(path)))
     dtype = table.schema[VALUE]
-    if isinstance(dtype, pl.List):
-        table = table.with_columns(pl.col(VALUE).cast(pl.List(pl.String))).explode(VALUE)
-    elif dtype.is_nested():
-        raise InputError(f"{path} column {column} holds {dtype}; expected texts or lists of them")
-    else:
-        table = table.with_columns(pl.col(VALUE).cast(pl.String).str.split("|")).explode(VALUE)
+    expected = "texts or lists of them"
+    if dtype.is_nested() and (not isinstance(dtype, pl.List) or dtype.inner.is_nested()):
+        raise InputError(f"{path} column {column} holds {dtype}; expected {expected}")
+    values = as_written(table[VALUE], f"{path} column {column}", expected)
+    lists = values if isinstance(dtype, pl.List) else values.str.split("|")
+    table = table.with_columns(lists.alias(VALUE)).explode(VALUE)
     table = table.with_columns(pl.col(VALUE).str.strip_chars()).filter(pl.col(ITEM).is_not_null(), pl.col(VALUE) != "")
     if table.is_empty():
         raise InputError(f"{path} has no value in the column '{column}'")

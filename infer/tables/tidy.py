@@ -32,6 +32,7 @@ from infer.tables.numbers import as_numbers
 from infer.tables.options import TableOptions
 from infer.tables.rules import KEEP
 from infer.tables.split import first_held_out, split_column
+from infer.tables.texts import as_written
 from infer.tables.timestamps import Notation, notation_of, unix_seconds
 
 DAY = 86_400.0  # seconds; a clock may be that wrong, or in another zone
@@ -219,7 +220,9 @@ def _ratings(table: pl.DataFrame, rules: Rules) -> pl.Series:
     """Ratings, or what events weigh, as Float64, null where there is none."""
     values = table[RATING]
     if rules.options.event_weights is not None:
-        return values.cast(pl.String).replace_strict(
+        if values.dtype.is_nested():
+            raise InputError(f"{rules.source} column {RATING} holds {values.dtype}; expected texts")
+        return as_written(values, f"{rules.source} column {RATING}").replace_strict(
             weights_of(rules.options.event_weights), default=None, return_dtype=pl.Float64
         )
     if not (values.dtype.is_numeric() or values.dtype in (pl.String, pl.Null)):
@@ -243,7 +246,8 @@ def _complaint(table: pl.DataFrame, name: str, row: int, first_row: int, rules: 
     place = f"row {(table[ROW][row] if ROW in table.columns else first_row + row) + 1}"
     if name in IDS:
         return f"{place} has no {name}"
-    value = table[name][row]
+    dates = table.schema[name].is_temporal()  # of which not all are dates in Python
+    value = (table[name].to_physical() if dates else table[name])[row]
     text = "nothing" if value is None else repr(value)[:80]
     if name == RATING and rules.options.event_weights is not None:
         return f"{place} has the event {text}, for which --event-weights has no weight"

@@ -6,6 +6,7 @@ seconds of any rows, null where a value is no time, and how many values were con
     notation = notation_of(pl.Series(["11.09.2017 06:29"]), None)
     unix_seconds(pl.Series(["12.09.2017 18:00"]), notation)
 
+A stated unit is that of all values; from the year 5138 on they are no times either.
 Of themselves, each value alone, are read:
 - numbers, as seconds; from 1e11 on (the year 5138) milliseconds, from 1e14 on microseconds, from 1e17 on nanoseconds,
   from 1e20 on nothing;
@@ -91,15 +92,16 @@ def unix_seconds(values: pl.Series, notation: Notation = Notation()) -> tuple[pl
     values: numbers, texts, Date or Datetime; raises TypeError for anything else.
     """
     if values.dtype == pl.Date or isinstance(values.dtype, pl.Datetime):
-        return values.cast(pl.Datetime("us")).dt.epoch("us") / 1_000_000, {}
+        return values.cast(pl.Datetime("us"), strict=False).dt.epoch("us") / 1_000_000, {}
     if not (values.dtype.is_numeric() or values.dtype in (pl.String, pl.Null)):
         raise TypeError(values.dtype)
     if not notation.format:
         return _each_by_itself(values)
-    if notation.format == SECONDS:
-        return values.cast(pl.Float64, strict=False), {}
-    if notation.format in UNITS:
-        found, kind = values.cast(pl.Float64, strict=False) / UNITS[notation.format], notation.format
+    if notation.format in (SECONDS, *UNITS):
+        found, kind = values.cast(pl.Float64, strict=False) / UNITS.get(notation.format, 1), notation.format
+        found = found.set(found.abs() >= LATEST, None)
+        if kind == SECONDS:
+            return found, {}
     else:
         texts = values.cast(pl.String)
         found = _iso_seconds(texts) if notation.format == ISO_8601 else strftime.seconds(texts, notation.format)

@@ -1,5 +1,6 @@
 """Segments: an output for each or a column, users without one, and tables that do not fit."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -99,3 +100,10 @@ def test_files_of_all_segments_change_together(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"vip\.csv is not what vip\.csv\.json says was delivered"):
         to(tmp_path, "{segment}.csv")
     assert (tmp_path / "basic.csv").read_bytes() == before
+
+
+def test_a_column_of_a_type_that_is_no_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "plans.parquet"
+    pl.DataFrame({"user": [1, 2], "plan": [timedelta(1), timedelta(2)]}).write_parquet(path)
+    with pytest.raises(InputError, match=r"column 'plan' holds Duration.*; expected names of segments"):
+        Segments(path, "plan").sort(tmp_path, pl.Int64())

@@ -1,6 +1,6 @@
 """Further columns of items: how each type is taken, what is left out and why, and what may be stated."""
 
-from datetime import date
+from datetime import date, time, timedelta
 
 import polars as pl
 import pytest
@@ -85,6 +85,29 @@ def test_what_cannot_be_stated_is_refused() -> None:
     ):
         with pytest.raises(InputError, match=message):
             attributes(table, stated=stated, source="t")
+
+
+@pytest.mark.parametrize(
+    ("values", "kinds"),
+    [
+        ([[1, 2], [3]], "numbers"),
+        ([timedelta(1), timedelta(2)], "numbers categories words"),
+        ([[timedelta(1)], []], "numbers categories words"),
+        ([time(1), time(2)], "numbers"),
+        ([{"a": 1}, {"a": 2}], "numbers"),
+        ([b"a", b"\xff"], "numbers categories words"),
+        (pl.Series([[1, 2], [3, 4]], dtype=pl.Array(pl.Int64, 2)), "numbers categories words"),
+        (pl.Series(["a", "1"], dtype=pl.Categorical), "numbers"),
+    ],
+)
+def test_types_that_do_not_fit_what_is_stated_are_refused(values: list, kinds: str) -> None:
+    for kind in kinds.split():
+        with pytest.raises(InputError, match=f"the table column 'x' gives no {kind}: holds [A-Z]"):
+            attributes(pl.DataFrame({"x": values}), (), f"x={kind}")
+
+
+def test_a_list_of_a_type_that_has_no_texts_is_left_out() -> None:
+    assert taken([[timedelta(1)], []]) == (None, "holds List(Duration(time_unit='us'))")
 
 
 def test_what_was_taken_is_told() -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +14,7 @@ from infer.errors import InputError
 from infer.formats import packed
 from infer.sources import cutting, sorting
 from infer.sources.source import open_source
+from infer.tables.frames import tidy_frame
 from infer.tables.interactions import read_interactions
 from infer.tables.options import TableOptions
 
@@ -52,6 +54,35 @@ BAD = {
     "no such day": (("u3", "a", "2023-02-29"), "row 4 has the timestamp '2023-02-29'", "dropped 1 rows with"),
     "no such hour": (("u3", "a", "2023-02-01T24:00"), "row 4 has the timestamp '2023-", "dropped 1 rows with"),
 }  # fmt: skip
+
+
+BEYOND = [
+    pl.Series([2**62, 5]).cast(pl.Datetime("ms")),
+    pl.Series([2**31 - 1, 5], dtype=pl.Int32).cast(pl.Date),
+]
+
+
+@pytest.mark.parametrize("times", BEYOND, ids=["milliseconds", "days"])
+def test_dates_beyond_microseconds_are_no_times(times: pl.Series, tmp_path: Path) -> None:
+    rows = pl.DataFrame({"user": [1, 2], "item": [1, 2], "timestamp": times})
+    with pytest.raises(InputError, match=r"row 1 has the timestamp (4611686018427387904|2147483647); expected seconds"):
+        tidy_frame(rows)
+    assert tidy_frame(rows, DROP).interactions["user"].to_list() == [2]
+
+
+def test_numbers_beyond_64_bits_are_no_times_in_a_stated_unit(tmp_path: Path) -> None:
+    path = csv(tmp_path / "t.csv", *GOOD, ("u3", "a", 2**63))
+    stated = replace(DROP, timestamp_format="seconds")
+    assert both(path, stated)[0] == KEPT
+    with pytest.raises(InputError, match="row 4 has the timestamp '9223372036854775808'; expected seconds"):
+        read_interactions(path, replace(stated, drop_bad_rows=False))
+
+
+@pytest.mark.parametrize("kinds", [[[1], [2]], [b"\xff", b"a"], [{"a": 1}, {"a": 2}]])
+def test_events_of_a_type_that_is_no_text_are_refused(kinds: list) -> None:
+    rows = pl.DataFrame({"user": [1, 2], "item": [1, 2], "timestamp": [1, 2], "kind": kinds})
+    with pytest.raises(InputError, match=r"column rating holds (List|Binary|Struct).*; expected texts"):
+        tidy_frame(rows, TableOptions(event="kind", event_weights="view=1"))
 
 
 @pytest.mark.parametrize("case", BAD)

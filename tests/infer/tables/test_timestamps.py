@@ -149,6 +149,8 @@ def test_a_stated_notation_is_the_only_one() -> None:
     for number, unit in ((1e3, "milliseconds"), (1e6, "microseconds"), (1e9, "nanoseconds")):
         assert read(5 * number, -number, stated=unit) == [5, -1]
         assert unix_seconds(pl.Series([number]), Notation(unit))[1] == {unit: 1}
+    for number, unit in ((1e11, "seconds"), (1e14, "milliseconds"), (1e20, "nanoseconds")):
+        assert read(number, -number, stated=unit) == [None, None], "no times, as without an option"
     assert read(20170911, 2017111, stated="%Y%m%d") == [DAY, None], "1 November or 11 January"
     assert notation_of(pl.Series(["1"]), "seconds").said == ""
 
