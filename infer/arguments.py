@@ -5,6 +5,7 @@ In: arguments of `infer.Recommender`. Out: ids and whole numbers; or InputError.
     python -c "from infer.arguments import ids_of; print(ids_of([1, 50, 260]))"
 """
 
+import math
 import operator
 import re
 from collections.abc import Iterator, Sequence
@@ -53,10 +54,10 @@ class TableArguments(TypedDict, total=False):
     repeats: Literal["latest", "keep"]
     format: str
     separator: str
-    header: str
+    header: str | Sequence[str]
     encoding: str
     compression: str
-    nulls: str
+    nulls: str | Sequence[str]
     query: str
 
 
@@ -79,6 +80,7 @@ class CallArguments(RuleArguments, TableArguments, total=False):
 
 RULES = tuple(RuleArguments.__annotations__)
 OF_TABLES = ("only_pairs", "exclude_pairs", "seen_within")  # rules of users and times, which a history does not name
+LISTS = ("header", "nulls")
 TEXTS = ("items_where", "seen", "seen_within")
 
 
@@ -123,12 +125,36 @@ def table_options(given: TableArguments) -> TableOptions:
     for name, allowed in {"order": ("time", "rows", "none"), "repeats": (LATEST, KEEP, None)}.items():
         if name in names and names[name] not in allowed:
             raise InputError(f"{name} is one of {', '.join(map(str, allowed))}; found {names[name]!r}")
-    weights = names.get("event_weights")
-    if isinstance(weights, dict):
-        names["event_weights"] = ",".join(f"{event}={weight}" for event, weight in weights.items())
+    names = {name: _table_value(name, value) for name, value in names.items()}
     layout = {f.name: names.pop(f.name) for f in fields(Layout) if f.name in names}
     split = names.pop("split_column", None)
     return TableOptions(**names | {"layout": Layout(**layout), "split": split})
+
+
+def _table_value(name: str, value: Any) -> Any:
+    """One of `TableArguments` as the library takes it; raises InputError if it is of another type."""
+    kind = TableArguments.__annotations__[name]
+    if value is None:
+        return value
+    if name in LISTS and is_history(value):
+        value = list(value)
+        if not all(isinstance(text, str) and "," not in text for text in value):
+            raise InputError(f"{name} is a list of texts without commas; found {value!r:.80}")
+        return ",".join(value)
+    if name == "event_weights" and isinstance(value, dict):
+        return ",".join(f"{event}={weight}" for event, weight in value.items())
+    if kind is bool and not isinstance(value, bool | np.bool):
+        raise InputError(f"{name} is True or False; found {value!r:.80}")
+    if kind is float and not (_is_number(value) and math.isfinite(value)):
+        raise InputError(f"{name} is a number; found {value!r:.80}")
+    if kind not in (bool, float) and not isinstance(value, str):
+        other = {"event_weights": " or a dictionary"}.get(name, " or a list of texts" if name in LISTS else "")
+        raise InputError(f"{name} is a text{other}; found {value!r:.80}")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def fallback_options(kind: Any, recent: Any, items: Any) -> FallbackOptions:

@@ -7,6 +7,8 @@ In: rows under their own names, and SQL; or `view=1,purchase=5`. Out: the rows f
 
 import math
 import re
+from collections.abc import Iterator
+from itertools import combinations, islice
 
 import polars as pl
 import polars.selectors as cs
@@ -17,6 +19,8 @@ from infer.tables.columns import unused
 from infer.tables.numbers import as_numbers, number
 
 SAMPLE = 10_000  # rows
+WAYS = 64  # of taking columns as numbers or texts, that are tried
+RESERVED = '"user", "order", "end"'
 EXAMPLE = "\"event = 'purchase'\""
 # What stands in quotes; or a number with a point and without an exponent, which Polars' SQL takes for a decimal.
 DECIMAL = re.compile(r"""'[^']*'|"[^"]*"|(?<![\w.])(?:\d+\.\d*|\.\d+)(?![\w.])""")
@@ -28,8 +32,8 @@ def chosen(
     """The rows for which `where` is true, as SQL has it: not those for which it is null.
 
     names: of the columns.  untyped: those that are texts only because their format has no types; they are numbers
-    if they hold nothing else in the first rows, as in `price > 20`, unless that cannot be compared.  option: named
-    in messages.
+    if they hold nothing else in the first rows, as in `price > 20`, unless that cannot be compared, as in
+    `zip like '12%'`.  option: named in messages.
     Raises InputError, which names `source`, for what is no SQL, names no column, or is neither true nor false.
     """
     try:
@@ -38,15 +42,18 @@ def chosen(
         tried = pl.sql_expr(DECIMAL.sub(_as_float, where))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError) as error:
         raise InputError(
-            f"{option} '{where}' cannot be read ({first_line(error)}); write SQL, as {option}={EXAMPLE}"
+            f"{option} '{where}' cannot be read ({first_line(error)}); write SQL, as {option}={EXAMPLE}, with names "
+            f"that are words of SQL in double quotes: {RESERVED}"
         ) from None
+    if condition.meta.has_multiple_outputs():
+        raise InputError(f"{option} '{where}' names several columns at once; expected one condition")
     strange = next((name for name in used if name not in names), None)
     if strange is not None:
         raise InputError(f"{source} has no column '{strange}', which {option} names; its columns: {shown(names)}")
     sample = rows.select(used).head(SAMPLE).collect() if used else pl.DataFrame({"": [0]})
     numbers = {name: _number(sample[name]) for name in used if name in untyped and _is_number(sample[name])}
-    reasons = []
-    for taken in (numbers, dict[str, pl.Expr]()):
+    reasons: list[str] = []
+    for taken in islice(_ways(numbers), WAYS):
         reasons.append(_unfit(sample, tried, taken))
         if not reasons[-1]:
             return _filtered(rows, condition, taken, names)
@@ -64,7 +71,16 @@ def _unfit(sample: pl.DataFrame, condition: pl.Expr, numbers: dict[str, pl.Expr]
         found = floats.select(condition)[:, 0]
     except pl.exceptions.PolarsError as error:
         return first_line(error)
-    return "" if found.dtype in (pl.Boolean, pl.Null) else f"it gives {found.dtype}, not true or false"
+    return "" if found.dtype == pl.Boolean else f"it gives {found.dtype}, not true or false"
+
+
+def _ways(numbers: dict[str, pl.Expr]) -> Iterator[dict[str, pl.Expr]]:
+    """Which columns may be numbers, the others being texts: all, none, then as many as can be."""
+    yield numbers
+    yield {}
+    for size in range(len(numbers) - 1, 0, -1):
+        for names in combinations(numbers, size):
+            yield {name: numbers[name] for name in names}
 
 
 def _as_float(found: re.Match[str]) -> str:

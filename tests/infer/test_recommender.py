@@ -269,6 +269,24 @@ WRONG: dict[str, tuple[Callable, str]] = {
         lambda m, f: m.score(TABLE, user_column="user"),
         "there is no option user_column here; how a table is read is said by user, item, ",
     ),
+    **{
+        f"{name} of another type": (lambda m, f, given=given: m.score(TABLE, **given), message)
+        for name, given, message in (
+            ("nulls", {"nulls": [1]}, r"nulls is a list of texts without commas; found \[1\]"),
+            ("header", {"header": 5}, "header is a text or a list of texts; found 5"),
+            ("rating", {"least_rating": "3"}, "least_rating is a number; found '3'"),
+            ("no rating", {"least_rating": float("nan")}, "least_rating is a number; found nan"),
+            ("weights", {"event": "e", "event_weights": ["view"]}, "event_weights is a text or a dictionary; found"),
+            ("format", {"timestamp_format": 5}, "timestamp_format is a text; found 5"),
+            ("where", {"where": []}, r"where is a text; found \[\]"),
+            ("separator", {"separator": 5}, "separator is a text; found 5"),
+            ("encoding", {"encoding": 5}, "encoding is a text; found 5"),
+            ("user", {"user": 0}, "user is a text; found 0"),
+            ("order", {"order": ["time"]}, r"order is one of time, rows, none; found \['time'\]"),
+            ("bad rows", {"drop_bad_rows": "no"}, "drop_bad_rows is True or False; found 'no'"),
+            ("condition", {"where": "null"}, "where 'null' cannot be used on the data frame: it gives Null"),
+        )
+    },
     "an option of score": (lambda m, f: m.evaluate(TABLE, fallback="popular"), "there is no option fallback here"),
     "k of a table": (lambda m, f: m.score(TABLE, k=-1), "k is at least 1; found -1"),
     "k that is a fraction": (lambda m, f: m.evaluate(TABLE, k=2.5), "k is a whole number; found 2.5"),
@@ -298,6 +316,16 @@ def test_what_cannot_be_used_is_one_line(what: str, model: infer.Recommender, tm
     with pytest.raises(infer.InputError, match=message) as refused:
         call(model, tmp_path)
     assert "\n" not in str(refused.value) and "--" not in str(refused.value)
+
+
+def test_names_and_nulls_may_be_lists(model: infer.Recommender, tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text(TABLE.select("user", "item", "timestamp").write_csv(include_header=False) + "NA,a,1\n")
+    options = {"header": ["user", "item", "timestamp"], "nulls": ["NA", "NULL"], "drop_bad_rows": True}
+    expected = model.score(TABLE, k=2, split=None)
+    assert model.score(path, k=2, split=None, **options).equals(expected)
+    texts = {"header": "user,item,timestamp", "nulls": "NA,NULL", "drop_bad_rows": np.True_}
+    assert model.score(path, k=2, split=None, **texts).equals(expected)
 
 
 def test_a_file_that_may_not_be_read_is_one_line(model: infer.Recommender, tmp_path: Path, monkeypatch) -> None:

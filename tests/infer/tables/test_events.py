@@ -8,6 +8,7 @@ import pytest
 
 from infer.errors import InputError
 from infer.sources.source import open_source
+from infer.tables.frames import tidy_frame
 from infer.tables.interactions import read_interactions
 from infer.tables.options import TableOptions
 
@@ -28,6 +29,34 @@ def table(tmp_path: Path, kind: str = "csv", content: str = EVENTS) -> Path:
         pl.read_csv(path).write_parquet(tmp_path / "t.parquet")
         path = tmp_path / "t.parquet"
     return path
+
+
+def test_each_column_of_digits_is_what_the_sql_needs(tmp_path: Path) -> None:
+    content = (
+        "user,item,timestamp,zip,price,code\n1,10,5,1234,9,1\n1,11,6,1299,30,1\n2,10,7,3412,100,1\n2,11,8,1255,21,2\n"
+    )
+    path = table(tmp_path, content=content)
+    assert both(path, where="zip like '12%' and price > 20")[0] == [(1, 11, 6), (2, 11, 8)]
+    assert both(path, where="zip like '12%' and price > 20 and code like '1%'")[0] == [(1, 11, 6)]
+    assert both(path, where='"user" > 1 and price > 20.5')[0] == [(2, 10, 7), (2, 11, 8)]
+    with pytest.raises(InputError, match="--where 'zip like '12%' and zip > 20' cannot be used on"):
+        both(path, where="zip like '12%' and zip > 20")
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("user > 1", r"'user > 1' cannot be read .*; write SQL, .* in double quotes: \"user\", \"order\", \"end\"$"),
+        ("null", "'null' cannot be used on the data frame: it gives Null, not true or false"),
+        ("nothing", "'nothing' cannot be used on the data frame: it gives Null, not true or false"),
+        ("COLUMNS('.*') > 0", "names several columns at once; expected one condition"),
+        ("COLUMNS('user') > 0", "names several columns at once; expected one condition"),
+    ],
+)
+def test_sql_that_is_no_condition_is_refused_in_a_line(where: str, message: str) -> None:
+    rows = pl.DataFrame({"user": [1, 2], "item": [1, 2], "timestamp": [1, 2], "nothing": [None, None]})
+    with pytest.raises(InputError, match=message):
+        tidy_frame(rows, TableOptions(where=where))
 
 
 def test_columns_of_a_table_may_be_called_as_those_that_where_needs(tmp_path: Path) -> None:
