@@ -5,7 +5,7 @@ In: a table of items in any format, and names of its columns. Out: lists with th
     python -m infer.deliver --lists=artifacts/hybrid.topk.parquet --to=lists.csv --with=title,genres
 
 Values keep the types of their table. Of a table whose values are all text (CSV), a column is of numbers if each value
-is written as one.
+is written as one that loses nothing.
 """
 
 from pathlib import Path
@@ -21,7 +21,8 @@ from infer.tables.columns import GENRES, ITEM, TITLE, guessed
 from infer.tables.ids import are_canonical, id_column
 
 UNFIT = (pl.Binary, pl.Duration, pl.Object)
-NUMBER = r"^-?(0|[1-9]\d*)(\.\d+)?$"
+NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"
+EXACT = 15  # significant digits that a fraction of 64 bits keeps, whatever they are
 
 
 class ItemColumns:
@@ -90,8 +91,18 @@ def _inner(dtype: pl.DataType) -> pl.DataType:
 
 
 def _numbers(values: pl.Series) -> pl.Series:
-    """Texts as numbers, if each is written as one."""
+    """Texts as numbers, if each is written as one, and can be written again from it.
+
+    The last zero of `1.10` may go only where all have as many decimals, as prices have, and versions have not.
+    """
     if values.dtype != pl.String or not values.count() or not values.drop_nulls().str.contains(NUMBER).all():
         return values
     whole = values.cast(pl.Int64, strict=False)
-    return whole if whole.null_count() == values.null_count() else values.cast(pl.Float64)
+    if whole.null_count() == values.null_count():
+        return whole
+    numbers = values.cast(pl.Float64, strict=False)
+    digits = values.str.replace_all(r"[-.]", "").str.strip_chars_start("0").str.len_bytes()
+    kept = (digits <= EXACT) | (numbers.cast(pl.String) == values)
+    decimals = values.drop_nulls().str.extract(r"\.([0-9]+)$").str.len_bytes().fill_null(0)
+    aligned = decimals.n_unique() == 1 or not values.str.contains(r"\.[0-9]+0$").any()
+    return numbers if kept.all() and aligned else values

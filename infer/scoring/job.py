@@ -197,7 +197,10 @@ def of_types(job: Job, types: IdTypes, items: Callable[[], pl.Series]) -> Job:
                 f"{kind_of(job.items.schema[ITEM])}, as '{job.items[ITEM][0]}', and none of the table's"
             )
     if own != read and not fits(vocabularies[0][ITEM], own):
-        said = (*said, f"lists carry items as texts: not all that {job.model.path.name} knows are whole numbers")
+        numbers = fits(vocabularies[0][ITEM], pl.Int64())
+        wanted = f"fit {own}, which the table has" if numbers else "are whole numbers"
+        carried = "texts" if read == pl.String else str(read)
+        said = (*said, f"lists carry items as {carried}: not all that {job.model.path.name} knows {wanted}")
         types = replace(types, own=types.own | {ITEM: read})
     return replace(job, items=vocabularies[0], users=vocabularies[1], types=types, said=said)
 

@@ -54,7 +54,8 @@ def find(
 ) -> dict[str, str]:
     """Which of the file's columns holds what: {shared name: the file's name}.
 
-    Raises InputError if a column that is needed, or was stated, is not there, or is there twice.
+    Raises InputError if a column that is needed, or was stated, is not there, or is there twice, or would be two of
+    user, item and timestamp.
     """
     names = {}
     for target in (*needed, *optional):
@@ -70,6 +71,12 @@ def find(
                 + (" (or --order=rows if it is oldest first, --order=none)" if target == TIMESTAMP else "")
             )
     check_once(found, list(names.values()), path)
+    for first, other in ((USER, ITEM), (USER, TIMESTAMP), (ITEM, TIMESTAMP)):
+        if first in names and names[first] == names.get(other):
+            raise InputError(
+                f"{path}: the column '{names[first]}' is taken as {first} and as {other}; "
+                f"name another with --{first}-column or --{other}-column"
+            )
     return names
 
 

@@ -25,7 +25,8 @@ from infer.tables.columns import BECAUSE, ITEM, USER
 IDS = (USER, ITEM)
 WITH_ZEROS = r"^(0|-?[1-9]\d*)\.0+$"  # as pandas writes whole numbers in a column that once had a gap
 NULLS = ["NA", "N/A", "NULL", "null", "None", "NaN", "nan", "\\N", "-", "?", "(null)", "undefined"]
-EXACT = 2**53  # whole numbers up to here are fractions of their own
+# Below 2 to this power every whole number is a fraction of its own, and none is read as one.
+EXACT = {pl.Float32(): 24, pl.Float64(): 53}
 
 
 @dataclass(frozen=True)
@@ -221,6 +222,10 @@ def _texts(ids: pl.Series, name: str, source: str) -> pl.Series:
 
 
 def _check_whole(ids: pl.Series, name: str, source: str) -> None:
-    broken = ids.filter(ids.is_not_nan() & ((ids != ids.floor()) | (ids.abs() > EXACT)))
+    bits = EXACT.get(ids.dtype, 11)  # of Float16
+    broken = ids.filter(ids.is_not_nan() & ((ids != ids.floor()) | (ids.abs() >= 2**bits)))
     if len(broken):
-        raise InputError(f"{source} column {name} holds {ids.dtype}, as {broken[0]!r}; expected whole numbers or texts")
+        raise InputError(
+            f"{source} column {name} holds {ids.dtype}, as {broken[0]!r}; expected whole numbers or texts, or whole "
+            f"ones below 2^{bits} in {ids.dtype}"
+        )

@@ -81,6 +81,28 @@ def test_items_that_do_not_fit_the_tables_type_stay_texts_and_that_is_said(tmp_p
     assert "lists carry items as texts: not all that m.onnx knows are whole numbers" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("texts", "carried"), [(False, "Int64"), (True, "texts")])
+def test_items_that_are_too_large_for_the_tables_type_are_said_to_be(texts, carried, tmp_path: Path, capsys) -> None:
+    table = tmp_path / "tonight.parquet"
+    pl.DataFrame(ROWS).cast({"item": pl.UInt16}).write_parquet(table)
+    items = [*NUMBERS[:-1], 70_000]
+    scored(model(tmp_path, list(map(str, items)) if texts else items), table, tmp_path, "--accept")
+    said = f"lists carry items as {carried}: not all that m.onnx knows fit UInt16, which the table has"
+    assert said in capsys.readouterr().out
+
+
+def test_one_column_is_not_user_and_item(tmp_path: Path) -> None:
+    table = tmp_path / "interactions.parquet"
+    message = "the column 'item' is taken as user and as item; name another with --user-column or --item-column"
+    path = model(tmp_path, NUMBERS)
+    with pytest.raises(infer.InputError, match=message):
+        scored(path, table, tmp_path, "--user-column=item")
+    with pytest.raises(
+        infer.InputError, match="'timestamp' is taken as item and as timestamp; name another with item="
+    ):
+        infer.load(path).score(pl.DataFrame(ROWS), item="timestamp")
+
+
 def test_a_model_that_looks_users_up_finds_them_in_any_type(tmp_path: Path) -> None:
     scores = np.array([[0] * 5, [0, 1, 2, 3, 4], [0, 4, 3, 2, 1]])
     table = tmp_path / "tonight.parquet"

@@ -14,7 +14,7 @@ from infer.delivery.targets import target_of
 from infer.errors import InputError
 from tests.helpers.published import PARTS, publish
 
-TABLE = 'sku,name,Genre,price,code,stock\n30,"Lamp, ""big""",x|y,9.50,007,4\n10,Desk,,2,8,\n30,Other,z,1,9,5\n'
+TABLE = 'sku,name,Genre,price,code,stock\n30,"Lamp, ""big""",x|y,9.50,007,4\n10,Desk,,2.00,8,\n30,Other,z,1.00,9,5\n'
 
 
 def to(folder: Path, name: str, columns: str, content: str = TABLE, **options: str) -> Delivered:
@@ -39,6 +39,30 @@ def test_texts_are_numbers_where_all_are_written_as_such(tmp_path: Path) -> None
     to(tmp_path, "a.ndjson", "code,stock,genres")
     row = json.loads((tmp_path / "a.ndjson").read_text().splitlines()[0])
     assert row == {"user": 1, "rank": 1, "item": 30, "score": 2.5, "code": "007", "stock": 4, "genres": "x|y"}
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (["12345678901234567890", "12345678901234567891"], pl.String),
+        (["9223372036854775807", "-3"], pl.Int64),
+        (["1.10", "1.9"], pl.String),
+        (["19.90", "5.00", ""], pl.Float64),
+        (["5.0", "19.25"], pl.Float64),
+        (["5", "19.25"], pl.Float64),
+        (["0.1234567890123456", "0.5"], pl.Float64),
+        (["0.12345678901234567890", "0.5"], pl.String),
+        (["0.000000123456789012345", "1.5"], pl.Float64),
+        (["1\u0662", "5"], pl.String),
+        (["1\u0662.5", "5.5"], pl.String),
+    ],
+)
+def test_numbers_are_texts_where_they_would_lose_something(values: list, found, tmp_path: Path) -> None:
+    rows = "".join(f"{item},{value}\n" for item, value in enumerate(values))
+    (tmp_path / "items.csv").write_text(f"item,x\n{rows}", encoding="utf-8")
+    column = ItemColumns(tmp_path / "items.csv", "x").table["x"]
+    assert column.dtype == found
+    assert column.cast(pl.Float64, strict=False).n_unique() == len(values) or found == pl.String
 
 
 def test_decimals_are_numbers_and_times_iso_8601_in_json(tmp_path: Path) -> None:

@@ -55,6 +55,15 @@ def test_typed_columns_keep_their_type(ids: pl.Series, read: list, own, said: st
     assert found.types.own["user"] == own and str(found.notes) == said
 
 
+@pytest.mark.parametrize(("dtype", "bits"), [(pl.Float64, 53), (pl.Float32, 24)])
+def test_fractions_are_ids_only_where_each_whole_number_has_its_own(dtype, bits: int, tmp_path: Path) -> None:
+    good = pl.Series([1, 2**bits - 1]).cast(dtype)
+    assert both(stored(good, tmp_path / "t.parquet")).interactions["user"].to_list() == [1, 2**bits - 1]
+    path = stored(pl.Series([1, 2**bits + 1]).cast(dtype), tmp_path / "u.parquet")  # read as 2**bits
+    with pytest.raises(InputError, match=rf"holds Float.., as {2**bits}\.0; .* below 2\^{bits} in Float"):
+        both(path)
+
+
 @pytest.mark.parametrize(
     ("ids", "read", "said"),
     [
