@@ -26,7 +26,7 @@ IDS = (USER, ITEM)
 WITH_ZEROS = r"^(0|-?[1-9]\d*)\.0+$"  # as pandas writes whole numbers in a column that once had a gap
 NULLS = ["NA", "N/A", "NULL", "null", "None", "NaN", "nan", "\\N", "-", "?", "(null)", "undefined"]
 # Below 2 to this power every whole number is a fraction of its own, and none is read as one.
-EXACT = {pl.Float32(): 24, pl.Float64(): 53}
+EXACT: dict[pl.DataType, int] = {pl.Float32(): 24, pl.Float64(): 53}
 
 
 @dataclass(frozen=True)

@@ -57,10 +57,11 @@ def by_period(
         )
     times = interactions[TIMESTAMP] if times is None else times
     latest: Any = times.max()
-    first, second = (
+    starts: list[Any] = [
         times.filter(times > latest - seconds).min() if seconds else math.inf
         for seconds in (validation_seconds + test_seconds, test_seconds)
-    )
+    ]
+    first, second = starts
     return _at(interactions, first, second, bool(validation_seconds), "periods")
 
 
