@@ -6,6 +6,7 @@ In: an output of `python -m infer.batch`. Out: its publications, and readers who
     python -m infer.rollback --output artifacts/hybrid.topk.parquet --to 12
     python -m infer.rollback --output artifacts/hybrid.topk.parquet --list     change nothing
 
+The one before is what readers found when the current one was published, whatever has been gone back from since.
 How many publications are kept is an option of `python -m infer.batch` (--keep). Going back removes none, so that
 --to leads forward again; the next run is compared with the lists that readers find then.
 """
@@ -28,7 +29,9 @@ class RollbackConfig:
     """Options of `python -m infer.rollback`."""
 
     output: Path = option(MISSING, "the lists, as --output of infer.batch", address=True)
-    to: int | None = option(None, "number of the publication (default: the latest before the current one)", minimum=1)
+    to: int | None = option(
+        None, "number of the publication (default: what readers found before the current one)", minimum=1
+    )
     list: bool = option(False, "show the publications, change nothing")
 
 
@@ -45,7 +48,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def go_back(publications: Publications, to: int | None) -> Publication:
-    """Let readers find an earlier publication, by default the latest before the current one; returns it.
+    """Let readers find an earlier publication, by default what they found before the current one; returns it.
 
     Raises InputError if it is not there.
     """

@@ -14,7 +14,7 @@ store lets one through. A number is never used twice, so that files once publish
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -60,11 +60,13 @@ class Catalogue:
             runs[digest] = f"{last:06}"
         return replace(self, runs=runs, last=last, held=held)
 
-    def publishing(self, name: str, keep: int) -> "Catalogue":
-        """With a run as what readers find; of the others the latest stay, `keep` in all, and no run that is long
-        out of date."""
-        others = [known for known in self.published if known != name]
-        kept = (*others[max(0, len(others) - (keep - 1)) :], name)
+    def publishing(self, name: str, keep: int, way: Sequence[str] = ()) -> "Catalogue":
+        """With a run as what readers find; of the others those of `way`, which leads back from it, and the latest stay,
+        `keep` in all, and no run that is long out of date."""
+        way = [known for known in way if known in self.published][: keep - 1]
+        others = [known for known in self.published if known != name and known not in way]
+        gone = others[: max(0, len(others) - (keep - 1 - len(way)))]
+        kept = (*(known for known in self.published if known not in (name, *gone)), name)
         runs = {
             digest: run
             for digest, run in self.runs.items()

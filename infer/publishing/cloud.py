@@ -147,14 +147,6 @@ class CloudPublications(Publications):
         held = self.catalogue().held
         return None if held is None else self.publication(held[0], HELD)
 
-    def before(self, publication: Publication | None) -> list[Publication]:
-        """The publications before one that can be gone back to, oldest first."""
-        names = self.catalogue().published
-        if publication is None or publication.name not in names:
-            return []
-        found = (self.publication(name) for name in names[: names.index(publication.name)])
-        return [each for each in found if each.damage is None]
-
     def publication(self, name: str, label: str | None = None) -> CloudPublication:
         """A publication by its number; label: its name, if that is another."""
         return CloudPublication(Copied(f"{self.address.text}/{name}", self._copies / name), self, label)
@@ -168,6 +160,9 @@ class CloudPublications(Publications):
             return replace(known, current=name)
 
         catalogue.change(self.objects, altered)
+
+    def _earlier(self, name: str, names: Sequence[str]) -> Sequence[str]:
+        return names[: names.index(name)] if name in names else []
 
     def sweep(self) -> None:
         """Remove files of numbers that were taken and are in use no more; what cannot be removed is left for later."""

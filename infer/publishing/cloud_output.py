@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import chain, islice
 from typing import Any
 
 import polars as pl
@@ -57,6 +58,11 @@ class CloudOutput(Output):
         """Nothing to hold: what this process writes to before it decides is its own."""
         return contextlib.nullcontext()
 
+    @property
+    def follows(self) -> str | None:
+        """What readers found when this process began: if that is no longer so, this run is not published."""
+        return self._base
+
     def write(self, number: int, lists: pl.DataFrame, users: pl.DataFrame, numbers: dict[str, Any]) -> None:
         """Write a part's users, then its lists; they are on their way while the next part is scored."""
         super().write(number, lists, users, numbers)
@@ -79,10 +85,11 @@ class CloudOutput(Output):
         """
         self._check(self.publications.catalogue())
         self._describe()
+        way = self._way(keep - 1)
 
         def altered(known: Catalogue) -> Catalogue:
             self._check(known)
-            return known.publishing(self._name, keep)
+            return known.publishing(self._name, keep, way)
 
         catalogue.change(self.objects, altered)
         return self._put_aside()
@@ -130,6 +137,14 @@ class CloudOutput(Output):
             name = part_name(number)
             content = (self.publication.folder / kind / name).read_bytes()
             self.objects.create(f"{self._name}/{kind}/{name}", content)  # if another was faster, its bytes are the same
+
+    def _way(self, length: int) -> list[str]:
+        """The numbers that lead back from this run, nearest first, so many at most."""
+        if self._base is None:
+            return []
+        base = self.publications.publication(self._base)
+        way = (each.name for each in chain([base], self.publications.way_back(base)) if each.damage is None)
+        return [*islice(way, length)]
 
     def _wait(self) -> None:
         """Until what was sent is there; raises InputError if it could not be sent."""

@@ -77,6 +77,12 @@ class Output:
         mine = self.plan | {"base": base} if self.plan["base"] else self.plan
         return bool(current.manifest["plan"] == mine)
 
+    @property
+    def follows(self) -> str | None:
+        """The number of what readers find until this run is published; whoever asks holds the lock `store`."""
+        current = self.publications.current()
+        return None if current is None else current.name
+
     def part(self, number: int) -> Path:
         """The file of a part's lists."""
         return self.publication.folder / LISTS / part_name(number)

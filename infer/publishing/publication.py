@@ -14,6 +14,7 @@ from typing import Any
 from infer.errors import InputError
 
 LISTS, USERS, MANIFEST, METRICS = "lists", "users", "manifest.json", "metrics.json"
+FOLLOWS = "follows"  # of a manifest: the number of what readers found before, null if nothing; not of old versions
 SHARES = ("left_out", "unknown", "popular")  # figures that count a kind of users, interactions and lists
 
 
@@ -81,6 +82,7 @@ def _is_manifest(found: Any) -> bool:
             and plan <= set(found["plan"])
             and {"k", "split"} <= set(found["plan"]["options"])
             and figures <= set(found["figures"])
+            and isinstance(found.get(FOLLOWS), str | None)
             and all({"file", "first", "last", "scored"} <= set(part) for part in found["parts"])
         )
     except (KeyError, TypeError):

@@ -26,10 +26,11 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from infer.errors import InputError
-from infer.publishing.publication import LISTS, MANIFEST, METRICS, Publication, read_json
+from infer.publishing.publication import FOLLOWS, LISTS, MANIFEST, METRICS, Publication, read_json
 from infer.system.files import point, sync_folder, sync_tree, write_text
 from infer.system.project import PROJECT
 
@@ -154,10 +155,31 @@ class Publications:
         return known[name]
 
     def before(self, publication: Publication | None) -> list[Publication]:
-        """The publications before one that can be gone back to, oldest first."""
-        if publication is None:
-            return []
-        return [p for p in self.all() if int(p.name) < int(publication.name) and p.damage is None]
+        """What readers found before one and can go back to, oldest first; what was gone back from is not among it."""
+        return [] if publication is None else [*self.way_back(publication)][::-1]
+
+    def way_back(self, publication: Publication) -> Iterator[Publication]:
+        """What was current when one was published, then what was when that was, and so on; damaged ones are left out.
+
+        Of one that does not say so, of an earlier version or damaged, it is the one before in the order of publication.
+        """
+        there, found = {p.name: p for p in self.all()}, publication
+        names = [*there]
+        there.pop(found.name, None)
+        while True:
+            if found.damage is None and FOLLOWS in found.manifest:
+                name = found.manifest[FOLLOWS]
+            else:
+                name = next(reversed(self._earlier(found.name, names)), None)
+            if name not in there:
+                return
+            found = there.pop(name)  # each once, whatever a manifest says
+            if found.damage is None:
+                yield found
+
+    def _earlier(self, name: str, names: Sequence[str]) -> Sequence[str]:
+        """Those of `names`, in the order of publication, that were published before one."""
+        return [known for known in names if int(known) < int(name)]
 
     def next_name(self) -> str:
         """The number that the next publication gets: above all that were ever there."""
@@ -181,10 +203,12 @@ class Publications:
             self.metrics.unlink()
 
     def prune(self, keep: int) -> None:
-        """Remove all but the current publication and the latest others, `keep` in all."""
+        """Remove all but the current publication, those that lead back from it, and the latest others: `keep` in
+        all."""
         current = self.current()
-        others = [p for p in self.all() if current is None or p.name != current.name]
-        for old in others[: max(0, len(others) - (keep - 1))]:
+        way = [] if current is None else [p.name for p in islice(self.way_back(current), keep - 1)]
+        others = [p for p in self.all() if p.name not in way and (current is None or p.name != current.name)]
+        for old in others[: max(0, len(others) - (keep - 1 - len(way)))]:
             with _removing():
                 (old.folder / MANIFEST).unlink()  # first: what is left of it is no publication
         for path in self.store.iterdir():

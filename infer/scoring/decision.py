@@ -15,7 +15,7 @@ from infer.errors import HeldError, InputError, first_line
 from infer.publishing.figures import compared
 from infer.publishing.gate import verdict
 from infer.publishing.output import Output
-from infer.publishing.publication import MANIFEST, Publication, read_json
+from infer.publishing.publication import FOLLOWS, MANIFEST, Publication, read_json
 from infer.scoring.outcome import Outcome
 from infer.scoring.plan import Settings
 
@@ -41,6 +41,7 @@ def decide(output: Output, settings: Settings) -> Publication:
     others = [] if current is None else other_rules(output.plan, current.manifest["plan"])
     if about["beyond"] and others:
         about["beyond"] += f"; the earlier lists are of other rules ({', '.join(others)})"
+    about[FOLLOWS] = output.follows
     output.describe(about)
     if about["beyond"] and not settings.accept:
         output.hold()

@@ -251,6 +251,18 @@ def test_going_back_and_forth_changes_what_all_readers_find(
         rollback.main([f"--output={output}", "--to=9"])
 
 
+def test_going_back_never_leads_to_lists_that_were_gone_back_from(store: Store, folder: Path, output: str) -> None:
+    score(folder, output, 5)
+    for bad in (2, 3, 4):
+        score(folder, output, 7)
+        assert json.loads(store.get(f"{below(output)}{bad:06}/manifest.json"))["follows"] == "000001"
+        rollback.main([f"--output={output}"])
+        assert catalogue(store, output)["current"] == "000001", f"and not {bad - 1:06}"
+    assert catalogue(store, output)["published"] == ["000001", "000003", "000004"]
+    with pytest.raises(InputError, match="has no publication before 000001"):
+        rollback.main([f"--output={output}"])
+
+
 def test_users_whose_history_is_as_it_was_keep_their_lists(
     store: Store, folder: Path, output: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from infer import batch, rollback
+from infer import batch, compare, rollback
 from infer.errors import HeldError, InputError
 from infer.publishing.publications import Publications
 from tests.helpers.markov import ITEMS, NEXT, write_model
@@ -164,9 +164,53 @@ def test_the_last_publications_are_kept_and_one_command_goes_back(folder: Path, 
     # The next number is new, and what readers find now is kept and compared with.
     nights[6] = night(folder, 6)
     assert json.loads((folder / "m.topk.json").read_text())["figures"]["earlier"] == "000003"
-    assert [p.name for p in Publications(folder / "m.topk.parquet").all()] == ["000004", "000005", "000006"]
+    assert [p.name for p in Publications(folder / "m.topk.parquet").all()] == ["000003", "000005", "000006"]
+    rollback.main([output])
+    assert lists(folder).equals(nights[3])
     rollback.main([output, "--to=5"])
     assert lists(folder).equals(nights[5])
+
+
+def test_going_back_never_leads_to_lists_that_were_gone_back_from(folder: Path, capsys) -> None:
+    output = f"--output={folder / 'm.topk.parquet'}"
+    good = night(folder, 1)
+    for bad in (2, 3, 4):
+        night(folder, bad)
+        assert json.loads((folder / "m.topk.json").read_text())["follows"] == "000001"
+        capsys.readouterr()
+        compare.main([output])
+        assert capsys.readouterr().out.split()[:2] == ["000001", f"{bad:06}"]
+        rollback.main([output])
+        assert lists(folder).equals(good), f"and not those of night {bad - 1}"
+    assert [p.name for p in Publications(folder / "m.topk.parquet").all()] == ["000001", "000003", "000004"]
+    with pytest.raises(InputError, match="has no publication before 000001"):
+        rollback.main([output])
+
+
+def test_publications_of_earlier_versions_follow_the_number_before(folder: Path) -> None:
+    output = f"--output={folder / 'm.topk.parquet'}"
+    for number in (1, 2, 3):
+        night(folder, number)
+        path = store(folder) / f"{number:06}" / "manifest.json"
+        told = json.loads(path.read_text())
+        del told["follows"]
+        path.write_text(json.dumps(told))
+    publications = Publications(folder / "m.topk.parquet")
+    assert [p.name for p in publications.before(publications.current())] == ["000001", "000002"]
+    rollback.main([output])
+    night(folder, 4)
+    assert [p.name for p in publications.before(publications.current())] == ["000001", "000002"]
+
+
+@pytest.mark.parametrize("said", ["000002", "000009", 3])
+def test_what_a_manifest_says_wrongly_that_it_follows_does_no_harm(folder: Path, said: object) -> None:
+    """Itself, what is not there, and what is no name."""
+    night(folder, 1)
+    night(folder, 2)
+    path = store(folder) / "000002" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"follows": said}))
+    publications = Publications(folder / "m.topk.parquet")
+    assert [p.name for p in publications.before(publications.current())] == (["000001"] if said == 3 else [])
 
 
 def test_keeping_one_publication_keeps_the_current_one(folder: Path) -> None:
