@@ -23,7 +23,7 @@ from onnx import TensorProto
 from infer.model import modelfile
 from infer.model.beside import KEY, stated_in
 from infer.system.files import replacing
-from infer.system.ownership import ONNX_MARK, is_ours
+from infer.system.ownership import WEIGHTS_END, is_ours
 
 LEAST = 2**20  # bytes of a weight that is taken out
 ALIGNED = 4096  # bytes, as a page of memory
@@ -56,13 +56,11 @@ def written_apart(program: Any, path: Path) -> onnx.ModelProto:
         offsets[name] = size
         size += -(-values.nbytes // ALIGNED) * ALIGNED
     digest = hashlib.sha256()
-    # By its end a file is known to be this project's.
-    end = b"\0" * (ALIGNED - len(ONNX_MARK)) + ONNX_MARK
-    for piece in _pieces(taken, end):
+    for piece in _pieces(taken):
         digest.update(piece)
     file = path.with_name(f"{path.stem}.{digest.hexdigest()[:16]}.data")
     with replacing(file, owned=True) as temporary, temporary.open("wb") as written:
-        for piece in _pieces(taken, end):
+        for piece in _pieces(taken):
             written.write(piece)
     for tensor in proto.graph.initializer:
         if tensor.data_location == TensorProto.EXTERNAL:
@@ -74,19 +72,19 @@ def written_apart(program: Any, path: Path) -> onnx.ModelProto:
             del tensor.external_data[:]
             for key, said in places.items():
                 tensor.external_data.add(key=key, value=said)
-    about = {"file": file.name, "bytes": size + len(end), "sha256": digest.hexdigest()}
+    about = {"file": file.name, "bytes": size + len(WEIGHTS_END), "sha256": digest.hexdigest()}
     proto.metadata_props.add(key=KEY, value=json.dumps(about))
     return proto
 
 
-def _pieces(taken: dict[str, np.ndarray], end: bytes) -> Any:
+def _pieces(taken: dict[str, np.ndarray]) -> Any:
     """The bytes of a data file, some after the other."""
     for values in taken.values():
         flat = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
         for start in range(0, len(flat), modelfile.CHECKED_AT_ONCE):
             yield flat[start : start + modelfile.CHECKED_AT_ONCE]
         yield b"\0" * (-len(flat) % ALIGNED)
-    yield end
+    yield WEIGHTS_END  # by which the file is known to be this project's
 
 
 def clean(path: Path) -> None:

@@ -2,7 +2,8 @@
 
 In: paths. Out: nothing, or InputError. What is written carries a mark: the key `generator` in JSON and in the metadata
 of Parquet, a `generator` meta in HTML. Interactions are told by the name of their data set, which their checksum has
-always been taken with; models and checkpoints end with checksums of themselves.
+always been taken with, and by their columns; models and checkpoints end with checksums of themselves. Files of earlier
+versions without any of these are not known from other people's, and stay.
 
     claim([Path("artifacts/hybrid.onnx")], inputs=[Path("artifacts/hybrid.pt")])
 """
@@ -22,21 +23,17 @@ from infer.system.project import PROJECT
 # What the metadata of a Parquet file, or the keys of a JSON file, start with.
 MARK = {"generator": PROJECT}
 HTML_MARK = f'<meta name="generator" content="{PROJECT}">'
+# A model ends with a metadata entry of its checksum, in hexadecimal digits (`infer.model.modelfile.with_checksum`), and
+# the file of its weights with a page that says no more than the name of that entry.
 ONNX_MARK = b"recommender.sha256"
-END = 200  # bytes, in which a model names its checksum
+HEX = 64  # digits
+ENTRY = b"r" + bytes([len(ONNX_MARK) + HEX + 4, 10, len(ONNX_MARK)]) + ONNX_MARK + bytes([18, HEX])
+WEIGHTS_END = b"\0" * (4096 - len(ONNX_MARK)) + ONNX_MARK
 DIGEST = 32  # bytes of the checksum that ends a checkpoint
 
-# Of files without a mark, as of interactions and of what earlier versions wrote: keys or columns that are together.
-KEYS = (
-    {"dataset", "tidy"},
-    {"dataset", "protocol"},
-    {"plan"},
-    {"interactions_checksum", "versions"},
-    {"part", "device_name"},
-    {"provenance", "rows"},
-    {"provenance", "seconds"},
-)
-COLUMNS = ({"rank", "target_count"}, {"protocol", "user", "item"}, {"epoch", "preparation_seconds"})
+# Of interactions: keys of the metadata that are together, and columns.
+KEYS = ({"dataset", "tidy"}, {"dataset", "protocol"})
+COLUMNS = {"user", "item"}
 
 
 def claim(outputs: Iterable[Path], inputs: Iterable[Path | None] = ()) -> None:
@@ -75,15 +72,13 @@ def is_ours(path: Path) -> bool:
         if begin.startswith(b"PAR1"):
             return _is_our_table(path)
         if begin.startswith(b"{"):
-            return _has_mark(json.loads(path.read_bytes()))
+            return _is_marked(json.loads(path.read_bytes()))
         if b"<html" in begin.lower():
             return HTML_MARK.encode() in begin
         if begin.startswith(b"PK"):
-            content = path.read_bytes()
+            content = memoryview(path.read_bytes())
             return hashlib.sha256(content[:-DIGEST]).digest() == content[-DIGEST:]
-        with path.open("rb") as file:
-            file.seek(-min(END, path.stat().st_size), os.SEEK_END)
-            return ONNX_MARK in file.read()
+        return _is_model(path)
     except OSError as error:
         raise InputError(f"cannot read {path}, which would be replaced: {error.strerror}; move it away") from None
     except (ValueError, RecursionError):
@@ -92,14 +87,25 @@ def is_ours(path: Path) -> bool:
 
 def _is_our_table(path: Path) -> bool:
     try:
-        return _has_mark(pl.read_parquet_metadata(path)) or _includes(COLUMNS, set(pl.read_parquet_schema(path)))
+        about = pl.read_parquet_metadata(path)
+        stated = any(keys <= set(about) for keys in KEYS)
+        return _is_marked(about) or (stated and set(pl.read_parquet_schema(path)) >= COLUMNS)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return False
 
 
-def _has_mark(values: Any) -> bool:
-    return isinstance(values, dict) and (values.get("generator") == PROJECT or _includes(KEYS, set(values)))
+def _is_model(path: Path) -> bool:
+    """Whether it ends as a model or its weights do; weights are not read whole, which may be many gigabytes."""
+    with path.open("rb") as file:
+        file.seek(-min(len(WEIGHTS_END), path.stat().st_size), os.SEEK_END)
+        end = file.read()
+    if end == WEIGHTS_END:
+        return True
+    if end[-HEX - len(ENTRY) : -HEX] != ENTRY:
+        return False
+    content = memoryview(path.read_bytes())
+    return hashlib.sha256(content[: -HEX - len(ENTRY)]).hexdigest().encode() == end[-HEX:]
 
 
-def _includes(known: Iterable[set[str]], names: set[str]) -> bool:
-    return any(wanted <= names for wanted in known)
+def _is_marked(values: Any) -> bool:
+    return isinstance(values, dict) and values.get("generator") == PROJECT

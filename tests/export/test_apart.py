@@ -251,7 +251,7 @@ def test_a_reader_between_both_reads_the_new_pair(folder: Path, monkeypatch) -> 
     new.mkdir()
     for name in ("mf.pt", "interactions.parquet"):
         shutil.copy(folder / name, new)
-    monkeypatch.setattr(apart, "ALIGNED", 8192)
+    monkeypatch.setattr(apart, "WEIGHTS_END", bytes(apart.ALIGNED) + apart.WEIGHTS_END)  # other bytes
     made, _ = export("mf", new)
     (second,) = data_of(new)
     read = modelfile._read

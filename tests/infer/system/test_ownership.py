@@ -9,10 +9,12 @@ import polars as pl
 import pytest
 
 from infer.errors import InputError
+from infer.model.modelfile import with_checksum
 from infer.system.files import replacing, write_bytes, write_text
 from infer.system.ownership import HTML_MARK, MARK, claim, is_ours, refuse_foreign
 
 TABLE = pl.DataFrame({"item": [1], "title": ["a"], "genres": ["b"]})
+GRAPH = b"\x08\x0a graph" * 99
 FOREIGN = "exists and was not written by this project: move it away or choose another place$"
 
 
@@ -30,17 +32,13 @@ def names(folder: Path) -> list[str]:
 
 WRITTEN = {
     "marked table": lambda path: table(path, MARK),
-    "interactions": lambda path: table(path, {"dataset": "d", "tidy": "1"}),
-    "another split": lambda path: table(path, {"dataset": "d", "protocol": "p"}),
-    "lists": lambda path: table(path, {"plan": "0"}),
-    "earlier ranks": lambda path: table(path, None, ("user", "item", "rank", "target_count", "history_length")),
-    "earlier negatives": lambda path: table(path, None, ("protocol", "user", "item")),
-    "earlier history": lambda path: table(path, None, ("epoch", "train_loss", "preparation_seconds")),
+    "interactions": lambda path: table(path, {"dataset": "d", "tidy": "1"}, ("user", "item", "timestamp")),
+    "another split": lambda path: table(path, {"dataset": "d", "protocol": "p"}, ("user", "item", "split")),
     "marked report": lambda path: path.write_text(json.dumps(MARK | {"a": 1})),
-    "earlier report": lambda path: path.write_text('{"interactions_checksum": "0", "versions": {}}'),
     "page": lambda path: path.write_text(f"\n<!doctype html>\n<html><head>{HTML_MARK}"),
     "checkpoint": checkpoint,
-    "model": lambda path: path.write_bytes(b"\x08\x0a graph" * 99 + b"recommender.sha256" + b"0" * 64),
+    "model": lambda path: path.write_bytes(with_checksum(GRAPH)),
+    "weights of a model": lambda path: path.write_bytes(b"weights " * 512 + bytes(4096 - 18) + b"recommender.sha256"),
 }
 STRANGE = {
     "empty": lambda path: path.write_bytes(b""),
@@ -55,7 +53,17 @@ STRANGE = {
     "list": lambda path: path.write_text("[1]"),
     "page": lambda path: path.write_text("<html><head><title>mine</title>"),
     "zip": lambda path: checkpoint(path, b"0" * 32),
-    "other model": lambda path: path.write_bytes(b"recommender.sha256" + b"\x08\x0a graph" * 99),
+    "other model": lambda path: path.write_bytes(GRAPH),
+    "changed model": lambda path: path.write_bytes(b"\x08" + with_checksum(GRAPH)),
+    "text about models": lambda path: path.write_text("# the key is recommender.sha256"),
+    "text with a checksum": lambda path: path.write_bytes(b"recommender.sha256" + b"0" * 64),
+    "log": lambda path: table(path, None, ("user", "item", "protocol")),
+    "table of ranks": lambda path: table(path, None, ("user", "rank", "target_count")),
+    "training of somebody else's": lambda path: table(path, None, ("epoch", "preparation_seconds")),
+    "table of a data set": lambda path: table(path, {"dataset": "d", "protocol": "p"}, ("id", "value")),
+    "table with a plan": lambda path: table(path, {"plan": "0"}, ("user", "item")),
+    "plan": lambda path: path.write_text('{"plan": "gold", "customers": [1]}'),
+    "measurement": lambda path: path.write_text('{"provenance": "lab", "rows": 3, "seconds": 4}'),
 }
 
 
