@@ -11,8 +11,10 @@ from typing import Any
 import polars as pl
 
 from infer.publishing.publication import Publication
-from infer.tables.columns import ITEM, RANK, USER
+from infer.tables.columns import ITEM, RANK, SCORE, SOURCE, USER
 
+# Of lists without any part; such as have reasons have more columns.
+COLUMNS = {USER: pl.Int64, RANK: pl.Int32, ITEM: pl.Int64, SCORE: pl.Float32, SOURCE: pl.String}
 TOTALS = ("users", "listed", "fallback", "emptied", "refilled", "rows", "interactions", "unknown", "popular")
 
 
@@ -76,12 +78,16 @@ def compared(tonight: Publication, parts: list[dict[str, Any]], tonight_k: int, 
 
 
 def earlier_lists(earlier: Publication, first: Any, last: Any) -> pl.DataFrame:
-    """The earlier lists (user, rank, item, score) of the users from `first` to `last`, if their ids have that type."""
-    files = [earlier.lists(part) for part in parts_between(earlier.manifest["parts"], first, last)]
+    """The earlier lists (user, rank, item, score, and what else they have) of the users from `first` to `last`, if
+    their ids have that type."""
+    every = earlier.manifest["parts"]
+    files = [earlier.lists(part) for part in parts_between(every, first, last)]
     parts = [
         pl.read_parquet(path, glob=False).filter(pl.col(USER).is_between(pl.lit(first), pl.lit(last))) for path in files
     ]
-    return pl.concat(parts) if parts else pl.DataFrame(schema={USER: pl.Int64, RANK: pl.Int32, ITEM: pl.Int64})
+    if parts:
+        return pl.concat(parts)
+    return pl.read_parquet(earlier.lists(every[0]), glob=False, n_rows=0) if every else pl.DataFrame(schema=COLUMNS)
 
 
 def _kind(user: int | str) -> str:

@@ -185,3 +185,19 @@ def test_only_changed_passes_over_users_of_whom_there_is_nothing_but_the_held_ou
     batch.main([*words, "--only-changed"])
     assert "; 0 users scored anew" in capsys.readouterr().out
     assert lists(folder).equals(expected) and expected["user"].unique().to_list() == [1, 3]
+
+
+@pytest.mark.parametrize(("how", "users"), [(["--only-changed"], 60), (["--users=1,101", "--merge"], 31)])
+def test_a_part_may_hold_new_users_alone(folder: Path, how: list[str], users: int) -> None:
+    """Of whom no earlier part has a list, and none says which columns its lists have."""
+    table = pl.read_parquet(folder / "interactions.parquet")
+    new = table.with_columns(pl.col("user") + 100)
+    pl.concat([table, new]).write_parquet(folder / "tonight.parquet")
+    words = ["--fallback=popular", "--max-popular=1", "--max-fallback=1"]
+    score(folder, *words)
+    tonight = [*words, f"--interactions={folder / 'tonight.parquet'}", "--accept"]
+    score(folder, *tonight, *how)
+    found = lists(folder)
+    score(folder, *tonight, f"--output={folder / 'all.topk.parquet'}")
+    assert found.equals(lists(folder, "all").join(found, on="user", how="semi", maintain_order="left"))
+    assert found["user"].n_unique() == users
