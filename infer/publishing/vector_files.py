@@ -15,6 +15,7 @@ part, except for an index, which is in memory as a whole.
 
 import tempfile
 from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -51,8 +52,13 @@ def check_output(path: Path, inputs: Iterable[Path | None]) -> None:
 def write_vectors(path: Path, dim: int, parts: Parts) -> int:
     """Write vectors of `dim` numbers; returns how many. An earlier file that this project wrote is replaced.
 
-    Raises InputError if it cannot be written; earlier files then stay.
+    Raises InputError if it cannot be written, or if there are no parts; earlier files then stay.
     """
+    given = iter(parts)
+    first = next(given, None)
+    if first is None:
+        raise InputError(f"there is nobody and nothing whose vectors {path} could hold")
+    parts = chain([first], given)
     if path.suffix == PARQUET:
         return _parquet(path, dim, parts)
     return _with_ids(path, parts, lambda file, given: WRITERS[path.suffix](file, dim, given))

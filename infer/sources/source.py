@@ -113,22 +113,30 @@ def _prepare(
     scanned = scan_interactions(path, options, optional) if in_place else _text(path, options, folder, optional)
     files = None if in_place else [TEXT]
     if _says_ordered(path, scanned.rows, options, known):
-        parts = cut(scanned.rows, path, part_users)
+        parts = _cut(scanned.rows, path, part_users)
         if parts is None:
             raise _unordered(path)
         types = id_types(scanned.rows.collect_schema(), {}, (), known)
         return Prepared(files, types, Notation(), True, True, parts, Notes())
     rules, types, notes = check(scanned, path, options, known)
     notes.said[:0] = [*scanned.said, *scanned.left_out(options.where, path)]
-    parts = None if notes.left_out else cut(scanned.rows.with_columns(types.to_read()), path, part_users)
+    parts = None if notes.left_out else _cut(scanned.rows.with_columns(types.to_read()), path, part_users)
     if parts is not None:
         return Prepared(files, types, rules.notation, False, False, parts, notes)
     ordered, found = sorted_by_user(scanned.rows, types, rules, path, folder)
     notes.add(found)
-    parts = cut(pl.scan_parquet(ordered, glob=False), path, part_users)
+    parts = _cut(pl.scan_parquet(ordered, glob=False), path, part_users)
     if parts is None:
         raise _unordered(path)
     return Prepared([file.name for file in ordered], types, rules.notation, True, True, parts, notes)
+
+
+def _cut(rows: pl.LazyFrame, path: Path, part_users: int) -> list[Part] | None:
+    """The parts of a table; None if its users are not together.  Raises InputError if it has no rows."""
+    parts = cut(rows, path, part_users)
+    if parts is not None and not parts:
+        raise InputError(f"{path} has no rows")
+    return parts
 
 
 def _says_ordered(path: Path, rows: pl.LazyFrame, options: TableOptions, known: Known) -> bool:

@@ -37,7 +37,7 @@ def test_a_table_that_cannot_be_used_is_refused(name: str, run, refused, tmp_pat
     path = tmp_path / name
     path.write_bytes(content)
     earlier = tmp_path / "interactions.parquet"
-    pl.DataFrame({"user": [1]}).write_parquet(earlier, metadata={"dataset": "earlier", "tidy": "1"})
+    pl.DataFrame({"user": [1], "item": [2]}).write_parquet(earlier, metadata={"dataset": "earlier", "tidy": "1"})
     before = earlier.read_bytes()
     refused(run("train.data", f"--dataset={path}", f"--artifacts={tmp_path}"), message)
     assert earlier.read_bytes() == before

@@ -83,3 +83,10 @@ def test_parts_that_fail_leave_the_earlier_files(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no more"):
             write_vectors(tmp_path / f"v.{ending}", 3, broken())
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("ending", ["npy", "parquet", "faiss"])
+def test_no_parts_are_refused_in_a_line(tmp_path: Path, ending: str) -> None:
+    with pytest.raises(InputError, match=f"nothing whose vectors .*v.{ending} could hold"):
+        write_vectors(tmp_path / f"v.{ending}", 3, iter(()))
+    assert not list(tmp_path.iterdir())

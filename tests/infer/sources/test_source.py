@@ -54,6 +54,14 @@ def test_shards_are_users_in_order_with_their_tidy_rows(kind: str, tmp_path: Pat
     assert found == [TIDY[:3], TIDY[3:]]
 
 
+@pytest.mark.parametrize("kind", ["unordered", "by user", "tidy"])
+def test_a_table_without_rows_is_refused(kind: str, tmp_path: Path) -> None:
+    path = stored(TABLE, kind, tmp_path)
+    pl.read_parquet(path).clear().write_parquet(path, metadata={TIDY_KEY: "1"} if kind == "tidy" else None)
+    with pytest.raises(InputError, match=r"t\.parquet has no rows"):
+        read(path, tmp_path / "work")
+
+
 @pytest.mark.parametrize("kind", ["unordered", "tidy"])
 def test_a_user_with_more_rows_than_a_shard_holds_is_not_cut(kind: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(cutting, "PART_ROWS", 2)
