@@ -7,6 +7,8 @@ What is being written lies beside it as `.NAME.xxxxxxxx.part`, open and locked i
 process left has no lock any more, and is removed by the next that writes the same file. On Windows the open file is
 the lock: nobody can remove it, while a lock of its own would keep the writer from writing.
 
+The new file has the permissions of the earlier one; while it is written, nobody else may read it.
+
 File, name and folder are flushed in this order, so a power cut leaves one of the two as well.
 """
 
@@ -156,11 +158,11 @@ class _Part:
             remove_abandoned(self.place.parent, self.place.name)
         handle, self.temporary = _own_part(self.place)
         self._handle: int | None = handle
-        self.temporary.chmod(0o666 & ~_umask())
 
     def flush(self) -> None:
-        """What it holds is on the disk."""
+        """What it holds is on the disk, and those may read it who may read the file that it replaces."""
         with self.temporary.open("rb+") as written:
+            self.temporary.chmod(_mode(self.place))
             os.fsync(written.fileno())
 
     def rename(self) -> None:
@@ -230,6 +232,16 @@ def _lock(handle: int, wait: bool = False) -> bool:
         return WINDOWS or lock_descriptor(handle, blocking=wait)
     except OSError:
         return False
+
+
+def _mode(place: Path) -> int:
+    """The permissions of the file there, those that the umask leaves if there is none."""
+    try:
+        if not WINDOWS:  # which renames nothing onto a file that may not be written
+            return place.stat().st_mode & 0o777
+    except FileNotFoundError:
+        pass
+    return 0o666 & ~_umask()
 
 
 def _umask() -> int:

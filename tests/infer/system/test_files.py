@@ -122,6 +122,19 @@ def test_the_mode_follows_the_umask(tmp_path: Path) -> None:
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
+def test_a_replaced_file_keeps_its_mode(mode: int, tmp_path: Path) -> None:
+    path, link = tmp_path / "private", tmp_path / "link"
+    path.write_text("earlier")
+    path.chmod(mode)
+    link.symlink_to("private")
+    for place in (path, link):
+        with replacing(place) as part:
+            part.write_text("new")
+            assert part.stat().st_mode & 0o777 == 0o600, "also while it is written"
+        assert path.stat().st_mode & 0o777 == mode and path.read_text() == "new"
+
+
 @pytest.fixture
 def steps(monkeypatch) -> list[tuple[str, str]]:
     """What is flushed, renamed and linked from now on, in order, with the names of the places."""
