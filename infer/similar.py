@@ -9,8 +9,10 @@ Models with vectors (mf, bert, hybrid) compare them by their cosine; the others 
 alone. --only-items, --exclude-items and --items-where say which items may be listed.
 """
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -23,10 +25,14 @@ from infer.errors import InputError
 from infer.histories.vocabulary import PAD, index_of
 from infer.model.session import open_model
 from infer.scoring.shown import Names, titles
-from infer.scoring.similar import SIMILAR, Similar, open_similar
+from infer.scoring.similar import BLOCK, SIMILAR, Similar, open_similar
 from infer.system.files import replacing
 from infer.system.ownership import MARK, claim
+from infer.system.progress import progress
+from infer.system.scratch import scratch
 from infer.tables.columns import ITEM, RANK, SCORE
+
+AT_ONCE = 1024 * BLOCK  # items
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +75,31 @@ def main(argv: Sequence[str]) -> None:
     if config.output is None:
         _show(similar, config, chosen)
         return
-    table = pl.concat(similar.tables(config.k, chosen))
-    with replacing(config.output, owned=True) as temporary:
-        table.write_parquet(temporary, metadata=MARK)
-    print(
-        f"{similar.model.path.name}: {table[ITEM].n_unique():,} items, the nearest {similar.measure} -> {config.output}"
-    )
+    items = _write(similar, config, config.output, chosen)
+    print(f"{similar.model.path.name}: {items:,} items, the nearest {similar.measure} -> {config.output}")
+
+
+def _write(similar: Similar, config: SimilarConfig, output: Path, chosen: np.ndarray | None) -> int:
+    """Write the lists; returns how many items have one. Memory holds those of AT_ONCE items."""
+    tables, items = similar.tables(config.k, chosen), 0
+    total = similar.job.items.height if chosen is None else len(chosen)
+    with (
+        replacing(output, owned=True) as temporary,
+        tempfile.TemporaryDirectory(dir=scratch()) as folder,
+        progress(total=total, unit=" items", desc=similar.model.path.name) as bar,
+    ):
+        files = list[Path]()
+        for start in range(0, total, AT_ONCE):
+            some = []
+            for table in islice(tables, AT_ONCE // BLOCK):
+                some.append(table)
+                bar.update(min(BLOCK, total - bar.n))
+            files.append(Path(folder) / f"{start:09}.parquet")
+            lists = pl.concat(some)
+            lists.write_parquet(files[-1])
+            items += lists[ITEM].n_unique()
+        pl.scan_parquet(files, glob=False).sink_parquet(temporary, metadata=MARK)
+    return items
 
 
 def _index(similar: Similar, item: str) -> np.ndarray:

@@ -39,6 +39,8 @@ BLOCK = 64
 # Cosines are compared in whole steps, so that equal vectors tie exactly, whatever the order of the sum.
 STEPS = 1_000_000
 PLACES = 2**32
+ABSENT = np.float32(-2)  # no cosine
+GROUP = 128  # columns of which the highest is known before they are compared one by one
 
 
 @dataclass(frozen=True)
@@ -99,17 +101,13 @@ class Similar:
         unit, candidates = self.directions.unit, self._candidates
         rows = np.zeros((BLOCK, unit.shape[1]), dtype=np.float32)
         rows[: len(block)] = unit[block - 1]
-        steps = np.rint(rows @ unit[candidates - 1].T * STEPS).astype(np.int64)[: len(block)]
-        # One whole number orders by cosine, then by index.
-        keys = steps * PLACES + (PLACES - 1 - candidates)
-        known = rows[: len(block)].any(1, keepdims=True)
-        usable = known & (candidates != block[:, None])
-        keys = np.where(usable, keys, -np.iinfo(np.int64).max)
-        count = min(k, len(candidates))
-        best = np.argpartition(-keys, count - 1, axis=1)[:, :count] if count else np.zeros((len(block), 0), int)
-        order = np.argsort(-np.take_along_axis(keys, best, 1), axis=1)
-        best = np.take_along_axis(best, order, 1)
-        row, place = np.nonzero(np.take_along_axis(usable, best, 1))
+        cosines = (rows @ self._listed.T)[: len(block)]
+        known = rows[: len(block)].any(1)
+        cosines[~known] = ABSENT
+        listed = np.flatnonzero(known & self.job.candidates.mask[block])
+        cosines[listed, np.searchsorted(candidates, block[listed])] = ABSENT  # of an item itself
+        best, steps = highest(cosines, k)
+        row, place = np.nonzero(steps > ABSENT * STEPS)
         found = best[row, place]
         ids = self.job.items[ITEM]
         return pl.DataFrame(
@@ -117,7 +115,7 @@ class Similar:
                 ids.gather(block[row] - 1),
                 pl.Series(RANK, place + 1, dtype=pl.Int32),
                 ids.gather(candidates[found] - 1).alias(SIMILAR),
-                pl.Series(SCORE, (steps[row, found] / STEPS).astype(np.float32)),
+                pl.Series(SCORE, (steps[row, place] / STEPS).astype(np.float32)),
             ]
         )
 
@@ -125,6 +123,49 @@ class Similar:
     def _candidates(self) -> np.ndarray:
         """(n,) ascending indexes of the items that may be listed and of which something is known."""
         return np.flatnonzero(self.job.candidates.mask[1:] & self.directions.unit.any(1)) + 1
+
+    @cached_property
+    def _listed(self) -> np.ndarray:
+        """(n, dim) float32: where the candidates point to."""
+        unit, candidates = self.directions.unit, self._candidates
+        return unit if len(candidates) == len(unit) else unit[candidates - 1]
+
+
+def highest(cosines: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, k) the columns of the highest of (rows, n) cosines, best first, and these in whole steps, which are
+    compared; equal ones in the order of columns. With less than k columns there are n of each.
+
+    Only the k groups of columns with the highest best are looked into: an item of another group comes after the best
+    of each of these.
+    """
+    rows, n = cosines.shape
+    count = min(k, n)
+    if not count:
+        return np.zeros((rows, 0), dtype=np.int64), np.zeros((rows, 0), dtype=np.int64)
+    tops = _steps(np.maximum.reduceat(cosines, np.arange(0, n, GROUP), axis=1))
+    groups = _first(_keys(tops, np.arange(tops.shape[1])), min(count, tops.shape[1]))
+    columns = (groups[:, :, None] * GROUP + np.arange(GROUP)).reshape(rows, -1)
+    steps = _steps(np.take_along_axis(cosines, np.minimum(columns, n - 1), 1))
+    keys = np.where(columns < n, _keys(steps, columns), -np.iinfo(np.int64).max)
+    best = _first(keys, count)
+    best = np.take_along_axis(best, np.argsort(-np.take_along_axis(keys, best, 1), axis=1), 1)
+    return np.take_along_axis(columns, best, 1), np.take_along_axis(steps, best, 1)
+
+
+def _steps(cosines: np.ndarray) -> np.ndarray:
+    steps: np.ndarray = np.rint(cosines * STEPS).astype(np.int64)
+    return steps
+
+
+def _keys(steps: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """One whole number each, which orders by steps, then by column."""
+    keys: np.ndarray = steps * PLACES + (PLACES - 1 - columns)
+    return keys
+
+
+def _first(keys: np.ndarray, count: int) -> np.ndarray:
+    """(rows, count) the places of the highest keys, in any order."""
+    return np.argpartition(-keys, count - 1, axis=1)[:, :count]
 
 
 def open_similar(model: Model, rules: CandidateOptions = CandidateOptions()) -> Similar:

@@ -9,6 +9,7 @@ import pytest
 import infer
 from infer import similar
 from infer.errors import InputError
+from infer.system.progress import progress
 from tests.helpers.networks import write_product
 
 VECTORS = np.array([[0, 0], [1, 0], [2, 0], [0, 3], [1, 1], [0, 0]])
@@ -48,6 +49,29 @@ def test_those_of_every_item_are_a_table_as_in_python(model: Path, capsys, tmp_p
     assert opened.similar("2", k=1).rows() == [(1, 1, 1.0)]
     assert opened.similar(1, k=9, exclude_items=[2])["similar_item"].to_list() == [4, 3]
     assert opened.item_vectors().rows() == [(n, VECTORS[n].tolist()) for n in range(1, 6)]
+
+
+def test_the_table_is_the_same_however_many_are_written_at_once(model: Path, tmp_path: Path, monkeypatch) -> None:
+    found = []
+    for name, block, at_once in (("a", 64, 1 << 16), ("b", 2, 2), ("c", 2, 4)):
+        monkeypatch.setattr("infer.scoring.similar.BLOCK", block)
+        monkeypatch.setattr(similar, "BLOCK", block)
+        monkeypatch.setattr(similar, "AT_ONCE", at_once)
+        similar.main([f"--model={model}", f"--output={tmp_path / f'{name}.parquet'}"])
+        found.append(pl.read_parquet(tmp_path / f"{name}.parquet"))
+    assert found[0].height == 12 and found[1].equals(found[0]) and found[2].equals(found[0])
+
+
+def test_progress_is_told_in_items(model: Path, tmp_path: Path, monkeypatch) -> None:
+    bars = []
+
+    def noted(*given, **options):
+        bars.append(progress(*given, **options, miniters=1))
+        return bars[-1]
+
+    monkeypatch.setattr(similar, "progress", noted)
+    similar.main([f"--model={model}", f"--output={tmp_path / 'a.parquet'}"])
+    assert [(bar.n, bar.total) for bar in bars] == [(5, 5)]
 
 
 def test_what_cannot_be_found_is_refused_in_a_line(model: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from infer.candidates.options import CandidateOptions
 from infer.errors import InputError
 from infer.model.session import Model, open_model
 from infer.scoring import similar
-from infer.scoring.similar import open_similar
+from infer.scoring.similar import STEPS, highest, open_similar
 from tests.helpers.markov import ITEMS, NEXT, write_model
 from tests.helpers.networks import write_product
 
@@ -80,3 +80,15 @@ def test_without_vectors_it_is_what_follows_the_item_alone(tmp_path: Path) -> No
     people = open_model(write_model(tmp_path / "u.onnx", ITEMS, NEXT[:3], table, user_ids=[1, 2]))
     with pytest.raises(InputError, match="has no vectors that can be compared and reads users, not items"):
         open_similar(people)
+
+
+@pytest.mark.parametrize("columns", [0, 1, 127, 128, 129, 700])
+@pytest.mark.parametrize("k", [1, 3, 200])
+def test_the_highest_are_those_of_a_whole_sort_ties_by_column(columns: int, k: int) -> None:
+    draw = np.random.default_rng(columns)
+    few = draw.integers(-3, 4, (5, columns)).astype(np.float32) / 3  # groups of which many tie
+    for cosines in (few, draw.uniform(-1, 1, (5, columns)).astype(np.float32), np.zeros_like(few)):
+        found, steps = highest(cosines, k)
+        whole = np.rint(cosines * STEPS).astype(int)
+        order = np.argsort(-whole, axis=1, kind="stable")[:, :k]
+        assert np.array_equal(found, order) and np.array_equal(steps, np.take_along_axis(whole, order, 1))
