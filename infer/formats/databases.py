@@ -31,7 +31,9 @@ OPTIONS = {
     "connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }  # fmt: skip
-BATCH = 65_536  # rows; SQLite's driver takes a column's type from the first of them
+# Rows at once. SQLite's driver takes a column's type from the first of them: if later ones differ, more are looked at.
+BATCHES = (2**16, 2**22)
+MISMATCH = "Type mismatch in column"  # what it says then
 WHOLE = r"^-?\d{1,38}$"
 WHOLE_NUMBERS, NUMBERS = "whole numbers", "numbers"
 NUMERIC_TYPES = {WHOLE_NUMBERS: pl.Decimal(38, 0), NUMBERS: pl.Float64()}
@@ -58,13 +60,31 @@ def check_query(path: Path, query: str | None) -> None:
 def copy_query(address: Address, query: str, target: Path) -> dict[str, Any]:
     """Write the rows to a Parquet file; returns what is to be known beside it: `numeric`, see `numeric_types`."""
     try:
-        import pyarrow
-        from pyarrow import parquet
+        import pyarrow  # noqa: F401
     except ImportError as error:
         raise needs(address, error, "database") from None
-    with asked(address), connected(address) as connection, closing(connection.cursor()) as cursor:
+    with asked(address), connected(address) as connection:
+        for rows in BATCHES:
+            try:
+                return _copied(connection, address, query, target, rows)
+            except Exception as error:  # of pyarrow or of the driver, by which of them asks for the batch
+                if MISMATCH not in str(error):
+                    raise
+                said = first_line(error)[first_line(error).index(MISMATCH) :]
+        raise InputError(
+            f"{address}: --query gives values of a type that the first {rows:,} rows do not have ({said}, counted from "
+            "0): cast them, as in `select cast(rating as real)`, and let rows with a value come first"
+        )
+
+
+def _copied(connection: Any, address: Address, query: str, target: Path, rows: int) -> dict[str, Any]:
+    """As `copy_query`; rows: at once, of SQLite."""
+    import pyarrow
+    from pyarrow import parquet
+
+    with closing(connection.cursor()) as cursor:
         if scheme_of(address.text) == SQLITE:
-            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(BATCH)})
+            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(rows)})
         cursor.execute(query)
         if cursor.description is None or not cursor.description:
             raise InputError(f"{address}: --query gives no rows; expected a select")
@@ -131,8 +151,13 @@ def _connection(address: Address, write: bool) -> Any:
 
 
 def sqlite_path(address: Address) -> Path:
-    """The file of `sqlite:///relative/path` or `sqlite:////absolute/path`, whether it is there or not."""
-    return Path(address.text.partition("://")[2].partition("?")[0].removeprefix("/"))
+    """The file of `sqlite:///relative/path` or `sqlite:////absolute/path`, whether it is there or not.
+
+    A `?` belongs to the name of a file that is there.
+    """
+    written = address.text.partition("://")[2]
+    whole = Path(written.removeprefix("/"))
+    return whole if whole.is_file() else Path(written.partition("?")[0].removeprefix("/"))
 
 
 def sqlite_file(address: Address) -> Path:

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from infer.errors import InputError
+from infer.formats import databases
 from infer.formats.layout import Layout
 from infer.formats.places import located, open_files, read_place
 from infer.system.addresses import place
@@ -63,6 +64,43 @@ def test_a_copy_lasts_as_long_as_its_address(shop: Path) -> None:
     assert copy.is_file() and path.is_file() and str(path) == str(shop)
     del path
     assert not copy.parent.exists()
+
+
+def test_a_question_mark_in_the_name_of_a_file_is_one(shop: Path) -> None:
+    file = shop.rename(shop.with_name("a?b.db"))
+    for path in (file, place(f"sqlite:///{file}")):
+        assert read_place(path, ALL).height == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "type_"),
+    [
+        (None, 0.5, pl.Float64),
+        (1, 0.5, pl.Float64),
+        (None, "x", pl.String),
+        (1, "x", pl.String),
+        (0.5, "x", pl.String),
+        (0.5, 1, pl.Float64),
+    ],
+)
+def test_a_column_of_sqlite_may_change_its_type(first, last, type_: type, shop: Path, monkeypatch) -> None:
+    with sqlite3.connect(shop) as database:
+        database.execute("create table mixed (user, value)")
+        database.executemany("insert into mixed values (?, ?)", [(1, first), (2, first), (3, last)])
+    database.close()
+    mixed = Layout(query="select * from mixed")
+    monkeypatch.setattr(databases, "BATCHES", (2, 4))
+    address = place(f"sqlite:///{shop}")
+    assert databases.copy_query(address, mixed.query, shop.with_name("t.parquet")) == {"numeric": {}}
+    table = pl.read_parquet(shop.with_name("t.parquet"))
+    assert table.schema["value"] == type_ and table["value"].cast(pl.String)[2] == str(type_.to_python()(last))
+    if type_ != pl.Float64 or last != 1:
+        monkeypatch.setattr(databases, "BATCHES", (2,))
+        said = (
+            r"my shop\.db: --query gives values of a type that the first 2 rows do not have \(Type mismatch in column 1"
+        )
+        with pytest.raises(InputError, match=f"{said}.*cast them, as in `select cast"):
+            databases.copy_query(address, mixed.query, shop.with_name("u.parquet"))
 
 
 @pytest.mark.parametrize(
