@@ -70,7 +70,7 @@ def copy_query(address: Address, query: str, target: Path) -> dict[str, Any]:
             except Exception as error:  # of pyarrow or of the driver, by which of them asks for the batch
                 if MISMATCH not in str(error):
                     raise
-                said = first_line(error)[first_line(error).index(MISMATCH) :]
+                said = MISMATCH + str(error).partition(MISMATCH)[2].partition("\n")[0]
         raise InputError(
             f"{address}: --query gives values of a type that the first {rows:,} rows do not have ({said}, counted from "
             "0): cast them, as in `select cast(rating as real)`, and let rows with a value come first"
