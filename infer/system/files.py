@@ -57,7 +57,7 @@ def replacing_together(paths: Sequence[Path], alone: bool = False, owned: bool =
         for path in paths:
             named = str(path)
             parts.append(_Part(path, alone, owned))
-        named = " or ".join(map(str, paths))
+        named = " or ".join([str(paths[0]), *(str(p) if p.parent != paths[0].parent else p.name for p in paths[1:])])
         yield [part.temporary for part in parts]
         for part in parts:
             named = str(part.path)
