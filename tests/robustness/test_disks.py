@@ -32,7 +32,7 @@ def test_a_full_disk_loses_nothing(name: str, prepared: dict, tmp_path: Path) ->
     folder.mkdir()
     with disks.mounted(folder, "-t", "tmpfs", "-o", f"size={DISK}", "none") as mounted:
         found = stage(name, prepared, folder, tmp_path / "log")
-        check_refused(found, REASONS, limits={"RLIMIT_FSIZE": 200})
+        check_refused(found, REASONS, limits={"RLIMIT_FSIZE": 400})
         if mounted:
             for free in (0, 4096):
                 with disks.full(folder, free):
