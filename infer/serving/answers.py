@@ -21,6 +21,7 @@ from infer.serving.users import UserLists
 from infer.tables.columns import ITEM, RANK, SCORE
 
 log = logging.getLogger(__name__)
+NUMBERS = {"weight": pl.Float64, "add": pl.Float64}  # of boosts
 
 
 def reads_histories(model: "infer.Recommender") -> bool:
@@ -101,7 +102,8 @@ def _rules(model: "infer.Recommender", body: Any) -> Any:
         rule: value for rule in ("only_items", "exclude_items", "seen") if (value := getattr(body, rule)) is not None
     }
     if body.boost is not None:
-        stated["boost"] = pl.DataFrame([dict(boost) for boost in body.boost])
+        # Of JSON, in which the numbers of the first hundred may all be whole.
+        stated["boost"] = pl.DataFrame([dict(boost) for boost in body.boost], schema_overrides=NUMBERS)
         if stated["boost"][ITEM].is_duplicated().any():
             raise Problem(422, "boost names an item twice")
     return _checked(model, stated) if stated else None

@@ -60,6 +60,16 @@ def test_rules_and_reasons_are_those_of_the_python_api(client: Client, model: in
     assert all(set(row["because"]) <= set(history) for row in found.json()["items"])
 
 
+def test_fractions_after_a_hundred_whole_numbers_stay_fractions(client: Client, model: infer.Recommender) -> None:
+    asked, history = client(), [1001, 1003, 1005]
+    best = model.recommend(history)["item"][0]
+    whole = [{"item": item, "weight": 1, "add": 0} for item in range(5001, 5101)]  # unknown, each said and left out
+    for boost in ({"add": 0.5}, {"weight": 1.9}, {"weight": 0.5}):
+        lifted = model.recommend(history, boost=pl.DataFrame({"item": [best]} | {key: [v] for key, v in boost.items()}))
+        found = asked.post("/v1/recommend", json={"history": history, "boost": [*whole, {"item": best} | boost]})
+        assert same(found, lifted) and not lifted.equals(model.recommend(history))
+
+
 def test_similar_items_are_those_of_the_python_api(client: Client, model: infer.Recommender) -> None:
     asked = client()
     expected = model.similar(1001, 3).rename({"similar_item": "item"})
