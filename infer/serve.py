@@ -6,18 +6,21 @@ In: model files, and outputs of `python -m infer.batch`. Out: answers, until SIG
     python -m infer.serve --model hybrid.onnx,mf.onnx --lists artifacts/hybrid.topk.parquet --token-file token.txt
 
 `GET /openapi.json` describes the paths. A model or lists that change on disk are loaded by themselves, as SIGHUP makes
-them all be; what cannot be loaded leaves the earlier one serving. Ends with status 0 if it was asked to.
+them all be; what cannot be loaded leaves the earlier one serving. Ends with status 0 if it was asked to, and waits for
+no load.
 """
 
 import ipaddress
 import logging
 import os
+import signal
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from infer.cli import option, parse, run
+from infer.cli import leave, option, parse, run
 from infer.errors import InputError, system_says
 from infer.recommend import models_of
 from infer.system.addresses import place
@@ -84,7 +87,9 @@ def is_own(host: str) -> bool:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Parse, load, answer."""
+    """Parse, load, answer; ends the process."""
+    asked = threading.Event()
+    signal.signal(signal.SIGHUP, lambda *_: asked.set())
     config = parse(ServeConfig, argv, __doc__)
     missing = next((name for name in NEEDED if find_spec(name) is None), None)
     if missing is not None:
@@ -95,10 +100,11 @@ def main(argv: Sequence[str]) -> None:
             f"--host {config.host} is reached from other machines: give --token-file, or --without-token if something "
             "else keeps strangers out"
         )
-    _serve(config, token)
+    _serve(config, token, asked)
+    leave()
 
 
-def _serve(config: ServeConfig, token: str | None) -> None:
+def _serve(config: ServeConfig, token: str | None, asked: threading.Event) -> None:
     # Here, so that other commands need none of it.
     from infer.serving.application import application
     from infer.serving.limits import Limits
@@ -126,7 +132,7 @@ def _serve(config: ServeConfig, token: str | None) -> None:
         listening.listen(2048)  # who reads the next line may ask at once
         names = ", ".join([*models, *(f"lists of {name}" for name in lists)])
         print(f"serving {names} at http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
-        serve(built, served, listening, Running(config.poll, config.drain, config.grace), secret.reread)
+        serve(built, served, listening, Running(config.poll, config.drain, config.grace), asked, secret.reread)
 
 
 class _Secret:

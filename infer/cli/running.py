@@ -6,12 +6,14 @@ terminal was closed, 130 interrupted, 141 if nobody reads, 143 terminated.
     raise SystemExit(run(main))
 """
 
+import atexit
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from infer.cli.streams import can_write, complain, flush, ready
 from infer.errors import HeldError, InputError, system_says
@@ -38,6 +40,18 @@ def run(main: Callable[[Sequence[str]], None]) -> int:
     _interruptible()
     with _terminable():
         status, message = _ended(main)
+    return _flushed(status, message)
+
+
+def leave() -> NoReturn:
+    """End the process as if `main` had returned, but wait for no thread."""
+    status = _flushed(0, "")
+    atexit._run_exitfuncs()  # folders of what was fetched
+    os._exit(status)
+
+
+def _flushed(status: int, message: str) -> int:
+    """Write what is left; returns the exit status, which is another one if that fails."""
     unwritten = flush(sys.stdout)
     if isinstance(unwritten, BrokenPipeError) and status in (0, 1):
         status, message = 141, ""

@@ -2,9 +2,10 @@
 
 In: an application and what it serves. Out: answers, until SIGTERM or Ctrl-C; what was accepted is finished first.
 
-    serve(application, served, socket, Running())
+    serve(application, served, socket, Running(), threading.Event())
 
-SIGHUP loads everything again; what changes on disk is loaded by itself.
+SIGHUP loads everything again; what changes on disk is loaded by itself. A load that has begun is not waited for at the
+end.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import logging
 import resource
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -71,10 +73,13 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    application: Application, served: Served, listening: socket.socket, running: Running,
+    application: Application, served: Served, listening: socket.socket, running: Running, asked: threading.Event,
     reread: Callable[[], None] = lambda: None,
 ) -> None:  # fmt: skip
-    """Answer until a signal ends it. reread: what else SIGHUP does."""
+    """Answer until a signal ends it.
+
+    asked: set by SIGHUP, here or while everything was loaded for the first time.  reread: what else SIGHUP does.
+    """
     config = uvicorn.Config(
         application.asgi, http=counted(application.figures), ws="none", loop="none", lifespan="off", log_config=None,
         access_log=False, server_header=False, timeout_keep_alive=running.idle,
@@ -83,14 +88,14 @@ def serve(
     # What uvicorn says of its own start and end is said by the command.
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(_Server(config), application, served, listening, running, reread))
+        runner.run(_serve(_Server(config), application, served, listening, running, asked, reread))
 
 
 async def _serve(
     server: _Server, application: Application, served: Served, listening: socket.socket, running: Running,
-    reread: Callable[[], None],
+    asked: threading.Event, reread: Callable[[], None],
 ) -> None:  # fmt: skip
-    loop, asked = asyncio.get_running_loop(), asyncio.Event()
+    loop = asyncio.get_running_loop()
 
     def stop() -> None:
         if application.endpoints.stopping:  # asked twice: at once
@@ -103,21 +108,19 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, asked.set)
-    watch = asyncio.create_task(_watch(served, asked, running.poll, reread))
+    # Of its own, and no task: the loop would wait for a load that cannot be cancelled.
+    threading.Thread(target=_watch, args=(served, asked, running.poll, reread), name="watch", daemon=True).start()
     await server.serve(sockets=[listening])
-    watch.cancel()
 
 
-async def _watch(served: Served, asked: asyncio.Event, poll: float, reread: Callable[[], None]) -> None:
+def _watch(served: Served, asked: threading.Event, poll: float, reread: Callable[[], None]) -> None:
     """Load what changed, beside the answers; everything if that is asked for."""
     while True:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asked.wait(), poll)
-        everything = asked.is_set()
+        everything = asked.wait(poll)
         asked.clear()
         if everything:
             reread()
-        await asyncio.to_thread(served.refresh, everything)
+        served.refresh(everything)
 
 
 def _more_files() -> int:

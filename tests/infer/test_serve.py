@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +25,24 @@ from tests.helpers.checkerboard import HANGS, ROOT
 pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
 BODY = json.dumps({"history": [1001, 1003, 1005], "k": 3})
 TOKEN = "0123456789abcdef"
+# A service that loads no model and gives no list while there is a file `wait` beside the model; `waits` says that it is
+# about to.
+WAITING = """
+import sys, time
+import infer
+from infer import cli, serve
+from infer.serving import loaded
+def waiting(real, place):
+    def call(*given, **named):
+        while place(*given).with_name("wait").exists():
+            place(*given).with_name("waits").touch()
+            time.sleep(0.02)
+        return real(*given, **named)
+    return call
+loaded.opened = waiting(loaded.opened, lambda path, threads: path)
+infer.Recommender.best = waiting(infer.Recommender.best, lambda model, *given: model.model.path)
+raise SystemExit(cli.run(serve.main))
+"""
 
 
 class Service:
@@ -59,13 +77,18 @@ class Service:
 
 
 @contextmanager
-def service(*words: str, **environment: str) -> Iterator[Service]:
-    command = [sys.executable, "-m", "infer.serve", "--port=0", "--poll=0.05", *words]
+def service(
+    *words: str, program: Sequence[str] = ("-m", "infer.serve"),
+    begun: Callable[[subprocess.Popen], None] = lambda process: None, **environment: str,
+) -> Iterator[Service]:  # fmt: skip
+    """begun: what is done before the process is ready."""
+    command = [sys.executable, *program, "--port=0", "--poll=0.05", *words]
     process = subprocess.Popen(
         command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
+        begun(process)
         first = process.stdout.readline()
         found = re.search(r" at http://127\.0\.0\.1:(\d+)$", first.strip())
         assert found, first + process.stderr.read()
@@ -217,6 +240,43 @@ def test_sighup_loads_everything_and_the_token_again(files: Path) -> None:
         assert served.ask("GET", "/v1/models", Authorization="Bearer fedcba9876543210")[0] == 200
         status, out, errors = served.end(signal.SIGINT)
     assert status == 0 and "model m: loaded again" in out and errors.startswith("the earlier token holds: ")
+
+
+def until_there(path: Path) -> None:
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} does not appear"
+        time.sleep(0.02)
+
+
+def test_the_end_waits_for_no_load_and_no_answer_that_nobody_waits_for(files: Path) -> None:
+    words = (f"--model={files / 'm.onnx'}", "--grace=1", "--timeout=0.2")
+    with service(*words, program=("-c", WAITING)) as served:
+        (files / "wait").touch()
+        served.process.send_signal(signal.SIGHUP)
+        until_there(files / "waits")
+        assert served.ask("GET", "/health/ready")[0] == 200
+        assert served.end() == (0, "stopping: what was accepted is finished\n", "")
+        (files / "wait").unlink()
+    with service(*words, program=("-c", WAITING)) as served:
+        (files / "wait").touch()
+        assert served.ask("POST", "/v1/recommend", BODY)[0] == 503
+        assert served.end()[0] == 0
+
+
+def test_sighup_before_it_is_ready_loads_again_once_it_is(files: Path) -> None:
+    def hang_up(process: subprocess.Popen) -> None:
+        until_there(files / "waits")
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.2)
+        (files / "wait").unlink()
+
+    (files / "wait").touch()
+    with service(f"--model={files / 'm.onnx'}", program=("-c", WAITING), begun=hang_up) as served:
+        text = b'recommender_loads_total{name="m",outcome="loaded",what="model"} 2.0'
+        served.until(lambda: text in served.ask("GET", "/metrics")[1]["text"])
+        status, out, _ = served.end()
+    assert status == 0 and out.count("model m: loaded again") == 1
 
 
 def test_a_flood_is_answered_and_the_service_lives_on(files: Path) -> None:
