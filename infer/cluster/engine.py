@@ -84,10 +84,17 @@ class _Run:
         """Score all parts; returns what the manifest says of it."""
         alive = time.monotonic()
         said, head = False, Head()
+        able, lost = set[int](), 0  # workers that have opened the model; those lost before, since one was of use
         while self.queue.left:
             for worker, answer in self.pool.events(TICK):
                 self._take(worker, answer)
-                alive, said = time.monotonic(), said and isinstance(answer, Lost)
+                if isinstance(answer, Lost):
+                    lost += worker not in able
+                elif not isinstance(answer, About):
+                    able.add(worker)
+                    alive, said, lost = time.monotonic(), False, 0
+                elif not lost:  # else it may be as the others, which started and died
+                    alive, said = time.monotonic(), False
             self._adopt()
             self._hand_out()
             if time.monotonic() - alive > QUIET_SECONDS and head.gone_for() > GONE_SECONDS:
@@ -96,6 +103,12 @@ class _Run:
             if idle > TOLD_SECONDS and not said:
                 log.info("waiting for room for a worker in the Ray cluster")
                 said = True
+            if idle > MOST_SECONDS and lost:
+                model = self.work.job.model.path.name
+                raise InputError(
+                    f"{lost} workers were lost within {idle:.0f} s and none has opened {model}, for want of memory "
+                    f"perhaps: say with --worker-memory what a worker takes; {STAYS}"
+                )
             if idle > MOST_SECONDS:
                 raise InputError(
                     f"no worker has started within {MOST_SECONDS:.0f} s: the Ray cluster is full, or its nodes are "

@@ -56,7 +56,9 @@ class ClusterConfig:
     workers: int | None = option(None, "workers at most (default: as many as fit)", minimum=1)
     worker_cores: int = option(1, "cores of each worker, and threads of its model", minimum=1)
     worker_memory: float | None = option(
-        None, "GiB of each worker, by which they are placed (default: 0.5 and four times the model file)", minimum=0
+        None,
+        "GiB of each worker, by which they are placed; 0: by cores alone (default: 0.5 and four times the model file)",
+        minimum=0,
     )
 
     def cluster(self, device: str, threads: int) -> Cluster | None:

@@ -29,12 +29,13 @@ def room(cluster: Cluster, needed: int, model: str) -> int:
     needed: bytes of memory of each.
     """
     nodes = [node["Resources"] for node in all_nodes() if node["Alive"]]
-    wanted = {"CPU": cluster.cores, "memory": needed} | ({"GPU": 1} if cluster.device == "cuda" else {})
+    wanted = {"CPU": cluster.cores} | ({"GPU": 1} if cluster.device == "cuda" else {})
+    wanted |= {"memory": needed} if needed else {}
     fits = sum(min(int(node.get(name, 0) // much) for name, much in wanted.items()) for node in nodes)
     if fits:
         return fits
     most = {name: max((node.get(name, 0) for node in nodes), default=0) for name in wanted}
-    if most["memory"] < needed:
+    if most.get("memory", 0) < needed:
         raise InputError(
             f"{model} takes {needed / GIB:.1f} GiB in a worker, and no node of the cluster has more than "
             f"{most['memory'] / GIB:.1f} GiB for it: give it more, or say with --worker-memory what a worker takes; "
