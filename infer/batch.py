@@ -70,7 +70,7 @@ class BatchConfig(ClusterConfig, DeliveryConfig, VarietyConfig, FallbackConfig, 
     )
     k: int = option(10, "items in each list", minimum=1)
     batch_size: int = option(256, "users scored at once, at most", minimum=1)
-    users: str | None = option(None, "only these: ids separated by commas, or a file with one id a line")
+    users: str | None = option(None, "only these: ids separated by commas, or a file with one id a line", files=True)
     merge: bool = option(False, "with --users: keep the earlier lists of all other users")
     output: Path | None = option(
         None,

@@ -28,3 +28,12 @@ def system_says(error: OSError) -> str:
 def first_line(error: BaseException) -> str:
     """What a library's error says, cut to its first line; its class name if it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def check_unicode(text: str, what: str) -> None:
+    """Raises InputError, which names `what`, for a text that UTF-8 has no bytes for: bytes of a command line that were
+    none, or half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{what}: {text!r:.80} is not valid Unicode") from None

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from infer.cli import leave, option, parse, run
 from infer.errors import InputError, system_says
+from infer.model.session import check_threads
 from infer.recommend import models_of
 from infer.system.addresses import place
 from infer.system.project import PROJECT
@@ -36,7 +37,9 @@ class ServeConfig:
     """Options of `python -m infer.serve`."""
 
     model: Path = option(MISSING, "model file, or several separated by commas; looked for as given, then in artifacts/")
-    lists: str | None = option(None, "lists of infer.batch, or several separated by commas: answers by user")
+    lists: str | None = option(
+        None, "lists of infer.batch, or several separated by commas: answers by user", files=True
+    )
     host: str = option("127.0.0.1", "address to listen at")
     port: int = option(8000, "port; 0: a free one, which the first line names", minimum=0)
     token_file: Path | None = option(None, f"file with the token that readers need (or ${TOKEN})")
@@ -112,6 +115,7 @@ def _serve(config: ServeConfig, token: str | None, asked: threading.Event) -> No
     from infer.serving.measured import Figures
     from infer.serving.server import Running, bound, serve
 
+    check_threads(config.threads)
     models = named(models_of(config.model), "--model", (".onnx",))
     given = [] if config.lists is None else config.lists.split(",")
     if not all(given):

@@ -62,7 +62,9 @@ class RunConfig:
         10.0, "minutes between two snapshots within an epoch, for a run to be resumed from; 0: none", minimum=0
     )
     tensorboard: Path | None = option(None, "folder to which TensorBoard's events are written, too, below NAME/")
-    mlflow: str | None = option(None, "tracking address or folder of MLflow, which gets options and figures, too")
+    mlflow: str | None = option(
+        None, "tracking address or folder of MLflow, which gets options and figures, too", files=True
+    )
 
 
 def main(argv: Sequence[str]) -> None:

@@ -56,13 +56,16 @@ def before_loading(argv: Sequence[str]) -> None:
 
 
 def choice(asked: int, kind: str, data: "Data", config: TrainConfig) -> Choice:
-    """The number of threads for this training: as asked, or for 0 what a trial finds.
+    """The number of threads for this training: as asked, or for 0 what a trial finds; raises InputError for too many.
 
     Nothing is tried where PyTorch has one thread, on a GPU, nor of a model without steps: these keep what PyTorch has.
     The trial has a model, an optimizer and random numbers of its own, so that no result depends on it.
     """
     import torch
 
+    from infer.model.session import check_threads
+
+    check_threads(asked)
     most = asked or torch.get_num_threads()
     if asked or most == 1 or config.device != "cpu" or not config.has_steps:
         return Choice(most)

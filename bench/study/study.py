@@ -28,7 +28,9 @@ log = logging.getLogger(__name__)
 class StudyConfig:
     """Options of `python -m bench.study`."""
 
-    artifacts: str = option("artifacts", "folders with interactions.parquet and items.parquet, separated by commas")
+    artifacts: str = option(
+        "artifacts", "folders with interactions.parquet and items.parquet, separated by commas", files=True
+    )
     output: Path = option(Path("study"), "folder to write to")
     seeds: int = option(5, "seeds 0, 1, ... of every model that has randomness", minimum=1)
     epochs: int | None = option(None, "at most so many of a transformer, for a quick look", minimum=1)
@@ -39,7 +41,9 @@ class StudyConfig:
     user: str | None = option(None, "whose five best films are shown (default: the first that is measured)")
     curve: bool = option(False, "also train on fewer users and on shorter histories: does the start help more there?")
     tuned: str | None = option(
-        None, "folders of `python -m train tune`, one for each of --artifacts: also compare what was found there"
+        None,
+        "folders of `python -m train tune`, one for each of --artifacts: also compare what was found there",
+        files=True,
     )
     record: Path | None = option(None, "folder to keep tables and trials in without their weights, and to go on from")
     finished: bool = option(False, "train nothing: tables and page of the trials that are finished")

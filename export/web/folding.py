@@ -79,14 +79,18 @@ def folded(model: Model) -> FoldedIn:
             "--objective=implicit (the default), or give another model"
         )
     vectors = item_vectors(model).astype(np.float64)
-    lower = np.linalg.cholesky(vectors.T @ vectors + penalty * np.eye(vectors.shape[1]))
+    unsolved = f"{name} has item vectors from which no user's can be solved: train it with more --regularization"
+    try:
+        lower = np.linalg.cholesky(vectors.T @ vectors + penalty * np.eye(vectors.shape[1]))
+    except np.linalg.LinAlgError:  # without a penalty, of fewer items than a vector has numbers
+        raise InputError(unsolved) from None
     unit = np.linalg.solve(lower, vectors.T).T
     table = torch.from_numpy(np.concatenate([np.zeros((1, unit.shape[1])), unit]).astype(np.float32))
     for steps in STEPS:
         found = FoldedIn(table, float(confidence), steps).eval()
         if _error(found, vectors, float(penalty)) <= CLOSE:
             return found
-    raise InputError(f"{name} has item vectors from which no user's can be solved: train it with more --regularization")
+    raise InputError(unsolved)
 
 
 def _error(model: FoldedIn, vectors: np.ndarray, penalty: float) -> float:

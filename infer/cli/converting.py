@@ -1,7 +1,7 @@
 """The text of an option to the value of its field; pydantic's core converts and checks, this words the errors.
 
 In: an option and its text. Out: the value, or InputError. Only the core of pydantic: all of it takes 0.15 s to import,
-the core 0.02. Texts and paths are taken as they are, also those that are not valid Unicode.
+the core 0.02. Texts and paths are taken as they are; what may name a file need not be valid Unicode.
 
     python -m infer batch --k=5
 """
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_schema
 
 from infer.cli.fields import Option
-from infer.errors import InputError
+from infer.errors import InputError, check_unicode
 from infer.system.addresses import Address, is_address, public
 
 LIMIT = 2**63  # of a 64-bit integer
@@ -32,6 +32,8 @@ def convert(known: Option, text: str) -> Any:
             if not known.address:
                 raise InputError(f"{name} takes a path; found the address {public(text)}")
             return Address(text)
+        if kind is str and not known.files:
+            check_unicode(text, name)
         return kind(text)
     try:
         return SchemaValidator(_schema(kind, known.minimum)).validate_python(text)

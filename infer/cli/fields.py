@@ -20,15 +20,19 @@ ANY_BUT_0: Values = ()
 
 
 def option(
-    default: Any, help: str, minimum: float | None = None, address: bool = False, only: dict[str, Values] | None = None
-) -> Any:
+    default: Any, help: str, minimum: float | None = None, address: bool = False, only: dict[str, Values] | None = None,
+    files: bool = False,
+) -> Any:  # fmt: skip
     """A dataclass field with its help text and, for numbers, its smallest value.
 
     default: MISSING (from dataclasses) makes the option required.  address: whether a path may be an address.
-    only: other fields of the class, and the values of them with which it does anything; none (ANY_BUT_0):
-    any but 0.
+    files: whether a text may name files, whose names may be of any bytes.  only: other fields of the class, and the
+    values of them with which it does anything; none (ANY_BUT_0): any but 0.
     """
-    return field(default=default, metadata={"help": help, "minimum": minimum, "address": address, "only": only or {}})
+    return field(
+        default=default,
+        metadata={"help": help, "minimum": minimum, "address": address, "only": only or {}, "files": files},
+    )
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Option:
     minimum: float | None
     only: dict[str, Values]
     address: bool = False
+    files: bool = False
     group: str = ""
 
     @property

@@ -97,7 +97,7 @@ class Head:
         """Seconds since it was first found to take no connection, and none has been taken since."""
         host, _, port = self.address.rpartition(":")
         try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=1).close()
+            _connect(host, port, 1)
         except OSError:
             self._gone = self._gone or time.monotonic()
             return time.monotonic() - self._gone
@@ -132,7 +132,9 @@ def check_address(address: str, said: str = "--address") -> None:
         if not host or not port.isdecimal() or "/" in host:
             raise InputError(f"{said} is HOST:PORT of a Ray cluster, or {AUTO}; found '{address}'")
         try:
-            socket.create_connection((host, int(port)), timeout=LISTENS).close()
+            _connect(host, port, LISTENS)
+        except UnicodeError:  # of a name of which no lookup can be made
+            raise _unreachable(said, address, "it is no name of a machine") from None
         except (OSError, OverflowError) as error:
             raise _unreachable(said, address, getattr(error, "strerror", None) or str(error) or "no answer") from None
     try:
@@ -143,6 +145,11 @@ def check_address(address: str, said: str = "--address") -> None:
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         raise _unreachable(said, address, lines[-1][:LONGEST_REASON] if lines else f"status {done.returncode}")
+
+
+def _connect(host: str, port: str, seconds: float) -> None:
+    """Connect once; an address of IPv6 stands in brackets."""
+    socket.create_connection((host.removeprefix("[").removesuffix("]"), int(port)), timeout=seconds).close()
 
 
 def _unreachable(said: str, address: str, reason: str) -> InputError:

@@ -55,6 +55,9 @@ STEP = 8
 # (`infer.scoring.lists`). A graph that asks for more ends in an error, not with the machine's memory.
 LARGEST_MEMORY = 4 * 2**30
 
+# Threads; each is started, and more than a machine has cores only wait for each other.
+MOST_THREADS = 4096
+
 
 @dataclass(frozen=True)
 class Model:
@@ -91,13 +94,16 @@ class Model:
         return onnx.load_model_from_string(content)
 
     def opened(self, proto: onnx.ModelProto) -> ort.InferenceSession:
-        """A session of another graph on the same device, with the same options."""
-        return ort.InferenceSession(
-            proto.SerializeToString(),
-            self.session.get_session_options(),
-            providers=[(PROVIDERS[self.device], PROVIDER_OPTIONS[self.device])],
-            enable_fallback=0,
-        )
+        """A session of another graph on the same device, with the same options; raises InputError if there is none."""
+        try:
+            return ort.InferenceSession(
+                proto.SerializeToString(),
+                self.session.get_session_options(),
+                providers=[(PROVIDERS[self.device], PROVIDER_OPTIONS[self.device])],
+                enable_fallback=0,
+            )
+        except Exception as error:  # ONNX Runtime raises one class per status, all derived from Exception
+            raise InputError(f"{self.path} has a graph that cannot be cut or changed: {first_line(error)}") from None
 
     def scored_at_once(self, k: int) -> int:
         """How many scores of one user the graph holds at once, for lists of k."""
@@ -250,9 +256,9 @@ def open_model(path: str | Path, device: str = "cpu", threads: int = 0) -> Model
 def open_session(path: Path, device: str = "cpu", threads: int = 0) -> tuple[bytes, Metadata, ort.InferenceSession]:
     """The bytes of a file, what they say of themselves, and a session that runs them.
 
-    Raises InputError if the file is absent, not ONNX, not exported by this project, damaged or hostile
-    (`infer.model.modelfile`), and if the device is not the one asked for: ONNX Runtime alone would only warn
-    and use the CPU.
+    Raises InputError for more than `MOST_THREADS`, if the file is absent, not ONNX, not exported by this project,
+    damaged or hostile (`infer.model.modelfile`), and if the device is not the one asked for: ONNX Runtime alone would
+    only warn and use the CPU.
     """
     provider = PROVIDERS[device]
     if provider not in ort.get_available_providers():
@@ -261,6 +267,7 @@ def open_session(path: Path, device: str = "cpu", threads: int = 0) -> tuple[byt
             f"{', '.join(ort.get_available_providers())}; install onnxruntime-gpu on a machine with "
             "a CUDA device, or use --device cpu"
         )
+    check_threads(threads)
     content, metadata, data = modelfile.load_with_data(path)
     options = _options(device, threads)
     if data is not None:
@@ -277,6 +284,12 @@ def open_session(path: Path, device: str = "cpu", threads: int = 0) -> tuple[byt
     if data is not None:
         check_unchanged(path, data)
     return content, metadata, session
+
+
+def check_threads(threads: int) -> None:
+    """Raises InputError for more than `MOST_THREADS`."""
+    if threads > MOST_THREADS:
+        raise InputError(f"--threads is at most {MOST_THREADS}; found {threads}")
 
 
 def _options(device: str, threads: int) -> ort.SessionOptions:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, helper
 
 from infer.errors import InputError, first_line
@@ -50,13 +49,13 @@ def _made(model: Model, proto: ModelProto) -> np.ndarray:
     """(columns, dim): item vectors that the graph makes of its weights, of all at once or of a chunk."""
     part = cut(proto, ITEM_VECTORS)
     if part is not None and not part.graph.input:
-        made: np.ndarray = _session(model, part).run([ITEM_VECTORS], {})[0]
+        made: np.ndarray = model.opened(part).run([ITEM_VECTORS], {})[0]
         return made
     part = _cut_of_chunks(proto)
     if part is None:
         raise _strange(model)
     every = np.arange(len(model.metadata.item_ids) + 1)
-    of_chunks: np.ndarray = _session(model, part).run([CHUNK_VECTORS], {CHUNK_ITEMS: every})[0]
+    of_chunks: np.ndarray = model.opened(part).run([CHUNK_VECTORS], {CHUNK_ITEMS: every})[0]
     return of_chunks
 
 
@@ -95,7 +94,7 @@ def user_side(model: Model) -> UserSide:
     part = cut(model.proto(), USER_VECTORS)
     if part is None:
         raise _strange(model)
-    session = _session(model, part)
+    session = model.opened(part)
     return UserSide(replace(model, session=session, inputs=tuple(i.name for i in session.get_inputs())))
 
 
@@ -153,14 +152,6 @@ def cut(proto: ModelProto, name: str) -> ModelProto | None:
         [tensor for tensor in graph.initializer if tensor.name in needed],
     )
     return helper.make_model(part, opset_imports=proto.opset_import, ir_version=proto.ir_version)
-
-
-def _session(model: Model, part: ModelProto) -> ort.InferenceSession:
-    """An open session of a part of the graph, with the options of the whole."""
-    try:
-        return model.opened(part)
-    except Exception as error:  # ONNX Runtime raises one class per status, all derived from Exception
-        raise InputError(f"{model.path} has no vectors that can be taken out: {first_line(error)}") from None
 
 
 def _strange(model: Model) -> InputError:

@@ -29,7 +29,7 @@ BLOCK = 2**18  # contributions in memory at once, but for a single user's
 def contributions(task: Task, own: Histories) -> Iterator[Contributions]:
     """Contributions to the scores of each user's `own` items (ascending), a block of users at a time.
 
-    Raises InputError if the file lacks the constants.
+    Raises InputError if the file lacks the constants, or they and the vectors have no solution.
     """
     config = task.model.metadata.config
     confidence, penalty = config.get(CONFIDENCE), config.get(REGULARIZATION)
@@ -41,7 +41,13 @@ def contributions(task: Task, own: Histories) -> Iterator[Contributions]:
     for row in np.flatnonzero((own.lengths > 0) & (histories.lengths > 0)):
         seen = histories.items[histories.offsets[row] : histories.offsets[row + 1]]
         explained = own.items[own.offsets[row] : own.offsets[row + 1]]
-        values = shares(vectors[explained - 1], vectors[seen - 1], squares, confidence).astype(np.float32)
+        try:
+            values = shares(vectors[explained - 1], vectors[seen - 1], squares, confidence).astype(np.float32)
+        except np.linalg.LinAlgError:
+            raise InputError(
+                f"{task.model.path} has item vectors from which no user's can be solved: train it with more "
+                "--regularization"
+            ) from None
         place, item = np.indices(values.shape).reshape(2, -1)
         size = np.abs(values.sum(0))[item]
         found.append((np.full(values.size, row), seen[place], place, explained[item], values.ravel(), size))

@@ -65,6 +65,8 @@ def bound(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, kind, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+    except UnicodeError:  # of a name of which no lookup can be made
+        raise InputError(f"cannot listen at {host}, port {port}: it is no name of a machine") from None
     except OSError as error:
         if listening is not None:
             listening.close()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import polars as pl
 
-from infer.errors import InputError, first_line
+from infer.errors import InputError, check_unicode, first_line
 from infer.formats.packed import chunks, packing_in
 from infer.formats.reading import collect
 from infer.system.inputs import check_input
@@ -37,6 +37,8 @@ def rows_of(rows: pl.LazyFrame, wanted: str | Sequence[str], table: Path, option
     texts = chosen_ids(wanted, option) if isinstance(wanted, str) else list(wanted)
     if not texts:
         raise InputError(f"{option} names no user; {EXPECTED}")
+    for text in texts:
+        check_unicode(text, option)
     stripped = {text: text.strip() if isinstance(wanted, str) else text for text in texts}
     found = collect(rows.filter(pl.col(USER).cast(pl.String).is_in([*texts, *stripped.values()])), table)
     have = set(found[USER].unique().cast(pl.String))

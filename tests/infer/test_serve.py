@@ -333,6 +333,8 @@ def test_lines_without_end_and_what_is_no_http_are_refused(files: Path) -> None:
     (["--model={f}/none.onnx"], "none.onnx does not exist"),
     (["--model={f}/short"], "short is not"),
     (["--port={taken}"], "cannot listen at 127.0.0.1, port "),
+    (["--host=example..com", "--without-token"], "cannot listen at example..com, port 8000: it is no name"),
+    (["--threads=4294967296"], "--threads is at most 4096; found 4294967296"),
     (["--port=70000"], "cannot listen at 127.0.0.1, port 70000"),
 ])  # fmt: skip
 def test_what_cannot_be_served_is_one_line(

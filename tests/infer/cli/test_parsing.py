@@ -104,6 +104,7 @@ REFUSED = {
     ("--count=_1",): "--count takes a whole number; found '_1'",
     ("--count=",): "--count takes a whole number; found ''",
     ("--count=\udcff",): "--count takes a whole number; found '\udcff'",
+    ("--name=\udcff",): "--name: '\\udcff' is not valid Unicode",
     ("--rate= 0.5",): "--rate takes a number; found ' 0.5'",
     ("--rate=fast",): "--rate takes a number; found 'fast'",
     ("--rate=",): "--rate takes a number; found ''",

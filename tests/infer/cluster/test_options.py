@@ -67,6 +67,7 @@ def test_a_cluster_works_in_folders(place: str, run) -> None:
         ("nowhere", "is HOST:PORT of a Ray cluster, or auto; found 'nowhere'"),
         ("ray://a:1", "is HOST:PORT"),
         ("a:b", "is HOST:PORT"),
+        ("a..b:6379", "no Ray cluster is there that can be joined .it is no name of a machine"),
     ],
 )
 def test_an_address_without_a_cluster_is_refused_at_once(address: str, says: str) -> None:
@@ -85,3 +86,14 @@ def test_what_listens_and_is_no_cluster_is_not_waited_for(monkeypatch) -> None:
     monkeypatch.setattr(joining, "ANSWERS", 2.0)
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(InputError, match="no answer within 2 s"):
         joining.check_address(f"127.0.0.1:{server.getsockname()[1]}")
+
+
+@pytest.mark.skipif(find_spec("ray") is None or not socket.has_ipv6, reason="needs Ray (the extra `ray`) and IPv6")
+def test_an_address_in_brackets_is_one_of_ipv6(monkeypatch) -> None:
+    monkeypatch.setattr(joining, "ANSWERS", 2.0)
+    try:
+        server = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("there is no ::1 here")
+    with server, pytest.raises(InputError, match="no answer within 2 s"):
+        joining.check_address(f"[::1]:{server.getsockname()[1]}")

@@ -98,3 +98,15 @@ def test_metadata_that_make_no_sense_are_refused(tmp_path: Path, broken: dict) -
     properties = Metadata(**{**vars(model.metadata), **broken}).to_properties()
     with pytest.raises(InputError, match=rf"has damaged metadata \({next(iter(broken))}\): export it again"):
         Metadata.from_properties(properties, "m.onnx")
+
+
+def test_a_graph_that_cannot_be_changed_is_refused_in_a_line(tmp_path: Path, monkeypatch) -> None:
+    model = product(tmp_path / "p.onnx")
+
+    def broken(proto: onnx.ModelProto) -> onnx.ModelProto:
+        proto.graph.node[0].input[0] = "nothing"
+        return proto
+
+    monkeypatch.setattr(modelfile, "with_everybody", broken)
+    with pytest.raises(InputError, match=r"p\.onnx has a graph that cannot be cut or changed: "):
+        model.everybody.session.run(None, {})

@@ -193,6 +193,19 @@ def test_of_implicit_als_the_contributions_sum_to_the_score(tmp_path: Path) -> N
     assert not found.join(ROWS, left_on=["user", "because"], right_on=["user", "item"], how="anti").height
 
 
+def test_vectors_from_which_no_user_can_be_solved_are_refused_in_a_line(tmp_path: Path) -> None:
+    model = MF(len(HISTORIES), ITEMS, MFConfig(dim=4))
+    with torch.no_grad():
+        model.items.weight.zero_()
+    stated = {"config": {"confidence": 6.0, "regularization": 0.0}}
+    task, _ = prepared(write_network(tmp_path / "m.onnx", model, ITEMS, ROWS, **stated))
+    own = Histories(task.histories.users, np.tile([1, 7], 5).astype(np.int32), np.arange(6) * 2)
+    with pytest.raises(
+        InputError, match=r"m\.onnx has item vectors from which no user's can be solved: train it with more"
+    ):
+        list(closed_form.contributions(task, own))
+
+
 def test_a_model_of_ratings_gives_no_reasons(tmp_path: Path) -> None:
     for config in (MFConfig(dim=2, objective="ratings"), MFConfig(dim=2, ratings="weight")):
         assert MF(2, 3, config).attribution == "none"

@@ -82,3 +82,8 @@ def test_a_file_of_ids_may_have_a_pattern_as_its_name(tmp_path: Path) -> None:
     (tmp_path / "i[1].txt").write_text("5\n")
     (tmp_path / "i1.txt").write_text("3\n")
     assert chosen_ids(str(tmp_path / "i[1].txt")) == ["5"]
+
+
+def test_what_is_no_text_is_refused_in_a_line() -> None:
+    with pytest.raises(InputError, match=r"^--users: '.udcff' is not valid Unicode$"):
+        found("3,\udcff")
