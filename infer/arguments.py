@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from infer.candidates.options import CandidateOptions
-from infer.errors import InputError, system_says
+from infer.errors import InputError, check_unicode, system_says
 from infer.formats.layout import Layout
 from infer.scoring.fallback import KINDS, FallbackOptions
 from infer.system.addresses import place
@@ -26,8 +26,12 @@ from infer.tables.columns import ITEM
 from infer.tables.options import TableOptions
 from infer.tables.rules import KEEP, LATEST
 
-# How the options of the commands, which messages name, are called here.
-OPTIONS = {
+# Arguments that messages name as options, beside those of tables and rules.
+NAMED = (
+    "model", "threads", "k", "batch_size", "split", "fallback", "recent", "items", "reasons", "most_per", "diversity",
+)  # fmt: skip
+# What is called otherwise here than by the commands.
+OTHERWISE = {
     "--interactions": "table",
     "--no-metrics": "split=None",
     "--drop-bad-rows": "drop_bad_rows=True",
@@ -82,6 +86,11 @@ RULES = tuple(RuleArguments.__annotations__)
 OF_TABLES = ("only_pairs", "exclude_pairs", "seen_within")  # rules of users and times, which a history does not name
 LISTS = ("header", "nulls")
 TEXTS = ("items_where", "seen", "seen_within")
+# What may be an option in a message, not a part of a path; and how those that there are here are called.
+OPTION = re.compile(r"(?<![\w./-])--[a-z-]++(?![\w/]|\.\w)")
+OPTIONS = {
+    f"--{name.replace('_', '-')}": name for name in (*NAMED, *CallArguments.__annotations__)
+} | OTHERWISE  # fmt: skip
 
 
 def split_arguments(given: CallArguments, items: Any) -> tuple[CandidateOptions, TableArguments]:
@@ -172,14 +181,12 @@ def in_words_of_python() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise type(error)(re.sub(r"--[a-z-]+", _in_python, str(error))) from None
+        raise type(error)(OPTION.sub(lambda found: OPTIONS.get(found[0], found[0]), str(error))) from None
     except OSError as error:
         raise InputError(system_says(error)) from None
-
-
-def _in_python(option: re.Match[str]) -> str:
-    """`--least-rating` as `least_rating`."""
-    return OPTIONS.get(option[0], option[0].removeprefix("--").replace("-", "_"))
+    except UnicodeEncodeError as error:
+        check_unicode(error.object, "what was given")
+        raise
 
 
 def is_history(given: Any) -> bool:
@@ -194,10 +201,12 @@ def ids_of(history: Any, what: str = "the history") -> pl.Series:
     values = history.to_list() if isinstance(history, pl.Series) else list(history)
     for value in values:
         if isinstance(value, bool | np.bool) or not isinstance(value, int | np.integer | str):
-            raise InputError(f"{what} holds {value!r:.80}; expected item ids, whole numbers or texts")
+            raise InputError(f"{what} holds {value!r:.80}; expected ids, whole numbers or texts")
     if len({isinstance(value, str) for value in values}) > 1:
-        raise InputError(f"{what} holds whole numbers and texts; expected item ids of one kind")
+        raise InputError(f"{what} holds whole numbers and texts; expected ids of one kind")
     if values and isinstance(values[0], str):
+        for value in values:
+            check_unicode(value, what)
         return pl.Series(ITEM, [str(value) for value in values], dtype=pl.String)
     numbers = [int(value) for value in values]
     beyond = next((number for number in numbers if not -(2**63) <= number < 2**63), None)
@@ -208,7 +217,7 @@ def ids_of(history: Any, what: str = "the history") -> pl.Series:
 
 def texts_of(users: Any) -> list[str]:
     """Ids of users as texts, as they are compared."""
-    return list(map(str, ids_of(users if is_history(users) else [users])))
+    return list(map(str, ids_of(users if is_history(users) else [users], "the list of users")))
 
 
 def whole_number(value: Any, name: str, least: int) -> int:

@@ -289,7 +289,7 @@ class Recommender:
             stated = {name: rule for name, rule in given.items() if rule is not None}
             rules, _ = split_arguments(stated, None)  # type: ignore[arg-type]
             finder = self._similar.ruled(rules) if stated else self._similar
-            index = index_of(ids_of([item]), finder.job.items)
+            index = index_of(ids_of([item], "item"), finder.job.items)
             if index[0] == PAD:
                 raise UnknownItemsError(f"{self.model.path.name} does not know the item {item!r:.80}")
             return pl.concat(finder.tables(whole_number(k, "k", 1), index)).drop(ITEM)

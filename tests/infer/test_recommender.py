@@ -16,6 +16,7 @@ import pytest
 
 import infer
 from infer import batch
+from infer.arguments import in_words_of_python
 from infer.errors import UnknownItemsError
 from infer.system import project
 from tests.helpers.checkerboard import ROOT
@@ -229,10 +230,17 @@ WRONG: dict[str, tuple[Callable, str]] = {
         r"the history has whole numbers as item ids; m\.onnx knows texts",
     ),
     "two types": (lambda m, f: m.recommend(["a", 1]), "the history holds whole numbers and texts"),
-    "a fraction": (lambda m, f: m.recommend([0.5]), "the history holds 0.5; expected item ids"),
-    "a truth": (lambda m, f: m.recommend([True]), "the history holds True; expected item ids"),
-    "a gap": (lambda m, f: m.recommend(["a", None]), "the history holds None; expected item ids"),
+    "a fraction": (lambda m, f: m.recommend([0.5]), "the history holds 0.5; expected ids"),
+    "a truth": (lambda m, f: m.recommend([True]), "the history holds True; expected ids"),
+    "a gap": (lambda m, f: m.recommend(["a", None]), "the history holds None; expected ids"),
     "a number too large": (lambda m, f: m.recommend([2**63]), "holds 9223372036854775808, beyond 64-bit"),
+    "half a character": (lambda m, f: m.recommend(["a", "\ud800"]), r"the history: '.ud800' is not valid Unicode"),
+    "no text as a user": (lambda m, f: m.score(TABLE, users="\ud800"), r"the list of users: '.ud800' is not valid"),
+    "no text as an item": (lambda m, f: m.similar("\ud800"), r"item: '.ud800' is not valid Unicode"),
+    "no text as a condition": (
+        lambda m, f: m.score(TABLE, where="user = '\udcff'"),
+        r"'.udcff'\" is not valid Unicode",
+    ),
     "an empty history": (lambda m, f: m.recommend([]), "knows none of its 0 items"),
     "an unknown history": (lambda m, f: m.recommend(["x", "y"]), r"m\.onnx cannot recommend .* none of its 2 items"),
     "names beside a history": (lambda m, f: m.recommend(["a"], item="movie"), "item is an option of tables"),
@@ -301,6 +309,10 @@ WRONG: dict[str, tuple[Callable, str]] = {
     "no split to evaluate": (lambda m, f: m.evaluate(TABLE, split=None), "split is test or validation; found None"),
     "another device": (lambda m, f: infer.load(f / "m.onnx", device="gpu"), "device is one of cpu, cuda; found 'gpu'"),
     "threads": (lambda m, f: infer.load(f / "m.onnx", threads=-1), "threads is at least 0; found -1"),
+    "too many threads": (
+        lambda m, f: infer.load(f / "m.onnx", threads=2**40),
+        "^threads is at most 4096; found 1099511627776",
+    ),
     "no path": (lambda m, f: infer.load(None), "expected the path of a model file; found a NoneType"),
     "no history": (lambda m, f: m.recommend(None), r"history is None: give item ids or a table; score\(\)"),
     "pickled": (lambda m, f: pickle.dumps(m), "a model cannot be pickled: load its file in each process"),
@@ -326,6 +338,20 @@ def test_names_and_nulls_may_be_lists(model: infer.Recommender, tmp_path: Path) 
     assert model.score(path, k=2, split=None, **options).equals(expected)
     texts = {"header": "user,item,timestamp", "nulls": "NA,NULL", "drop_bad_rows": np.True_}
     assert model.score(path, k=2, split=None, **texts).equals(expected)
+
+
+@pytest.mark.parametrize("name", ["my--model.onnx", "--k.onnx", "a/--items/m.onnx", "--model-old.onnx"])
+def test_a_path_that_looks_like_an_option_stays_as_it_is(name: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(infer.InputError) as refused:
+        infer.load(name)
+    assert str(refused.value).startswith(f"{name} does not exist (nor is there artifacts/{name}): ")
+
+
+def test_options_that_there_are_not_in_python_keep_their_names() -> None:
+    says = r"^made for others \(--fixed-k\): leave only_items out$"
+    with pytest.raises(infer.InputError, match=says), in_words_of_python():
+        raise infer.InputError("made for others (--fixed-k): leave --only-items out")
 
 
 def test_a_file_that_may_not_be_read_is_one_line(model: infer.Recommender, tmp_path: Path, monkeypatch) -> None:
