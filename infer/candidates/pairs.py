@@ -6,6 +6,7 @@ In: (user, item) rows and a vocabulary. Out: a `Pairs`, which gives those of any
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from infer.formats.reading import collect
 from infer.histories.histories import Histories
 from infer.histories.vocabulary import PAD, as_texts, index_of
 from infer.tables.columns import ITEM, USER
+from infer.tables.ids import places
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class Pairs:
         indexed = table.select(USER, pl.Series("index", index_of(table[ITEM], vocabulary))).unique().sort(USER, "index")
         users = indexed[USER].unique(maintain_order=True)
         known = indexed.filter(pl.col("index") != PAD)
-        places = users.to_frame().with_row_index("row")
-        rows = known.join(places, on=USER, how="left", maintain_order="left")["row"].to_numpy()
+        numbered = users.to_frame().with_row_index("row")
+        rows = known.join(numbered, on=USER, how="left", maintain_order="left")["row"].to_numpy()
         offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(users)))])
         return cls(users, known["index"].cast(pl.Int32).to_numpy(), offsets, source)
 
@@ -59,12 +61,26 @@ class Pairs:
 
     def rows(self, users: pl.Series) -> np.ndarray:
         """(users,) where each of these stands, -1 where it does not. Whole numbers and texts are compared as texts."""
-        known, asked = self._beside(users.dtype), users
-        if known.dtype != asked.dtype:
-            asked = asked.cast(pl.String)
-        places = pl.DataFrame({USER: known}).with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
-        joined = pl.DataFrame({USER: asked}).join(places, on=USER, how="left", maintain_order="left")
-        return joined["row"].fill_null(-1).to_numpy()
+        known, order = self._ordered(users.dtype)
+        found = places(users if users.dtype == known.dtype else users.cast(pl.String), known)
+        return found if order is None or not len(order) else np.where(found >= 0, order[found], -1)
+
+    def _ordered(self, dtype: pl.DataType) -> tuple[pl.Series, np.ndarray | None]:
+        """The users as `_beside` has them, ascending, and where each stands among `users`; None if they are the same.
+
+        Made once: of millions of users it takes seconds, and a run has many parts.
+        """
+        if dtype not in self._made:
+            known = self._beside(dtype)
+            order = None if known is self.users else known.arg_sort()
+            self._made[dtype] = (
+                (known, None) if order is None else (known.gather(order), order.cast(pl.Int64).to_numpy())
+            )
+        return self._made[dtype]
+
+    @cached_property
+    def _made(self) -> dict[pl.DataType, tuple[pl.Series, np.ndarray | None]]:
+        return {}
 
     def _beside(self, dtype: pl.DataType) -> pl.Series:
         """The users, to be compared with those of a table; as they are written if two were the same otherwise."""

@@ -9,6 +9,7 @@ Users of whom the table says nothing form a group of their own, the last one.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from infer.formats.layout import shown
 from infer.formats.places import located, open_place
 from infer.formats.reading import collect
 from infer.tables.columns import USER, check_once, find
-from infer.tables.ids import are_whole, id_column, in_type, without_zeros
+from infer.tables.ids import are_whole, id_column, in_type, places, without_zeros
 from infer.tables.options import TableOptions
 from infer.tables.texts import as_written
 
@@ -43,16 +44,19 @@ class UserGroups:
 
     def of(self, users: pl.Series) -> np.ndarray:
         """(users,) the number of each user's group; whole numbers and texts are compared as texts, `7.0` being 7."""
-        table, ids = self.table, users.alias(USER)
-        if ids.dtype != table.schema[USER]:
-            table = table.with_columns(_plain(USER)).unique(USER, keep="first", maintain_order=True)
-            ids = ids.to_frame().select(_plain(USER))[USER]
-        elif len(ids):  # of a large table only the stretch in which these lie
-            ends = pl.Series([ids.min(), ids.max()], dtype=ids.dtype)
-            low, high = table[USER].search_sorted(ends[:1], "left")[0], table[USER].search_sorted(ends[1:], "right")[0]
-            table = table.slice(low, high - low)
-        found = ids.to_frame().join(table, on=USER, how="left", maintain_order="left")[GROUP]
-        return found.fill_null(len(self.names) - 1).to_numpy().astype(np.int64)
+        table, ids = self.table, users
+        if users.dtype != table.schema[USER]:
+            table, ids = self._as_texts, users.alias(USER).to_frame().select(_plain(USER))[USER]
+        place = places(ids, table[USER])
+        if table.is_empty():
+            return np.full(len(users), len(self.names) - 1)
+        found: np.ndarray = np.where(place >= 0, table[GROUP].to_numpy()[place], len(self.names) - 1).astype(np.int64)
+        return found
+
+    @cached_property
+    def _as_texts(self) -> pl.DataFrame:
+        """The table with users as texts, ascending; made once, as it takes seconds of millions of users."""
+        return self.table.with_columns(_plain(USER)).unique(USER, keep="first", maintain_order=True).sort(USER)
 
 
 def find_groups(path: Path, column: str | None = None, user: str | None = None) -> UserGroups:

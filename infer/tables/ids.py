@@ -17,6 +17,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from infer.errors import InputError
@@ -229,3 +230,11 @@ def _check_whole(ids: pl.Series, name: str, source: str) -> None:
             f"{source} column {name} holds {ids.dtype}, as {broken[0]!r}; expected whole numbers or texts, or whole "
             f"ones below 2^{bits} in {ids.dtype}"
         )
+
+
+def places(ids: pl.Series, ascending: pl.Series) -> np.ndarray:
+    """(n,) where each id stands among others of the same type, ascending and each once; -1 where it does not."""
+    if ascending.is_empty():
+        return np.full(len(ids), -1, dtype=np.int64)
+    place = ascending.search_sorted(ids, "left").clip(upper_bound=len(ascending) - 1)
+    return np.where((ascending.gather(place) == ids).to_numpy(), place.to_numpy().astype(np.int64), -1)

@@ -204,6 +204,13 @@ def test_pairs_are_taken_in_any_order_of_users() -> None:
     assert Pairs.of(table.clear(), KNOWN).take(pl.Series("user", [1])).lengths.tolist() == [0]
 
 
+def test_users_of_another_type_are_converted_once_for_all_parts(monkeypatch) -> None:
+    pairs = Pairs.of(pl.DataFrame({"user": [9, 10, 11], "item": [10, 20, 30]}), KNOWN)
+    assert pairs.take(pl.Series("user", ["9", "10", "x"])).items.tolist() == [1, 2]
+    monkeypatch.setattr("infer.candidates.pairs.as_texts", None)
+    assert pairs.take(pl.Series("user", ["11", "1", "9"])).items.tolist() == [3, 1]
+
+
 def test_users_of_pairs_that_a_table_lacks_are_counted_and_named() -> None:
     pairs = Pairs.of(pl.DataFrame({"user": [5, 2, 9], "item": [10, 10, 10]}), KNOWN, "--only-pairs: p.csv")
     said = [pairs.unknown(pl.LazyFrame({"user": users}), Path("t.csv")) for users in ([2, 2, 1], ["5", "x"], [9, 5, 2])]

@@ -56,3 +56,20 @@ def test_no_number_is_no_group(tmp_path: Path) -> None:
     pl.DataFrame({"user": [1, 2, 3], "age": [18.5, float("nan"), None]}).write_parquet(tmp_path / "t.parquet")
     groups = find_groups(tmp_path / "t.parquet")
     assert groups.names == ("18.5", "(unknown)") and groups.of(pl.Series([1, 2, 3])).tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("kind", [pl.Int64, pl.String])
+@pytest.mark.parametrize("asked", [pl.Int64, pl.String])
+def test_users_of_either_type_are_found_in_any_order(kind, asked, tmp_path: Path, monkeypatch) -> None:
+    table = pl.DataFrame({"user": [11, 9, 100, 10], "age": ["old", "young", "old", "mid"]})
+    table.with_columns(pl.col("user").cast(kind)).write_parquet(tmp_path / "u.parquet")
+
+    def users(ids: list[int]) -> pl.Series:
+        return pl.Series("user", ids, dtype=pl.Int64).cast(asked)
+
+    groups = find_groups(tmp_path / "u.parquet")
+    assert groups.names == ("mid", "old", "young", "(unknown)")
+    assert groups.of(users([100, 1, 9])).tolist() == [1, 3, 2]
+    monkeypatch.setattr(pl.DataFrame, "with_columns", None)  # texts are made once: of millions it takes seconds
+    assert groups.of(users([12, 11, 10])).tolist() == [3, 1, 0]
+    assert groups.of(users([])).tolist() == []

@@ -10,7 +10,7 @@ import pytest
 from infer.errors import InputError
 from infer.formats.layout import Layout
 from infer.sources.source import open_source
-from infer.tables.ids import Known, in_type
+from infer.tables.ids import Known, in_type, places
 from infer.tables.interactions import read_interactions
 from infer.tables.options import TableOptions
 from infer.tables.tidy import Tidy, tidy
@@ -166,3 +166,10 @@ def test_items_of_one_second_have_one_order_in_any_type() -> None:
         assert tidy(table, "t").interactions["item"].cast(pl.Int64).to_list() == [-1, 9, 10, 2**62]
     mixed = pl.DataFrame({"user": 1, "item": ["b", "10", "a", "9", "007", "7"], "timestamp": 5})
     assert tidy(mixed, "t").interactions["item"].to_list() == ["007", "7", "9", "10", "a", "b"]
+
+
+def test_places_are_those_among_ascending_ids() -> None:
+    for ascending, ids in (([2, 5, 9], [9, 1, 5, 10, 3, 2]), (["2", "5", "9"], ["9", "1", "5", "91", "3", "2"])):
+        assert places(pl.Series(ids), pl.Series(ascending)).tolist() == [2, -1, 1, -1, -1, 0]
+    assert places(pl.Series([1, 2]), pl.Series([], dtype=pl.Int64)).tolist() == [-1, -1]
+    assert places(pl.Series([], dtype=pl.Int64), pl.Series([1, 2])).tolist() == []
