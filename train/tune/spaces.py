@@ -4,8 +4,9 @@ In: a kind and a preset. Out: a range for each option that is searched; all othe
 
     from train.tune.spaces import space; print(space("bert", "sasrec"))
 
-Ranges hold the values of the preset and what publications tried. Neither epochs nor patience are searched: they end
-training, and what is best within few epochs is not what is best in the end. Every configuration in a space is valid.
+Ranges hold the values of the preset and what publications tried. Neither epochs nor patience of encoders are searched:
+they end training, and what is best within few epochs is not what is best in the end. Every configuration in a space is
+valid.
 """
 
 from dataclasses import dataclass

@@ -18,12 +18,13 @@ from infer.system.ownership import MARK
 
 SEARCH = "search"  # key of the metadata that says which search a table is of
 FINISHED, PRUNED, DIVERGED = "finished", "pruned", "diverged"
+# No option has a name of these.
 SCHEMA: dict[str, Any] = {
     "trial": pl.Int64,
     "state": pl.String,
     "validation_ndcg_at_10": pl.Float64,
     "best_epoch": pl.Int64,
-    "epochs": pl.Int64,
+    "epochs_trained": pl.Int64,
     "seconds": pl.Float64,
     "curve": pl.List(pl.Float64),
     "threads": pl.Int64,
@@ -57,10 +58,20 @@ def read_table(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     Raises InputError if the file cannot be read.
     """
     try:
-        said = pl.read_parquet_metadata(path).get(SEARCH)
-        return ({} if said is None else json.loads(said)), pl.read_parquet(path, glob=False).to_dicts()
+        text = pl.read_parquet_metadata(path).get(SEARCH)
+        said = {} if text is None else json.loads(text)
+        rows = pl.read_parquet(path, glob=False).to_dicts()
     except (pl.exceptions.PolarsError, OSError, ValueError, RecursionError):
         raise InputError(f"{path} cannot be read: delete it to start afresh") from None
+    return said, [_renamed(row, said) for row in rows]
+
+
+def _renamed(row: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
+    """A row as it is written today: `epochs` were those trained once, or of a search for epochs those of the trial."""
+    if "epochs_trained" in row or "curve" not in row:
+        return row
+    kept = {name: value for name, value in row.items() if name != "epochs" or name in said.get("space", {})}
+    return kept | {"epochs_trained": len(row["curve"])}
 
 
 def trials_of(rows: list[dict[str, Any]]) -> list[Trial]:

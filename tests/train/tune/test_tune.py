@@ -19,7 +19,7 @@ from train.tune import search as tuning
 from train.tune.chosen import read_tuned, tuned_text, words
 from train.tune.search import Search, search
 from train.tune.spaces import SPACES, Choice, Numbers, space
-from train.tune.table import SCHEMA, Trial, best_of
+from train.tune.table import SCHEMA, Trial, best_of, read_table, trials_of, write_table
 
 TINY = ["--dim=8", "--heads=1", "--feedforward=8", "--max-length=4", "--epochs=2", "--batch-size=64", "--layers=1"]
 
@@ -83,6 +83,46 @@ def test_the_first_trial_is_the_preset_and_an_interrupted_search_finds_what_a_wh
     assert again == whole
     other = found(wanted(folder, name="other", config=replace(config, artifacts=folder, seed=1)), 2)
     assert other[0].values == whole[0].values and other[1].values != whole[1].values
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_table_gives_back_the_trials_of_every_space(name: str, tmp_path: Path) -> None:
+    ends = [
+        {
+            field: of.values[end] if isinstance(of, Choice) else (of.low, of.high)[end]
+            for field, of in SPACES[name].items()
+        }
+        for end in (0, -1)
+    ]
+    trials = [
+        Trial(1, "finished", 0.5, 2, 3, 1.5, [0.1, 0.5, 0.2], ends[0], 1),
+        Trial(2, "diverged", None, None, 0, 0.5, [], ends[1], 1),
+    ]
+    write_table(trials, json.dumps({"kind": name}), tmp_path / "x.trials.parquet")
+    said, rows = read_table(tmp_path / "x.trials.parquet")
+    assert said == {"kind": name} and trials_of(rows) == trials
+    assert not set(SCHEMA) & set(SPACES[name])
+
+
+def test_a_search_for_epochs_goes_on_also_from_a_table_of_before(folder: Path) -> None:
+    whole = found(wanted(folder, "mf", name="whole"), 4)
+    options = json.loads((folder / "whole.tuned.json").read_text())["options"]
+    cut = wanted(folder, "mf", name="cut")
+    for trials in (2, 2):  # the second time nothing is new
+        assert found(cut, trials) == whole[:trials]
+    table = pl.read_parquet(cut.table).drop("epochs_trained")  # whose place the option `epochs` took
+    table.write_parquet(cut.table, metadata=pl.read_parquet_metadata(cut.table))
+    assert found(cut, 4) == whole
+    assert json.loads((folder / "cut.tuned.json").read_text())["options"] == options
+
+
+def test_epochs_of_an_earlier_table_are_those_trained_where_none_were_searched(folder: Path) -> None:
+    before = found(wanted(folder), 2)
+    table = wanted(folder).table
+    pl.read_parquet(table).rename({"epochs_trained": "epochs"}).write_parquet(
+        table, metadata=pl.read_parquet_metadata(table)
+    )
+    assert found(wanted(folder), 2) == before and all(trial.epochs == 1 for trial in before)
 
 
 def test_ctrl_c_keeps_what_is_finished(folder: Path, monkeypatch) -> None:
