@@ -12,6 +12,7 @@ from typing import Any
 
 from export.packages.packed import Packed
 from infer.errors import InputError
+from infer.model.metadata import Metadata
 
 METRICS = ("hit@10", "ndcg@10", "mrr")
 FULL, UNSEEN = "full", "all items that the user may get"
@@ -53,7 +54,7 @@ def figures(packed: Packed, evaluation: Path | None) -> list[Figure]:
         return _validation(packed)
     try:
         report = json.loads(evaluation.read_bytes())
-        same = (report["kind"], report["dataset_checksum"]) == (packed.metadata.kind, packed.metadata.dataset_checksum)
+        same = _is_of(packed.metadata, report)
         found = _tested(report) if same else []
     except OSError as error:
         raise InputError(f"cannot read --evaluation {evaluation}: {error.strerror}") from None
@@ -65,6 +66,13 @@ def figures(packed: Packed, evaluation: Path | None) -> list[Figure]:
             "`python -m infer.evaluate` again, or give --evaluation=FILE"
         )
     return found
+
+
+def _is_of(metadata: Metadata, report: dict[str, Any]) -> bool:
+    """Whether a report is of this trained model and the table it was trained on; earlier ones tell models by kind."""
+    stated = (report["kind"], report["dataset_checksum"], report["interactions_checksum"])
+    known = (metadata.kind, metadata.dataset_checksum, metadata.dataset_checksum)
+    return stated == known and report.get("training_checksum") in (None, metadata.training_checksum)
 
 
 def _tested(report: dict[str, Any]) -> list[Figure]:

@@ -6,6 +6,7 @@ is the file that `infer` reads.
     python -c "import infer; print(infer.load('hybrid.onnx').metadata)"
 """
 
+import hashlib
 import json
 import math
 import typing
@@ -70,6 +71,13 @@ class Metadata:
     user_ids_are: str = KEPT
     retired: list[int] = field(default_factory=list)
     chunk: int = 0
+
+    @property
+    def training_checksum(self) -> str:
+        """SHA-256, in hexadecimal, of what tells trained models apart: the same for all files of one in one precision,
+        whatever else they hold (ids of users, golden vectors, a fixed k)."""
+        told = (self.kind, self.dataset_checksum, self.seed, self.config, self.metrics, self.precision)
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     def to_properties(self) -> dict[str, str]:
         """The metadata_props of the file: one JSON text a field, and the format's version."""

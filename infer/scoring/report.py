@@ -21,6 +21,8 @@ def provenance(job: Job, options: dict[str, Any], found: Totals) -> dict[str, An
     metadata = job.model.metadata
     return {
         "model": job.model.path.name,
+        "model_checksum": job.model.checksum,
+        "training_checksum": metadata.training_checksum,
         "kind": metadata.kind,
         "dataset": metadata.dataset,
         "dataset_checksum": metadata.dataset_checksum,

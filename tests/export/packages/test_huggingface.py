@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from export.exporter import export
 from export.packages import huggingface
 from export.packages.huggingface import HubOptions
 from export.packages.licences import known
+from export.packages.measured import figures
 from export.packages.packed import read
 from infer.errors import InputError
 from infer.recommender import Recommender
@@ -76,6 +78,8 @@ def test_figures_of_an_evaluation_stand_with_their_protocol(hub: Any, models: Pa
     for change, message in (
         ({"kind": "mf"}, "is of another model or table"),
         ({"dataset_checksum": "0"}, "is of another model or table"),
+        ({"interactions_checksum": "0"}, "is of another model or table"),
+        ({"training_checksum": "0"}, "is of another model or table"),
         ({"protocols": []}, "is not what `python -m infer.evaluate` writes"),
     ):
         evaluation.write_text(json.dumps(report | change))
@@ -83,6 +87,23 @@ def test_figures_of_an_evaluation_stand_with_their_protocol(hub: Any, models: Pa
             huggingface.write(
                 tmp_path, read(tmp_path / "hybrid.onnx"), "x", HubOptions(None, "own", evaluation, personal_data=True)
             )
+
+
+def test_figures_are_those_of_the_weights_in_whatever_file(hub: Any, models: Path, run, tmp_path: Path) -> None:
+    folder = shutil.copytree(models, tmp_path / "a")
+    for name in ("hybrid", "mf"):
+        assert run("infer.evaluate", f"--model={folder / name}.onnx", "--negatives=0").returncode == 0
+    report = json.loads((folder / "hybrid.evaluation.json").read_bytes())
+    assert report["model_checksum"] == read(folder / "hybrid.onnx").sha256
+    of = {name: folder / f"{name}.evaluation.json" for name in ("hybrid", "mf")}
+    measured = {name: figures(read(folder / f"{name}.onnx"), path) for name, path in of.items()}
+    hidden, _ = export("mf", folder, carried=Carried(users="drop"))
+    assert figures(read(hidden), of["mf"]) == measured["mf"]
+    fixed = read(folder / "hybrid.k3.onnx")
+    assert figures(fixed, of["hybrid"]) == measured["hybrid"]
+    for change in ({"seed": 7}, {"precision": "int8"}, {"metrics": {}}, {"config": {}}):
+        with pytest.raises(InputError, match="is of another model or table than"):
+            figures(replace(fixed, metadata=replace(fixed.metadata, **change)), of["hybrid"])
 
 
 @pytest.mark.parametrize("name", ["hybrid", "mf.k4"])
