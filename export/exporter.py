@@ -134,8 +134,9 @@ def file_content(proto: onnx.ModelProto, metadata: Metadata, extras: Mapping[str
     """The bytes of the file: the graph, what it says of itself and of its data file, and their checksum.
 
     extras: further JSON texts by name, for consumers that have only an ONNX runtime. Raises InputError if it is more
-    than a file may hold.
+    than a file may hold, or what no reader would take.
     """
+    metadata.check("the model", "prepare the data and train again; no file was written")
     said = said_of(proto)
     del proto.metadata_props[:]
     own = {"data": json.dumps(said)} if said else {}

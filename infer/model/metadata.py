@@ -16,6 +16,7 @@ from pathlib import PurePath
 from typing import Any
 
 from infer.errors import InputError
+from infer.system.columns import printable
 
 FORMAT = "7"
 PREFIX = "recommender."
@@ -101,44 +102,45 @@ class Metadata:
         except (KeyError, ValueError, RecursionError) as error:
             raise InputError(f"{source} has damaged metadata ({str(error)[:80]}): export it again") from None
         metadata = cls(**values)
-        metadata._check(source)
+        metadata.check(source)
         return metadata
 
-    def _check(self, source: str) -> None:
+    def check(self, source: str, advice: str = "export it again") -> None:
+        """Raise InputError if this is nothing that a file may say of itself."""
         for f in fields(self):
             wanted = getattr(typing.get_origin(f.type), "__name__", getattr(f.type, "__name__", ""))
             value = getattr(self, f.name)
-            if wanted in KINDS and (type(value) is not KINDS[wanted] or not str(value).isprintable()):
-                raise InputError(f"{source} has damaged metadata ({f.name}): export it again")
+            if wanted in KINDS and (type(value) is not KINDS[wanted] or printable(str(value)) != str(value)):
+                raise InputError(f"{source} has damaged metadata ({f.name}): {advice}")
         for name, ids in (("item_ids", self.item_ids), ("user_ids", self.user_ids)):
             if not _are_ids(ids):
-                raise InputError(f"{source} has damaged metadata ({name}): export it again")
+                raise InputError(f"{source} has damaged metadata ({name}): {advice}")
         for name, kind, ids in (
             ("item_type", self.item_type, self.item_ids),
             ("user_type", self.user_type, self.user_ids),
         ):
             if kind not in ID_TYPES or any(type(i) is not ID_TYPES[kind] for i in ids[:1]):
-                raise InputError(f"{source} has damaged metadata ({name}): export it again")
+                raise InputError(f"{source} has damaged metadata ({name}): {advice}")
         if self.attribution not in ATTRIBUTIONS:
-            raise InputError(f"{source} has damaged metadata (attribution): export it again")
+            raise InputError(f"{source} has damaged metadata (attribution): {advice}")
         if self.user_ids_are not in (KEPT, HASHED, LEFT_OUT):
-            raise InputError(f"{source} has damaged metadata (user_ids_are): export it again")
+            raise InputError(f"{source} has damaged metadata (user_ids_are): {advice}")
         if any(type(size) is not int or size < 1 for size in self.vectors.values()):
-            raise InputError(f"{source} has damaged metadata (vectors): export it again")
+            raise InputError(f"{source} has damaged metadata (vectors): {advice}")
         levels = self.rating_levels
         ascending = isinstance(levels, list) and all(type(r) in (int, float) and abs(r) < math.inf for r in levels)
         if not ascending or any(a >= b for a, b in pairwise(levels)):
-            raise InputError(f"{source} has damaged metadata (rating_levels): export it again")
+            raise InputError(f"{source} has damaged metadata (rating_levels): {advice}")
         gone = self.retired
         if not isinstance(gone, list) or any(type(i) is not int or not 1 <= i <= len(self.item_ids) for i in gone):
-            raise InputError(f"{source} has damaged metadata (retired): export it again")
+            raise InputError(f"{source} has damaged metadata (retired): {advice}")
         if type(self.chunk) is not int or self.chunk < 0:
-            raise InputError(f"{source} has damaged metadata (chunk): export it again")
+            raise InputError(f"{source} has damaged metadata (chunk): {advice}")
         for name in (self.interactions, self.items):
             if not name or PurePath(name).name != name:
                 raise InputError(f"{source} names the table '{name}', which is not a file beside it")
         if not self.item_ids or self.window < 0:
-            raise InputError(f"{source} has damaged metadata (no items): export it again")
+            raise InputError(f"{source} has damaged metadata (no items): {advice}")
 
 
 def id_type(ids: list[int] | list[str]) -> str:

@@ -13,6 +13,10 @@ from collections.abc import Sequence
 GAP = "  "
 NARROWEST = 8  # to which a column may be cut
 CUT = "…"
+# Bidirectional embeddings, overrides and isolates, after which text is shown in another order than it has.
+REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Controls, halves of surrogate pairs, ends of lines and paragraphs.
+STEERING = ("Cc", "Cs", "Zl", "Zp")
 
 
 def width(text: str) -> int:
@@ -60,8 +64,8 @@ def cut(text: str, places: int) -> str:
 
 
 def printable(text: str) -> str:
-    """The text without what could steer a terminal: such characters become `?`."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+    """The text without what could steer a terminal: such characters become `?`. Spaces of all kinds stay."""
+    return "".join("?" if c in REORDERING or unicodedata.category(c) in STEERING else c for c in text)
 
 
 def _places(character: str) -> int:

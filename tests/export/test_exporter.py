@@ -4,6 +4,7 @@ import importlib.metadata
 import logging
 import platform
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export import __main__ as command
 from export import exporter
+from export.exporter import file_content
 from export.graph import ALL_SCORES, branches, export_graph, strip
 from export.parity import TOLERANCE, check_parity
 from export.ranking import BLOCK
@@ -73,6 +75,15 @@ def test_metadata_survives_the_round_trip(artifacts: Path) -> None:
     broken = Metadata(**{**vars(metadata), "item_type": "String"})
     with pytest.raises(InputError, match=r"damaged metadata \(item_type\)"):
         Metadata.from_properties(broken.to_properties(), "test")
+
+
+def test_what_no_reader_would_take_is_not_written(artifacts: Path) -> None:
+    model = open_model(artifacts / "mf.onnx")
+    for name in ("売上\u3000表.csv", "a\u00a0b.csv", "so\u00adft.csv"):
+        named = replace(model.metadata, dataset=name)
+        assert Metadata.from_properties(named.to_properties(), "test") == named
+    with pytest.raises(InputError, match=r"damaged metadata \(dataset\): prepare the data .* no file was written"):
+        file_content(model.proto(), replace(model.metadata, dataset="a\x1bb.csv"))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -21,6 +21,7 @@ from infer.formats.reading import reading
 from infer.histories.histories import Histories, before, build_histories
 from infer.histories.vocabulary import PAD, index_of, vocabulary
 from infer.histories.windows import level_windows, seen, windows
+from infer.system.columns import printable
 from infer.system.fingerprints import sha256
 from infer.tables.columns import (
     DATASET_KEY,
@@ -152,7 +153,7 @@ def load(artifacts: Path, numbered: list[int] | list[str] | None = None) -> Data
     levels, keeps = _levels(train), repeats_of(about) == KEEP
     histories = _histories(train, users, len(item_ids), levels, keeps)
     return Data(
-        name=about.get(DATASET_KEY, path.name),
+        name=printable(about.get(DATASET_KEY, path.name)),
         checksum=sha256(path),
         item_ids=item_ids,
         user_ids=user_ids,

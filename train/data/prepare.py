@@ -18,6 +18,7 @@ from infer.errors import InputError
 from infer.formats.places import located
 from infer.formats.probe import probe
 from infer.system.addresses import Address, path_name, place
+from infer.system.columns import printable
 from infer.system.files import replacing_together
 from infer.system.fingerprints import sha256
 from infer.system.ownership import MARK, claim
@@ -79,7 +80,7 @@ def load(config: DataConfig) -> tuple[str, Tidy, Items]:
         path = place(name)
         if not isinstance(path, Address) and not path.exists():
             raise InputError(f"--dataset {name} is neither a file nor one of {', '.join(sources.SOURCES)}")
-        name, path = path_name(path), located(path, config.table_options.layout)
+        name, path = printable(path_name(path)), located(path, config.table_options.layout)
         probe(path)
         tidied = read_interactions(path, config.table_options)
         interactions, items = given_items(config, config.table_options, tidied.interactions)

@@ -230,6 +230,8 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "half a character": (metadata("item_ids", '["\\ud800"]'), "has damaged metadata (item_ids)"),
     "deep metadata": (metadata("config", "[" * 100_000), "has damaged metadata"),
     "a list as configuration": (metadata("config", "[]"), "has damaged metadata (config)"),
+    "a line break": (metadata("dataset", '"a\\u2028b"'), "has damaged metadata (dataset)"),
+    "text that runs backwards": (metadata("dataset", '"a\\u202eb"'), "has damaged metadata (dataset)"),
     "codes for the terminal": (metadata("dataset", '"\\u001b[2J"'), "has damaged metadata (dataset)"),
     "a table elsewhere": (metadata("interactions", '"../other.parquet"'), "which is not a file beside it"),
     "a table at a path": (metadata("items", '"/etc/passwd"'), "which is not a file beside it"),

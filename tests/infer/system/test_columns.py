@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from infer.system.columns import cut, lines, terminal, width
+from infer.system.columns import cut, lines, printable, terminal, width
 
 
 def test_wide_characters_take_two_places_and_marks_none() -> None:
@@ -31,6 +31,12 @@ def test_the_widest_are_cut_first_numbers_never_and_none_to_nothing() -> None:
     [line] = lines(rows, "<<>", 10)
     assert line == "a" * 7 + "…  " + "b" * 7 + "…  " + "1" * 9
     assert lines(rows, "<<>") == ["  ".join(rows[0])]
+
+
+def test_what_steers_a_terminal_is_not_printed_and_what_writes_words_is() -> None:
+    names = ("売上\u3000表", "a\u00a0b", "so\u00adft", "\u0646\u200c\u0647", "👩\u200d🚀", "\U0010fffd")
+    assert [printable(name) for name in names] == list(names)
+    assert printable("a\x1b[2J\nb\x85\u2028\u202e\u2066\ud800\x7f") == "a?[2J?b??????"
 
 
 def test_only_a_terminal_has_a_width(monkeypatch) -> None:

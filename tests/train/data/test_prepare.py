@@ -9,6 +9,7 @@ from infer.errors import InputError
 from infer.tables.columns import DATASET_KEY, PROTOCOL_KEY, TIDY_KEY
 from train.data import __main__ as data
 from train.data import moments, movielens, prepare, splits
+from train.data.dataset import load as load_prepared
 from train.data.prepare import DataConfig, load
 
 
@@ -39,6 +40,19 @@ def test_a_table_of_ones_own_is_ordered_cleaned_and_counted(tmp_path: Path, caps
     assert "2 items occur only as held-out items" in printed
     metadata = pl.read_parquet_metadata(tmp_path / "out" / "interactions.parquet")
     assert metadata[DATASET_KEY] == "plays.tsv"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("売上\u3000表.csv", "売上\u3000表.csv"), ("a\x1bb.csv", "a?b.csv"), ("a\nb.csv", "a?b.csv")]
+)
+def test_data_are_called_as_a_model_file_can_say(name: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("user,item,timestamp\n1,a,1\n1,b,2\n1,c,3\n2,a,1\n2,b,2\n2,c,3\n")
+    written(tmp_path, f"--dataset={tmp_path / name}")
+    table = tmp_path / "out" / "interactions.parquet"
+    about = pl.read_parquet_metadata(table)
+    assert about[DATASET_KEY] == said and load_prepared(tmp_path / "out").name == said
+    pl.read_parquet(table).write_parquet(table, metadata=about | {DATASET_KEY: name})  # as it was written before
+    assert load_prepared(tmp_path / "out").name == said
 
 
 def test_a_split_of_the_source_is_made_anew_and_the_files_say_what_they_are(tmp_path: Path) -> None:
