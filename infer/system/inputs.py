@@ -1,4 +1,5 @@
-"""What a command opens must be a file or a folder: a pipe without a writer would keep it waiting for ever.
+"""What a command opens must be a file or a folder: a pipe without a writer would keep it waiting for ever. Its path
+must be UTF-8, as which Polars takes it.
 
 In: a path that somebody named. Out: nothing, or InputError.
 
@@ -12,8 +13,12 @@ from infer.errors import InputError
 
 
 def check_input(path: Path) -> None:
-    """Raises InputError if `path` is absent, or neither a regular file nor a folder (links are followed)."""
+    """Raises InputError if `path` is absent, neither a regular file nor a folder (links are followed), or not UTF-8."""
     if not path.exists():
         raise InputError(f"{path} does not exist")
     if not (path.is_file() or path.is_dir()):
         raise InputError(f"{path} is a pipe or device; expected a file: write what it gives into one first")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{path} is no UTF-8 path in this locale: rename it, or set LC_ALL=C.UTF-8") from None
