@@ -6,8 +6,9 @@ NAME.tuned.json (the best configuration), and its command on the terminal.
     python -m train tune mf|bert|hybrid|knn|markov|ease [--preset=...] [--trials=30] [--field=value ...]
     python -m train bert --from-tuned=artifacts/bert.tuned.json
 
-Options that are given stay as they are in all trials. The same command goes on after the trials that are there, of
-which Ctrl-C loses the unfinished one only. `python -m train.tune` is the same as `python -m train tune`.
+Options that are given stay as they are in all trials, and what contradicts them is not tried. The same command
+goes on after the trials that are there, of which Ctrl-C loses the unfinished one only. `python -m train.tune` is the
+same as `python -m train tune`.
 """
 
 import logging
@@ -91,6 +92,8 @@ def main(argv: Sequence[str]) -> None:
                 log.info(_line(trial, chosen.trials, left))
             else:
                 bar.initial = bar.n = len(trials)
+    if len(trials) > chosen.trials:
+        log.info(f"{len(trials)} trials are there, more than --trials {chosen.trials}: none was added")
     best = best_of(trials)
     if best is None:
         raise InputError(f"none of {len(trials)} trials was finished: try a smaller --learning-rate, or more --trials")

@@ -37,7 +37,7 @@ from train.pools import limited
 from train.sizing import sized_for
 from train.threads import choice
 from train.tune.chosen import tuned_text
-from train.tune.spaces import Choice, Space
+from train.tune.spaces import Choice, Space, beside
 from train.tune.table import DIVERGED, FINISHED, PRUNED, Trial, best_of, read_table, trials_of, write_table
 
 log = logging.getLogger(__name__)
@@ -82,23 +82,24 @@ class Search:
 
 
 def search(wanted: Search, trials: int) -> Iterator[tuple[Trial, bool]]:
-    """Yield every trial up to `trials`, and whether it is new: those that the table holds already come first.
+    """Yield every trial, and whether it is new: those that the table holds already come first, also beyond `trials`.
 
-    Raises InputError if the table is of another search, if nothing is held out for validation, or if another process
-    works on the same search.
+    Options that do nothing beside the others, and values that contradict them, are not searched. Raises InputError if
+    the options contradict each other or leave nothing to search, if the table is of another search, if nothing is held
+    out for validation, or if another process works on the same search.
     """
     claim([wanted.table, wanted.best], inputs=[wanted.config.artifacts / INTERACTIONS_FILE])
     if wanted.config.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: PyTorch finds no CUDA device here; use --device cpu")
     data = load(wanted.config.artifacts)
-    wanted = replace(wanted, config=sized_for(wanted.config, data))
+    wanted = _beside_given(replace(wanted, config=sized_for(wanted.config, data)))
     if not len(validation_rows(data, wanted.config)):
         raise InputError(
             "nothing is held out for validation, by which trials are judged: prepare the data with a split"
         )
     with alone(wanted.config.artifacts / "locks" / f"{wanted.name}.tune.lock"):
         found = read_trials(wanted, data)
-        yield from ((trial, False) for trial in found[:trials])
+        yield from ((trial, False) for trial in found)
         if len(found) < trials:
             chosen = choice(wanted.threads, wanted.kind, data, wanted.config)
             wanted = replace(wanted, threads=chosen.threads)
@@ -111,6 +112,18 @@ def search(wanted: Search, trials: int) -> Iterator[tuple[Trial, bool]]:
             _keep(wanted, data, found)
             yield trial, True
         _keep(wanted, data, found)
+
+
+def _beside_given(wanted: Search) -> Search:
+    """The search in what can be searched beside the options that stay as they are."""
+    wanted.config.check()
+    left = beside(wanted.space, wanted.config)
+    if not left:
+        raise InputError("the options that were given leave nothing to tune: leave some out")
+    out = ", ".join(f"--{name.replace('_', '-')}" for name in wanted.space if name not in left)
+    if out:
+        log.info(f"not searched, as the other options are: {out}")
+    return replace(wanted, space=left)
 
 
 def read_trials(wanted: Search, data: Data) -> list[Trial]:

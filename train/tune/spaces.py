@@ -6,12 +6,14 @@ In: a kind and a preset. Out: a range for each option that is searched; all othe
 
 Ranges hold the values of the preset and what publications tried. Neither epochs nor patience of encoders are searched:
 they end training, and what is best within few epochs is not what is best in the end. Every configuration in a space is
-valid.
+valid beside its preset; `beside` leaves out what other options that are given contradict.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from infer.cli.fields import idle, options
 from infer.errors import InputError
+from train.config import TrainConfig
 
 Value = int | float | str | bool
 
@@ -119,3 +121,37 @@ def space(kind: str, preset: str) -> Space:
         kinds = [name for name in SPACES if name not in ("sasrec", "gsasrec", "bert4rec")]
         raise InputError(f"there is nothing to tune in {kind}: choose one of {', '.join(kinds)}")
     return SPACES[preset] if kind in ("bert", "hybrid") and preset in SPACES else SPACES[kind]
+
+
+def beside(space: Space, config: TrainConfig) -> Space:
+    """What of a space can be searched while the other options are those of a configuration, which is valid.
+
+    An option is left out if it does nothing beside them, or if none but one of its values goes with them; its own value
+    in the configuration is one of a choice.
+    """
+    known = options(type(config))
+    left: Space = {}
+    for field, of in space.items():
+        own = getattr(config, field)
+        if idle(known[field], config, known) is not None:
+            continue
+        if isinstance(of, Choice):
+            values = tuple(value for value in of.values if _is_valid(replace(config, **{field: value})))
+            values = values if own in values else (*values, own)
+            if len(values) > 1:
+                left[field] = Choice(values)
+        elif all(_is_valid(replace(config, **{field: _end(of, end)})) for end in (of.low, of.high)):
+            left[field] = of
+    return left
+
+
+def _end(of: Numbers, end: float) -> float:
+    return int(end) if of.whole else end
+
+
+def _is_valid(config: TrainConfig) -> bool:
+    try:
+        config.check()
+    except InputError:
+        return False
+    return True

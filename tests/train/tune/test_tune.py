@@ -18,7 +18,7 @@ from train.sizing import sized
 from train.tune import search as tuning
 from train.tune.chosen import read_tuned, tuned_text, words
 from train.tune.search import Search, search
-from train.tune.spaces import SPACES, Choice, Numbers, space
+from train.tune.spaces import SPACES, Choice, Numbers, beside, space
 from train.tune.table import SCHEMA, Trial, best_of, read_table, trials_of, write_table
 
 TINY = ["--dim=8", "--heads=1", "--feedforward=8", "--max-length=4", "--epochs=2", "--batch-size=64", "--layers=1"]
@@ -68,6 +68,55 @@ def test_every_space_holds_its_preset_and_every_extreme_is_a_valid_configuration
 def test_what_has_no_space_is_refused(kind: str, preset: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         space(kind, preset)
+
+
+@pytest.mark.parametrize(
+    ("kind", "preset", "given", "changed"),
+    [
+        ("bert", "default", {}, {}),
+        ("bert", "default", {"dim": 50}, {"heads": Choice((1, 2))}),
+        ("bert", "default", {"dim": 96}, {"heads": Choice((1, 2, 4, 3))}),  # of 32 dimensions each
+        ("bert", "default", {"heads": 64}, {"dim": Choice((64, 128))}),
+        ("bert", "default", {"codes": 64}, {"dim": Choice((64, 128))}),
+        ("bert", "default", {"loss": "softmax"}, {"negatives": None, "negative_power": None}),
+        ("bert", "sasrec", {"block": "hstu"}, {"feedforward": None}),
+        ("bert", "bert4rec", {"masking": "span", "mask_ratio": None}, {"mask_ratio": None}),
+        ("hybrid", "default", {"chain": 0}, {"chain_ease": None, "chain_power": None, "chain_decay": None}),
+        ("hybrid", "default", {"masking": "cloze", "chain": 0, "initial": "random"}, {"content": None}),
+        ("mf", "default", {"objective": "ratings"}, {"confidence": None, "regularization": None}),
+    ],
+)
+def test_what_the_given_options_contradict_is_not_searched(kind: str, preset: str, given: dict, changed: dict) -> None:
+    config = sized(configuration(kind, preset, **given))
+    config.check()
+    searched = {name: of for name, of in space(kind, preset).items() if name not in given}
+    found = beside(searched, config)
+    for name in searched:
+        if name not in changed and not (given.get("chain") == 0 and name.startswith("chain")):
+            assert found[name] == searched[name]
+    assert {name: found.get(name) for name in changed} == changed
+
+
+def test_a_search_beside_a_given_option_comes_to_its_end(folder: Path) -> None:
+    config = configuration("bert", artifacts=folder, dim=75, feedforward=8, max_length=4, epochs=1)
+    assert sized(config).heads == 1
+    heads = {"heads": Choice((2, 4, 5))}
+    trials = found(wanted(folder, "bert", config=config, space=heads), 4)
+    assert [trial.state for trial in trials] == ["finished"] * 4
+    assert trials[0].values == {"heads": 1} and {trial.values["heads"] for trial in trials} == {1, 5}
+    with pytest.raises(InputError, match="the options that were given leave nothing to tune"):
+        found(wanted(folder, "bert", config=config, space={"heads": Choice((2, 4))}, name="x"), 1)
+    with pytest.raises(InputError, match="--dim 75 is not a multiple of --heads 2"):
+        found(wanted(folder, "bert", config=replace(config, heads=2), name="y"), 1)
+
+
+def test_fewer_trials_than_there_are_change_nothing(run, folder: Path) -> None:
+    tune = ("train", "tune", "knn", f"--artifacts={folder}")
+    said = run(*tune, "--trials=4").stdout.splitlines()[-3:]
+    again = run(*tune, "--trials=1").stdout.splitlines()
+    assert said[0].startswith("best of 4 trials: ") and again[-3:] == said
+    assert "4 trials are there, more than --trials 1: none was added" in again
+    assert len(found(wanted(folder), 1)) == 4
 
 
 def test_the_first_trial_is_the_preset_and_an_interrupted_search_finds_what_a_whole_one_does(
