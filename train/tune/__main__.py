@@ -19,16 +19,17 @@ from pathlib import Path
 from typing import Literal
 
 from infer.cli import leading, option, parse, run, take
-from infer.cli.fields import options
+from infer.cli.fields import idle, options
 from infer.cli.splitting import split
 from infer.errors import InputError
 from infer.system.memory import keep_freed_memory
 from infer.system.progress import progress
 from infer.system.project import PROJECT
+from train.config import TrainConfig
 from train.presets import CONFIGS, DEFAULT, configuration
 from train.threads import before_loading
 from train.tune.chosen import read_tuned
-from train.tune.spaces import SPACES, space
+from train.tune.spaces import SPACES, Space, space
 from train.tune.table import Trial, best_of
 
 log = logging.getLogger(__name__)
@@ -67,9 +68,7 @@ def main(argv: Sequence[str]) -> None:
     base = configuration(kind, "default" if chosen.preset == "paper" else chosen.preset)
     config = parse(CONFIGS[kind], rest, __doc__, base, [TuneConfig])
     given = set(split(rest, options(CONFIGS[kind])))
-    searched = {field: of for field, of in space(kind, chosen.preset).items() if field not in given}
-    if not searched:
-        raise InputError("every option that is searched was given, so there is nothing to tune: leave some out")
+    searched = to_search(space(kind, chosen.preset), config, given)
     name = chosen.name or (kind if chosen.preset == DEFAULT else f"{kind}-{chosen.preset}")
     if Path(name).name != name or name.startswith("."):
         raise InputError(f"--name {name} is not a plain file name")
@@ -103,6 +102,19 @@ def main(argv: Sequence[str]) -> None:
     print(f"best of {len(trials)} trials: number {best.number}, validation NDCG@10 {100 * (best.ndcg or 0):.2f} %")
     print(" ".join(["python -m train", kind, *preset, *found, *place]))
     print(f"-> {wanted.best}, {wanted.table}")
+
+
+def to_search(declared: Space, config: TrainConfig, given: set[str]) -> Space:
+    """What was not given, and does something beside the other options; raises InputError if that is nothing."""
+    known = options(type(config))
+    left = {field: of for field, of in declared.items() if field not in given}
+    searched = {field: of for field, of in left.items() if idle(known[field], config, known) is None}
+    if not searched:
+        raise InputError("every option that is searched was given, so there is nothing to tune: leave some out")
+    if len(searched) < len(left):
+        names = ", ".join(f"--{known[field].name}" for field in left if field not in searched)
+        log.info(f"not searched, as it would do nothing beside the other options: {names}")
+    return searched
 
 
 def _line(trial: Trial, of: int, left: float) -> str:

@@ -84,9 +84,9 @@ class Search:
 def search(wanted: Search, trials: int) -> Iterator[tuple[Trial, bool]]:
     """Yield every trial, and whether it is new: those that the table holds already come first, also beyond `trials`.
 
-    Options that do nothing beside the others, and values that contradict them, are not searched. Raises InputError if
-    the options contradict each other or leave nothing to search, if the table is of another search, if nothing is held
-    out for validation, or if another process works on the same search.
+    Values that contradict the options that are not searched are not tried. Raises InputError if
+    these contradict each other or leave nothing to search, if the table is of another search, if nothing is held out
+    for validation, or if another process works on the same search.
     """
     claim([wanted.table, wanted.best], inputs=[wanted.config.artifacts / INTERACTIONS_FILE])
     if wanted.config.device == "cuda" and not torch.cuda.is_available():
@@ -115,14 +115,14 @@ def search(wanted: Search, trials: int) -> Iterator[tuple[Trial, bool]]:
 
 
 def _beside_given(wanted: Search) -> Search:
-    """The search in what can be searched beside the options that stay as they are."""
+    """The search with what can be searched beside the options that stay as they are."""
     wanted.config.check()
     left = beside(wanted.space, wanted.config)
     if not left:
         raise InputError("the options that were given leave nothing to tune: leave some out")
     out = ", ".join(f"--{name.replace('_', '-')}" for name in wanted.space if name not in left)
     if out:
-        log.info(f"not searched, as the other options are: {out}")
+        log.info(f"not searched, as no two values go with the other options: {out}")
     return replace(wanted, space=left)
 
 

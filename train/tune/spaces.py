@@ -11,7 +11,6 @@ valid beside its preset; `beside` leaves out what other options that are given c
 
 from dataclasses import dataclass, replace
 
-from infer.cli.fields import idle, options
 from infer.errors import InputError
 from train.config import TrainConfig
 
@@ -126,15 +125,12 @@ def space(kind: str, preset: str) -> Space:
 def beside(space: Space, config: TrainConfig) -> Space:
     """What of a space can be searched while the other options are those of a configuration, which is valid.
 
-    An option is left out if it does nothing beside them, or if none but one of its values goes with them; its own value
-    in the configuration is one of a choice.
+    An option is left out if none but one of its values goes with them; its own value in the configuration is one of a
+    choice.
     """
-    known = options(type(config))
     left: Space = {}
     for field, of in space.items():
         own = getattr(config, field)
-        if idle(known[field], config, known) is not None:
-            continue
         if isinstance(of, Choice):
             values = tuple(value for value in of.values if _is_valid(replace(config, **{field: value})))
             values = values if own in values else (*values, own)

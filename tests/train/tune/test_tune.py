@@ -15,6 +15,7 @@ from train.data.dataset import load
 from train.loop.loop import DivergedError
 from train.presets import PRESETS, configuration
 from train.sizing import sized
+from train.tune import __main__ as command
 from train.tune import search as tuning
 from train.tune.chosen import read_tuned, tuned_text, words
 from train.tune.search import Search, search
@@ -90,7 +91,7 @@ def test_what_the_given_options_contradict_is_not_searched(kind: str, preset: st
     config = sized(configuration(kind, preset, **given))
     config.check()
     searched = {name: of for name, of in space(kind, preset).items() if name not in given}
-    found = beside(searched, config)
+    found = beside(command.to_search(searched, config, set(given)), config)
     for name in searched:
         if name not in changed and not (given.get("chain") == 0 and name.startswith("chain")):
             assert found[name] == searched[name]
