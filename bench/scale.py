@@ -68,7 +68,7 @@ def scored(model: Path, table: Path, config: ScaleConfig, *more: str) -> dict:
     done = subprocess.run([sys.executable, "-m", "infer.batch", *argv], stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise InputError(f"python -m infer.batch {' '.join(argv)} ended with status {done.returncode}")
-    return json.loads(model.with_suffix(".topk.json").read_text())
+    return json.loads(model.with_suffix(".topk.json").read_bytes())
 
 
 def rules_of(items: Sequence, folder: Path, seed: int = 0) -> dict[str, str]:

@@ -118,7 +118,7 @@ def measure(path: Path, rounds: int, seconds: int) -> dict[str, Any]:
     alone: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder, service(path) as url:
         script = Path(folder) / "ask.lua"
-        script.write_text(SCRIPT.replace("{body}", json.dumps({"history": history, "k": K})))
+        script.write_text(SCRIPT.replace("{body}", json.dumps({"history": history, "k": K})), encoding="utf-8")
         loaded(url, script, 1, 1)
         for _ in range(rounds):
             for name, call in calls.items():

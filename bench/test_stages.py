@@ -71,7 +71,7 @@ def test_command(benchmark, case, kind: str, device: str, tmp_path: Path) -> Non
         with stages("open"):
             job = open_job(open_model(timed.model.path, device))
         score_table(job, output, Settings(k=K, batch_size=BATCH, restart=True), stages)
-        manifests.append(json.loads(output.with_suffix(".json").read_text()))
+        manifests.append(json.loads(output.with_suffix(".json").read_bytes()))
 
     benchmark.pedantic(command, rounds=5, warmup_rounds=1)
     _check_written(timed, output)
@@ -90,7 +90,7 @@ def _alone(argv: list[str], output: Path) -> dict:
     """The manifest of the command in a process of its own, whose peak memory is its own."""
     done = subprocess.run([sys.executable, "-m", "infer.batch", *argv], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return json.loads(output.with_suffix(".json").read_text())
+    return json.loads(output.with_suffix(".json").read_bytes())
 
 
 def _check_written(timed: Case, output: Path) -> None:

@@ -48,7 +48,7 @@ def read_reports(folder: Path) -> dict[str, dict[str, Any]]:
         if not path.exists():  # lists that were not measured
             continue
         try:
-            report = json.loads(path.read_text())
+            report = json.loads(path.read_bytes())
         except ValueError:
             raise InputError(f"{path} is not valid JSON: score that model again") from None
         if not _is_report(report):

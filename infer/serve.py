@@ -69,7 +69,7 @@ def token_of(config: ServeConfig) -> str | None:
             return None
     else:
         try:
-            text = config.token_file.read_text()
+            text = config.token_file.read_text(encoding="utf-8")
         except OSError as error:
             raise InputError(f"--token-file: {system_says(error)}") from None
         except UnicodeDecodeError:

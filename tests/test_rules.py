@@ -44,6 +44,27 @@ def command_line(tree: ast.Module) -> set[str]:
     return names
 
 
+def in_the_locale(tree: ast.Module) -> list[int]:
+    """Lines that read or write text in whatever encoding the locale has."""
+    return [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Call) and _opens_text(node)]
+
+
+def _opens_text(call: ast.Call) -> bool:
+    named = {keyword.arg: keyword.value for keyword in call.keywords}
+    if "encoding" in named:
+        return False
+    if isinstance(call.func, ast.Attribute) and call.func.attr in ("read_text", "write_text"):
+        return True
+    if isinstance(call.func, ast.Name) and call.func.id == "open":
+        given = call.args[1:2]
+    elif isinstance(call.func, ast.Attribute) and call.func.attr == "open":
+        given = call.args[:1]  # of a path; those of `os` and of archives take something else first
+    else:
+        return False
+    mode = named.get("mode", given[0] if given else ast.Constant("r"))
+    return isinstance(mode, ast.Constant) and "b" not in mode.value
+
+
 def test_libraries_are_found() -> None:
     found = {str(path.relative_to(ROOT)) for path in libraries()}
     assert {"infer/scoring/run.py", "train/trainer.py", "export/exporter.py", "bench/study/study.py"} <= found
@@ -56,6 +77,20 @@ def test_a_library_prints_nothing_and_takes_only_options_from_the_command_line(p
     tree = ast.parse(path.read_text())
     assert not printing(tree), "use logging: commands show it"
     assert command_line(tree) <= {"option"}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_text_has_an_encoding_of_its_own(package: str) -> None:
+    found = {path: in_the_locale(ast.parse(path.read_text())) for path in sorted((ROOT / package).rglob("*.py"))}
+    assert len(found) > 20 and not {path: lines for path, lines in found.items() if lines}
+
+
+def test_text_in_the_encoding_of_the_locale_is_seen() -> None:
+    broken = ("p.read_text()", "p.write_text('x')", "open(p)", "open(p, 'w')", "p.open()", "p.open(mode='a')")
+    fine = ("p.read_text(encoding='ascii')", "p.write_text('x', encoding='utf-8')", "write_text(p, 'x')")
+    fine += ("open(p, 'rb')", "p.open('wb')", "open(p, mode='r+b')", "os.open(p, os.O_RDWR)", "archive.open(name)")
+    assert all(in_the_locale(ast.parse(line)) == [1] for line in broken)
+    assert not any(in_the_locale(ast.parse(line)) for line in fine)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ class Peer:
         python = environment(PEERS[name][0])
         command = [str(python), str(worker), name, str(folder)]
         self.name, self.lists = name, folder / f"{name}.npy"
-        self.errors = (folder / f"{name}.log").open("w+")
+        self.errors = (folder / f"{name}.log").open("w+", encoding="utf-8")
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -97,7 +97,7 @@ class Peer:
 def is_installed(name: str) -> bool:
     """Whether an environment is there, of the versions of today."""
     finished = _folder(name) / "installed.json"
-    return finished.is_file() and json.loads(finished.read_text()) == list(ENVIRONMENTS[name])
+    return finished.is_file() and json.loads(finished.read_bytes()) == list(ENVIRONMENTS[name])
 
 
 def _folder(name: str) -> Path:
@@ -117,7 +117,7 @@ def environment(name: str) -> Path:
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         raise InputError(f"pip cannot install {name} in {folder}: {lines[-1] if lines else 'without a word'}")
-    finished.write_text(json.dumps(ENVIRONMENTS[name]))
+    finished.write_text(json.dumps(ENVIRONMENTS[name]), encoding="utf-8")
     return python
 
 

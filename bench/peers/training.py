@@ -306,7 +306,7 @@ def main(name: str, folder: Path) -> None:
     torch.manual_seed(0)
     with np.load(folder / "work.npz") as file:
         items, offsets, given = file["items"], file["offsets"], file["windows"]
-    serve(LIBRARIES[name](items, offsets, json.loads((folder / "sizes.json").read_text())), given)
+    serve(LIBRARIES[name](items, offsets, json.loads((folder / "sizes.json").read_bytes())), given)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def load(path: Path) -> list[Record]:
     if not path.is_file():
         raise InputError(f"{path} does not exist: write it with `pytest --benchmark-only --benchmark-json={path}`")
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
         raise InputError(f"{path} is not JSON; expected a file of --benchmark-json") from None
     if isinstance(content, dict) and content.get("part") == "scale":

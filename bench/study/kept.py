@@ -46,7 +46,9 @@ def keep(trials: Sequence[Trial], folder: Path) -> None:
             known = _kept(path)
             same = {} if known is None else dict(zip(known.select(KEY).rows(), known["marker"], strict=True))
             of_file = [trial for trial in trials if kept_file(trial, folder) == path]
-            rows = [_row(trial) for trial in of_file if same.get(_key(trial)) != trial.marker.read_text()]
+            rows = [
+                _row(trial) for trial in of_file if same.get(_key(trial)) != trial.marker.read_text(encoding="utf-8")
+            ]
             if not rows:
                 continue
             lists = {name: pl.List(pl.UInt32) for row in rows for name in row if isinstance(row[name], list)}
@@ -64,7 +66,7 @@ def _key(trial: Trial) -> tuple[str, str, int]:
 def _row(trial: Trial) -> dict[str, Any]:
     """What is kept of a trial, by column."""
     row = dict(zip(KEY, _key(trial), strict=True)) | {
-        "marker": trial.marker.read_text(),
+        "marker": trial.marker.read_text(encoding="utf-8"),
         "epochs": json.dumps(pl.read_parquet(trial.file("history.parquet")).to_dicts()),
     }
     for part in PARTS:

@@ -40,7 +40,7 @@ def measure_speed(folder: Path, kept: Path) -> pl.DataFrame:
         "versions": versions(*LIBRARIES),
     }
     try:
-        content = json.loads(kept.read_text())
+        content = json.loads(kept.read_bytes())
         if content["provenance"] == provenance:
             return pl.DataFrame(content["rows"])
     except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):

@@ -102,7 +102,7 @@ class Trial:
 def read_marker(path: Path) -> dict[str, Any]:
     """What a finished trial says of itself; nothing of one that is not there, or not whole."""
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -35,7 +35,7 @@ import json
 import numpy as np
 import onnxruntime
 
-contract = json.load(open("{contract}"))
+contract = json.load(open("{contract}", encoding="utf-8"))
 session = onnxruntime.InferenceSession("{model}")
 index = {{item: n for n, item in enumerate(contract["item_ids"], 1)}}
 history = contract["item_ids"][:3]  # somebody's items, oldest first

@@ -3,7 +3,7 @@
 In: where it is to be, and what fills it. Out: the folder, with a manifest of its files and their SHA-256s.
 
     with whole(Path("hub"), {"model": "hybrid.onnx"}) as folder:
-        (folder / "README.md").write_text("...")
+        (folder / "README.md").write_text("...", encoding="utf-8")
 
 It is filled under another name beside its place, flushed, and renamed. An earlier one is first renamed too: a process
 that is killed between these two leaves it as `.NAME.earlier`, and the next that writes there puts it back.
@@ -45,10 +45,10 @@ def whole(place: Path, about: dict[str, Any]) -> Iterator[Path]:
             for left in (part, earlier):
                 _remove(left)
             part.mkdir()
-            (part / MANIFEST).write_text(json.dumps(MARK))  # whose folder this is, from the start
+            (part / MANIFEST).write_text(json.dumps(MARK), encoding="utf-8")  # whose folder this is, from the start
             yield part
             manifest = MARK | about | {FILES: {name: sha256(part / name) for name in _names(part)}}
-            (part / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+            (part / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
             sync_tree(part)
             _exchange(part, place, earlier)
         except OSError as error:

@@ -56,9 +56,9 @@ def write(folder: Path, packed: Packed, name: str, options: HubOptions) -> None:
     found = figures(packed, options.evaluation)
     text = card.text(packed, name, model, licence, found)
     metadata = _metadata(hub, packed, name, licence, options.license, found)
-    (folder / "README.md").write_text(f"---\n{metadata}\n---\n\n{text}")
+    (folder / "README.md").write_text(f"---\n{metadata}\n---\n\n{text}", encoding="utf-8")
     (folder / model).write_bytes(packed.content)
-    (folder / f"{packed.stem}.contract.json").write_text(packed.contract(model))
+    (folder / f"{packed.stem}.contract.json").write_text(packed.contract(model), encoding="utf-8")
 
 
 def _refuse_personal(packed: Packed, allowed: bool) -> None:

@@ -69,7 +69,7 @@ def write(folder: Path, packed: Packed, options: MLflowOptions) -> None:
         path.rename(folder / path.name)
     saved.rmdir()
     (folder / "model.onnx").write_bytes(packed.content)
-    (folder / "model.contract.json").write_text(packed.contract("model.onnx"))
+    (folder / "model.contract.json").write_text(packed.contract("model.onnx"), encoding="utf-8")
 
 
 def requirements() -> list[str]:

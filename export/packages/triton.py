@@ -41,8 +41,8 @@ def write(folder: Path, packed: Packed, name: str, options: TritonOptions) -> No
     """Fill the folder of a model that is called `name`."""
     (folder / "1").mkdir()
     (folder / "1" / "model.onnx").write_bytes(packed.content)
-    (folder / "config.pbtxt").write_text(config(packed, name, options))
-    (folder / "contract.json").write_text(packed.contract("model.onnx"))
+    (folder / "config.pbtxt").write_text(config(packed, name, options), encoding="utf-8")
+    (folder / "contract.json").write_text(packed.contract("model.onnx"), encoding="utf-8")
     if not packed.fixed:
         (folder / "warmup").mkdir()
         (folder / "warmup" / K_INPUT).write_bytes(np.array([K], dtype="<i8").tobytes())

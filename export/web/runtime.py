@@ -36,7 +36,7 @@ SECONDS = 600
 
 def pinned() -> dict[str, str]:
     """The version of each package."""
-    stated: dict[str, str] = json.loads((PAGE / "package.json").read_text())["dependencies"]
+    stated: dict[str, str] = json.loads((PAGE / "package.json").read_bytes())["dependencies"]
     return stated
 
 
@@ -76,7 +76,7 @@ def _modules(folder: Path) -> Path:
 def _check_version(package: Path) -> None:
     wanted = pinned()[package.name]
     try:
-        found = json.loads((package / "package.json").read_text())["version"]
+        found = json.loads((package / "package.json").read_bytes())["version"]
     except (OSError, ValueError, KeyError):
         raise InputError(f"{package.parent} holds no {package.name}: `{install_line()}`") from None
     if found != wanted:

@@ -24,9 +24,9 @@ def ready() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     # Not by their numbers: what was imported before may have opened something of its own there.
     null = Path(os.devnull)
-    sys.stdin = sys.stdin or null.open()
-    sys.stdout = sys.stdout or null.open("w")
-    sys.stderr = sys.stderr or null.open("w")
+    sys.stdin = sys.stdin or null.open(encoding="utf-8")
+    sys.stdout = sys.stdout or null.open("w", encoding="utf-8")
+    sys.stderr = sys.stderr or null.open("w", encoding="utf-8")
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
 

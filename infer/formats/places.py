@@ -156,7 +156,7 @@ def _text_copy(folder: Path, layout: Layout) -> Address:
     for part in parts:
         part.unlink()
     said = [f"{empty} empty files of the folder hold no rows"] if empty else []
-    copy.with_suffix(KNOWN).write_text(json.dumps({"untyped": sorted(untyped), "said": said}))
+    copy.with_suffix(KNOWN).write_text(json.dumps({"untyped": sorted(untyped), "said": said}), encoding="utf-8")
     return held
 
 
@@ -178,7 +178,7 @@ def _held(address: Address) -> Address:
 def _open_copy(address: Address) -> Opened:
     """The rows of a copy, with the values of folders' names and the types of the database."""
     copy = Path(os.fspath(address))
-    known = json.loads(copy.with_suffix(KNOWN).read_text())
+    known = json.loads(copy.with_suffix(KNOWN).read_bytes())
     with reading(address):
         rows = pl.scan_parquet(copy, glob=False)
         paths = known.get("paths")
@@ -203,7 +203,7 @@ def main(argv: Sequence[str]) -> None:
         known = databases.copy_query(address, layout.query or "", target)
     else:
         known = clouds.copy_cloud(address, layout, target)
-    target.with_suffix(KNOWN).write_text(json.dumps(known))
+    target.with_suffix(KNOWN).write_text(json.dumps(known), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ class Publication:
 def read_json(path: Path) -> Any:
     """The content of a JSON file, None if it is not there or not whole."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
 

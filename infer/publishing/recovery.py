@@ -55,7 +55,7 @@ def recover(publications: Publications, keep: int | None = None) -> bool:
     work = publications.store / WORK
     if not (work / "number").exists():
         return False
-    name = (work / "number").read_text()
+    name = (work / "number").read_text(encoding="utf-8")
     made, place = work / "publication", publications.store / name
     before = (made / MANIFEST).exists() and not place.exists()
     after = (place / MANIFEST).exists() and not made.exists()

@@ -24,7 +24,7 @@ def peak_memory() -> int:
         return int(psutil.Process().memory_info().peak_wset)
     if STATUS.exists():
         # `getrusage` would count what the parent held when it started this process.
-        line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+        line = next(line for line in STATUS.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
     import resource
 
@@ -34,7 +34,7 @@ def peak_memory() -> int:
 def reset_peak_memory() -> None:
     """Let `peak_memory` count from now on, where the system can (Linux); elsewhere it goes on as it was."""
     with suppress(OSError):
-        STATUS.with_name("clear_refs").write_text("5")
+        STATUS.with_name("clear_refs").write_text("5", encoding="utf-8")
 
 
 def free_memory() -> int | None:
@@ -47,7 +47,7 @@ def free_memory() -> int | None:
         return int(psutil.virtual_memory().available)
     if not MACHINE.is_file():
         return None
-    sizes = dict(line.split(":", 1) for line in MACHINE.read_text().splitlines())
+    sizes = dict(line.split(":", 1) for line in MACHINE.read_text(encoding="utf-8").splitlines())
     try:
         free = sum(int(sizes[name].split()[0]) * 1024 for name in ("MemAvailable", "SwapFree"))
     except (KeyError, ValueError):
@@ -61,7 +61,7 @@ def free_memory() -> int | None:
 def _number(path: Path, start: str = "") -> int | None:
     """The number of a file, or of its line with this start; None where there is none, as of `max`."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
     found = [line.removeprefix(start) for line in lines if line.startswith(start)]

@@ -19,7 +19,7 @@ def project_version() -> str:
     try:
         return metadata.version(PROJECT)
     except metadata.PackageNotFoundError:
-        stated = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+        stated = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
         return str(stated["project"]["version"])
 
 

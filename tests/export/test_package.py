@@ -4,13 +4,15 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import pytest
 
-from infer.model.golden import KEY
-from infer.model.modelfile import with_checksum
+from export.exporter import file_content
+from infer.model.golden import KEY, stored
+from infer.model.modelfile import load, with_checksum
 from tests.helpers.checkerboard import HANGS, ROOT
 from tests.helpers.hostile import body
 
@@ -40,6 +42,25 @@ def test_it_needs_no_torch(model: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "mf" / "1" / "model.onnx").read_bytes() == model.read_bytes()
     manifest = json.loads((tmp_path / "out" / "mf" / "recommender.json").read_text())
     assert manifest["to"] == "triton" and manifest["name"] == "mf" and len(manifest["files"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("to", "needs"), [("triton", "json"), ("mlflow", "mlflow"), ("huggingface", "huggingface_hub")]
+)
+def test_it_writes_utf8_in_every_locale(to: str, needs: str, artifacts: Path, tmp_path: Path, typed) -> None:
+    pytest.importorskip(needs, reason=f"{needs} is not installed")
+    content, metadata = load(artifacts / "bert.onnx")
+    extras = {"golden": json.dumps(stored(content, "bert.onnx"))}
+    items = [f"品{number}" for number in metadata.item_ids]
+    named = replace(metadata, dataset="売上\u3000表.csv", item_ids=items, item_type="String")
+    (tmp_path / "bert.onnx").write_bytes(file_content(onnx.load_model_from_string(content), named, extras))
+    words = [f"--model={tmp_path / 'bert.onnx'}", f"--to={to}", f"--output={tmp_path / 'out'}"]
+    words += ["--data-license=own", "--personal-data"] if to == "huggingface" else []
+    done = typed("export.package", *words, PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", LC_ALL="C")
+    assert done.returncode == 0, done.stderr
+    (contract,) = (tmp_path / "out").rglob("*contract.json")
+    assert json.loads(contract.read_bytes())["item_ids"] == items
+    assert to != "huggingface" or "売上\u3000表.csv" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_repository_takes_models_beside_each_other(model: Path, run, tmp_path: Path) -> None:

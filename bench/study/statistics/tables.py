@@ -160,7 +160,7 @@ def _shape(path: Path) -> tuple[int, int, int]:
 
 def _about(trials: list[Trial]) -> pl.DataFrame:
     cut = any(trial.config() != replace(trial, epochs=None).config() for trial in trials)
-    report = json.loads(whole(trials).file("evaluation.json").read_text())
+    report = json.loads(whole(trials).file("evaluation.json").read_bytes())
     rows = {
         "data set": report["dataset"],
         "SHA-256 of interactions.parquet": report["interactions_checksum"],
