@@ -28,6 +28,7 @@ def check_quality(exact: Path, cheaper: Path, table: Path, largest_loss: float) 
     """Compare on the validation items of `table`.
 
     largest_loss: how much of NDCG@10 may be lost, as a share of it.
+    Returns NDCG@10 in both and the share of the same items, each only if there is anything to measure it on.
     Raises InputError if more is lost, and that by more than a standard error of the users' differences, which a few
     users can lose by chance; or if there is nothing to measure it on, unless all of it may be lost.
     """
@@ -48,9 +49,10 @@ def check_quality(exact: Path, cheaper: Path, table: Path, largest_loss: float) 
         ranked = ranks(lists[path], task.targets).sort(USER)
         gains[path] = ranked.select(rank_metrics(K)[f"ndcg@{K}"].cast(pl.Float64)).to_series()
     both = lists[exact].join(lists[cheaper], on=[USER, ITEM]).height
-    overlap = both / max(1, lists[exact].height)
+    listed = lists[exact].height
+    overlap = {f"overlap@{K}": both / listed} if listed else {}  # users who have all items get none
     if not gains:
-        return {f"overlap@{K}": overlap}
+        return overlap
     ndcg = {path: cast(float, values.mean()) for path, values in gains.items()}
     beyond = (1 - largest_loss) * gains[exact] - gains[cheaper]
     error = cast("float | None", beyond.std()) or 0.0
@@ -59,7 +61,7 @@ def check_quality(exact: Path, cheaper: Path, table: Path, largest_loss: float) 
             f"NDCG@{K} of validation items falls from {ndcg[exact]:.4f} to {ndcg[cheaper]:.4f}, by more than "
             f"--largest-loss {largest_loss}: the file was not written"
         )
-    return {f"ndcg@{K}_fp32": ndcg[exact], f"ndcg@{K}": ndcg[cheaper], f"overlap@{K}": overlap}
+    return {f"ndcg@{K}_fp32": ndcg[exact], f"ndcg@{K}": ndcg[cheaper]} | overlap
 
 
 def stated_loss(metadata: Metadata) -> str:
@@ -67,15 +69,13 @@ def stated_loss(metadata: Metadata) -> str:
     parity = metadata.parity
     if metadata.precision == "fp32":
         return ""
-    if "ndcg@10" not in parity:
-        return (
-            f"; nothing is held out, so what NDCG@10 loses is not measured, {parity['overlap@10']:.1%} "
-            f"of the same items, {parity['size']:.0%} of the size"
-        )
-    return (
-        f"; NDCG@10 {parity['ndcg@10']:.4f} against {parity['ndcg@10_fp32']:.4f} in fp32, {parity['overlap@10']:.1%} "
-        f"of the same items, {parity['size']:.0%} of the size"
+    same = f"{parity['overlap@10']:.1%} of the same items" if "overlap@10" in parity else "nobody is listed an item"
+    measured = (
+        f"NDCG@10 {parity['ndcg@10']:.4f} against {parity['ndcg@10_fp32']:.4f} in fp32"
+        if "ndcg@10" in parity
+        else "nothing is held out, so what NDCG@10 loses is not measured"
     )
+    return f"; {measured}, {same}, {parity['size']:.0%} of the size"
 
 
 def _validates(table: Path) -> bool:

@@ -1,5 +1,6 @@
 """What a cheaper precision loses: measured on validation items, in the first ten, up to the stated share."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,9 @@ import polars as pl
 import pytest
 
 from export.__main__ import ExportConfig
-from export.quality import check_quality
+from export.quality import check_quality, stated_loss
 from infer.errors import InputError
+from infer.model.session import open_model
 from tests.helpers.markov import write_model
 
 ITEMS = list("abcdefghijklm")
@@ -70,6 +72,22 @@ def test_only_the_first_ten_count(held: Path) -> None:
     assert found == pytest.approx({"ndcg@10_fp32": 1 / np.log2(11), "ndcg@10": 0.0, "overlap@10": 0.9})
     other = model("third", "mlbcdefghijk", held)
     assert check_quality(exact, other, held, 1.0)["overlap@10"] == pytest.approx(0.8)
+
+
+def test_where_nobody_is_listed_an_item_no_share_of_the_same_is_told(held: Path, tmp_path: Path) -> None:
+    exact = model("exact", "bcdefghijklm", held)
+    (tmp_path / "full").mkdir()
+    full = table(tmp_path / "full", [("w", item, n, "train") for n, item in enumerate(ITEMS)])
+    found = check_quality(exact, exact, full, 1.0)
+    assert found == {}
+    said = replace(open_model(exact).metadata, precision="int8", parity=found | {"size": 0.5})
+    assert stated_loss(said) == (
+        "; nothing is held out, so what NDCG@10 loses is not measured, nobody is listed an item, 50% of the size"
+    )
+    parity = {"ndcg@10_fp32": 0.5, "ndcg@10": 0.25, "overlap@10": 0.9, "size": 0.5}
+    assert stated_loss(replace(said, parity=parity)) == (
+        "; NDCG@10 0.2500 against 0.5000 in fp32, 90.0% of the same items, 50% of the size"
+    )
 
 
 def test_a_table_that_holds_nothing_out_is_refused(held: Path, tmp_path: Path) -> None:
