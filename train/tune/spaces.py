@@ -10,6 +10,7 @@ valid beside its preset; `beside` leaves out what other options that are given c
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from infer.errors import InputError
 from train.config import TrainConfig
@@ -132,22 +133,20 @@ def beside(space: Space, config: TrainConfig) -> Space:
     for field, of in space.items():
         own = getattr(config, field)
         if isinstance(of, Choice):
-            values = tuple(value for value in of.values if _is_valid(replace(config, **{field: value})))
+            values = tuple(value for value in of.values if _is_valid(config, field, value))
             values = values if own in values else (*values, own)
             if len(values) > 1:
                 left[field] = Choice(values)
-        elif all(_is_valid(replace(config, **{field: _end(of, end)})) for end in (of.low, of.high)):
+        elif all(_is_valid(config, field, int(end) if of.whole else end) for end in (of.low, of.high)):
             left[field] = of
     return left
 
 
-def _end(of: Numbers, end: float) -> float:
-    return int(end) if of.whole else end
-
-
-def _is_valid(config: TrainConfig) -> bool:
+def _is_valid(config: TrainConfig, field: str, value: Value) -> bool:
+    """Whether a configuration may have a value in a field."""
+    changed: dict[str, Any] = {field: value}
     try:
-        config.check()
+        replace(config, **changed).check()
     except InputError:
         return False
     return True
