@@ -63,6 +63,7 @@ class TableArguments(TypedDict, total=False):
     compression: str
     nulls: str | Sequence[str]
     query: str
+    quote: Literal["none", "double"]
 
 
 class RuleArguments(TypedDict, total=False):
@@ -131,7 +132,8 @@ def table_options(given: TableArguments) -> TableOptions:
     unknown = next((name for name in names if name not in known), None)
     if unknown is not None:
         raise InputError(f"there is no option {unknown} here; how a table is read is said by {', '.join(known)}")
-    for name, allowed in {"order": ("time", "rows", "none"), "repeats": (LATEST, KEEP, None)}.items():
+    choices = {"order": ("time", "rows", "none"), "repeats": (LATEST, KEEP, None), "quote": ("none", "double", None)}
+    for name, allowed in choices.items():
         if name in names and names[name] not in allowed:
             raise InputError(f"{name} is one of {', '.join(map(str, allowed))}; found {names[name]!r}")
     names = {name: _table_value(name, value) for name, value in names.items()}

@@ -16,7 +16,8 @@ class Layout:
     characters; `tab` and `space` stand for themselves.  header: names of the columns, separated by commas, of a text
     file whose first line is no header.  encoding: of text, by Python's name.  compression: none, gzip, bz2, zip, xz or
     zstd.  nulls: texts that stand for no value in a text file, separated by commas, as they are without the spaces
-    around them.  query: SQL that gives the rows, where the table is a database's.
+    around them.  query: SQL that gives the rows, where the table is a database's.  quote: of a text file; none: quotes
+    are part of its values, double: values may stand in quotes.
     """
 
     format: str | None = None
@@ -26,6 +27,7 @@ class Layout:
     compression: str | None = None
     nulls: str | None = None
     query: str | None = None
+    quote: str | None = None
 
 
 def shown(columns: list[str]) -> str:

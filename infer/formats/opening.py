@@ -16,6 +16,7 @@ from infer.errors import InputError
 from infer.formats import sniffing, text
 from infer.formats.content import UNPACKED, Content, Look, content_of, first_look, plain_name
 from infer.formats.layout import Layout
+from infer.formats.quoting import checked_fields
 from infer.formats.reading import collect, reading
 from infer.system.inputs import check_input
 
@@ -26,7 +27,7 @@ PARQUET = (".parquet", ".pq")
 KINDS = {".parquet": "parquet", ".pq": "parquet", ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow",
          ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}  # fmt: skip
 SHOWN = {"parquet": "Parquet", "arrow": "Arrow", "jsonl": "JSON lines", "csv": "separated text"}
-TEXT_OPTIONS = ("separator", "header", "nulls")
+TEXT_OPTIONS = ("separator", "header", "nulls", "quote")
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,9 @@ def _json_lines(content: Content, look: Look, layout: Layout) -> Opened:
 
 
 def _text(content: Content, written: sniffing.Written, look: Look, layout: Layout, check: bool = True) -> Opened:
-    nulls = [text.strip(" ") for text in (layout.nulls or "").split(",") if text.strip(" ")]
-    rows = text.scan(content, written, look.path, nulls, check)
+    if check:
+        written = checked_fields(content, written, look, layout)
+    rows = text.scan(content, written, look.path, text.nulls_of(layout), check)
     names = rows.collect_schema().names()
     return Opened(rows, written.names, frozenset(names), [*look.said, *written.said])
 

@@ -4,7 +4,6 @@ In: a lazy table and the file it is of. Out: its rows or names; or InputError, w
 """
 
 import contextlib
-import csv
 import os
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from infer.errors import InputError, first_line
 
 STDERR = 2
 MORE_FIELDS = "found more fields than defined"  # what Polars says of a text
-SEPARATORS = ",;\t|"
+TOO_WIDE = "a row has more fields than the first line"
 
 
 @contextmanager
@@ -32,22 +31,8 @@ def reading(path: Path) -> Iterator[None]:
     except pl.exceptions.PanicException:
         raise InputError(f"{path} cannot be read: it is damaged") from None
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        said = _too_wide(path) if MORE_FIELDS in str(error) else first_line(error)
+        said = TOO_WIDE if MORE_FIELDS in str(error) else first_line(error)
         raise InputError(f"{path} cannot be read: {said}") from None
-
-
-def _too_wide(path: Path) -> str:
-    """Which row of a text has more fields than its first line, in words; not which if it is packed or in a folder."""
-    failures = (OSError, ValueError, csv.Error)  # no UTF-8, for one
-    with contextlib.suppress(*failures), path.open(encoding="utf-8-sig", newline="") as file:
-        first = file.readline()
-        file.seek(0)
-        rows = csv.reader(file, delimiter=max(SEPARATORS, key=first.count))
-        names = next(rows, [])
-        number, row = next(((n, row) for n, row in enumerate(rows, 1) if len(row) > len(names)), (0, []))
-        if number:
-            return f"row {number} has {len(row)} fields, the first line {len(names)}: '{','.join(row)[:80]}'"
-    return "a row has more fields than the first line"
 
 
 class _Quiet:

@@ -66,8 +66,8 @@ def sniffed(look: Look, layout: Layout) -> Written:
         raise InputError(f"{look.path} cannot be read: its first line alone is {len(look.start):,} characters long")
     if "\n" not in look.start and "\r" in look.start.rstrip("\r\n"):
         raise InputError(f"{look.path} cannot be read: its lines end with carriage returns alone; write it anew")
-    names = None if layout.header is None else _stated_names(layout.header, look.path)
-    separator = None if layout.separator is None else _stated_separator(layout.separator)
+    names = None if layout.header is None else stated_names(layout.header, look.path)
+    separator = None if layout.separator is None else stated_separator(layout.separator)
     if names is None and separator is None:
         known = KNOWN.get(look.name)
         cells = _first(look, known[0], quotes=False) if known else []
@@ -75,10 +75,13 @@ def sniffed(look: Look, layout: Layout) -> Written:
             said.append(f"{look.path} is read as {look.name} of MovieLens, without a header: {known[1]} (--header)")
             return Written(known[0], known[1].split(","), False, False, skipped, said)
     if separator is None:
-        separator = _found(look, None if names is None else len(names))
+        separator = _found(look, None if names is None else len(names), layout.quote != "none")
         if separator != SEPARATORS.get(Path(look.name).suffix):
             said.append(f"{look.path} is read as text separated by {_shown(separator)} (--separator)")
-    quotes = len(separator.encode()) == 1 and (names is None or separator in QUOTED)
+    able = len(separator.encode()) == 1
+    quotes = able and (names is None or separator in QUOTED) if layout.quote is None else layout.quote == "double"
+    if quotes and not able:
+        raise InputError(f"--quote=double is of text with separators of one character; {look.path} has '{separator}'")
     first = _first(look, separator, quotes)
     if len(first) < 2:
         raise _one_column(look)
@@ -93,7 +96,7 @@ def sniffed(look: Look, layout: Layout) -> Written:
         return Written(separator, first, True, quotes, skipped, said)
     if len(first) != len(names):
         raise InputError(f"{look.path} has {len(first)} columns; --header names {len(names)}: {layout.header}")
-    if not quotes and '"' in look.start:
+    if not quotes and layout.quote is None and '"' in look.start:
         said.append(f"{look.path}: quotes are part of its values")
     return Written(separator, names, False, quotes, skipped, said)
 
@@ -103,7 +106,8 @@ def is_data(cells: list[str]) -> bool:
     return any(NUMBER.fullmatch(cell) or MOMENT.search(cell) for cell in cells)
 
 
-def _stated_names(header: str, path: Path) -> list[str]:
+def stated_names(header: str, path: Path) -> list[str]:
+    """The names that --header states; raises InputError if one stands twice."""
     names = [name.strip() for name in header.split(",")]
     doubled = next((name for name in names if name and names.count(name) > 1), None)
     if doubled is not None:
@@ -111,7 +115,8 @@ def _stated_names(header: str, path: Path) -> list[str]:
     return names
 
 
-def _stated_separator(separator: str) -> str:
+def stated_separator(separator: str) -> str:
+    """The characters that --separator states; raises InputError if they cannot separate fields."""
     separator = NAMED.get(separator, separator)
     if not separator or set(separator) & set('"\r\n'):
         raise InputError("--separator takes `tab`, or one or more characters, none of them a quote or a line end")
@@ -136,13 +141,13 @@ def _first(look: Look, separator: str, quotes: bool) -> list[str]:
     return next(iter(_records(look, separator, quotes)), [])
 
 
-def _found(look: Look, columns: int | None) -> str:
+def _found(look: Look, columns: int | None, quotes: bool) -> str:
     """What separates the fields: the same number of them, more than one, in each of the first lines.
 
-    columns: how many there are to be, where that is known.
+    columns: how many there are to be, where that is known.  quotes: whether a value may stand in quotes.
     """
     usual = SEPARATORS.get(Path(look.name).suffix)
-    counts = {s: [len(row) for row in _records(look, s, quotes=True)] for s in CANDIDATES}
+    counts = {s: [len(row) for row in _records(look, s, quotes)] for s in CANDIDATES}
     able = [s for s in CANDIDATES if counts[s] and counts[s][0] > 1 and columns in (None, counts[s][0])]
     even = [s for s in able if len(set(counts[s])) == 1]
     for found in (even, able):

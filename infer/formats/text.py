@@ -12,6 +12,7 @@ import polars as pl
 
 from infer.errors import InputError
 from infer.formats.content import Content
+from infer.formats.layout import Layout
 from infer.formats.sniffing import Written
 
 LINE = "line"
@@ -39,9 +40,21 @@ def scan(content: Content, written: Written, path: Path, nulls: list[str], check
         rows = _split(content, written, names, path, check)
     if not (content.spaces or nulls):
         return rows
-    # An expression costs a quarter of the reading, so it is left out where no value can need it.
-    value = pl.all().str.strip_chars(" ") if content.spaces else pl.all()
-    return rows.select(pl.when(~value.is_in(["", *nulls])).then(value))
+    return rows.select(value_of(pl.all(), nulls, content.spaces))
+
+
+def value_of(columns: pl.Expr, nulls: list[str], spaces: bool = True) -> pl.Expr:
+    """Values without the spaces around them, and null where none is left, or one of `nulls`.
+
+    spaces: whether there are any; looking for them costs a quarter of the reading.
+    """
+    value = columns.str.strip_chars(" ") if spaces else columns
+    return pl.when(~value.is_in(["", *nulls])).then(value)
+
+
+def nulls_of(layout: Layout) -> list[str]:
+    """The texts that stand for no value, besides none at all."""
+    return [text.strip(" ") for text in (layout.nulls or "").split(",") if text.strip(" ")]
 
 
 def distinct(names: list[str]) -> list[str]:

@@ -34,6 +34,9 @@ class TableConfig:
     encoding: str | None = option(None, "of a text file: utf-8, utf-16, latin-1, ...")
     compression: Literal["none", "gzip", "bz2", "zip", "xz", "zstd"] | None = option(None, "how a file is packed")
     nulls: str | None = option(None, "texts that stand for no value, with commas: NA,NULL")
+    quote: Literal["none", "double"] | None = option(
+        None, 'quotes in a text file: part of its values, or around values, with "" for one within (default: found out)'
+    )
     query: str | None = option(None, "SQL that gives the rows, where the table is a database's address")
     timestamp_format: str | None = option(None, "how times are written: %d/%m/%Y %H:%M")
     order: Literal["time", "rows", "none"] = option(
@@ -65,6 +68,7 @@ class TableConfig:
                 self.compression,
                 self.nulls,
                 self.query,
+                self.quote,
             ),
             timestamp_format=self.timestamp_format,
             order=self.order,

@@ -51,6 +51,7 @@ class ItemsConfig:
     items_separator: str | None = option(None, "as --separator, of the table of items")
     items_header: str | None = option(None, "as --header, of the table of items")
     items_encoding: str | None = option(None, "as --encoding, of the table of items")
+    items_quote: Literal["none", "double"] | None = option(None, "as --quote, of the table of items")
     catalogue: Literal["events", "items"] | None = option(
         None, "candidates: items of events, or all of the table of items, too (default: items; of MovieLens events)"
     )
@@ -58,7 +59,7 @@ class ItemsConfig:
 
 def check_items(config: ItemsConfig, extra: Sequence[str] = ()) -> None:
     """Raise InputError if there are options of a table of items, but no table; extra: further names of such options."""
-    others = ("items_item_column", "item_features", "items_separator", "items_header", "items_encoding")
+    others = ("items_item_column", "item_features", "items_separator", "items_header", "items_encoding", "items_quote")
     stated = [name for name in (*others, *extra) if getattr(config, name) is not None]
     if stated and config.items is None:
         raise InputError(f"--{stated[0].replace('_', '-')} is of the table of items: name one with --items")
@@ -85,12 +86,14 @@ def given_items(config: ItemsConfig, events: TableOptions, interactions: pl.Data
             header=config.items_header,
             encoding=config.items_encoding,
             nulls=events.layout.nulls,
+            quote=config.items_quote,
         ),
     )
     try:
         found = find_items(path, options, config.item_features)
     except InputError as error:
-        raise InputError(str(error).replace("--item-column", "--items-item-column")) from None
+        said = str(error).replace("--item-column", "--items-item-column").replace("--quote=", "--items-quote=")
+        raise InputError(said) from None
     types = {interactions.schema[ITEM], found.table.schema[ITEM]}
     events_before, items_before = (_described(table[ITEM]) for table in (interactions, found.table))
     if len(types) > 1:

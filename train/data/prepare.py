@@ -46,7 +46,8 @@ log = logging.getLogger(__name__)
 # Options that do nothing with a named data set, whose files are known; and those that do nothing without one.
 OF_FILES = (
     *("user_column", "item_column", "timestamp_column", "rating_column", "split_column"),
-    *("format", "separator", "header", "encoding", "compression", "nulls", "query", "title_column", "genres_column"),
+    *("format", "separator", "header", "encoding", "quote", "compression", "nulls", "query"),
+    *("title_column", "genres_column"),
 )
 OF_NAMED = ("data_dir", "cache_dir", "mirror")
 

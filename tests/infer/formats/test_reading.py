@@ -46,11 +46,12 @@ def test_a_row_that_is_too_wide_is_named(separator: str, options: TableOptions, 
     rows[120] += ",extra"
     text = "\n".join(["user,item,timestamp", *rows, ""]).replace(",", separator)
     (tmp_path / "r.csv").write_text(text)
-    said = r"r\.csv cannot be read: row 121 has 4 fields, the first line 3: 'k1,i3,1700000120,extra'$"
+    shown = rows[120].replace(",", separator).replace("\t", r"\\t")
+    said = rf"r\.csv cannot be read: row 121 has 4 fields, the first line 3: '{shown}'$"
     with pytest.raises(InputError, match=said):
         read_interactions(tmp_path / "r.csv", options)
     (tmp_path / "r.csv.gz").write_bytes(gzip.compress(text.encode()))
-    with pytest.raises(InputError, match=r"r\.csv\.gz cannot be read: a row has more fields than the first line$"):
+    with pytest.raises(InputError, match=said.replace("csv", r"csv\.gz")):
         read_interactions(tmp_path / "r.csv.gz", options)
 
 
