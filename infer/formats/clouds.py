@@ -23,7 +23,8 @@ from infer.formats.hive import check_partitions, values_of
 from infer.formats.lakes import DELTA, ICEBERG, LOG, METADATA, SUFFIX, needs
 from infer.formats.layout import Layout, shown
 from infer.formats.opening import PARQUET
-from infer.formats.sniffing import SEPARATORS
+from infer.formats.sniffing import SEPARATORS, stated_names, stated_separator
+from infer.formats.text import nulls_of, value_of
 from infer.system.addresses import STORES, Address
 
 SCHEMES = (*STORES, "http", "https")
@@ -77,11 +78,10 @@ def _copy(address: Address, layout: Layout, target: Path) -> dict[str, Any]:
         layout = replace(layout, separator=SEPARATORS.get(suffix))
     rows = scan(address, kind, layout, None if base is None or kind in (DELTA, ICEBERG) else PATH)
     names = rows.collect_schema().names()
-    repeated = next((name for name in names if re.search(r"_duplicated_\d+$", name)), None)
-    if kind == "csv" and repeated is not None:
-        raise InputError(f"{address} names a column twice: {shown(names)}")
     rows.sink_parquet(target, row_group_size=ROWS, metadata=_carried(text) if kind == "parquet" and not base else None)
     untyped = [name for name in names if name != PATH] if kind == "csv" else []
+    if len(untyped) > 2 and layout.quote is None:
+        _check_quotes(address, layout, target, untyped)
     known: dict[str, Any] = {"untyped": untyped, "said": [f"read as {kind}, into a local copy"]}
     return known if PATH not in names else known | _partitions(address, str(base), target, untyped, names)
 
@@ -117,27 +117,52 @@ def scan(address: Address, kind: str, layout: Layout, path: str | None) -> pl.La
 
 
 def _scan_text(address: Address, layout: Layout, options: dict[str, Any]) -> pl.LazyFrame:
-    stated = layout.separator or ","
-    separator = {"tab": "\t", "\\t": "\t"}.get(stated, stated)
+    separator = stated_separator(layout.separator or ",")
     wrong = None
     if len(separator.encode()) != 1:
-        wrong = f"the separator '{stated}'"
+        wrong = f"the separator '{layout.separator}'"
     elif (layout.encoding or "utf-8").lower().replace("_", "-") not in ("utf-8", "utf8", "ascii"):
         wrong = f"the encoding {layout.encoding}"
     elif layout.compression in ("bz2", "zip", "xz"):
         wrong = f"the compression {layout.compression}"
     if wrong is not None:
         raise InputError(f"{address}: {wrong} is read of local files only: download it first")
-    return pl.scan_csv(
+    path = options["include_file_paths"]
+    rows = pl.scan_csv(
         address.text,
         separator=separator,
         infer_schema=False,
         has_header=layout.header is None,
-        new_columns=None if layout.header is None else layout.header.split(","),
-        null_values=None if layout.nulls is None else layout.nulls.split(","),
-        glob=options["include_file_paths"] is not None,
+        new_columns=None if layout.header is None else stated_names(layout.header, address),
+        quote_char=None if layout.quote == "none" else '"',
+        glob=path is not None,
         **options,
     )
+    names = [name for name in rows.collect_schema().names() if name != path]
+    plain = {re.sub(r"_duplicated_\d+$", "", name).strip(" ") for name in names}
+    if len(plain) < len(names):
+        raise InputError(f"{address} names a column twice: {shown(names)}")
+    return rows.with_columns(value_of(pl.col(names), nulls_of(layout))).rename(
+        {name: name.strip(" ") for name in names}
+    )
+
+
+def _check_quotes(address: Address, layout: Layout, target: Path, names: list[str]) -> None:
+    """Raises InputError if a value with line ends, which stood in quotes, may as well be the middle of whole rows."""
+    separator, columns = stated_separator(layout.separator or ","), len(names)
+    twofold = pl.lit(False)
+    for number, name in enumerate(names):
+        counts = pl.col(name).str.split("\n").list.eval(pl.element().str.count_matches(separator, literal=True))
+        inner = counts.list.slice(1, counts.list.len() - 2).list.eval(pl.element() == columns - 1).list.all()
+        ends = (counts.list.first() == columns - 1 - number) & (counts.list.last() == number)
+        twofold |= (pl.col(name).str.contains("\n", literal=True) & ends & inner).fill_null(False)
+    found = pl.scan_parquet(target, glob=False).select(names).filter(twofold).head(1).collect(engine="streaming")
+    if found.height:
+        raise InputError(
+            f"{address} cannot be read: quotes enclose what looks like whole rows: "
+            f"{separator.join(value or '' for value in found.row(0))[:80]!r}; "
+            "--quote=none if quotes are part of the values, --quote=double if not"
+        )
 
 
 def _format(address: Address, suffix: str, base: str | None) -> str:

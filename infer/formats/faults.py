@@ -15,6 +15,8 @@ ABSENT = ("expanded paths were empty", "404 not found", "not found:", "nosuchkey
 DENIED = ("accessdenied", "invalidaccesskey", "signaturedoesnotmatch", "unauthorized", "forbidden", "credential")
 MIXED = ("different file extensions",)
 UNLIKE = ("schema names differ", "schema lengths differ")
+STRAY = ("csv malformed", "not properly escaped", 'could not parse `"')
+WIDE = ("more fields than defined",)
 UNREACHABLE = ("error sending request", "connect", "dns error", "timed out", "timeout")
 STATUS = re.compile(r"(?<![\w.])40[13]\b")  # by itself, and no part of "0.401s"
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
@@ -35,6 +37,12 @@ def told(address: Address, error: Exception) -> str:
     """What went wrong."""
     if isinstance(error, FileNotFoundError) or means(error, ABSENT):
         return f"{address} does not exist, or holds no such files; a folder's address ends in /"
+    if means(error, STRAY):  # before those whose signs may stand in its rows
+        return (
+            f"{address} cannot be read: it has a quote that encloses no value; --quote=none if quotes are part of them"
+        )
+    if means(error, WIDE):
+        return f"{address} cannot be read: a row has more fields than the first line"
     if denied(error):
         return f"{address}: access is denied: check the credentials in the environment, as AWS_ACCESS_KEY_ID"
     if means(error, UNREACHABLE):

@@ -25,6 +25,7 @@ from tests.helpers.servers import BUCKET, KEYS, Store, s3, web
 
 TABLE = pl.DataFrame({"user": [1, 2], "item": ["a", "007"], "timestamp": [5, 6]})
 CSV = TABLE.write_csv().encode()
+SAID = ("quote that encloses no value", "looks like whole rows", "has no item", "twice", "fields")
 SECRET = KEYS["AWS_SECRET_ACCESS_KEY"]
 
 
@@ -90,6 +91,33 @@ def test_the_layout_of_a_text_is_used(store: Store) -> None:
     assert table.columns == ["a", "b", "c"]
     assert "the separator '::' is read of local files only" in refused(address("t.txt"), Layout(separator="::"))
     assert "the encoding utf-16 is read of local files" in refused(address("t.csv"), Layout(encoding="utf-16"))
+
+
+def test_texts_are_read_as_those_of_a_disk(store: Store, tmp_path: Path) -> None:
+    """Spaces, texts that are no value, quotes and rows that are too wide: rows or refusals, but for their words."""
+    stray = "user,item,text,timestamp\n" + "".join(f"{n},{n + 1},fine,{n}\n" for n in range(400, 404))
+    cases = {
+        "user, item ,timestamp\n1, 5,3\n2, 6,4\n": Layout(),
+        "user,item,timestamp\n1, NA,3\n2, 6,4\n": Layout(nulls="NA"),
+        "user,item,timestamp,item \n1,5,3,9\n": Layout(),
+        stray.replace("fine", '"wow', 1): Layout(),
+        stray.replace("fine", '"wow', 1).replace("401,402,fine", '401,402,"ah'): Layout(quote="none"),
+        stray.replace("fine", '"wow', 1).replace("401,402,fine", '401,402,ah"'): Layout(),
+        stray.replace("fine", '"wow', 1).replace("402,403,fine", '402,403,ah"'): Layout(),
+        stray.replace("fine", '"well, ""so\nsaid"""'): Layout(),
+        stray.replace("402,fine", "402,well, well"): Layout(),
+    }
+    for text, layout in cases.items():
+        (tmp_path / "t.csv").write_text(text)
+        store.put("same.csv", text.encode())
+        options, found = TableOptions(layout=layout), []
+        for path in (tmp_path / "t.csv", address("same.csv")):
+            try:
+                found.append(read_interactions(path, options).interactions)
+            except InputError as error:
+                found.append(next(said for said in SAID if said in str(error)))
+        assert type(found[0]) is type(found[1]), (text, found)
+        assert found[0] == found[1] if isinstance(found[0], str) else found[0].equals(found[1]), (text, found)
 
 
 def test_lines_of_json_have_types(store: Store) -> None:
