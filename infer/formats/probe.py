@@ -3,11 +3,12 @@
 Damaged files can make native readers abort the process (they trust sizes that stand in the file), which no `except`
 catches. Here it is only the child that ends. Separated text has shown no such damage (`tests/tools/fuzz_tables.py`).
 
-In: files. Out: exit status 0, or one line.
+In: paths as a list of JSON, on standard input, which takes any number of them. Out: exit status 0, or one line.
 
-    python -m infer.formats.probe ratings.parquet
+    echo '["ratings.parquet"]' | python -m infer.formats.probe
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -20,11 +21,12 @@ import polars as pl
 from infer.cli import run
 from infer.errors import InputError
 from infer.formats import folders, opening
-from infer.formats.reading import collect
+from infer.formats.reading import collect, collect_names
 from infer.system.inputs import check_input
 from infer.system.scratch import scratch
 
-ROWS = 4_000_000  # read at once
+VALUES = 2**24  # of columns that are read together: a table may have a thousand, of which few are used
+ABORTED, KILLED = 6, 9  # signals: a reader that trusts a size, or the system, may find too little memory
 
 
 def probe(path: Path) -> None:
@@ -40,10 +42,15 @@ def probe(path: Path) -> None:
     files = [file for file in folders.files_of(path) if opening.is_parquet(file)] if path.is_dir() else [path]
     package = str(Path(__file__).resolve().parents[2])
     variables = os.environ | {"PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, "-m", "infer.formats.probe", *map(os.fspath, files)]
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, errors="replace")
+    done = subprocess.run(
+        [sys.executable, "-m", "infer.formats.probe"],
+        input=json.dumps([os.fspath(file) for file in files]), env=variables, capture_output=True, text=True,
+        errors="replace",
+    )  # fmt: skip
     if done.returncode < 0:
-        raise InputError(f"{path} cannot be read: it is damaged (its reader was ended by signal {-done.returncode})")
+        why = "it is damaged"
+        why += ", or there was too little memory" if -done.returncode in (ABORTED, KILLED) else ""
+        raise InputError(f"{path} cannot be read: {why} (its reader was ended by signal {-done.returncode})")
     if done.returncode and kind != "jsonl":
         lines = done.stderr.strip().splitlines() or [f"{path} cannot be read"]
         raise InputError(lines[-1].removeprefix("error: "))
@@ -51,15 +58,15 @@ def probe(path: Path) -> None:
 
 def main(argv: Sequence[str]) -> None:
     """Read every value of every file."""
-    for path in map(Path, argv):
+    for path in map(Path, json.loads(sys.stdin.read())):
         with tempfile.TemporaryDirectory(dir=scratch()) as folder:
             rows = opening.open_table(path, folder=Path(folder)).rows
-            if opening.kind_of(path) == "jsonl":  # a slice takes all that comes before it
-                collect(rows.select(pl.all().null_count()), path)
-                continue
-            total = collect(rows.select(pl.len()), path).item()
-            for start in range(0, total, ROWS):
-                collect(rows.slice(start, ROWS), path)
+            names = collect_names(rows, path)
+            together = len(names)
+            if opening.kind_of(path) != "jsonl":  # whose lines have all columns
+                together = max(1, VALUES // max(1, collect(rows.select(pl.len()), path).item()))
+            for start in range(0, len(names), together):
+                collect(rows.select(pl.col(names[start : start + together]).null_count()), path)
 
 
 if __name__ == "__main__":

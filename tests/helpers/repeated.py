@@ -19,11 +19,11 @@ from tests.helpers.checkerboard import ROOT
 
 # A process that has imported what a probe needs, and used none of its threads, forks one for every line it is given.
 SERVE = """
-import json, os, sys
+import io, json, os, sys
 from infer.cli import run
 from infer.formats import probe
 for line in sys.stdin:
-    words, folder, variables, errors = json.loads(line)
+    files, folder, variables, errors = json.loads(line)
     child = os.fork()
     if not child:
         for number, name in ((1, os.devnull), (2, errors)):
@@ -31,7 +31,7 @@ for line in sys.stdin:
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(variables)
-        sys.argv = ["infer.formats.probe", *words]
+        sys.stdin = io.StringIO(files)
         status = run(probe.main)
         sys.stderr.flush()
         os._exit(status)
@@ -50,10 +50,10 @@ def probing() -> Iterator[Callable[..., subprocess.CompletedProcess]]:
     with tempfile.TemporaryDirectory() as name:
         errors = Path(name) / "errors"
 
-        def run(command: list[str], env: dict[str, str], **_) -> subprocess.CompletedProcess:
+        def run(command: list[str], input: str, env: dict[str, str], **_) -> subprocess.CompletedProcess:
             assert command[1:3] == ["-m", "infer.formats.probe"]
             with lock:
-                print(json.dumps([command[3:], str(Path.cwd()), dict(env), str(errors)]), file=server.stdin, flush=True)
+                print(json.dumps([input, str(Path.cwd()), dict(env), str(errors)]), file=server.stdin, flush=True)
                 status = int(server.stdout.readline())
                 return subprocess.CompletedProcess(command, status, "", errors.read_text(errors="replace"))
 

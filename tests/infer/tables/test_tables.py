@@ -294,7 +294,7 @@ def test_ids_at_the_ends_of_64_bits_and_fractions_of_seconds_are_kept() -> None:
 
 def test_what_is_read_and_sorted_at_once_is_bounded() -> None:
     assert (sorting.ROWS, sorting.SORTED_ROWS) == (1_000_000, 1_000_000)
-    assert (cutting.PART_ROWS, probe.ROWS) == (4_000_000, 4_000_000)
+    assert (cutting.PART_ROWS, probe.VALUES) == (4_000_000, 2**24)
     assert source.PART_USERS == 8_192 and (lists.LARGEST_SCORES, lists.LARGEST_SEEN) == (2**26, 2**24)
     assert packed.MOST == 200 and packed.CHUNK == 2**20
 
