@@ -87,6 +87,22 @@ def open_files(path: Path, layout: Layout = Layout(), folder: Path | None = None
     return files
 
 
+def one_scan(files: list[tuple[Path, Opened]]) -> Opened | None:
+    """The rows of Parquet files that are written alike, from one scan of all; None if they are not.
+
+    A slice of it asks the files that it lies in, one of a concatenation asks all.
+    """
+    schemas = []
+    for path, opened in files:
+        if opened.untyped or not is_parquet(path):
+            return None
+        with reading(path):
+            schemas.append(list(opened.rows.collect_schema().items()))
+    if any(schema != schemas[0] for schema in schemas):
+        return None
+    return Opened(pl.scan_parquet([path for path, _ in files], glob=False, hive_partitioning=False), files[0][1].names)
+
+
 def open_place(path: Path, layout: Layout = Layout()) -> Opened:
     """The rows of a whole table; a column that some files lack has no value there."""
     files = [opened for _, opened in open_files(path, layout)]

@@ -109,9 +109,10 @@ def open_source(
 def _prepare(
     path: Path, options: TableOptions, folder: Path, part_users: int, optional: Sequence[str], known: Known
 ) -> Prepared:
-    in_place = path.is_dir() or is_parquet(path)
-    scanned = scan_interactions(path, options, optional) if in_place else _text(path, options, folder, optional)
-    files = None if in_place else [TEXT]
+    scanned = scan_interactions(path, options, optional) if path.is_dir() or is_parquet(path) else None
+    files = None
+    if scanned is None or scanned.files > 1:
+        scanned, files = _copied(path, options, folder, optional), [TEXT]
     if _says_ordered(path, scanned.rows, options, known):
         parts = _cut(scanned.rows, path, part_users)
         if parts is None:
@@ -182,8 +183,8 @@ def _is_typed(schema: pl.Schema) -> bool:
     return ids and schema[TIMESTAMP].is_numeric() and (RATING not in schema or schema[RATING].is_numeric())
 
 
-def _text(path: Path, options: TableOptions, folder: Path, optional: Sequence[str]) -> Scanned:
-    """The rows of a text file, from one in which any slice can be read without what comes before it."""
+def _copied(path: Path, options: TableOptions, folder: Path, optional: Sequence[str]) -> Scanned:
+    """The rows of a text or of files that are not alike, from a file of which any slice can be read alone."""
     target, about = folder / TEXT, folder / ABOUT
     if not (target.exists() and about.exists()):
         scanned = scan_interactions(path, options, optional, folder)

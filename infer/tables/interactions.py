@@ -15,7 +15,7 @@ import polars as pl
 from infer.errors import InputError
 from infer.formats.layout import shown
 from infer.formats.opening import Opened, first_rows
-from infer.formats.places import is_plain_file, located, open_files
+from infer.formats.places import is_plain_file, located, one_scan, open_files
 from infer.formats.reading import collect, collect_names
 from infer.tables import columns
 from infer.tables.columns import ITEM, RATING, ROW, SPLIT, TIMESTAMP, USER, find
@@ -33,13 +33,15 @@ class Scanned:
     """A table under the shared names, lazily, in the types of the file.
 
     untyped, said: as of `infer.formats.opening.Opened`, under the shared names.  every: the rows before some were
-    left out by `where`, for counting; None if all are there.
+    left out by `where`, for counting; None if all are there.  files: how many tables they are put together of, all of
+    which any slice of the rows asks.
     """
 
     rows: pl.LazyFrame
     untyped: frozenset[str] = frozenset()
     said: list[str] = field(default_factory=list)
     every: pl.LazyFrame | None = None
+    files: int = 1
 
     def left_out(self, where: str | None, path: Path) -> list[str]:
         """What is said of the rows that `where` leaves out."""
@@ -99,8 +101,12 @@ def scan_interactions(
     before = [part.every.select(pl.first().is_null().alias(ROW)) for _, part in parts if part.every is not None]
     untyped = frozenset[str]().union(*(part.untyped for _, part in parts))
     said = list(dict.fromkeys(line for _, part in parts for line in part.said))
-    rows = _ordered(concatenated([(file, part.rows) for file, part in parts]), options)
-    return Scanned(rows, untyped, said, pl.concat(before) if before else None)
+    tables = [(file, part.rows) for file, part in parts]
+    alike = one_scan(files) if options.where is None else None
+    if alike is not None:
+        tables = [(files[0][0], _chosen(alike, files[0][0], options, optional).rows)]
+    rows = _ordered(concatenated(tables), options)
+    return Scanned(rows, untyped, said, pl.concat(before) if before else None, len(tables))
 
 
 def choose_columns(opened: Opened, path: Path, options: TableOptions, optional: Sequence[str] = OPTIONAL) -> Scanned:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infer.errors import InputError
+from infer.formats.reading import collect
 from infer.sources import cutting, sorting
 from infer.sources.source import from_frame, open_source, select_users
 from infer.tables.columns import TIDY_KEY
@@ -158,3 +159,57 @@ def test_files_of_a_stopped_run_are_used_again(tmp_path: Path) -> None:
     assert [file.name for file in sorted(times)] == ["sorted-00000.parquet", "source.json"]
     assert read(path, folder) == first
     assert {file: file.stat().st_mtime_ns for file in folder.iterdir()} == times
+
+
+def folder_of(tmp_path: Path, kind: str) -> Path:
+    """A file for each row, in the order of the rows: alike, with other types in every second one, or of partitions."""
+    folder = tmp_path / "table"
+    for number, row in enumerate(TABLE.iter_slices(1)):
+        place = folder / f"day={number}" if kind == "partitions" else folder
+        place.mkdir(parents=True, exist_ok=True)
+        typed = row.cast({"user": pl.Int32}) if kind == "unlike" and number % 2 else row
+        typed.write_parquet(place / f"part-{number}[0].parquet")
+    return folder
+
+
+@pytest.mark.parametrize(("kind", "options", "copied"), [
+    ("alike", TableOptions(), False),
+    ("alike", TableOptions(where="timestamp > 0"), True),
+    ("alike", TableOptions(order="rows"), False),
+    ("unlike", TableOptions(), True),
+    ("unlike", TableOptions(order="rows"), True),
+    ("partitions", TableOptions(), True),
+])  # fmt: skip
+def test_a_slice_of_a_folder_asks_not_all_of_its_files(
+    kind: str, options: TableOptions, copied: bool, tmp_path: Path, monkeypatch
+) -> None:
+    """Or a thousand files would take a thousand times as long for each of a thousand slices."""
+    path, sliced = folder_of(tmp_path, kind), []
+    expected = read_interactions(path, options)
+    monkeypatch.setattr(sorting, "ROWS", 2)
+    monkeypatch.setattr(
+        sorting, "collect", lambda rows, path: sliced.append(rows.explain(optimized=False)) or collect(rows, path)
+    )
+    (tmp_path / "work").mkdir()
+    source = open_source(path, options, tmp_path / "work", 2)
+    assert pl.concat(source.read(part) for part in source.parts).equals(expected.interactions)
+    assert source.notes.said == expected.notes.said and len(sliced) > 4
+    assert all(plan.count("Parquet SCAN") == 1 for plan in sliced)
+    assert any("text.parquet" in plan for plan in sliced) == copied
+    assert not (tmp_path / "work" / "text.parquet").exists()
+
+
+@pytest.mark.parametrize("kind", ["alike", "unlike", "partitions"])
+def test_a_bad_row_of_a_folder_is_told_alike_however_it_is_read(kind: str, tmp_path: Path) -> None:
+    path = folder_of(tmp_path, kind)
+    worst = sorted(path.rglob("*.parquet"))[5]
+    pl.read_parquet(worst, glob=False, hive_partitioning=False).with_columns(
+        item=pl.lit(None, pl.String)
+    ).write_parquet(worst)
+    (tmp_path / "work").mkdir()
+    for how in (lambda: read_interactions(path), lambda: open_source(path, TableOptions(), tmp_path / "work")):
+        with pytest.raises(InputError, match="table row 6 has no item"):
+            how()
+    pl.read_parquet(worst, glob=False, hive_partitioning=False).drop("item").write_parquet(worst)
+    with pytest.raises(InputError, match=worst.name.replace("[", r"\[")):
+        open_source(path, TableOptions(), tmp_path / "work")
