@@ -1,4 +1,5 @@
-"""Whether the fields of a text are what Polars takes them for: no row wider than the first, and each quote in place.
+"""Whether the fields of a text are what Polars takes them for: no row with more values than the first line has names,
+and each quote in place.
 
 Polars looks at the columns that are read alone. A quote that opens a value and is not closed hides the rows up to the
 next quote, and a separator too many moves values into other columns, without a word where nobody reads the column. So
@@ -25,7 +26,7 @@ from infer.formats.sniffing import QUOTED, Written
 CHUNK = 2**20
 LONGEST = 2**24  # bytes of a row: a quote that is not closed would take in the rest of the table
 MARK = b"\xef\xbb\xbf"
-QUOTE, LINE = ord('"'), ord("\n")
+QUOTE, LINE, RETURN = ord('"'), ord("\n"), ord("\r")
 STRAY, TWOFOLD, WIDE = "stray", "twofold", "wide"
 
 
@@ -165,10 +166,14 @@ class _Block:
         if len(lines) % columns == 0 and lines[columns - 1 :: columns].all() and lines.sum() * columns == len(lines):
             return  # as all are most often
         ends = np.flatnonzero(lines)
-        fields = np.diff(ends, prepend=-1)
-        if len(fields) and fields.max() > columns:
-            row = int((fields > columns).argmax())
-            yield WIDE, int(self.places[outside][ends[row]]), int(fields[row])
+        fields, places = np.diff(ends, prepend=-1), self.places[outside]
+        wide = np.flatnonzero(fields > columns)
+        # Without those that end in separators alone, behind which is nothing that could have moved.
+        beyond, stop = fields[wide] - columns, places[ends[wide]]
+        stop = stop - (self.bytes[stop - 1] == RETURN)
+        wide = wide[places[ends[wide] - beyond] != stop - beyond]
+        if len(wide):
+            yield WIDE, int(places[ends[wide[0]]]), int(fields[wide[0]])
 
 
 def _told(found: Misfit, columns: int) -> str:

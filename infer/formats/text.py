@@ -34,6 +34,7 @@ def scan(content: Content, written: Written, path: Path, nulls: list[str], check
             infer_schema=False,
             new_columns=names,
             quote_char='"' if written.quotes else None,
+            truncate_ragged_lines=True,  # that what is cut off is empty is checked before
             glob=False,
         )
     else:

@@ -3,6 +3,7 @@
 import csv
 import io
 import random
+import re
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +12,7 @@ import pytest
 from infer.errors import InputError
 from infer.formats import quoting
 from infer.formats.layout import Layout
-from infer.formats.opening import open_table
+from infer.formats.opening import open_table, read_table
 from infer.formats.sniffing import Written
 
 WRITTEN = Written(",", ["a", "b", "c"], header=True, quotes=True, skipped=0)
@@ -115,7 +116,9 @@ def test_what_passes_is_read_alike_by_all_and_by_some_columns(monkeypatch: pytes
         if found is None:
             passed += 1
             rows = [[*row, *[""] * (3 - len(row))] for row in csv.reader(io.StringIO(text, newline=""))][1:]
-            scanned = pl.scan_csv(text.encode(), infer_schema=False)
+            assert not any(field for row in rows for field in row[3:])
+            rows = [row[:3] for row in rows]
+            scanned = pl.scan_csv(text.encode(), infer_schema=False, truncate_ragged_lines=True)
             every = scanned.collect(engine="streaming")
             assert scanned.select("a", "c").collect(engine="streaming").equals(every.select("a", "c"))
             assert [row for row in every.fill_null("").rows() if any(row)] == [tuple(row) for row in rows if any(row)]
@@ -128,3 +131,23 @@ def test_a_quote_that_is_never_closed_does_not_take_in_the_whole_table(monkeypat
     text = "a,b,c\n1,2,3\n" + '4,5,"6\n' + "7,8,9\n" * 100_000
     found = quoting.misfit(text.encode(), WRITTEN)
     assert found is not None and (found.kind, found.line, found.row) == (quoting.STRAY, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("user,item,time\n1,2,3,\n4,5,6\n", [("1", "2", "3"), ("4", "5", "6")]),
+        ("user,item,time\r\n1,2,3,,\r\n4,,6,", [("1", "2", "3"), ("4", None, "6")]),
+        ('user,item,time\n1,"2,5",3,\n', [("1", "2,5", "3")]),
+        ("user,item,time\n1,2,3,,7\n", "row 1 has 5 fields, the first line 3: '1,2,3,,7'"),
+        ("user,item,time\n1,2,3,\n4,5,6, \n", "row 2 has 4 fields"),
+    ],
+)
+def test_separators_at_the_end_of_a_row_move_nothing(text: str, rows: list | str, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text, newline="")
+    if isinstance(rows, list):
+        assert read_table(path).rows() == rows
+        return
+    with pytest.raises(InputError, match=re.escape(rows)):
+        read_table(path)
