@@ -13,6 +13,7 @@ from typing import Literal, cast
 
 from infer.cli import option
 from infer.errors import InputError
+from train.conflicts import LEAST_BETA2, conflicts
 
 # What options are for, where they do nothing beside others.
 RATINGS, IMPLICIT = {"objective": ("ratings",)}, {"objective": ("implicit",)}
@@ -20,9 +21,6 @@ TRANSFORMER = {"block": ("transformer", "auto")}
 CHAIN = {"chain": ()}  # any but 0
 FROM_IALS = ("ials", "ials+ppmi", "norms", "shuffled")
 MARKOV, EASE = {"kind": ("markov",)}, {"kind": ("ease",)}
-# Below it a row that is not read for long moves by a geometric series that grows: its ratio is 0.9 / sqrt(beta2).
-LEAST_BETA2 = 0.9
-MOST_DROPOUT = 0.999
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,106 +265,9 @@ class BertConfig(TrainConfig):
 
     def check(self) -> None:
         """Raise InputError, with the reason, if options exclude each other."""
-        refused = {
-            "dim": (
-                self.heads and self.dim % self.heads,
-                f"--dim {self.dim} is not a multiple of --heads {self.heads}",
-            ),
-            "dropout": (
-                (self.dropout or 0) > MOST_DROPOUT,
-                f"--dropout {self.dropout} is not below 1, or so near that nothing would be left",
-            ),
-            "input": (
-                (self.input_dropout or 0) > MOST_DROPOUT,
-                f"--input-dropout {self.input_dropout} is not below 1, or so near that nothing would be left",
-            ),
-            "beta2": (self.beta2 >= 1, f"--beta2 {self.beta2} is not below 1"),
-            "average": (self.average >= 1, f"--average {self.average} is not below 1"),
-            "ratio": (
-                self.mask_ratio is not None and (self.masking not in ("cloze", "recency") or self.mask_ratio > 1),
-                f"--mask-ratio {self.mask_ratio} is a share up to 1 for --masking cloze or recency, not {self.masking}",
-            ),
-            "span": (
-                self.span_length is not None and self.masking != "span",
-                f"--span-length is for --masking span; {self.masking} hides no spans",
-            ),
-            "recency": (
-                self.recency_decay is not None and (self.masking != "recency" or not 0 < self.recency_decay <= 1),
-                f"--recency-decay {self.recency_decay} weighs, from 0 to 1, which items --masking recency hides; "
-                f"it cannot work with {self.masking}" + (", which hides none" if self.masking == "causal" else ""),
-            ),
-            "mask": (
-                self.append_mask and self.masking == "causal",
-                "--append-mask needs a mask token, which --masking causal never trains",
-            ),
-            "window": (self.append_mask and self.max_length < 2, "--append-mask needs --max-length of at least 2"),
-            "frozen": (
-                self.initial == "random" and self.frozen_epochs > 0,
-                "--frozen-epochs with --initial random would hold meaningless item vectors fixed; give --initial",
-            ),
-            "perturbed": (
-                self.initial == "random" and self.perturbation > 0,
-                "--perturbation disturbs given vectors; --initial random has none",
-            ),
-            "chain": (
-                self.chain and self.masking != "causal",
-                f"--chain scores what follows an item; --masking {self.masking} also reads what comes after it: "
-                "give --chain=0",
-            ),
-            "random chain": (
-                self.chain and self.chain_initial == "random" and not self.chain_trained,
-                "--chain-initial random adds meaningless scores unless they are trained: give --chain-trained",
-            ),
-            "no chain": (
-                not self.chain and (self.chain_trained or self.chain_initial == "random"),
-                "--chain-trained and --chain-initial do nothing without --chain: give its rank",
-            ),
-            "sparse": (
-                self.sparse_updates == "on" and not self.updates_rows,
-                "--sparse-updates=on is for --optimizer=adamw, --loss=sampled and --head=tied, without --frozen-epochs "
-                f"and --codes, and for a --beta2 of at least {LEAST_BETA2}",
-            ),
-            "codes": (
-                self.codes and self.dim % self.codes,
-                f"--dim {self.dim} is not a multiple of --codes {self.codes}",
-            ),
-            "coded": (
-                self.codes and (self.head, self.masking) != ("tied", "causal"),
-                "--codes is for --head=tied and --masking=causal: a mask token and a head of its own have no codes",
-            ),
-            "coded chain": (
-                self.codes and self.chain,
-                f"--codes puts an item's vector together from few bytes, and --chain {self.chain} would add "
-                f"{8 * self.chain:,} bytes to each: give --chain=0",
-            ),
-            "coded start": (
-                self.codes and self.initial_weights == "glorot",
-                "--codes has no --initial-weights glorot, which draws whole matrices",
-            ),
-            "decay": (not 0 < self.chain_decay <= 1, f"--chain-decay {self.chain_decay} is not above 0 and at most 1"),
-            "max length": (
-                self.max_length < 2,
-                "--max-length 1 leaves an encoder a single item, of which no file is made: give 2 or more, or train "
-                "markov with --lags=1",
-            ),
-            "calibration": (self.calibration > 1, f"--calibration {self.calibration} is above 1"),
-            "last share": (
-                self.last_share and (self.last_share > 1 or self.masking in ("causal", "last")),
-                f"--last-share {self.last_share} is a share up to 1 of sequences that --masking one, cloze, span or "
-                f"recency hides items in; found {self.masking}",
-            ),
-            "unseen": (
-                self.unseen_negatives and self.loss != "gbce",
-                f"--unseen-negatives is for --loss gbce, whose targets have negatives of their own; found {self.loss}",
-            ),
-            "initial": (
-                self.initial_weights in ("truncated", "normal") and not self.initial_std,
-                f"--initial-weights {self.initial_weights} needs an --initial-std above 0",
-            ),
-        }
-        for wrong, reason in refused.values():
-            if wrong:
-                raise InputError(reason)
+        reason = next(conflicts(self), None)
+        if reason is not None:
+            raise InputError(reason)
 
 
 @dataclass(frozen=True, kw_only=True)
