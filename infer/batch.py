@@ -279,7 +279,10 @@ def _workers(engine: dict[str, Any]) -> str:
     seconds = ", ".join(f"{name} {value:.2f} s" for name, value in engine["seconds"].items())
     lost = f", {engine['lost']} lost on the way" if engine["lost"] else ""
     peak = engine["peak_memory_bytes"] / 2**20
-    return f"{engine['workers']} workers on {engine['nodes']} nodes{lost}: {seconds}; peak memory of one {peak:.0f} MiB"
+    there = " on ".join(
+        f"{engine[what]} {what.removesuffix('s' * (engine[what] == 1))}" for what in ("workers", "nodes")
+    )
+    return f"{there}{lost}: {seconds}; peak memory of one {peak:.0f} MiB"
 
 
 def _price(metrics: dict[str, pl.DataFrame], name: str, k: int) -> str:

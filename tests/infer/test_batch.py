@@ -435,3 +435,12 @@ def test_lists_equal_a_naive_ranking(tmp_path_factory, histories, k: int, seed: 
 def test_what_is_of_metrics_is_refused_where_none_are_made(unmeasured: str, option: str) -> None:
     with pytest.raises(InputError, match=f"{option.partition('=')[0]} does nothing with {unmeasured}$"):
         batch.main(["--model=nowhere.onnx", unmeasured, option])
+
+
+@pytest.mark.parametrize(
+    ("workers", "nodes", "told"),
+    [(1, 1, "1 worker on 1 node"), (2, 1, "2 workers on 1 node"), (10, 11, "10 workers on 11 nodes")],
+)
+def test_workers_and_nodes_are_counted_in_words(workers: int, nodes: int, told: str) -> None:
+    found = batch._workers({"workers": workers, "nodes": nodes, "lost": 0, "seconds": {}, "peak_memory_bytes": 2**20})
+    assert found.startswith(f"{told}:")
