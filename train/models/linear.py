@@ -76,10 +76,12 @@ class Neighbours(ScoringModel):
                 block = sparse(block, most)
             kept = strongest(block, most)
             lengths = np.diff(kept.indptr)
-            row = torch.from_numpy(np.repeat(np.arange(first + 1, first + 1 + len(lengths)), lengths))
-            place = torch.from_numpy(np.arange(kept.nnz) - np.repeat(kept.indptr[:-1], lengths))
-            self.neighbours[row, place] = torch.from_numpy(kept.indices.astype(np.int32) + 1)
-            self.weights[row, place] = torch.from_numpy(kept.data.astype(np.float32))
+            row = np.repeat(np.arange(len(lengths)), lengths)
+            place = np.arange(kept.nnz) - np.repeat(kept.indptr[:-1], lengths)
+            neighbours, weights = np.zeros((len(lengths), most), np.int32), np.zeros((len(lengths), most), np.float32)
+            neighbours[row, place], weights[row, place] = kept.indices + 1, kept.data
+            rows = slice(first + 1, first + 1 + len(lengths))
+            self.neighbours[rows], self.weights[rows] = torch.from_numpy(neighbours), torch.from_numpy(weights)
 
 
 def build(data: Data, config: LinearConfig) -> tuple[Neighbours, dict[str, str]]:

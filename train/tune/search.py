@@ -118,7 +118,7 @@ def _beside_given(wanted: Search) -> Search:
     """The search with what can be searched beside the options that stay as they are."""
     wanted.config.check()
     left = beside(wanted.space, wanted.config)
-    if not left:
+    if wanted.space and not left:
         raise InputError("the options that were given leave nothing to tune: leave some out")
     out = ", ".join(f"--{name.replace('_', '-')}" for name in wanted.space if name not in left)
     if out:
