@@ -2,15 +2,20 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-pytest.importorskip("ray", reason="the extra `ray` is not installed")
+if find_spec("ray") is None:
+    pytest.skip("the extra `ray` is not installed", allow_module_level=True)
 
-from infer.cluster import engine, pool
+# Ray reads when it is imported whether clusters ask for a token, as those of other tests in this process do.
+with pytest.MonkeyPatch.context() as patch:
+    patch.setenv("RAY_AUTH_MODE", "token")
+    from infer.cluster import engine, pool
 from infer.cluster.options import Cluster
 from infer.cluster.pool import Lost
 from infer.cluster.queue import Queue
