@@ -58,7 +58,9 @@ def _tick() -> None:
     """Tell bars that no step moves; one whose file is closed, as at the end of a process, is left."""
     while True:
         time.sleep(TICK)
-        for bar in list(_Lines._instances):
+        with _Lines.get_lock():  # under which bars are added
+            bars = list(_Lines._instances)
+        for bar in bars:
             if isinstance(bar, _Lines) and not bar.disable and bar.is_due():
                 with suppress(OSError, ValueError):
                     bar.refresh()

@@ -59,25 +59,24 @@ def counted(histories: Histories, size: int, steps: Mapping[int, float]) -> Iter
     at = sp.csr_matrix((np.ones(len(items), np.int8), items, each), shape=(len(items), size)).tocsc()
     distances, weights = np.array([*steps], np.int32), np.array([*steps.values()])
     first = 0
-    told = progress(total=size, desc="counting transitions", unit=" items", leave=False)
-    while first < size:
-        most = at.indptr[first] + PAIRS_AT_ONCE // max(1, len(steps))
-        last = min(size, max(first + 1, int(np.searchsorted(at.indptr, most, "right")) - 1))
-        begin, end = at.indptr[first], at.indptr[last]
-        places = at.indices[begin:end, None]
-        owner = user[places]
-        near = places + distances
-        inside = (near >= offsets[owner]) & (near < offsets[owner + 1])
-        ends = np.concatenate([[0], inside.sum(1).cumsum()])
-        found = (np.broadcast_to(weights, inside.shape)[inside], items[near[inside]], ends)
-        standing = (np.ones(end - begin), np.arange(end - begin), at.indptr[first : last + 1] - begin)
-        rows = sp.csr_matrix(standing, shape=(last - first, end - begin))
-        counts = rows @ sp.csr_matrix(found, shape=(end - begin, size))
-        counts.data = counts.data.astype(np.float32)  # of the matrix it would sort the entries, too
-        yield counts
-        told.update(last - first)
-        first = last
-    told.close()
+    with progress(total=size, desc="counting transitions", unit=" items", leave=False) as told:
+        while first < size:
+            most = at.indptr[first] + PAIRS_AT_ONCE // max(1, len(steps))
+            last = min(size, max(first + 1, int(np.searchsorted(at.indptr, most, "right")) - 1))
+            begin, end = at.indptr[first], at.indptr[last]
+            places = at.indices[begin:end, None]
+            owner = user[places]
+            near = places + distances
+            inside = (near >= offsets[owner]) & (near < offsets[owner + 1])
+            ends = np.concatenate([[0], inside.sum(1).cumsum()])
+            found = (np.broadcast_to(weights, inside.shape)[inside], items[near[inside]], ends)
+            standing = (np.ones(end - begin), np.arange(end - begin), at.indptr[first : last + 1] - begin)
+            rows = sp.csr_matrix(standing, shape=(last - first, end - begin))
+            counts = rows @ sp.csr_matrix(found, shape=(end - begin, size))
+            counts.data = counts.data.astype(np.float32)  # of the matrix it would sort the entries, too
+            yield counts
+            told.update(last - first)
+            first = last
 
 
 class Largest:

@@ -40,6 +40,18 @@ def test_a_step_that_takes_long_is_told_while_it_lasts() -> None:
     assert 3 <= len(begun) <= 5 and 3 <= len(later) <= 6, done.stderr
 
 
+MANY = """
+from infer.system import progress
+progress.TICK = 1e-4
+kept = [progress.progress(total=1) for _ in range(2_000)]
+"""
+
+
+def test_bars_are_made_while_others_are_looked_at() -> None:
+    done = subprocess.run([sys.executable, "-c", MANY], capture_output=True, text=True, timeout=HANGS)
+    assert done.returncode == 0 and "Exception" not in done.stderr, done.stderr
+
+
 def test_what_is_soon_done_leaves_none(capsys) -> None:
     assert list(progress(range(1000), desc="counting", unit=" parts", leave=False)) == list(range(1000))
     with progress(total=3) as bar:
