@@ -61,7 +61,7 @@ def _tick() -> None:
         with _Lines.get_lock():  # under which bars are added
             bars = list(_Lines._instances)
         for bar in bars:
-            if isinstance(bar, _Lines) and not bar.disable and bar.is_due():
+            if isinstance(bar, _Lines) and not getattr(bar, "disable", True) and bar.is_due():  # True: not made yet
                 with suppress(OSError, ValueError):
                     bar.refresh()
 

@@ -41,8 +41,10 @@ def test_a_step_that_takes_long_is_told_while_it_lasts() -> None:
 
 
 MANY = """
+import sys
 from infer.system import progress
-progress.TICK = 1e-4
+progress.TICK = 0.0
+sys.setswitchinterval(1e-6)
 kept = [progress.progress(total=1) for _ in range(2_000)]
 """
 
