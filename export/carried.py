@@ -41,6 +41,9 @@ class Carried:
     chunk_items: int | None = option(
         None, "score so many items at once, for memory; 0: all (default: as the catalogue's size asks for)", minimum=0
     )
+    probes: int = option(
+        0, "score the items of so many nearest cells only, as NAME.ivf.onnx (docs/model-file.md); 0: all", minimum=0
+    )
     fixed_k: int | None = option(None, "list so many items always and take no rules, as NAME.kN.onnx", minimum=1)
 
 

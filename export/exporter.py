@@ -6,6 +6,7 @@ InputError and no file.
     export("hybrid", Path("artifacts"))
 """
 
+import copy
 import json
 import tempfile
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from export.graph import export_graph, in_chunks
 from export.limits import refuse_broken_weights, refuse_large_graph, refuse_large_weights
 from export.parity import check_fixed, check_parity
 from export.quality import check_quality
+from export.searching import in_order, probes_of, refuse
 from infer.errors import InputError
 from infer.model.beside import folder_of
 from infer.model.beside import stated as said_of
@@ -52,13 +54,17 @@ def export(
     another precision than fp32, loses more than `largest_loss` of NDCG@10; or if what is to be carried is not there.
     """
     stored, fixed = Places(artifacts, name).finished, carried.fixed_k
-    parts = [name, *([precision] if precision != "fp32" else []), *([f"k{fixed}"] if fixed else []), "onnx"]
+    ends = {precision: precision != "fp32", "ivf": carried.probes > 0, f"k{fixed}": fixed is not None}
+    parts = [name, *(end for end, there in ends.items() if there), "onnx"]
     path = artifacts / ".".join(parts)
     claim([path, sidecar_of(path)], inputs=[stored, artifacts / INTERACTIONS_FILE])
     state = checkpoint.read(stored, f"run `python -m train {name} --artifacts={artifacts}` first")
     model = restore(state)
     refuse_broken_weights(name, model)
     refuse_large_weights(name, model, precision)
+    if carried.probes:
+        table, offered = artifacts / INTERACTIONS_FILE, len(state["item_ids"]) - len(state.get("retired", []))
+        refuse(carried.probes, model, offered, precision, fixed, table)
     with alone(artifacts / "locks" / f"{path.name}.lock"):
         try:
             return path, _written(path, state, model, precision, largest_loss, carried)
@@ -80,7 +86,10 @@ def _written(
         )
     if precision != "fp32":
         parity |= _loss(state, model, proto, precision, table, largest_loss, chunk)
-    metadata = describe(state, model, parity, precision, chunk if in_chunks(proto) else 0)
+    chunk = chunk if in_chunks(proto) else 0
+    if carried.probes:
+        proto, parity = _searched(state, model, proto, parity, carried.probes, table, largest_loss, chunk, path)
+    metadata = describe(state, model, parity, precision, chunk, carried.probes)
     shown = with_users(metadata, carried)
     extras = {"titles": json.dumps(titles(metadata, artifacts), ensure_ascii=False)} if carried.titles else {}
     real = carried.golden == "real" and carried.users == "keep"
@@ -130,6 +139,42 @@ def _loss(
         return loss | {"size": paths[1].stat().st_size / paths[0].stat().st_size}
 
 
+def _searched(
+    state: dict,
+    model: ScoringModel,
+    exact: onnx.ModelProto,
+    parity: dict[str, float],
+    number: int,
+    table: Path,
+    largest_loss: float,
+    chunk: int,
+    beside: Path,
+) -> tuple[onnx.ModelProto, dict[str, float]]:
+    """The graph that searches some cells, how far it is from PyTorch, and what its lists lose."""
+    items, gone = len(state["item_ids"]), state.get("retired", [])
+    with tempfile.TemporaryDirectory() as temporary:
+        # Beside the data file, if there is one.
+        folder = Path(temporary) if said_of(exact) is None else folder_of(beside)
+        paths = [folder / f".{Path(temporary).name}.{name}.onnx" for name in ("exact", "searched")]
+        try:
+            paths[0].write_bytes(file_content(copy.deepcopy(exact), describe(state, model, parity, chunk=chunk)))
+            probes = probes_of(paths[0], table, number)
+            ordered = in_order(state, model, probes)
+            proto = export_graph(
+                restore(ordered), items, chunk=chunk, beside=beside, retired=ordered["retired"], probes=probes
+            )
+            refuse_large_graph(proto)
+            sizes = items, len(state["user_ids"])
+            told = check_parity(model, proto, *sizes, folder=folder, retired=gone, searched=True)
+            content = file_content(copy.deepcopy(proto), describe(state, model, told, chunk=chunk, probes=number))
+            paths[1].write_bytes(content)
+            loss = check_quality(paths[0], paths[1], table, largest_loss)
+            return proto, told | loss | {"size": paths[1].stat().st_size / paths[0].stat().st_size}
+        finally:
+            for path in paths:
+                path.unlink(missing_ok=True)
+
+
 def file_content(proto: onnx.ModelProto, metadata: Metadata, extras: Mapping[str, str] = MappingProxyType({})) -> bytes:
     """The bytes of the file: the graph, what it says of itself and of its data file, and their checksum.
 
@@ -150,7 +195,12 @@ def file_content(proto: onnx.ModelProto, metadata: Metadata, extras: Mapping[str
 
 
 def describe(
-    state: dict, model: ScoringModel, parity: dict[str, float], precision: str = "fp32", chunk: int = 0
+    state: dict,
+    model: ScoringModel,
+    parity: dict[str, float],
+    precision: str = "fp32",
+    chunk: int = 0,
+    probes: int = 0,
 ) -> Metadata:
     """What the file is to say of itself."""
     provenance, best = state["provenance"], state["best"]
@@ -168,6 +218,7 @@ def describe(
         attribution=model.attribution,
         retired=state.get("retired", []),
         chunk=chunk,
+        probes=probes,
         vectors={} if precision == "int8" else model.vectors,
         dataset=provenance["dataset"],
         dataset_checksum=provenance["dataset_checksum"],

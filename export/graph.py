@@ -20,10 +20,13 @@ import torch
 from onnxscript.optimizer import optimize_ir
 
 from export.apart import too_large, written_apart
+from export.cells import item_at
 from export.guard import Sizes, guard
 from export.head import ALL_SCORES
 from export.precision import in_precision
+from export.probing import Probes
 from export.ranking import BLOCK
+from export.renumbered import renumbered
 from export.topk import append_top_k
 from infer.model.beside import KEY
 from infer.model.signature import USER_INPUT
@@ -41,6 +44,7 @@ def export_graph(
     chunk: int = 0,
     beside: Path | None = None,
     retired: Sequence[int] = (),
+    probes: Probes | None = None,
 ) -> onnx.ModelProto:
     """Trace `model`, append the top-k and guard the inputs; every weight stays inside the one file, if it can.
 
@@ -48,7 +52,8 @@ def export_graph(
     stands for the input k, in a graph without rules.  chunk: so many items are scored at once, where scores are a
     product of users and items (`export.chunks`); 0: all.  beside: the file that it is to become; weights that are too
     large for that are written beside it (`export.apart`); None: they stay in the graph.  retired: indexes of items that
-    nobody gets.
+    nobody gets.  probes: which cells are searched, in whose order the items of `model` stand; indexes that the graph
+    takes and gives are then those of before.
     Raises InputError if the model cannot be had in that precision.
     """
     examples = tuple(
@@ -86,7 +91,9 @@ def export_graph(
         proto = written_apart(program, beside)
     else:
         proto = in_precision(program.model_proto, precision)
-    append_top_k(proto.graph, items, BLOCK if model.appends_columns and not chunk else 0, fixed, chunk, retired)
+    append_top_k(proto.graph, items, BLOCK if model.appends_columns and not chunk else 0, fixed, chunk, retired, probes)
+    if probes is not None:
+        renumbered(proto.graph, item_at(probes.cells, items))
     guard(proto.graph, Sizes(items, model.user_count, model.level_count, model.window, model.any_length))
     strip(proto)
     return proto

@@ -68,15 +68,15 @@ def guard(graph: GraphProto, sizes: Sizes) -> None:
             value.type.tensor_type.shape.dim[1].Clear()
             value.type.tensor_type.shape.dim[1].dim_param = "length"
         if name in largest:
-            inside = _inside(before, given, largest[name])
-            given = before("Mul", given, inside)
+            known_ones = inside(before, given, largest[name])
+            given = before("Mul", given, known_ones)
             if name == WINDOW_INPUT:
-                known = before("ReduceMax", inside, before.constant([1]), keepdims=1)
+                known = before("ReduceMax", known_ones, before.constant([1]), keepdims=1)
             elif name == USER_INPUT:
-                known = before("Unsqueeze", inside, before.constant([1]))
+                known = before("Unsqueeze", known_ones, before.constant([1]))
         read[name] = given
     made = {name: f"made_{name}" for name in (ITEMS_OUTPUT, SCORES_OUTPUT)}
-    _rename(graph.node, read | made)
+    rename(graph.node, read | made)
     behind = Nodes("lists", graph.initializer)
     items, scores = made[ITEMS_OUTPUT], made[SCORES_OUTPUT]
     if known is not None:
@@ -103,7 +103,7 @@ def _fitted(nodes: Nodes, window: str, sizes: Sizes) -> str:
     return nodes("Slice", window, first, last, axis)
 
 
-def _inside(nodes: Nodes, given: str, largest: int) -> str:
+def inside(nodes: Nodes, given: str, largest: int) -> str:
     """The same shape: 1 where an index is between 1 and the largest, else 0."""
     least = nodes("GreaterOrEqual", given, nodes.constant([1]))
     return nodes(
@@ -115,7 +115,7 @@ def _dropped(nodes: Nodes) -> str:
     return nodes.constant([DROPPED], "float32")
 
 
-def _rename(nodes: Iterable[NodeProto], names: dict[str, str]) -> None:
+def rename(nodes: Iterable[NodeProto], names: dict[str, str]) -> None:
     """Let nodes, and those of branches, read and make tensors of other names. Branches make none of these names."""
     for node in nodes:
         for side in (node.input, node.output):
@@ -124,4 +124,4 @@ def _rename(nodes: Iterable[NodeProto], names: dict[str, str]) -> None:
             side.extend(renamed)
         for attribute in node.attribute:
             if attribute.type == AttributeProto.GRAPH:
-                _rename(attribute.g.node, names)
+                rename(attribute.g.node, names)

@@ -43,6 +43,17 @@ class Head:
                 given[name] = nodes("Transpose", taken, perm=[1, 0]) if transposed else taken
         return nodes.copied(self.nodes, given)[ALL_SCORES]
 
+    @property
+    def users(self) -> str | None:
+        """The users' side (users, dim), if products with vectors of items are the scores as they are."""
+        plain = len(self.nodes) == 1 and self.nodes[0].op_type == "MatMul"
+        return self.nodes[0].input[0] if plain else None
+
+    def vectors(self, nodes: Nodes, items: str) -> str:
+        """Append what takes the vectors (n, dim) of these items (n,): the other side of that product."""
+        twin, _ = (self.columns or {})[self.nodes[0].input[1]]
+        return nodes("Gather", twin, items, axis=0) if self.rows is None else self.rows.take(nodes, twin, items)
+
     def _rows(self, nodes: Nodes, twin: str, columns: str) -> str:
         if self.rows is None:
             return nodes("Gather", twin, columns, axis=0)

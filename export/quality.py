@@ -1,4 +1,4 @@
-"""What a cheaper precision costs: the same users' lists in fp32 and in it, and the held-out items in both.
+"""What a cheaper file costs: the same users' lists of the exact one in fp32 and of it, and the held-out items in both.
 
 In: two model files of the same weights and the table they were trained on. Out: NDCG@10 of the validation
 items for both, and the share of fp32's top ten that the other lists too; or InputError. Where nothing is held out for
@@ -33,11 +33,11 @@ def check_quality(exact: Path, cheaper: Path, table: Path, largest_loss: float) 
     users can lose by chance; or if there is nothing to measure it on, unless all of it may be lost.
     """
     if not table.is_file():
-        raise InputError(f"{table}, on which the loss of another precision is measured, is not there")
+        raise InputError(f"{table}, on which its loss is measured, is not there")
     split = VALIDATION if _validates(table) else None
     if split is None and largest_loss < 1:
         raise InputError(
-            f"{table} holds nothing out for validation, so the loss of another precision cannot be measured; "
+            f"{table} holds nothing out for validation, so its loss cannot be measured; "
             "--largest-loss=1 writes the file all the same"
         )
     gains, lists = {}, {}
@@ -65,13 +65,14 @@ def check_quality(exact: Path, cheaper: Path, table: Path, largest_loss: float) 
 
 
 def stated_loss(metadata: Metadata) -> str:
-    """What is said of a file in another precision; nothing of one in fp32."""
+    """What is said of a file in another precision, or that searches cells; nothing of others."""
     parity = metadata.parity
-    if metadata.precision == "fp32":
+    if metadata.precision == "fp32" and not metadata.probes:
         return ""
     same = f"{parity['overlap@10']:.1%} of the same items" if "overlap@10" in parity else "nobody is listed an item"
+    exact = "of all items" if metadata.probes else "in fp32"
     measured = (
-        f"NDCG@10 {parity['ndcg@10']:.4f} against {parity['ndcg@10_fp32']:.4f} in fp32"
+        f"NDCG@10 {parity['ndcg@10']:.4f} against {parity['ndcg@10_fp32']:.4f} {exact}"
         if "ndcg@10" in parity
         else "nothing is held out, so what NDCG@10 loses is not measured"
     )

@@ -13,6 +13,7 @@ from export.head import Head, take_head
 from export.large import all_items, candidates, some_items, without_rules
 from export.nodes import Nodes
 from export.precision import ROW_SCALE, drop_unused
+from export.probing import Probes, chosen, search
 from export.ranking import (
     BLOCK,
     LEAST,
@@ -55,13 +56,15 @@ def append_top_k(
     fixed: int | None = None,
     chunk: int = 0,
     retired: Sequence[int] = (),
+    probes: Probes | None = None,
 ) -> None:
     """all_scores (batch, columns) and `INPUTS` -> items, scores.
 
     block: columns of a block, whose multiple the columns then are; 0: they are items + 1.  fixed: so many items are
     listed, whoever asks, and of `INPUTS` there is `seen` alone, so that every input has a row for each user.  chunk: so
     many items are scored at once, where scores are a product of users and items; 0: all.  retired: items that nobody
-    gets, whatever is asked.
+    gets, whatever is asked.  probes: the cells in whose order the items stand, if only some are to be searched. Raises
+    InputError for these if scores are no product of vectors in fp32.
     """
     head = take_head(graph, apart=chunk > 0)
     chunk = chunk if head.nodes else 0
@@ -80,7 +83,14 @@ def append_top_k(
     else:
         some_branch = _restricted(graph, head, items, k, scaled, retired)
         all_branch = _unrestricted(graph, head, items, block, k, scaled, retired)
-    nodes("If", restricted, outputs=outputs, then_branch=some_branch, else_branch=all_branch)
+    if probes is None:
+        nodes("If", restricted, outputs=outputs, then_branch=some_branch, else_branch=all_branch)
+    else:
+        found = search(nodes, graph, head, probes, items, k)
+        every = Nodes("every", graph.initializer)
+        made = ["every_item", "every_value"]
+        every("If", restricted, outputs=made, then_branch=some_branch, else_branch=all_branch)
+        chosen(nodes, found, every.branch("every", lists(*made)), outputs)
     graph.node.extend(nodes.nodes)
     graph.input.extend(helper.make_tensor_value_info(name, *kind) for name, kind in INPUTS.items())
     del graph.output[:]

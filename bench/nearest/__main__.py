@@ -8,6 +8,7 @@ exact top ten that it finds, and NDCG@10 of the held-out item; a JSON record.
     fp32, int8   one product of users and items, as model files have it
     codes        as files of --codes have it: vectors are put together when the file is opened, then as fp32
     summed       the same scores as sums of looked-up parts (PQTopK, Petrov, Macdonald & Tonellotto, RecSys 2024)
+    cells        as files of --probes: the products with the items of the cells that are nearest to a user
     ivf, ivfpq   indexes of faiss that search some of their lists, with whole vectors and with codes
 
 Nothing is trained: vectors are drawn (`bench.nearest.world`), and codes are those that k-means gives them. All ways
@@ -26,13 +27,15 @@ import numpy as np
 from bench.nearest.world import World, made
 from bench.ratios import calm_ratio
 from bench.records.records import about, save
+from export.cells import cell_count
+from export.probing import CELLS
 from infer.cli import option, parse, run
 from infer.publishing.vector_files import faiss
 from infer.system.ownership import claim
 from infer.system.progress import progress
 
 EXACT = "fp32"
-PARTS, PROBES = (8, 16, 32), (8, 32, 128)
+PARTS, PROBES, SEARCHED = (8, 16, 32), (8, 32, 128), (16, 32, 64)
 # ONNX Runtime keeps the looked-up scores of all parts until they are summed: of more parts they take many gigabytes.
 SUMMED = 16
 INDEXED = 16  # parts of the index with codes
@@ -61,6 +64,12 @@ def ways(world: World, seed: int) -> dict[str, Callable[[], Any]]:
         found[f"codes {parts}"] = partial(_coded, kinds.unpacked, world, codes)
         if parts <= SUMMED:
             found[f"summed {parts}"] = partial(_coded, kinds.summed, world, codes)
+    cells = cache(partial(kinds.in_cells, world))
+    for number in SEARCHED:
+        if number * CELLS <= cell_count(len(world.items) - 1):
+            found[f"cells, {number} of {cell_count(len(world.items) - 1):,}"] = partial(
+                _searched, kinds, world, cells, number
+            )
     lists = max(16, int(2 * len(world.items) ** 0.5))
     for name, parts in (("ivf", 0), (f"ivfpq {INDEXED}", INDEXED)):
         index = cache(partial(kinds.Inverted, world, lists, parts))
@@ -71,6 +80,10 @@ def ways(world: World, seed: int) -> dict[str, Callable[[], Any]]:
 
 def _coded(kind: Callable[..., Any], world: World, codes: Callable[[], Any]) -> Any:
     return kind(world, *codes())
+
+
+def _searched(kinds: Any, world: World, cells: Callable[[], Any], number: int) -> Any:
+    return kinds.searched(world, cells(), number)
 
 
 def _searching(index: Callable[[], Any], probes: int) -> Any:

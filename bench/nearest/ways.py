@@ -13,11 +13,16 @@ import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from bench.nearest.world import World
+from export.cells import Cells, cells_of, item_at
+from export.chunks import CHUNK
 from export.head import ALL_SCORES
 from export.nodes import Nodes
 from export.precision import in_precision
+from export.probing import Probes
+from export.renumbered import renumbered
 from export.topk import BLOCK, append_top_k
-from infer.model.signature import ITEMS_OUTPUT, SEEN_INPUT
+from infer.model.choice import Choice
+from infer.model.signature import ITEMS_OUTPUT, K_INPUT, SEEN_INPUT
 from train.models.coded import CODES
 from train.models.codes import clustered
 
@@ -121,6 +126,36 @@ def summed(world: World, codes: np.ndarray, centres: np.ndarray) -> Way:
         last = [ALL_SCORES] if part == parts - 1 else []
         scores = nodes("Add", nodes("GatherElements", own, places, axis=1), scores, outputs=last)
     return _in_graph(world, nodes)
+
+
+def in_cells(world: World) -> Cells:
+    """The items in cells, by other users than those who are asked for."""
+    users = np.pad(world.others, ((0, 0), (0, 1)), constant_values=1)
+    return cells_of(np.concatenate([world.items, world.bias[:, None]], 1)[1:], users)
+
+
+def searched(world: World, cells: Cells, number: int) -> Way:
+    """So many of each user's nearest cells, as files of `--probes` search them."""
+    nodes, count = Nodes("made", []), len(world.items) - 1
+    order = item_at(cells, count)
+    rows = np.concatenate([world.items, world.bias[:, None]], 1)[order]
+    vectors = nodes("Transpose", _stored(nodes, "rows", rows), perm=[1, 0])
+    nodes("MatMul", _with_one(nodes), vectors, outputs=[ALL_SCORES])
+    dim = world.items.shape[1]
+    users = helper.make_tensor_value_info(GIVEN, TensorProto.FLOAT, ["batch", dim])
+    scores = helper.make_tensor_value_info(ALL_SCORES, TensorProto.FLOAT, ["batch", count + 1])
+    graph = helper.make_graph(nodes.nodes, "nearest", [users], [scores], list(nodes.constants))
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    append_top_k(proto.graph, count, chunk=CHUNK, probes=Probes(cells, number))
+    renumbered(proto.graph, order)
+    session = _session(proto)
+
+    def find(users: np.ndarray) -> np.ndarray:
+        given = Choice(np.zeros((len(users), 1), np.int64)).inputs | {GIVEN: users, K_INPUT: np.array([K])}
+        found: np.ndarray = session.run([ITEMS_OUTPUT], given)[0]
+        return found
+
+    return Way(find, proto.ByteSize())
 
 
 class Inverted:

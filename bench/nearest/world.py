@@ -10,18 +10,20 @@ import numpy as np
 # Standard deviations in each dimension: of topics, of styles within a topic, of items within a style, and of what a
 # user's vector differs from the held-out item's.
 TOPIC, STYLE, ITEM, USER = 1.0, 0.6, 0.5, 4.0
+OTHERS = 4_096  # users by whom ways find what they need
 TOPIC_SIZE, STYLE_SIZE = 1_000, 50  # items, in the mean
 
 
 @dataclass(frozen=True)
 class World:
     """items: (items + 1, dim), row 0 padding.  bias: (items + 1,).  users: (users, dim).  wanted: (users,) held-out
-    items. A score is the product of both vectors, plus the bias."""
+    items.  others: (others, dim) further users.  A score is the product of both vectors, plus the bias."""
 
     items: np.ndarray
     bias: np.ndarray
     users: np.ndarray
     wanted: np.ndarray
+    others: np.ndarray
 
 
 def made(count: int, dim: int, users: int, seed: int = 0) -> World:
@@ -41,7 +43,8 @@ def made(count: int, dim: int, users: int, seed: int = 0) -> World:
     bias[1:] = np.log(chance) - np.log(chance).mean()
     wanted = rng.choice(count, users, p=chance / chance.sum()) + 1
     vectors = items[wanted] + drawn(users, USER)
+    others = items[rng.choice(count, OTHERS, p=chance / chance.sum()) + 1] + drawn(OTHERS, USER)
     # The logarithm of an item's chance: a product, less half its own square, both divided by the noise's variance.
     square = (items[1:] ** 2).sum(1) / 2
     bias[1:] -= (square - square.mean()) / USER**2
-    return World(items, bias, vectors / np.float32(USER**2), wanted)
+    return World(items, bias, vectors / np.float32(USER**2), wanted, others / np.float32(USER**2))

@@ -46,6 +46,7 @@ class Metadata:
     retired are the indexes, ascending, of items that nobody may get: they keep the rows of an earlier model.
     vectors are the parts of an item's vector and how many numbers each has, in order; empty if scores are no products.
     chunk is how many items the graph scores at once, 0 if all.
+    probes is how many cells of items a short list is searched in (`export.cells`), 0 if in all items.
     """
 
     kind: str
@@ -72,12 +73,14 @@ class Metadata:
     user_ids_are: str = KEPT
     retired: list[int] = field(default_factory=list)
     chunk: int = 0
+    probes: int = 0
 
     @property
     def training_checksum(self) -> str:
         """SHA-256, in hexadecimal, of what tells trained models apart: the same for all files of one in one precision,
         whatever else they hold (ids of users, golden vectors, a fixed k)."""
-        told = (self.kind, self.dataset_checksum, self.seed, self.config, self.metrics, self.precision)
+        told = [self.kind, self.dataset_checksum, self.seed, self.config, self.metrics, self.precision]
+        told += [self.probes] if self.probes else []
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     def to_properties(self) -> dict[str, str]:
@@ -97,7 +100,7 @@ class Metadata:
             raise InputError(f"{source} has metadata format {version}; this version reads {FORMAT}: export it again")
         try:
             # Which files of before do not state.
-            stated = {PREFIX + "retired": "[]", PREFIX + "chunk": "0"} | properties
+            stated = {PREFIX + "retired": "[]", PREFIX + "chunk": "0", PREFIX + "probes": "0"} | properties
             values = {f.name: json.loads(stated[PREFIX + f.name]) for f in fields(cls)}
         except (KeyError, ValueError, RecursionError) as error:
             raise InputError(f"{source} has damaged metadata ({str(error)[:80]}): export it again") from None
@@ -134,8 +137,9 @@ class Metadata:
         gone = self.retired
         if not isinstance(gone, list) or any(type(i) is not int or not 1 <= i <= len(self.item_ids) for i in gone):
             raise InputError(f"{source} has damaged metadata (retired): {advice}")
-        if type(self.chunk) is not int or self.chunk < 0:
-            raise InputError(f"{source} has damaged metadata (chunk): {advice}")
+        for name, number in (("chunk", self.chunk), ("probes", self.probes)):
+            if type(number) is not int or number < 0:
+                raise InputError(f"{source} has damaged metadata ({name}): {advice}")
         for name in (self.interactions, self.items):
             if not name or PurePath(name).name != name:
                 raise InputError(f"{source} names the table '{name}', which is not a file beside it")

@@ -43,7 +43,7 @@ ATTRIBUTES = {
 }  # fmt: skip
 LARGEST_FILE = 2**31 - 1  # bytes of any protobuf message
 MOST_NODES = 10_000
-DEEPEST = 2  # branches: of candidates, and among these of each user's own
+DEEPEST = 3  # branches: of whether all items are scored, of candidates, and among these of each user's own
 # Products of two values below this, and sums of millions of them, are still finite in fp32.
 LARGEST_VALUE = 1e15
 # x86-64 CPUs without VNNI add two products of an unsigned and a signed byte in 16 bits, which saturate: with

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
-from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, helper
+from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
 from infer.errors import InputError, first_line
 from infer.histories.histories import Histories
@@ -22,6 +22,8 @@ from infer.model.session import Model
 USER_VECTORS, ITEM_VECTORS = "user_vectors", "item_vectors"
 # Of a graph that scores items in chunks, within its loops: indexes (n,) of a chunk's items, and their vectors (n, dim).
 CHUNK_ITEMS, CHUNK_VECTORS = "chunk_items", "chunk_item_vectors"
+# (items + 1,) of a graph whose items stand in another order: where each item stands.
+PLACES = "place_of_item"
 
 
 def item_vectors(model: Model) -> np.ndarray:
@@ -36,6 +38,9 @@ def item_vectors(model: Model) -> np.ndarray:
         found = values(stored, verified(model.path, proto))
     else:
         found = _made(model, proto)
+    places = next((numpy_helper.to_array(tensor) for tensor in proto.graph.initializer if tensor.name == PLACES), None)
+    if places is not None and found.ndim == 2 and places.max(initial=0) < len(found):
+        found = found[places]
     known = len(model.metadata.item_ids)
     if found.ndim != 2 or len(found) <= known or found.shape[1] != sum(model.metadata.vectors.values()):
         raise _strange(model)

@@ -243,7 +243,7 @@ def test_a_refused_export_leaves_the_earlier_file(folder: Path, monkeypatch) -> 
 
 def test_without_the_table_there_is_nothing_to_measure_on(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "mf.pt", tmp_path)
-    with pytest.raises(InputError, match=r"interactions\.parquet, on which the loss of another precision is measured"):
+    with pytest.raises(InputError, match=r"interactions\.parquet, on which its loss is measured"):
         exporter.export("mf", tmp_path, "int8", LOOSE)
     assert [p.name for p in tmp_path.iterdir()] == ["mf.pt"]
 

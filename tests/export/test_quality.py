@@ -103,5 +103,5 @@ def test_a_table_that_holds_nothing_out_is_refused(held: Path, tmp_path: Path) -
             check_quality(exact, exact, path, 0.99)
         other = model("other", "mbcdefghijkl", held)
         assert check_quality(exact, other, path, 1.0) == pytest.approx({"overlap@10": overlap})
-    with pytest.raises(InputError, match=r"none\.parquet, on which the loss of another precision is measured, is not"):
+    with pytest.raises(InputError, match=r"none\.parquet, on which its loss is measured, is not"):
         check_quality(exact, exact, tmp_path / "none.parquet", 1.0)

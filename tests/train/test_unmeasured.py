@@ -73,7 +73,7 @@ def test_members_cannot_be_weighed_and_a_cheaper_file_is_written_only_if_any_los
 ) -> None:
     refused(run("train", "best", f"--artifacts={folder}", "--members=ease,markov"), "ratings.csv holds nothing out for")
     int8 = ("export", "mf", f"--artifacts={folder}", "--precision=int8")
-    refused(run(*int8), "holds nothing out for validation, so the loss of another precision cannot be measured")
+    refused(run(*int8), "holds nothing out for validation, so its loss cannot be measured")
     assert not (folder / "mf.int8.onnx").exists()
     done = run(*int8, "--largest-loss=1")
     assert done.returncode == 0 and "; nothing is held out, so what NDCG@10 loses is not measured, " in done.stdout

@@ -49,6 +49,7 @@ class ScoringModel(nn.Module):
     take the top k by blocks; such a model's last operation is one product of states and items.
     attribution: how the contribution of an item of the history to a score is found (`infer.model.metadata`).
     coded: whether items have codes, from which their side of that product is put together in the graph.
+    item_rows: names of the weights, as in `state_dict`, that have a row for each item, by index.
     vectors: the parts of an item's side of that product and their sizes, in order; empty if it ends in none.
 
     What training and the blend ask:
@@ -77,6 +78,11 @@ class ScoringModel(nn.Module):
     def vectors(self) -> dict[str, int]:
         """The parts of an item's vector, by name, and how many numbers each has."""
         return {}
+
+    @property
+    def item_rows(self) -> Sequence[str]:
+        """By these items can be put into another order."""
+        return ()
 
     def inputs(self, data: Data, rows: Tensor) -> tuple[Tensor, ...]:
         """What `forward` takes for the users in these rows (users,) of `data`: int64, in the order of `input_names`."""

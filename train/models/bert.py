@@ -39,6 +39,10 @@ from train.sizing import sized, window_count
 
 # To look up and score one item for one state takes as long as about a hundred scores of one large product.
 WORTH_SCORING_ALL = 100
+# Weights with a row for each item, as far as a model has them.
+OF_ITEMS = {
+    "items.weight", "items.codes", "sources.weight", "successors.weight", "head.weight", "head.bias", "bias"
+}  # fmt: skip
 
 
 class MiniBERT4Rec(ScoringModel):
@@ -113,6 +117,11 @@ class MiniBERT4Rec(ScoringModel):
         """The encoder's part, what the chain leads to, and the bias."""
         sizes = {"items": self.config.dim, "chain": self.rank, BIAS: int(self.config.item_bias)}
         return {name: size for name, size in sizes.items() if size}
+
+    @property
+    def item_rows(self) -> list[str]:
+        """Whatever the encoder, the chain and the head know of each."""
+        return [name for name in self.state_dict() if name in OF_ITEMS]
 
     @property
     def chained(self) -> bool:

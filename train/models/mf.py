@@ -93,6 +93,11 @@ class MF(ScoringModel):
         """All numbers are one part."""
         return {"items": self.config.dim}
 
+    @property
+    def item_rows(self) -> tuple[str, ...]:
+        """Their vectors alone."""
+        return ("items.weight",)
+
     def rate(self, user: Tensor, item: Tensor) -> Tensor:
         """Predicted ratings of pairs: (batch,), (batch,) to (batch,), in the ratings' own unit."""
         return (self.users(user) * self.items(item)).sum(-1)
