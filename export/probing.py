@@ -84,6 +84,7 @@ def search(nodes: Nodes, graph: GraphProto, head: Head, probes: Probes, items: i
         nodes("Equal", nodes.size(BOOSTED_INPUT, 0), zero),
         nodes("Equal", nodes.size(OWN_INPUT, 1), zero),
         nodes("LessOrEqual", nodes("Mul", number, nodes.constant([CELLS])), nodes.constant([len(cells.centres)])),
+        nodes("LessOrEqual", k, nodes("Mul", number, nodes.constant([cells.size]))),
     ]
     may = asks[0]
     for also in asks[1:]:

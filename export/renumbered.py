@@ -21,7 +21,6 @@ from infer.model.signature import (
 from infer.model.vectors import PLACES
 
 OF_ITEMS = (WINDOW_INPUT, SEEN_INPUT, CANDIDATES_INPUT, OWN_INPUT, BOOSTED_INPUT)
-ITEM_AT = "item_at"
 
 
 def renumbered(graph: GraphProto, item_at: np.ndarray) -> None:
@@ -31,15 +30,17 @@ def renumbered(graph: GraphProto, item_at: np.ndarray) -> None:
     items = len(item_at) - 1
     place_of = np.empty(items + 1, np.int32)
     place_of[item_at] = np.arange(items + 1, dtype=np.int32)
-    for name, values in ((PLACES, place_of), (ITEM_AT, item_at.astype(np.int32))):
-        graph.initializer.append(numpy_helper.from_array(values, name))
+    graph.initializer.append(numpy_helper.from_array(place_of, PLACES))
     names = {ITEMS_OUTPUT: f"placed_{ITEMS_OUTPUT}"}
     for name in (value.name for value in graph.input if value.name in OF_ITEMS):
         known = before("Mul", name, inside(before, name, items))
         names[name] = before("Cast", before("Gather", PLACES, known), to=TensorProto.INT64)
     rename(graph.node, names)
-    found = behind("Gather", ITEM_AT, names[ITEMS_OUTPUT])
-    behind("Cast", found, outputs=[ITEMS_OUTPUT], to=TensorProto.INT64)
+    # The other way round follows from weights alone: a runtime makes it once, and the file need not hold it.
+    scalars = [behind.constant(number) for number in (0, items + 1, 1)]
+    every = behind("Range", *scalars)
+    item = behind("ScatterElements", every, behind("Cast", PLACES, to=TensorProto.INT64), every)
+    behind("Gather", item, names[ITEMS_OUTPUT], outputs=[ITEMS_OUTPUT])
     nodes = [*before.nodes, *graph.node, *behind.nodes]
     del graph.node[:]
     graph.node.extend(nodes)

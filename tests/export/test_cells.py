@@ -1,5 +1,7 @@
 """Cells: every item in one, equally many in each, and together what users score alike."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -38,7 +40,7 @@ def test_items_of_one_group_are_in_the_same_cells() -> None:
     vectors = (10 * np.eye(4)[group] + rng.normal(size=(800, 4))).astype(np.float32)
     cells = cells_of(vectors, rng.normal(size=(50, 4)).astype(np.float32))
     edges = starts(cells)
-    together = [len(set(group[cells.order[a:b] - 1])) for a, b in zip(edges, edges[1:], strict=False)]
+    together = [len(set(group[cells.order[a:b] - 1])) for a, b in pairwise(edges)]
     assert together == [1, 1, 1, 1]
 
 

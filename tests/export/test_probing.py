@@ -110,7 +110,7 @@ def test_cells_are_not_all_items() -> None:
 
 @pytest.mark.parametrize("chunk", [0, 4_095])
 def test_where_cells_would_not_do_all_items_are_scored(chunk: int) -> None:
-    vectors, users, cells = world()
+    _, users, cells = world()
     rng = np.random.default_rng(2)
     nobody = np.zeros((USERS, 0), np.int64)
     some, own = rng.permutation(ITEMS)[: ITEMS // 5] + 1, np.sort(rng.permutation(ITEMS)[:60] + 1)
