@@ -17,12 +17,12 @@ import onnx
 
 from export.apart import clean
 from export.carried import Carried, golden_vectors, titles, windows_of, with_users
+from export.cells.searching import in_order, probes_of, refuse
 from export.chunks import chunk_of
 from export.graph import export_graph, in_chunks
 from export.limits import refuse_broken_weights, refuse_large_graph, refuse_large_weights
 from export.parity import check_fixed, check_parity
 from export.quality import check_quality
-from export.searching import in_order, probes_of, refuse
 from infer.errors import InputError
 from infer.model.beside import folder_of
 from infer.model.beside import stated as said_of

@@ -20,13 +20,13 @@ import torch
 from onnxscript.optimizer import optimize_ir
 
 from export.apart import too_large, written_apart
-from export.cells import item_at
+from export.cells.cells import item_at
+from export.cells.probing import Probes
+from export.cells.renumbered import renumbered
 from export.guard import Sizes, guard
 from export.head import ALL_SCORES
 from export.precision import in_precision
-from export.probing import Probes
 from export.ranking import BLOCK
-from export.renumbered import renumbered
 from export.topk import append_top_k
 from infer.model.beside import KEY
 from infer.model.signature import USER_INPUT

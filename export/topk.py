@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from onnx import GraphProto, TensorProto, helper
 
+from export.cells.probing import Probes, chosen, search
 from export.head import Head, take_head
 from export.large import all_items, candidates, some_items, without_rules
 from export.nodes import Nodes
 from export.precision import ROW_SCALE, drop_unused
-from export.probing import Probes, chosen, search
 from export.ranking import (
     BLOCK,
     LEAST,

@@ -27,8 +27,8 @@ import numpy as np
 from bench.nearest.world import World, made
 from bench.ratios import calm_ratio
 from bench.records.records import about, save
-from export.cells import cell_count
-from export.probing import CELLS
+from export.cells.cells import cell_count
+from export.cells.probing import CELLS
 from infer.cli import option, parse, run
 from infer.publishing.vector_files import faiss
 from infer.system.ownership import claim

@@ -13,13 +13,13 @@ import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from bench.nearest.world import World
-from export.cells import Cells, cells_of, item_at
+from export.cells.cells import Cells, cells_of, item_at
+from export.cells.probing import Probes
+from export.cells.renumbered import renumbered
 from export.chunks import CHUNK
 from export.head import ALL_SCORES
 from export.nodes import Nodes
 from export.precision import in_precision
-from export.probing import Probes
-from export.renumbered import renumbered
 from export.topk import BLOCK, append_top_k
 from infer.model.choice import Choice
 from infer.model.signature import ITEMS_OUTPUT, K_INPUT, SEEN_INPUT

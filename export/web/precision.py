@@ -77,7 +77,7 @@ def _graph(model: FoldedIn, metadata: Metadata, precision: str) -> Made:
     proto = export_graph(model, items, precision, chunk=metadata.chunk, retired=metadata.retired)
     parity = check_parity(model, proto, items, 0, exact=precision == "fp32", retired=metadata.retired)
     vectors = {} if precision == "int8" else model.vectors
-    return proto, replace(metadata, precision=precision, parity=parity, vectors=vectors)
+    return proto, replace(metadata, precision=precision, parity=parity, vectors=vectors, probes=0)
 
 
 def _exported(path: Path, metadata: Metadata, precision: str, largest_loss: float) -> Made:

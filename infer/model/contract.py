@@ -120,6 +120,11 @@ def contract(graph: GraphProto, metadata: Metadata) -> dict[str, Any]:
         "equal_scores": "sort by index; which of several equal items fill the last places may differ between devices",
         "nobody": "a row without a known item, or of an unknown user, has no recommendation; an index that is no "
         "item's or user's counts as padding",
+        "search": {
+            "probes": metadata.probes,
+            "rule": "with 0 probes lists are the best of all items; else short lists are the best of the items of so "
+            "many cells, and may miss some of the best of all",
+        },
         "retired": {
             "items": len(metadata.retired),
             "rule": "items that only keep their indexes; the graph lists none of them, whatever it is fed",

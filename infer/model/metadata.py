@@ -46,7 +46,7 @@ class Metadata:
     retired are the indexes, ascending, of items that nobody may get: they keep the rows of an earlier model.
     vectors are the parts of an item's vector and how many numbers each has, in order; empty if scores are no products.
     chunk is how many items the graph scores at once, 0 if all.
-    probes is how many cells of items a short list is searched in (`export.cells`), 0 if in all items.
+    probes is how many cells of items a short list is searched in (`export.cells.cells`), 0 if in all items.
     """
 
     kind: str

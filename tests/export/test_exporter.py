@@ -291,6 +291,7 @@ def test_what_a_file_says_of_itself_is_what_the_checkpoint_says() -> None:
             "onnxruntime": importlib.metadata.version("onnxruntime"),
             "numpy": importlib.metadata.version("numpy"),
         },
+        "probes": 0,
         "user_ids_are": "kept",
     }
     by_user = exporter.describe(state, MF(1, 2, configuration("mf", dim=2)), {})

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from export import apart, cells
+from export import apart
 from export.carried import Carried
+from export.cells import cells
+from export.cells.probing import Probes
+from export.cells.searching import in_order
 from export.exporter import export
-from export.probing import Probes
-from export.searching import in_order
 from infer.errors import InputError
 from infer.model.golden import differences, stored
 from infer.model.session import open_model

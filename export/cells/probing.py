@@ -1,7 +1,7 @@
 """The lists of `export.topk` by scoring few items: those of the cells that a user's vector is nearest to.
 
-In: the head of a graph whose items stand in the order of their cells (`export.cells`). Out: nodes that make lists, and
-say whether they are whole.
+In: the head of a graph whose items stand in the order of their cells (`export.cells.cells`). Out: nodes that make
+lists, and say whether they are whole.
 
     found = search(nodes, graph, head, Probes(cells, 32), items, k)
     items, values = chosen(nodes, graph, found, otherwise)
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import GraphProto, TensorProto, helper, numpy_helper
 
-from export.cells import Cells
+from export.cells.cells import Cells
 from export.head import Head
 from export.nodes import Nodes
 from export.ranking import best_of_all, lists, only_known

@@ -9,10 +9,10 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export.cells import Cells, cells_of, item_at
+from export.cells.cells import Cells, cells_of, item_at
+from export.cells.probing import Probes
+from export.cells.renumbered import renumbered
 from export.graph import ALL_SCORES
-from export.probing import Probes
-from export.renumbered import renumbered
 from export.topk import append_top_k
 from infer.errors import InputError
 from infer.model.choice import Choice

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from export.cells import LARGEST, Cells, cell_count, cells_of, item_at
+from export.cells.cells import LARGEST, Cells, cell_count, cells_of, item_at
 
 
 def starts(cells: Cells) -> np.ndarray:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from export.cells import cell_count, cells_of, item_at
-from export.probing import CELLS, Probes
+from export.cells.cells import cell_count, cells_of, item_at
+from export.cells.probing import CELLS, Probes
 from infer.errors import InputError
 from infer.model.session import open_model
 from infer.model.vectors import item_vectors, user_side
