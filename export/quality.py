@@ -8,6 +8,7 @@ validation only the lists are compared, and only if any loss is allowed.
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import polars as pl
 
 from infer.errors import InputError
@@ -17,15 +18,16 @@ from infer.model.metadata import Metadata
 from infer.model.session import open_model
 from infer.scoring.job import open_job
 from infer.scoring.lists import model_lists
-from infer.scoring.task import prepare
+from infer.scoring.task import Task, prepare
 from infer.tables.columns import ITEM, SPLIT, USER, VALIDATION
 from train.loop.validation import K
 
 BATCH_SIZE = 256
+MOST_USERS = 20_000  # by whom lists are compared
 
 
 def check_quality(exact: Path, cheaper: Path, table: Path, largest_loss: float) -> dict[str, float]:
-    """Compare on the validation items of `table`.
+    """Compare on the validation items of `table`, of `MOST_USERS` drawn users if it has more.
 
     largest_loss: how much of NDCG@10 may be lost, as a share of it.
     Returns NDCG@10 in both and the share of the same items, each only if there is anything to measure it on.
@@ -43,6 +45,7 @@ def check_quality(exact: Path, cheaper: Path, table: Path, largest_loss: float) 
     gains, lists = {}, {}
     for path in (exact, cheaper):
         task = prepare(open_job(open_model(path), table, split=split))
+        task = _some(task)
         lists[path] = model_lists(task, K, BATCH_SIZE)
         if task.targets is None:
             continue
@@ -62,6 +65,15 @@ def check_quality(exact: Path, cheaper: Path, table: Path, largest_loss: float) 
             f"--largest-loss {largest_loss}: the file was not written"
         )
     return {f"ndcg@{K}_fp32": ndcg[exact], f"ndcg@{K}": ndcg[cheaper]} | overlap
+
+
+def _some(task: Task) -> Task:
+    """At most `MOST_USERS`, those with a held-out item if any has one."""
+    users = task.histories.users
+    rows = np.arange(len(users)) if task.targets is None else np.flatnonzero(users.is_in(task.targets[USER].implode()))
+    if len(rows) <= MOST_USERS:
+        return task
+    return task.take(np.sort(np.random.default_rng(0).permutation(rows)[:MOST_USERS]))
 
 
 def stated_loss(metadata: Metadata) -> str:

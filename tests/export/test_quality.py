@@ -105,3 +105,15 @@ def test_a_table_that_holds_nothing_out_is_refused(held: Path, tmp_path: Path) -
         assert check_quality(exact, other, path, 1.0) == pytest.approx({"overlap@10": overlap})
     with pytest.raises(InputError, match=r"none\.parquet, on which its loss is measured, is not"):
         check_quality(exact, exact, tmp_path / "none.parquet", 1.0)
+
+
+def test_of_many_users_some_are_compared(held: Path, monkeypatch) -> None:
+    rows = pl.read_parquet(held)
+    third = pl.DataFrame([("x", "a", 1, "train"), ("x", "c", 2, "validation")], schema=rows.schema, orient="row")
+    pl.concat([rows, third]).write_parquet(held)
+    exact, other = model("exact", "bcdefghijklm", held), model("other", "cbdefghijklm", held)
+    every = check_quality(exact, other, held, 1.0)
+    monkeypatch.setattr("export.quality.MOST_USERS", 1)
+    one = check_quality(exact, other, held, 1.0)
+    assert one == check_quality(exact, other, held, 1.0), "the same are drawn again"
+    assert one != every and set(one.values()) <= {0.0, 1.0, 1 / np.log2(3)}

@@ -41,6 +41,20 @@ def test_exact_ways_list_the_best() -> None:
     assert not np.array_equal(index.searching(1).find(WORLD.users), expected), "one list does not hold all"
 
 
+def test_cells_find_more_of_the_best_the_more_are_searched() -> None:
+    world = made(10_000, 32, users=64)
+    cells, exact = ways.in_cells(world), ways.whole(world, "fp32").find(world.users)
+    found = [
+        np.mean([len(np.intersect1d(*rows)) / ways.K for rows in zip(way.find(world.users), exact, strict=True)])
+        for way in (ways.searched(world, cells, number) for number in (1, 2, 4))
+    ]
+    assert 0.3 < found[0] < found[1] < found[2] < 1 and found[2] > 0.7
+    scores = world.users @ world.items.T + world.bias
+    listed = ways.searched(world, cells, 4).find(world.users)
+    ordered = np.take_along_axis(scores, listed, axis=1)
+    assert (np.diff(ordered) <= 1e-5).all() and (listed > 0).all()
+
+
 @pytest.mark.parametrize("parts", [2, 8])
 def test_codes_list_the_best_of_the_vectors_that_they_stand_for(parts: int) -> None:
     codes, centres = ways.cut(WORLD, parts)
