@@ -70,16 +70,16 @@ def paper_note() -> str:
     )
 
 
-def compared(row: dict, one: str, other: str, judges: bool = True) -> str:
+def compared(row: dict, one: str, other: str, judged: bool = True) -> str:
     """A sentence that says whether one is better than the other, by how much and how surely.
 
-    row: one of the table differences.  judges: whether it says so, or only by how much they differ.
+    row: one of the table differences.  judged: whether it says so, or only by how much they differ.
     """
     seeds = f"{row['seeds']} seeds" if row["seeds"] > 1 else "1 seed"
     over = "" if row["over"] == BOTH else ", interval over users alone"
     of = f" points of {metric_title(row['metric'])}"
     figures = f"{_figures(row, of)} ({row['users']:,} users; {seeds}{over})"
-    if not judges:
+    if not judged:
         return _capital(f"{one} minus {other}: {figures}.")
     if row["significant"]:
         whose = "" if row["seeds"] > 1 else ", as trained with this seed"
@@ -94,12 +94,23 @@ def _figures(row: dict, of: str = "") -> str:
 
 
 def short_note(tables: Tables) -> str | None:
-    """What to say first of a study that trained for fewer epochs than configured; None of a whole one."""
-    about = dict(tables["about"].select("name", "value").iter_rows()) if "about" in tables else {}
-    epochs = about.get(EPOCHS, WHOLE)
-    if epochs == WHOLE:
+    """What to say first of a study that trained for fewer epochs than configured, on any of its data sets; None of a
+    whole one."""
+    if "about" not in tables:
         return None
-    return f"This study trained for {epochs}, fewer than configured: it says nothing about which model is better."
+    cut = tables["about"].filter(pl.col("name") == EPOCHS, pl.col("value") != WHOLE)
+    if cut.is_empty():
+        return None
+    if len(sets(tables)) == 1:
+        epochs = cut["value"][0]
+        return f"This study trained for {epochs}, fewer than configured: it says nothing about which model is better."
+    epochs = " and ".join(f"{epochs} on {data}" for data, epochs in cut.select("data", "value").iter_rows())
+    return f"This study trained for {epochs}, fewer than configured: there it says nothing about which model is better."
+
+
+def judges(tables: Tables) -> bool:
+    """Whether the tables of one data set say which model is better: not if it trained for too few epochs."""
+    return short_note(tables) is None
 
 
 def answers_top(tables: Tables, pairs: Collection[tuple[str, str]] = ()) -> list[str]:
@@ -117,26 +128,25 @@ def answers_top(tables: Tables, pairs: Collection[tuple[str, str]] = ()) -> list
             )  # fmt: skip
             hits, gains = (rows.filter(pl.col("metric") == name).to_dicts() for name in ("hit@10", "ndcg@10"))
             sentences += [
-                f"{prefix}{question} {compared(row, NAMES[model], NAMES[other], note is None)}"
-                + "".join(_also(gain, note is None) for gain in gains)
+                f"{prefix}{question} {compared(row, NAMES[model], NAMES[other], judges(own))}"
+                + "".join(_also(gain, judges(own)) for gain in gains)
                 for row in hits
             ]
     return sentences
 
 
-def _also(row: dict, judges: bool) -> str:
+def _also(row: dict, judged: bool) -> str:
     """The difference in the other of the two metrics that are asked about first."""
-    verdict = f", {'significant' if row['significant'] else 'not significant'}" if judges else ""
+    verdict = f", {'significant' if row['significant'] else 'not significant'}" if judged else ""
     return f" {metric_title(row['metric'])}: {_figures(row)}{verdict}."
 
 
 def answers_cold(tables: Tables) -> list[str]:
     """RQ2 in sentences: the rarest items and the shortest histories, then items that nobody had rated."""
-    judges = short_note(tables) is None
-    return [prefix + sentence for prefix, own in _by_set(tables) for sentence in _cold(own, judges)]
+    return [prefix + sentence for prefix, own in _by_set(tables) for sentence in _cold(own)]
 
 
-def _cold(tables: Tables, judges: bool) -> Iterator[str]:
+def _cold(tables: Tables) -> Iterator[str]:
     for model, other in (("hybrid-ials", "scratch"), ("hybrid", "scratch"), ("best", "ease-markov")):
         rows = tables["differences"].filter(
             pl.col("one") == model, pl.col("other") == other, pl.col("metric") == "hit@100",
@@ -147,7 +157,7 @@ def _cold(tables: Tables, judges: bool) -> Iterator[str]:
             ("history_length", "Users with {} earlier items", 1),
         ):
             for row in rows.filter(pl.col("by") == by).head(number).to_dicts():
-                yield f"{where.format(row['cohort'])}: {compared(row, NAMES[model], NAMES[other], judges)}"
+                yield f"{where.format(row['cohort'])}: {compared(row, NAMES[model], NAMES[other], judges(tables))}"
     new = tables["newcomers"].filter(pl.col("metric") == "hit@100", pl.col("experiment").is_in(["hybrid", "best"]))
     for row in new.to_dicts():
         yield (
@@ -158,14 +168,13 @@ def _cold(tables: Tables, judges: bool) -> Iterator[str]:
 
 def answers_scarcity(tables: Tables) -> list[str]:
     """Whether the start from iALS helps more where there are fewer users or shorter histories: in all, then by part."""
-    judges = short_note(tables) is None
     sentences = []
     for prefix, own in _by_set(tables):
         rows = own["scarcity"].filter(pl.col("metric") == "hit@10").to_dicts()
-        if len(rows) > 1 and judges:
+        if len(rows) > 1 and judges(own):
             sentences.append(f"{prefix}{_where(rows)}")
         for row in rows:
-            sentence = compared(row | {"users": row["measured"]}, NAMES[row["one"]], NAMES[row["other"]], judges)
+            sentence = compared(row | {"users": row["measured"]}, NAMES[row["one"]], NAMES[row["other"]], judges(own))
             sentences.append(f"{prefix}{_part(row)}: {sentence}")
     return sentences
 
@@ -191,10 +200,9 @@ def _where(rows: list[dict]) -> str:
 
 def answers_convergence(tables: Tables) -> list[str]:
     """RQ3 in sentences: time to the best validation loss of training from scratch, and seconds an epoch."""
-    judges = short_note(tables) is None
     sentences = []
     for prefix, own in _by_set(tables):
-        for name in ("hybrid-ials", "hybrid", "hybrid-ppmi", "hybrid-mf") if judges else ():
+        for name in ("hybrid-ials", "hybrid", "hybrid-ppmi", "hybrid-mf") if judges(own) else ():
             of_model = own["convergence"].filter(pl.col("experiment") == name)
             if of_model.height:
                 sentences.append(prefix + _capital(_sooner(of_model, NAMES[name])))

@@ -41,7 +41,7 @@ def front(tables: dict[str, pl.DataFrame]) -> str | None:
         pl.col("split") == LEAVE_ONE_OUT, pl.col("protocol") == "full", pl.col("metric") == "ndcg@10"
     )
     spent = tables["costs"].group_by("experiment").agg(pl.col("seconds").mean())
-    rows = full.join(spent, on="experiment").sort("value", descending=True)
+    rows = full.join(spent.drop_nulls(), on="experiment").sort("value", descending=True)
     if not rows.height:
         return None
     plot = figure(xaxis_title="seconds of training, exporting and evaluating, one thread", yaxis_title="NDCG@10, %")

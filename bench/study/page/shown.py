@@ -11,7 +11,7 @@ import polars as pl
 from bench.html.page import table
 from bench.html.texts import NOTHING, interval, metric_title, percent, probability
 from bench.study.experiments import LEAVE_ONE_OUT, TITLES, VARIATIONS
-from bench.study.page.answers import PAPER, first_and_best
+from bench.study.page.answers import PAPER, first_and_best, judges
 from bench.study.statistics.significance import BOTH
 
 Tables = dict[str, pl.DataFrame]
@@ -85,6 +85,7 @@ def effort(tables: Tables) -> dict:
 def scarcity(tables: Tables) -> dict:
     """Whether the start from iALS helps, by users and by length of history."""
     found = tables["scarcity"].filter(pl.col("metric").is_in(["hit@10", "ndcg@10"]))
+    judged = judges(tables)
     rows = [
         [
             f"{row['users']:,}",
@@ -93,7 +94,7 @@ def scarcity(tables: Tables) -> dict:
             percent(row["other_value"]),
             percent(row["value"], row["low"], row["high"]),
             probability(row["p_corrected"]),
-            "yes" if row["significant"] else "no",
+            _verdict(row, judged),
         ]
         for row in found.to_dicts()
     ]
@@ -107,6 +108,7 @@ def scarcity(tables: Tables) -> dict:
 def differences(tables: Tables, cohorts: bool = False) -> dict:
     """Paired differences: of everyone, or within cohorts."""
     chosen = tables["differences"].filter(pl.col("split") == LEAVE_ONE_OUT, pl.col("cohort").is_not_null() == cohorts)
+    judged = judges(tables)
     rows = [
         [
             f"{TITLES[row['one']]} − {TITLES[row['other']]}",
@@ -115,7 +117,7 @@ def differences(tables: Tables, cohorts: bool = False) -> dict:
             percent(row["value"], row["low"], row["high"]) + ("" if row["over"] == BOTH else " *"),
             probability(row["p"]),
             f"{probability(row['p_corrected'])}, {row['family']}",
-            "yes" if row["significant"] else "no",
+            _verdict(row, judged),
         ]
         for row in chosen.to_dicts()
     ]
@@ -127,6 +129,13 @@ def differences(tables: Tables, cohorts: bool = False) -> dict:
         "interval excludes 0"
     )
     return table(caption, header, rows)
+
+
+def _verdict(row: dict, judged: bool) -> str:
+    """Whether a difference is significant; nothing of a study that calls no model better."""
+    if not judged:
+        return NOTHING
+    return "yes" if row["significant"] else "no"
 
 
 def newcomers(tables: Tables) -> dict:
@@ -148,8 +157,8 @@ def convergence(tables: Tables) -> dict:
         history = tables["history"].filter(pl.col("experiment") == by_seed["experiment"][0])
         shown = []
         for column in ("epochs", "seconds"):
-            mean = f"{reached[column].to_numpy().mean():.1f}" if reached.height else NOTHING
-            shown += [mean, f"{by_seed[f'goal_{column}'].to_numpy().mean():.1f}"]
+            both = (reached[name].mean() for name in (column, f"goal_{column}"))
+            shown += [NOTHING if mean is None else f"{mean:.1f}" for mean in both]
         counts = f"{reached.height} of {by_seed.height}"
         rows.append([by_seed["title"][0], counts, *shown, f"{np.median(history['seconds'].to_numpy()):.2f}"])
     header = ["model", "seeds that reach it", "epochs", "from scratch", "seconds", "from scratch", "seconds an epoch"]
@@ -193,7 +202,7 @@ def variations(tables: Tables) -> dict:
     full = tables["summary"].filter(pl.col("protocol") == "full", pl.col("metric").is_in(metrics))
     splits = [LEAVE_ONE_OUT, *(name for name in VARIATIONS if name in full["split"])]
     rows = []
-    for name in full.filter(pl.col("split") != LEAVE_ONE_OUT)["experiment"].unique(maintain_order=True):
+    for name in full.filter(pl.col("split").is_in(list(VARIATIONS)))["experiment"].unique(maintain_order=True):
         some = full.filter(pl.col("experiment") == name)
         by_split = {(r["split"], r["metric"]): percent(r["value"], r["low"], r["high"]) for r in some.to_dicts()}
         rows.append([some["title"][0], *(by_split.get((d, m), NOTHING) for d in splits for m in metrics)])

@@ -42,14 +42,14 @@ def history(trials: list[Trial]) -> pl.DataFrame:
 def convergence(history: pl.DataFrame) -> pl.DataFrame:
     """Epochs and seconds until the best validation loss of training from scratch with the same seed.
 
-    A row a transformer and seed; epochs and seconds are null where it never gets there. goal_epochs and
-    goal_seconds are what training from scratch needed.
+    A row a transformer and seed, none where training from scratch has no validation losses; epochs and seconds are
+    null where it never gets there. goal_epochs and goal_seconds are what training from scratch needed.
     """
     rows = []
     comparable = history.filter(pl.col("experiment").is_in(TRANSFORMERS))
     for curve in comparable.partition_by("experiment", "seed", maintain_order=True):
         goal = comparable.filter(pl.col("experiment") == GOAL, pl.col("seed") == curve["seed"][0])
-        if goal.is_empty():
+        if goal["validation_loss"].count() == 0:
             continue
         best = goal.filter(pl.col("validation_loss") == pl.col("validation_loss").min()).row(0, named=True)
         reached = curve.filter(pl.col("validation_loss") <= best["validation_loss"]).head(1)

@@ -1,6 +1,7 @@
 """The study's sentences say what its numbers say."""
 
 import polars as pl
+import pytest
 
 from bench.study.page.answers import (
     answers_cold,
@@ -93,6 +94,25 @@ def test_a_short_study_says_so_first_and_calls_nothing_better() -> None:
     assert "better than" in answers_top(whole)[0]
     (curve,) = answers_scarcity(whole)
     assert curve.startswith("610 users, whole histories: The transformer started") and "(9 users; 5 seeds)" in curve
+
+
+@pytest.mark.parametrize("first", ["d", "e"])
+def test_of_two_data_sets_the_one_cut_short_calls_nothing_better(first: str) -> None:
+    names = {"other": "scratch", "split": "leave-one-out", "one": "hybrid-ials"}
+    rows = [row(0.02, 0.01, 0.03, **names, data=data, metric=m) for data in "de" for m in ("hit@10", "ndcg@10")]
+    epochs = {"d": "at most 6 epochs", "e": "as configured"}
+    order = [first, *(data for data in "de" if data != first)]
+    about = pl.DataFrame({"data": order, "name": "epochs of a transformer", "value": [epochs[d] for d in order]})
+    scarce = pl.DataFrame([found | {"measured": 9, "history": None} for found in rows])
+    tables = {"differences": table(*rows), "about": about, "scarcity": scarce}
+    note, *told = answers_top(tables)
+    assert note == (
+        "This study trained for at most 6 epochs on d, fewer than configured: there it says nothing about which model "
+        "is better."
+    )
+    for sentences in (told, answers_scarcity(tables)):
+        assert {found[0]: " is better than " in found for found in sentences} == {"d": False, "e": True}
+    assert {found[0]: found.endswith(", significant.") for found in told} == {"d": False, "e": True}
 
 
 def test_of_several_parts_it_is_first_said_on_which_there_is_a_difference() -> None:

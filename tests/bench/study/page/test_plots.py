@@ -18,3 +18,12 @@ def test_of_published_results_the_lowest_and_the_highest_are_named() -> None:
     assert [(note["text"], round(note["y"])) for note in layout["annotations"]] == [("A", 15), ("C", 18)]
     alone = json.loads(front({"summary": summary, "costs": costs, "anchors": anchors[:1]}))["layout"]
     assert [note["text"] for note in alone["annotations"]] == ["B"]
+
+
+def test_models_whose_seconds_nobody_knows_are_left_out() -> None:
+    names = {"split": "leave-one-out", "protocol": "full", "metric": "ndcg@10", "low": 0.1, "high": 0.2, "value": 0.15}
+    summary = pl.DataFrame([names | {"experiment": name, "title": name} for name in ("scratch", "hybrid")])
+    costs = pl.DataFrame({"experiment": ["scratch", "hybrid"], "seconds": [60.0, None]})
+    anchors = pl.DataFrame(schema={"name": pl.String, "source": pl.String, "ndcg": pl.Float64})
+    plot = json.loads(front({"summary": summary, "costs": costs, "anchors": anchors}))
+    assert [name for trace in plot["data"] for name in trace.get("text", [])] == ["scratch"]

@@ -20,3 +20,9 @@ def test_convergence_asks_for_the_goal_of_the_same_seed() -> None:
         ("hybrid", 1, None, 1, None),
     ]
     assert found.rows() == expected
+
+
+def test_nothing_converges_to_a_goal_without_validation_losses() -> None:
+    row = {"title": "x", "seed": 0, "epoch": 1, "elapsed": 1.0, "validation_loss": None}
+    rows = [row | {"experiment": name} for name in ("scratch", "hybrid")]
+    assert convergence(pl.DataFrame(rows, schema_overrides={"validation_loss": pl.Float64})).is_empty()
