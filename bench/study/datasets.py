@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from bench.study.experiments import LEAVE_ONE_OUT
 from infer.errors import InputError
 from infer.formats.opening import read_table
 from infer.system.files import replacing_together
@@ -89,7 +90,8 @@ def data_sets(artifacts: str) -> list[DataSet]:
     """The folders of a list separated by commas, named as their data set is; by folder where that is just a file's
     name, or two are named alike.
 
-    Raises InputError if one is not prepared, or two folders are called the same, by which trials lie apart.
+    Raises InputError if one is not prepared, or holds out others than everyone's last items, or two folders are called
+    the same, by which trials lie apart.
     """
     folders = [Path(name.strip()) for name in artifacts.split(",") if name.strip()]
     if not folders:
@@ -98,6 +100,12 @@ def data_sets(artifacts: str) -> list[DataSet]:
         for name in (INTERACTIONS_FILE, ITEMS_FILE):
             if not (folder / name).is_file():
                 raise InputError(f"{folder / name} does not exist: run `python -m train.data` first")
+        protocol = pl.read_parquet_metadata(folder / INTERACTIONS_FILE).get(PROTOCOL_KEY, LEAVE_ONE_OUT)
+        if not protocol.startswith(LEAVE_ONE_OUT):
+            raise InputError(
+                f"--artifacts: the study compares models by everyone's last items, and {folder / INTERACTIONS_FILE} "
+                f"holds out others ({protocol}): prepare it with `python -m train.data --split={LEAVE_ONE_OUT}`"
+            )
     called = [folder.resolve().name for folder in folders]
     for name in called:
         if called.count(name) > 1:

@@ -12,7 +12,7 @@ from infer.errors import InputError
 
 def write(folder: Path, name: str, table: pl.DataFrame) -> Path:
     folder.mkdir(parents=True)
-    table.write_parquet(folder / "interactions.parquet", metadata={"dataset": name, "protocol": "p"})
+    table.write_parquet(folder / "interactions.parquet", metadata={"dataset": name, "protocol": "leave-one-out"})
     items = table.select(pl.col("item").unique().sort(), title=pl.lit("T"), genres=pl.lit("G"))
     items.write_parquet(folder / "items.parquet")
     return folder
@@ -37,6 +37,18 @@ def test_sets_are_named_as_their_tables_are_and_by_folder_if_that_tells_nothing(
     for artifacts, text in ((f"{a},{twice}", "two folders are called 'a'"), (" ,", "found none"), ("no", "train.data")):
         with pytest.raises(InputError, match=text):
             data_sets(artifacts)
+
+
+def test_other_splits_are_refused(tmp_path: Path, run, refused) -> None:
+    folder = write(tmp_path / "a", "films", order_only(4))
+    table = pl.read_parquet(folder / "interactions.parquet")
+    for protocol in ("26 validation and 26 test users held out whole", "time split"):
+        table.write_parquet(folder / "interactions.parquet", metadata={"protocol": protocol})
+        with pytest.raises(InputError, match=rf"last items, .*interactions.parquet holds out others \({protocol}\)"):
+            data_sets(str(folder))
+    refused(run("bench.study", f"--artifacts={folder}", f"--output={tmp_path / 's'}"), "--split=leave-one-out")
+    table.write_parquet(folder / "interactions.parquet")
+    assert data_sets(str(folder)), "which does not say"
 
 
 def test_what_a_set_cannot_answer_is_left_out_and_said(tmp_path: Path) -> None:
