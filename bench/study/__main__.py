@@ -11,6 +11,7 @@ RECORD/*.parquet and RECORD/trials/*.parquet, small enough for a repository, fro
 
 from collections.abc import Sequence
 
+from bench.study.caveats import caveats
 from bench.study.kept import keep, kept_file, restore
 from bench.study.page.page import write_study
 from bench.study.record import record_files, write_record
@@ -40,6 +41,7 @@ def main(argv: Sequence[str]) -> None:
         make_all(found.trials, config.workers, lambda trial: keep([trial], record) if record is not None else None)
         if record is not None:  # also what was made without one
             keep(found.trials, record)
+        found.notes.extend(caveats(found))
         speed = measure_speed(found.trials[0].folder, config.output / "trials" / "speed.json")
         tables = write_tables(found, speed, user, folder)
         write_study(tables, page, " ".join(["python -m bench.study", *argv]))

@@ -17,7 +17,7 @@ import polars as pl
 
 from bench.study.experiments import Experiment
 from bench.study.record import write_small, writing
-from bench.study.trials import Trial, finished, run_safely
+from bench.study.trials import Trial, finished, is_of, run_safely
 from infer.errors import InputError
 from infer.system.files import replacing, write_text
 from infer.system.ownership import MARK
@@ -89,7 +89,7 @@ def restore(trials: Sequence[Trial], folder: Path) -> None:
         if table is None or _key(trial) not in keys[path] or finished(trial):
             continue
         place = keys[path].index(_key(trial))
-        if json.loads(table["marker"][place])["provenance"] != trial.provenance():
+        if not is_of(json.loads(table["marker"][place]), trial):
             continue
         row = table.row(place, named=True)
         common = whole([other for other in trials if other.split == trial.split and other.data == trial.data])

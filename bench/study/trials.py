@@ -9,6 +9,7 @@ evaluation and, written last, NAME.trial.json, which says that the trial is fini
 import hashlib
 import json
 import logging
+import os
 import shutil
 import sys
 import time
@@ -86,10 +87,12 @@ class Trial:
 
     def provenance(self) -> dict:
         """What decides the trial's result, as plain JSON values."""
+        config = self.config()
         return {
             "experiment": self.experiment.name,
-            "config": json.loads(json.dumps(asdict(self.config()), default=str)) | {"artifacts": ""},
+            "config": json.loads(json.dumps(asdict(config), default=str)) | {"artifacts": ""},
             "data": sha256(self.folder / INTERACTIONS_FILE),
+            **({"items": sha256(self.folder / ITEMS_FILE)} if config.reads_items else {}),
             "negatives": self.negatives,
             "parents": {
                 name: read_marker(path.with_suffix(".trial.json")).get("weights")
@@ -110,8 +113,19 @@ def read_marker(path: Path) -> dict[str, Any]:
 
 def finished(trial: Trial) -> bool:
     """Whether the trial has been made, of the same data, options and versions."""
-    said = read_marker(trial.marker).get("provenance")
-    return said is not None and said == trial.provenance()
+    return is_of(read_marker(trial.marker), trial)
+
+
+def is_of(marker: dict[str, Any], trial: Trial) -> bool:
+    """Whether a marker is of this trial.
+
+    One of an earlier version may not say of which table of items it is, and is taken for it: `bench.study.caveats`
+    says so on the page.
+    """
+    said, expected = marker.get("provenance"), trial.provenance()
+    if isinstance(said, dict) and "items" not in said:
+        expected.pop("items", None)
+    return said is not None and said == expected
 
 
 def prepare_folder(folder: Path, source: Path) -> None:
@@ -127,10 +141,14 @@ def prepare_folder(folder: Path, source: Path) -> None:
 
 
 def make(trial: Trial) -> tuple[float, float]:
-    """Train, export and evaluate one trial; returns the seconds it took and its Hit@10 in [0, 1]."""
+    """Train, export and evaluate one trial; returns the seconds it took and its Hit@10 in [0, 1].
+
+    An interrupted training of it is gone on with if all its options are the same.
+    """
     import torch  # not needed to collect tables
     from threadpoolctl import threadpool_limits
 
+    from bench.records.records import device_name
     from export.exporter import export
     from train.trainer import train
 
@@ -139,9 +157,10 @@ def make(trial: Trial) -> tuple[float, float]:
     threadpool_limits(1)
     keep_freed_memory()
     reset_peak_memory()
-    began = time.perf_counter()
     name = trial.experiment.name
     trial.marker.unlink(missing_ok=True)
+    earlier = _interrupted(trial)
+    began = time.perf_counter()
     for path in trial.parents().values():
         if path.is_file() and path.parent != trial.folder:
             with replacing(trial.folder / path.name, owned=True) as temporary:
@@ -155,10 +174,39 @@ def make(trial: Trial) -> tuple[float, float]:
     seconds = time.perf_counter() - began
     state = run.model.state_dict()
     parameters = sum(value.numel() for value in state.values() if value.is_floating_point())
-    spent = {"seconds": seconds, "peak_bytes": peak_memory(), "parameters": parameters}
+    # An epoch's seconds are without its validation: what the earlier run took as a whole nobody knows.
+    resumed = bool(earlier) and asdict(run.records[0]) == earlier[0]
+    spent = {
+        "seconds": None if resumed else seconds,
+        "machine": f"{device_name('cpu')}, {os.cpu_count() or 1} cores",
+        "peak_bytes": peak_memory(),
+        "parameters": parameters,
+    }
     content = MARK | {"provenance": trial.provenance(), "weights": _digest(state)} | spent
     write_text(trial.marker, json.dumps(content, indent=2) + "\n", owned=True)
     return seconds, report["protocols"]["full"]["hit@10"]["value"]
+
+
+def _interrupted(trial: Trial) -> list[dict[str, Any]]:
+    """The epochs of an interrupted training that the trial may go on with; one of other options is removed.
+
+    Training itself would extend one of another length, whose learning rate fell otherwise.
+    """
+    from train.data.dataset import load
+    from train.saved import checkpoint
+    from train.saved.places import Places
+    from train.sizing import sized_for
+
+    path = Places(trial.folder, trial.experiment.name).partial
+    if not path.is_file():
+        return []
+    state = checkpoint.read(path, "delete it to start afresh")
+    config = json.loads(json.dumps(asdict(sized_for(trial.config(), load(trial.folder))), default=str))
+    config.pop("artifacts")
+    if state["provenance"]["config"] != config:
+        path.unlink()
+        return []
+    return list(state["history"])
 
 
 def _digest(state: dict[str, Any]) -> str:

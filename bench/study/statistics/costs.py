@@ -18,7 +18,8 @@ SCHEMA = {
 def costs(trials: list[Trial]) -> pl.DataFrame:
     """A row a trial.
 
-    seconds: of training, exporting and evaluating it and what it starts from, one thread each.  peak_mib: the largest
+    seconds: of training, exporting and evaluating it and what it starts from, one thread each; null where one of them
+    was interrupted and resumed.  peak_mib: the largest
     resident memory of a process that made one of them; null of trials made before it was kept.  parameters: numbers in
     the checkpoint, of a blend with its members'.
     """
@@ -26,7 +27,8 @@ def costs(trials: list[Trial]) -> pl.DataFrame:
     for trial in trials:
         own = read_marker(trial.marker)
         parents = [read_marker(path.with_suffix(".trial.json")) for path in trial.parents().values()]
-        seconds = own["seconds"] + sum(found.get("seconds", 0.0) for found in parents)
+        taken = [own["seconds"], *(found.get("seconds", 0.0) for found in parents)]
+        seconds = None if None in taken else sum(taken)
         peaks = [found["peak_bytes"] for found in (own, *parents) if "peak_bytes" in found]
         peak = max(peaks) / 2**20 if peaks else None
         names = (trial.experiment.name, trial.experiment.title, trial.seed)

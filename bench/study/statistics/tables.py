@@ -48,7 +48,7 @@ from bench.study.statistics.curves import convergence, history, speed
 from bench.study.statistics.differences import Ranks, differences
 from bench.study.statistics.figures import cohorts, metrics, newcomers, summary
 from bench.study.study import Plan
-from bench.study.trials import LIBRARIES, Trial
+from bench.study.trials import LIBRARIES, Trial, read_marker
 from bench.study.tuning import tuning
 from infer.model.session import open_model
 from infer.scoring.job import open_job
@@ -139,7 +139,7 @@ def _top(trials: list[Trial], user: str) -> pl.DataFrame:
     parts = [pl.DataFrame(schema=schema | {"rank": pl.Int32})]
     shown = [trial for trial in trials if trial.seed == 0 and trial.experiment.name in SHOWN]
     for trial in (trial for trial in shown if trial.file("onnx").is_file()):
-        task = select_users(prepare(open_job(open_model(trial.file("onnx"), threads=1))), user, "--user")
+        task = select_users(prepare(open_job(open_model(trial.file("onnx"), threads=1))), [user], "--user")
         assert task.targets is not None, "the study's data are split"
         lists = model_lists(task, 5, batch_size=1).select(RANK, ITEM)
         table = pl.concat([lists, task.targets.select(pl.lit(0, dtype=pl.Int32).alias(RANK), ITEM)])
@@ -160,6 +160,8 @@ def _shape(path: Path) -> tuple[int, int, int]:
 
 def _about(trials: list[Trial]) -> pl.DataFrame:
     cut = any(trial.config() != replace(trial, epochs=None).config() for trial in trials)
+    said = sorted({marker["machine"] for marker in map(read_marker, (t.marker for t in trials)) if "machine" in marker})
+    here = f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores"
     report = json.loads(whole(trials).file("evaluation.json").read_bytes())
     rows = {
         "data set": report["dataset"],
@@ -170,7 +172,7 @@ def _about(trials: list[Trial]) -> pl.DataFrame:
         "seeds": ", ".join(str(seed) for seed in sorted({trial.seed for trial in trials})),
         EPOCHS: f"at most {trials[0].epochs} epochs" if cut else WHOLE,
         "sampled negatives": str(trials[0].negatives),
-        "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores; one thread a model",
+        "machine": f"{' and '.join(said) or here}; one thread a model",
         **versions(*LIBRARIES),
     }
     return pl.DataFrame({"name": list(rows), "value": list(rows.values())})

@@ -1,0 +1,134 @@
+"""One trial of the study: what its marker says, which markers are of it, and what an interruption leaves."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from bench.study.caveats import caveats
+from bench.study.datasets import DataSet
+from bench.study.experiments import EXPERIMENTS
+from bench.study.statistics.costs import costs
+from bench.study.statistics.tables import collect
+from bench.study.study import Plan
+from bench.study.trials import Trial, finished, make, prepare_folder, read_marker
+from infer.errors import InputError
+from train import messages
+
+E = {experiment.name: experiment for experiment in EXPERIMENTS}
+
+
+@pytest.fixture
+def scratch(artifacts: Path, tmp_path: Path) -> Trial:
+    prepare_folder(tmp_path / "seed0", artifacts)
+    return Trial(E["scratch"], "shop", "leave-one-out", 0, tmp_path / "seed0", 3, 3)
+
+
+def interrupt(trial: Trial, after: int, monkeypatch) -> None:
+    """Make it, and stop after so many epochs."""
+    told = []
+
+    def line(record) -> str:
+        told.append(record)
+        if len(told) == after:
+            raise KeyboardInterrupt
+        return ""
+
+    with monkeypatch.context() as patched:
+        patched.setattr(messages, "line", line)
+        with pytest.raises(KeyboardInterrupt):
+            make(trial)
+
+
+def mark(trial: Trial, **more) -> dict:
+    """A marker as a finished trial has it."""
+    content = {"provenance": trial.provenance(), "weights": "w", "seconds": 2.0} | more
+    trial.marker.write_text(json.dumps(content))
+    return content
+
+
+def test_seconds_of_a_resumed_trial_are_not_those_of_its_end(scratch: Trial, monkeypatch) -> None:
+    interrupt(scratch, 2, monkeypatch)
+    make(scratch)
+    marker = read_marker(scratch.marker)
+    assert pl.read_parquet(scratch.file("history.parquet")).height == 3 and marker["seconds"] is None
+    assert finished(scratch) and costs([scratch])["seconds"].to_list() == [None]
+    assert "1 trials were interrupted and resumed" in _notes([scratch])[0]
+    scratch.marker.unlink()
+    make(scratch)
+    assert read_marker(scratch.marker)["seconds"] > 0 and marker["machine"].endswith("cores")
+    assert _notes([scratch]) == []
+
+
+@pytest.mark.parametrize("epochs", [1, 4])
+def test_an_interrupted_trial_of_another_length_is_not_gone_on_with(scratch: Trial, epochs: int, monkeypatch) -> None:
+    interrupt(scratch, 2, monkeypatch)
+    other = replace(scratch, epochs=epochs)
+    make(other)
+    assert pl.read_parquet(other.file("history.parquet")).height == epochs
+    assert read_marker(other.marker)["seconds"] > 0, "none of it is of the earlier one"
+
+
+def test_a_trial_that_reads_items_is_of_these_items(artifacts: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "seed0"
+    prepare_folder(folder, artifacts)
+    hybrid, plain = (Trial(E[name], "shop", "leave-one-out", 0, folder, None, 3) for name in ("hybrid", "markov"))
+    said = mark(hybrid)["provenance"]
+    mark(plain)
+    assert finished(hybrid) and finished(plain)
+    items = pl.read_parquet(folder / "items.parquet").with_columns(title=pl.lit("another"))
+    items.write_parquet(folder / "items.parquet")
+    assert not finished(hybrid) and finished(plain), "which reads none"
+    # A marker of before, which does not say it, is taken for the trial's, and the page says so.
+    hybrid.marker.write_text(json.dumps({"provenance": {k: v for k, v in said.items() if k != "items"}}))
+    assert finished(hybrid)
+    table = pl.read_parquet(folder / "interactions.parquet")
+    table.write_parquet(folder / "interactions.parquet", metadata={"dataset": "shop"})
+    (note,) = _notes([hybrid, plain])
+    assert note == "1 trials of an earlier version do not say of which items.parquet they are"
+    # Interactions that say of which items they are leave nothing open.
+    table.write_parquet(folder / "interactions.parquet", metadata={"catalogue": "a checksum"})
+    assert _notes([hybrid, plain]) == []
+
+
+def test_seconds_of_several_machines_are_told(artifacts: Path, tmp_path: Path) -> None:
+    prepare_folder(tmp_path / "seed0", artifacts)
+    trials = [Trial(E[name], "shop", "leave-one-out", 0, tmp_path / "seed0", 1, 3) for name in ("markov", "knn")]
+    for trial, machine in zip(trials, ("Abacus, 2 cores", "Difference Engine, 4 cores"), strict=True):
+        mark(trial, machine=machine)
+    (note,) = _notes(trials)
+    assert note.endswith(": 1 trials on Abacus, 2 cores; 1 trials on Difference Engine, 4 cores")
+    mark(trials[1], machine="Abacus, 2 cores")
+    assert _notes(trials) == []
+    mark(trials[1])
+    assert "1 trials on a machine that is not named" in _notes(trials)[0]
+
+
+def test_the_films_of_a_user_whose_id_has_a_comma(artifacts: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "seed0"
+    prepare_folder(folder, artifacts)
+    about = pl.read_parquet_metadata(folder / "interactions.parquet")
+    table = pl.read_parquet(folder / "interactions.parquet").with_columns(pl.format("{},b", "user").alias("user"))
+    table.write_parquet(folder / "interactions.parquet", metadata={key: about[key] for key in about if key[0] != "A"})
+    trial = Trial(E["scratch"], "shop", "leave-one-out", 0, folder, 1, 3)
+    make(trial)
+    speeds = pl.DataFrame(schema={"loss": pl.String, "round": pl.Int64, "seconds_per_epoch": pl.Float64})
+    user = DataSet("shop", folder).measured[0]
+    assert user.endswith(",b")
+    tables = collect(Plan([DataSet("shop", folder)], [trial], {}, [], {}), speeds, user)
+    assert tables["top"]["user"].unique().to_list() == [user]
+
+
+def test_an_interrupted_training_that_cannot_be_read_is_named(scratch: Trial) -> None:
+    scratch.file("partial.pt").write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"scratch\.partial\.pt is damaged"):
+        make(scratch)
+
+
+def _notes(trials: list[Trial]) -> list[str]:
+    data = DataSet("shop", trials[0].folder)
+    found = caveats(Plan([data], trials, {}, [], {}))
+    assert {name for name, _ in found} <= {"shop"}
+    return [note for _, note in found]
