@@ -1,7 +1,7 @@
 """Which benchmarks became slower than in a saved run, by ratio, and whether the rounds can tell.
 
 In: a new run and a saved one, JSON of `pytest --benchmark-only --benchmark-json=FILE`. Out: a line a benchmark that
-both have; exit status 1 if any became slower.
+both have, how many only one has or are of other work, of other sizes; exit status 1 if any became slower.
 
     python -m bench.compare new.json bench/results/run-cpu-2-cores.json
 
@@ -11,9 +11,10 @@ interval comes from the rounds of both runs: the standard error of a median is a
 being the interquartile range / 1.35, which a few disturbed rounds do not move; the calibration's own error is half
 of what it differed between before and after.
 Slower means: the whole interval lies above 1 + --tolerance, which covers what differs between two runs but not
-between the rounds of one, and so does the ratio of the fastest rounds (`fastest`), which others disturb least. A
-benchmark of one round has no interval and is shown without a verdict. Every statistic of both, as it was measured:
-`pytest-benchmark compare new.json saved.json`, which normalises nothing and knows no error.
+between the rounds of one, and so does the ratio of the fastest rounds (`fastest`), which others disturb least; where
+the calibration took longer in the saved run, that ratio is normalised, too, for even its fastest rounds may have been
+disturbed. A benchmark of one round has no interval and is shown without a verdict. Every statistic of both, as it was
+measured: `pytest-benchmark compare new.json saved.json`, which normalises nothing and knows no error.
 """
 
 import math
@@ -28,6 +29,9 @@ from infer.errors import InputError
 from infer.metrics.intervals import Z
 
 SIGMAS_IN_IQR = 1.349  # of a normal distribution
+# Of a pair what must be equal: what it was measured on, and the work, as far as both say it.
+MACHINE = ("device", "device_name", "cores", "threads")
+WORK = ("part", "model", "size", "users", "items", "interactions", "batch", "window", "k", "loss", "rule", "config")
 MEDIAN_ERROR = math.sqrt(math.pi / 2)  # of the median, in standard errors of the mean
 
 
@@ -61,32 +65,64 @@ class Change:
         """`slower`, `faster`, `-` if neither, `?` if one round cannot tell."""
         if self.low is None or self.high is None:
             return "?"
-        if min(self.low, self.fastest) > 1 + tolerance:
+        if min(self.low, self.fastest / min(self.machine, 1.0)) > 1 + tolerance:
             return "slower"
-        return "faster" if max(self.high, self.fastest) < 1 / (1 + tolerance) else "-"
+        return "faster" if max(self.high, self.fastest / max(self.machine, 1.0)) < 1 / (1 + tolerance) else "-"
 
 
 def changes(new: list[Record], saved: list[Record]) -> list[Change]:
-    """Every benchmark that both runs have, the largest ratio first; raises InputError if there is none."""
-    before = {record.name: record for record in saved}
-    both = [_change(record, before[record.name]) for record in new if record.name in before]
+    """Every benchmark that both runs have with the same work, the largest ratio first; raises InputError if there is
+    none."""
+    both = _pairs(new, saved)
     if not both:
         raise InputError("the two runs have no benchmark in common")
-    return sorted(both, key=lambda change: -change.ratio)
+    same = [_change(*pair) for pair in both if _difference(*pair, WORK) is None]
+    if not same:
+        raise InputError(f"the two runs have no benchmark of the same work in common: {_difference(*both[0], WORK)}")
+    return sorted(same, key=lambda change: -change.ratio)
 
 
 def check_machines(new: list[Record], saved: list[Record]) -> None:
-    """Raise InputError unless both runs are of one kind of machine with equal threads."""
-    sides = []
-    for records in (new, saved):
-        infos = [record.info for record in records if record.part != "other"]
-        sides.append({(i["device"], i["device_name"], i["cores"], str(sorted(i["threads"].items()))) for i in infos})
-    if sides[0] != sides[1]:
-        only = next(iter(sorted(sides[0] ^ sides[1])))
+    """Raise InputError unless each benchmark of both runs is of one kind of machine with equal threads."""
+    found = next((said for pair in _pairs(new, saved) if (said := _difference(*pair, MACHINE))), None)
+    if found is not None:
         raise InputError(
-            f"the runs are of different machines or settings (only one has {', '.join(map(str, only))}): their ratio "
-            "would compare machines; give --any-machine to see it all the same"
+            f"the runs are of different machines or settings ({found}): their ratio would compare machines; give "
+            "--any-machine to see it all the same"
         )
+
+
+def left_out(new: list[Record], saved: list[Record]) -> list[str]:
+    """Why benchmarks of either run are not compared, a line a reason."""
+    names = [{record.name for record in records} for records in (new, saved)]
+    lines = [
+        f"{len(only)} benchmarks are in the {which} run alone"
+        for which, only in (("new", names[0] - names[1]), ("saved", names[1] - names[0]))
+        if only
+    ]
+    other = [said for pair in _pairs(new, saved) if (said := _difference(*pair, WORK))]
+    return lines + (
+        [f"{len(other)} benchmarks are of other work in the saved run, such as {other[0]}"] if other else []
+    )
+
+
+def _pairs(new: list[Record], saved: list[Record]) -> list[tuple[Record, Record]]:
+    """The benchmarks that both runs have, by name."""
+    before = {record.name: record for record in saved}
+    return [(record, before[record.name]) for record in new if record.name in before]
+
+
+def _difference(new: Record, saved: Record, keys: Sequence[str]) -> str | None:
+    """In what two records differ first, of what both say; None if in nothing."""
+    for key in keys:
+        now, then = (record.info.get(key) for record in (new, saved))
+        if now is not None and then is not None and now != then:
+            if isinstance(now, dict) and isinstance(then, dict):
+                key, now, then = next(
+                    (f"{key}.{k}", now.get(k), then.get(k)) for k in (*now, *then) if now.get(k) != then.get(k)
+                )
+            return f"{new.name} with {key} {now} instead of {then}"
+    return None
 
 
 def render(compared: list[Change], tolerance: float) -> str:
@@ -131,6 +167,8 @@ def main(argv: Sequence[str]) -> None:
         check_machines(new, saved)
     compared = changes(new, saved)
     print(render(compared, config.tolerance))
+    for line in left_out(new, saved):
+        print(line)
     counts = {name: sum(c.verdict(config.tolerance) == name for c in compared) for name in ("slower", "faster", "?")}
     print(
         f"{len(compared)} benchmarks in both: {counts['slower']} slower, {counts['faster']} faster, "

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.compare import Change, changes, check_machines
+from bench.compare import Change, changes, check_machines, left_out
 from infer.errors import InputError
 from tests.helpers.records import record, row, save
 
@@ -57,8 +57,36 @@ def test_a_slow_machine_is_no_slow_code() -> None:
 
 def test_runs_of_different_machines_are_not_compared() -> None:
     check_machines([record()], [record()])
-    with pytest.raises(InputError, match="only one has cpu, Abacus, 2"):
+    with pytest.raises(InputError, match="one with cores 4 instead of 2"):
         check_machines([record(cores=4)], [record()])
+    with pytest.raises(InputError, match=r"one with threads.torch 2 instead of 1"):
+        check_machines([record(threads={"torch": 2})], [record()])
+    # What one run alone has says nothing of the pairs.
+    check_machines([record()], [record(), record("other", threads={"torch": 2})])
+
+
+@pytest.mark.parametrize("size", ["users", "items", "batch", "window", "size", "model", "part", "k"])
+def test_other_work_is_not_compared(size: str) -> None:
+    pairs = [record("same"), record(**{size: 4})], [record("same"), record(**{size: 2})]
+    assert [change.name for change in changes(*pairs)] == ["same"]
+    assert left_out(*pairs) == [
+        f"1 benchmarks are of other work in the saved run, such as one with {size} 4 instead of 2"
+    ]
+    with pytest.raises(InputError, match=f"no benchmark of the same work in common: one with {size} 4 instead of 2"):
+        changes(pairs[0][1:], pairs[1][1:])
+    assert changes([record(**{size: 4})], [record()] if size not in ("model", "part") else [record(**{size: 4})])
+
+
+def test_a_slowdown_shows_also_where_the_saved_run_was_disturbed() -> None:
+    # Others halved the speed of the saved run, its fastest rounds too; the code is 1.7 times as slow by now.
+    calm, busy = {"calibration_seconds": [0.002, 0.002]}, {"calibration_seconds": [0.004, 0.004]}
+    (change,) = changes([record(median=1.7, iqr=0.0, **calm)], [record(median=2.0, iqr=0.0, **busy)])
+    assert (change.machine, change.fastest) == (0.5, 0.85) and change.ratio == pytest.approx(1.7)
+    assert change.verdict(0.25) == "slower"
+    (change,) = changes([record(median=1.0, iqr=0.0, **calm)], [record(median=2.0, iqr=0.0, **busy)])
+    assert change.verdict(0.25) == "-"
+    (change,) = changes([record(median=2.0, iqr=0.0, **busy)], [record(median=1.7, iqr=0.0, **calm)])
+    assert change.verdict(0.25) == "faster"
 
 
 def test_a_regression_fails_the_command(tmp_path: Path, run) -> None:
@@ -68,5 +96,6 @@ def test_a_regression_fails_the_command(tmp_path: Path, run) -> None:
     assert done.returncode == 1 and not done.stderr
     lines = done.stdout.splitlines()
     assert lines[1].split()[:2] == ["slower", "2.00"] and lines[2].split()[:2] == ["-", "1.00"]
+    assert lines[-2] == "1 benchmarks are in the saved run alone"
     assert lines[-1] == "2 benchmarks in both: 1 slower, 0 faster, 0 with one round; beyond 25%"
     assert run("bench.compare", new, new).returncode == 0
