@@ -14,10 +14,12 @@ import numpy as np
 
 from infer.cli import option, parse, run
 from infer.cluster.queue import Queue
+from infer.errors import InputError
 from infer.sources.source import PART_USERS
 
 LOSS, LOOK = -1, -2  # a node is lost; idle workers look again
 TICK = 1.0  # seconds between two looks
+MOST_SPREAD = 5.0  # beyond, a part in a thousand takes millions of times as long as a usual one
 # Of one part: bytes of what is sent and comes back, and of its entry in the manifest.
 SENT_BYTES, ANSWER_BYTES, MANIFEST_BYTES = 122, 256, 510
 
@@ -30,12 +32,26 @@ class ClusterBenchConfig:
     workers: int = option(16, "workers on each", minimum=1)
     users: int = option(1_000_000_000, "users to score", minimum=1)
     part_users: int = option(PART_USERS, "users in a part", minimum=1)
-    part_seconds: float = option(3.0, "seconds of a part on a usual machine", minimum=0)
-    spread: float = option(0.2, "standard deviation of the logarithm of these seconds", minimum=0)
-    slow: float = option(0.1, "share of machines that take three times as long", minimum=0)
-    losses: int = option(5, "machines that are lost in the first half, for good, with what they do", minimum=0)
+    part_seconds: float = option(3.0, "seconds of a part on a usual machine, above 0", minimum=0)
+    spread: float = option(
+        0.2, f"standard deviation of the logarithm of these seconds, up to {MOST_SPREAD:g}", minimum=0
+    )
+    slow: float = option(0.1, "share of machines that take three times as long, up to 1", minimum=0)
+    losses: int = option(
+        5, "machines that are lost in the first half, for good, with what they do; fewer than --nodes", minimum=0
+    )
     driver_seconds: float = option(0.002, "seconds that the run's own process takes for a part", minimum=0)
     seed: int = option(0, "seed", minimum=0)
+
+    def check(self) -> None:
+        """Raise InputError, with the reason, if such a run would never end."""
+        if self.losses >= self.nodes:
+            raise InputError(f"--losses={self.losses} of --nodes={self.nodes}: one at least has to stay")
+        if not 0 < self.part_seconds < float("inf"):
+            raise InputError(f"--part-seconds is a number above 0; found {self.part_seconds:g}")
+        for name, value, most in (("spread", self.spread, MOST_SPREAD), ("slow", self.slow, 1.0)):
+            if not 0 <= value <= most:
+                raise InputError(f"--{name} is from 0 to {most:g}; found {value:g}")
 
 
 @dataclass(frozen=True)
@@ -54,7 +70,8 @@ class Simulated:
 
 
 def simulate(config: ClusterBenchConfig) -> Simulated:
-    """Let the queue run; raises InputError if a part is lost too often."""
+    """Let the queue run; raises InputError if a part is lost too often, or it would never end."""
+    config.check()
     draw = np.random.default_rng(config.seed)
     parts = -(-config.users // config.part_users)
     queue = Queue(range(parts))

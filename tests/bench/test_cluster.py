@@ -3,6 +3,7 @@
 import pytest
 
 from bench.cluster import ClusterBenchConfig, simulate
+from infer.errors import InputError
 
 
 def config(**options) -> ClusterBenchConfig:
@@ -32,3 +33,23 @@ def test_a_slow_machine_takes_fewer_and_lost_parts_are_scored_again() -> None:
 def test_a_seed_gives_the_same_figures(seed: int) -> None:
     options = {"users": 2000, "spread": 0.5, "slow": 0.3, "losses": 1, "seed": seed}
     assert simulate(config(**options)) == simulate(config(**options))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"nodes": 3, "losses": 5}, "--losses=5 of --nodes=3: one at least has to stay"),
+        ({"nodes": 3, "losses": 3}, "--losses=3 of --nodes=3"),
+        ({"part_seconds": 0.0}, "--part-seconds is a number above 0; found 0"),
+        ({"part_seconds": float("nan")}, "--part-seconds is a number above 0; found nan"),
+        ({"spread": 40.0}, "--spread is from 0 to 5; found 40"),
+        ({"slow": 1.5}, "--slow is from 0 to 1; found 1.5"),
+    ],
+)
+def test_a_run_that_would_never_end_is_refused(options: dict, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        simulate(config(users=75, **options))
+
+
+def test_all_machines_but_one_may_be_lost() -> None:
+    assert simulate(config(nodes=3, users=75, losses=2, seed=1)).seconds > 6.0
