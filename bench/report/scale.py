@@ -30,7 +30,7 @@ def commands(records: list[Record]) -> Table:
         info, seconds = record.info, record.info["seconds"]
         stages = [duration(seconds.get(name)) for name in ("read", "windows", "model", "write")]
         rows.append([
-            _label(record), f"{info['users']:,}", f"{info['items']:,}", duration(seconds["total"]),
+            _label(records, record), f"{info['users']:,}", f"{info['items']:,}", duration(seconds["total"]),
             f"{info['users_per_second']:,.0f}", f"{info['times_floor']:.1f}",
             f"{info['peak_memory_bytes'] / 2**30:.2f} GiB", *stages,
         ])  # fmt: skip
@@ -45,7 +45,7 @@ def ways(records: list[Record]) -> Table:
     for record in _by_size(records):
         for name, (ratio, seconds) in _compared(record).items():
             shown = interval(ratio["ratio"], ratio["low"], ratio["high"])
-            rows.append([_label(record), WORK.get(name, NOTHING), name, duration(seconds), shown])
+            rows.append([_label(records, record), WORK.get(name, NOTHING), name, duration(seconds), shown])
     caption = (
         "The same batches by other ways, in alternation: seconds ÷ ONNX Runtime's, median [quartiles] of the rounds"
     )
@@ -55,7 +55,7 @@ def ways(records: list[Record]) -> Table:
 def ratios(records: list[Record]) -> str | None:
     """The same ratios as dots, a colour for each amount of work."""
     rows = [
-        Dot(_label(record), WORK.get(name, name), **ratio)
+        Dot(_label(records, record), WORK.get(name, name), **ratio)
         for record in _by_size(records)
         for name, (ratio, _) in _compared(record).items()
     ]
@@ -71,7 +71,7 @@ def sentences(records: list[Record]) -> list[str]:
     found = []
     for work, begin in said.items():
         parts = [
-            f"{plain(ratio['ratio'])} ({_label(record)}{'' if work == LOOP else ': ' + name})"
+            f"{plain(ratio['ratio'])} ({_label(records, record)}{'' if work == LOOP else ': ' + name})"
             for record in _by_size(records)
             for name, (ratio, _) in _compared(record).items()
             if WORK.get(name) == work
@@ -94,5 +94,12 @@ def _by_size(records: list[Record]) -> list[Record]:
     return sorted(of(records, "scale"), key=lambda record: (-record.info["interactions"], record.info["model"]))
 
 
-def _label(record: Record) -> str:
+def _label(records: list[Record], record: Record) -> str:
+    """Table, model and device; with the run where another run has the same."""
+    named = {r.run: _names(r) for r in of(records, "scale")}
+    twice = list(named.values()).count(_names(record)) > 1
+    return _names(record) + (f" ({record.run})" if twice else "")
+
+
+def _names(record: Record) -> str:
     return f"{record.info['size']}, {record.info['model']}, {record.info['device']}"

@@ -57,3 +57,10 @@ def test_saved_records_of_this_repository_are_read(tmp_path: Path) -> None:
     [record] = load(RESULTS / "scale-1m-cpu-2-cores.json")
     assert record.part == "scale" and record.stats["median"] == pytest.approx(1.720, abs=0.001)
     assert [row[0] for row in scale.commands([record])["rows"]] == ["1m, bert, cpu"]
+
+
+def test_runs_of_the_same_table_are_told_apart(records) -> None:
+    again = Record("c", "scale", {}, records[0].info)
+    labels = [row[0] for row in scale.commands([*records, again])["rows"]]
+    assert labels == ["32m, bert, cpu", "1m, bert, cpu (a)", "1m, bert, cpu (c)"]
+    assert "1m, bert, cpu (c): torch, last query" in scale.sentences([*records, again])[0]
