@@ -130,7 +130,7 @@ def record_of(path: Path, kind: str, rounds: int) -> dict:
         "seconds": {n: percentiles(t) for n, t in taken.items()},
     }
     sizes = {"items": len(model.metadata.item_ids), "k": K, "rounds": rounds, "vector": file_width(path)}
-    return about("latency of one user", kind, "cpu", ran_on=ran_on(model.model)) | sizes | {"session_threads": 1} | ends
+    return about("latency of one user", kind, "cpu", session_threads=1, ran_on=ran_on(model.model)) | sizes | ends
 
 
 def file_width(path: Path) -> float:
@@ -142,7 +142,7 @@ def main(argv: Sequence[str]) -> None:
     """Parse, measure, print."""
     config = parse(LatencyConfig, argv, __doc__)
     sizes, kinds = config.items.split(","), config.kinds.split(",")
-    if not all(size.isdigit() and int(size) >= 200 for size in sizes):
+    if not all(size.isdecimal() and int(size) >= 200 for size in sizes):
         raise InputError(f"--items takes whole numbers from 200, separated by commas; found '{config.items}'")
     unknown = next((kind for kind in kinds if kind not in KINDS), None)
     if unknown is not None:

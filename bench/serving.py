@@ -150,7 +150,7 @@ def main(argv: Sequence[str]) -> None:
     found = measure(config.model, config.rounds, config.seconds)
     sizes = {"k": K, "history": LENGTH, "rounds": config.rounds, "seconds_at_a_time": config.seconds}
     more = sizes | {"load_before": load, "load_after": os.getloadavg()[0]} | found
-    record = about("serving", config.model.stem, "cpu", **more)
+    record = about("serving", config.model.stem, "cpu", session_threads=1, **more)
     for name, each in found["plain"].items():
         print(f"{name}: p50 {each['p50'] * 1e3:.2f} ms, p99 {each['p99'] * 1e3:.2f} ms")
     for connections, each in found["service"].items():

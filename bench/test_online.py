@@ -45,4 +45,4 @@ def test_one_history(benchmark, opened, kind: str, rule: str) -> None:
     )
     seconds = percentiles(benchmark.stats.stats.data)
     sizes = {"items": ITEMS, "k": K, "batch": 1, "rule": rule, "latency_seconds": seconds}
-    benchmark.extra_info |= about("online", kind, "cpu", ran_on=ran_on(model.model)) | sizes
+    benchmark.extra_info |= about("online", kind, "cpu", session_threads=1, ran_on=ran_on(model.model)) | sizes

@@ -30,6 +30,7 @@ from bench.records.records import about, save
 from export.cells.cells import cell_count
 from export.cells.probing import CELLS
 from infer.cli import option, parse, run
+from infer.errors import InputError
 from infer.publishing.vector_files import faiss
 from infer.system.ownership import claim
 from infer.system.progress import progress
@@ -138,6 +139,8 @@ def gain(lists: np.ndarray, world: World) -> float:
 def main(argv: Sequence[str]) -> None:
     """Parse, measure, print."""
     config = parse(NearestConfig, argv, __doc__)
+    if config.dim % 32:
+        raise InputError(f"--dim is a multiple of 32, for codes of {max(PARTS)} parts; found {config.dim}")
     if config.record is not None:
         claim([config.record])
     rows = measure(config)
@@ -151,7 +154,9 @@ def main(argv: Sequence[str]) -> None:
         )
     if config.record is not None:
         given = {"items": config.items, "dim": config.dim, "users": config.users, "batch_size": config.batch_size}
-        found = about("nearest", "none", "cpu", ran_on="cpu", rounds=config.rounds, **given, ways=rows)
+        found = about(
+            "nearest", "none", "cpu", session_threads=1, ran_on="cpu", rounds=config.rounds, **given, ways=rows
+        )
         save(found, config.record)
 
 

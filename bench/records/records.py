@@ -32,11 +32,12 @@ LIBRARIES = ("onnxruntime", "torch", "polars", "numpy", "implicit", "onnx", "pyt
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def about(part: str, model: str, device: str, **more: Any) -> dict[str, Any]:
+def about(part: str, model: str, device: str, session_threads: int = 0, **more: Any) -> dict[str, Any]:
     """One record.
 
     part: which question it answers (inference, latency, command, ...).  device: asked for; `ran_on` starts as
-    nothing and is set by who ran it.  more: sizes and results.
+    nothing and is set by who ran it.  session_threads: of ONNX Runtime; 0: as many as there are cores.  more: sizes and
+    results.
     """
     return {
         "format": FORMAT,
@@ -45,7 +46,7 @@ def about(part: str, model: str, device: str, **more: Any) -> dict[str, Any]:
         "device": device,
         "device_name": device_name(device),
         "cores": os.cpu_count() or 1,
-        "threads": {"onnxruntime": 0, "torch": torch.get_num_threads()},
+        "threads": {"onnxruntime": session_threads, "torch": torch.get_num_threads()},
         "variables": {name: os.environ[name] for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY") if name in os.environ},
         "system": f"{platform.system()} {platform.machine()}",
         "versions": versions(*LIBRARIES),

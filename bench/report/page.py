@@ -61,7 +61,11 @@ def sections(records: list[Record]) -> list[dict]:
             [scale.ways(records), scale.commands(records)],
             [("Other ways to the same lists, by size of the table", scale.ratios(records))],
         ),
-        section("Latency of one user", plots=[("Share of requests answered by then", plots.latency(records))]),
+        section(
+            "Latency of one user",
+            tables=[tables.online(records)],
+            plots=[("Share of requests answered by then", plots.latency(records))],
+        ),
         section(
             "Where the command's time goes",
             tables=[tables.stages(records)],

@@ -35,7 +35,10 @@ def _latency(records: list[Record]) -> list[str]:
     for r in of(records, "latency"):
         p50, p99 = (duration(r.info["latency_seconds"][share]) for share in ("p50", "p99"))
         parts.append(f"{label(records, r)} {p50} (p99 {p99})")
-    return [f"One user at a time takes, in the median: {'; '.join(parts)}."] if parts else []
+    found = [f"One user at a time takes, in the median: {'; '.join(parts)}."] if parts else []
+    plain = [r for r in of(records, "online") if r.info["rule"] == "no rules"]
+    parts = [f"{label(records, r)} {duration(r.info['latency_seconds']['p50'])}" for r in plain]
+    return found + ([f"Through the Python API, without rules: {'; '.join(parts)}."] if parts else [])
 
 
 def _command(records: list[Record]) -> list[str]:

@@ -54,6 +54,18 @@ def inference(records: list[Record]) -> Table:
     return table("A batch: windows, session and sorted top 10 on the host", header, rows)
 
 
+def online(records: list[Record]) -> Table:
+    """One user at a time through the Python API, by rule."""
+    rows = [
+        [
+            label(records, r), f"{r.info['items']:,}", r.info["rule"],
+            *(duration(r.info["latency_seconds"][share]) for share in ("p50", "p95", "p99")),
+        ]
+        for r in of(records, "online")
+    ]  # fmt: skip
+    return table("One history through the Python API", ["model, device", "items", "rule", "p50", "p95", "p99"], rows)
+
+
 def convergence(records: list[Record]) -> Table:
     """Epochs and seconds to both goals, and the speed of training."""
     rows = []

@@ -15,7 +15,7 @@ def test_the_record_holds_percentiles_of_every_rule(tmp_path: Path, capsys) -> N
     words = ["--items=300", "--kinds=bert", "--rounds=3", f"--folder={tmp_path}", f"--record={tmp_path / 'r.json'}"]
     latency.main(words)
     [record] = json.loads((tmp_path / "r.json").read_text())["records"]
-    assert record["items"] == 300 and record["rounds"] == 3 and record["session_threads"] == 1
+    assert record["items"] == 300 and record["rounds"] == 3 and record["threads"]["onnxruntime"] == 1
     assert list(record["seconds"]) == ["no rules", "100 allowed", "half allowed", "1% excluded", "10 boosts"]
     assert all(0 < taken["p50"] <= taken["p95"] <= taken["p99"] for taken in record["seconds"].values())
     assert "bert, 300 items: p50/p99 ms: no rules " in capsys.readouterr().out
@@ -32,5 +32,7 @@ def test_the_record_holds_percentiles_of_every_rule(tmp_path: Path, capsys) -> N
 def test_sizes_and_kinds_that_cannot_be_used_are_refused() -> None:
     with pytest.raises(InputError, match="--items takes whole numbers from 200"):
         latency.main(["--items=10,x"])
+    with pytest.raises(InputError, match="--items takes whole numbers from 200"):
+        latency.main(["--items=30²"])
     with pytest.raises(InputError, match="--kinds are among bert, hybrid; found 'mf'"):
         latency.main(["--items=300", "--kinds=mf"])

@@ -11,6 +11,7 @@ pytest.importorskip("faiss", reason="the extra vectors is not installed")
 from bench.nearest import __main__ as command
 from bench.nearest import ways
 from bench.nearest.world import made
+from infer.errors import InputError
 
 WORLD = made(1000, 32, users=5)
 
@@ -82,3 +83,8 @@ def test_the_record_holds_every_way_beside_the_exact_one(tmp_path: Path, capsys)
     assert found["fp32"]["recall@10"] == 1 and found["codes 8"]["bytes_per_item"] < found["int8"]["bytes_per_item"]
     assert all(row["seconds_one"] > 0 and row["ratio_batch"] > 0 for row in found.values())
     assert "recall@10" in capsys.readouterr().out
+
+
+def test_lengths_that_cannot_be_cut_are_refused() -> None:
+    with pytest.raises(InputError, match="--dim is a multiple of 32, for codes of 32 parts; found 40"):
+        command.main(["--dim=40"])

@@ -92,6 +92,16 @@ def test_tables_hold_the_records(records) -> None:
     assert tables.overview(two)["rows"][-1][0] == "bert, cpu (other)"
 
 
+def test_one_history_through_the_api_is_shown_by_rule() -> None:
+    latency = {"latency_seconds": {"p50": 0.002, "p95": 0.003, "p99": 0.004}, "items": 10_000}
+    asked = [record(rule, part="online", rule=rule, **latency) for rule in ("no rules", "10 boosts")]
+    (shown,) = next(part["tables"] for part in sections(asked) if part["title"] == "Latency of one user")
+    assert shown["rows"] == [
+        ["bert, cpu", "10,000", rule, "2 ms", "3 ms", "4 ms"] for rule in ("no rules", "10 boosts")
+    ]  # fmt: skip
+    assert summary(asked) == ["Through the Python API, without rules: bert, cpu 2 ms."]
+
+
 def test_the_page_says_whether_the_other_side_stood_still(records) -> None:
     def said(records: list[Record]) -> str:
         return next(part["sentences"][0] for part in sections(records) if part["title"] == "Other libraries")
