@@ -154,7 +154,8 @@ def measure(config: LearningConfig, data: Data, folder: Path) -> dict[str, Any]:
     if not len(rows):
         raise InputError(f"{config.artifacts} holds nothing out for validation: prepare the data with a split")
     cut = as_users(data, None, own.max_length, own.stride, config.seed)
-    sizes = batch_sizes(config.batch_sizes, len(cut.user_ids))
+    cuts = len(cut.user_ids)
+    sizes = batch_sizes(config.batch_sizes, cuts, f"{cuts} sequences of {config.artifacts}")
     shared: dict[str, Any] = {
         "items": len(data.item_ids), "window": own.max_length, "dim": own.dim, "layers": own.layers,
         "heads": own.heads, "dropout": own.dropout, "negatives": own.negatives,

@@ -16,6 +16,10 @@ from bench.records.records import FORMAT
 from infer.errors import InputError
 
 STATISTICS = ("min", "median", "iqr", "rounds")
+SCALE = (
+    "size", "users", "items", "interactions", "seconds", "users_per_second", "times_floor", "peak_memory_bytes",
+    "batch_seconds",
+)  # fmt: skip
 NEEDED = ("model", "device", "ran_on", "device_name", "cores", "threads", "versions", "commit")
 
 
@@ -82,7 +86,7 @@ def load_all(paths: Sequence[Path]) -> list[Record]:
 
 def _whole(content: dict[str, Any]) -> dict[str, Any]:
     """Statistics of the one round of `bench.scale`."""
-    total = content["seconds"]["total"] if isinstance(content.get("seconds"), dict) else None
+    total = content["seconds"].get("total") if isinstance(content.get("seconds"), dict) else None
     return {"min": total, "median": total, "iqr": 0.0, "rounds": 1, "data": [total]}
 
 
@@ -127,7 +131,7 @@ def _record(path: Path, row: Any) -> Record:
         return Record(path.stem, name, stats, info)
     if info.get("format") != FORMAT:
         raise InputError(f"{path} has records of format {info.get('format')}; this version reads {FORMAT}")
-    missing = [key for key in NEEDED if key not in info]
+    missing = [key for key in NEEDED + (SCALE if info["part"] == "scale" else ()) if key not in info]
     if missing:
         raise InputError(f"{path}: {name} does not say its {missing[0]}: run it again")
     if info["ran_on"] != info["device"]:

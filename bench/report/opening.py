@@ -21,7 +21,8 @@ GLOSSARY = [
     ("floor (roofline)", "The least seconds that this machine's matrix products allow for the model's own "
      "multiply-accumulates (MACs). What looks up, copies, sorts and drops seen items is not in it."),
     ("p50, p95, p99", "The seconds within which so many per cent of the requests were answered."),
-    ("NDCG@10", "Of validation: 1 if the held-out item leads the list, less further down, 0 beyond place ten."),
+    ("NDCG@10", "1 if the held-out item leads the list, less further down, 0 beyond place ten. Of "
+     "validation items, in the table of precision of test items."),
     ("IQR", "The range of the middle half of the rounds, in per cent of their median."),
     ("int8", "Weights in 8 bits instead of 32."),
 ]  # fmt: skip

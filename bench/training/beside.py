@@ -39,14 +39,17 @@ NOTES = {
 }
 
 
-def batch_sizes(text: str, most: int) -> list[int]:
-    """Sizes from text, ascending, each once; raises InputError if one is no whole number from 1 to `most`."""
+def batch_sizes(text: str, most: int, of: str) -> list[int]:
+    """Sizes from text, ascending, each once; raises InputError if one is no whole number from 1 to `most`.
+
+    of: which sequences there are, for the message.
+    """
     words = [word.strip() for word in text.split(",")]
     if not all(word.isdecimal() and int(word) > 0 for word in words):
         raise InputError(f"--batch-sizes takes whole numbers from 1, separated by commas; found '{text}'")
     sizes = sorted(set(map(int, words)))
     if sizes[-1] > most:
-        raise InputError(f"--batch-sizes: a step of {sizes[-1]} is larger than all --sequences={most}")
+        raise InputError(f"--batch-sizes: a step of {sizes[-1]} is larger than all {of}")
     return sizes
 
 
@@ -73,7 +76,7 @@ def summed_up(rows: Sequence[dict[str, Any]], default: int) -> dict[str, dict[st
 
 def measure(config: TrainingConfig, data: Data, folder: Path) -> dict[str, Any]:
     """What the record holds; raises InputError where sizes make no sense, or a library fails or counts others."""
-    sizes = batch_sizes(config.batch_sizes, config.sequences)
+    sizes = batch_sizes(config.batch_sizes, config.sequences, f"--sequences={config.sequences}")
     options: dict[str, Any] = {"layers": config.layers, "dim": config.dim, "max_length": config.window}
     plain = configuration("bert", block="transformer", **options)
     assert isinstance(plain, BertConfig)

@@ -149,6 +149,8 @@ def test_what_cannot_be_measured_is_said(stub: Data, folder: Path, tmp_path: Pat
         measure(config, Data(**{**vars(stub), "targets": none}), tmp_path)
     with pytest.raises(InputError, match="--batch-sizes"):
         command([f"--artifacts={folder}", "--batch-sizes=0"])
+    with pytest.raises(InputError, match=rf"a step of 99999 is larger than all \d+ sequences of {folder}$"):
+        command([f"--artifacts={folder}", "--batch-sizes=99999"])
     with pytest.raises(InputError, match="does not exist"):
         command([f"--artifacts={folder / 'nowhere'}"])
 

@@ -8,7 +8,7 @@ import pytest
 from bench.records.records import FORMAT
 from bench.records.runs import load, load_all
 from infer.errors import InputError
-from tests.helpers.records import row, save
+from tests.helpers.records import ABOUT, row, save
 
 
 def test_a_saved_run_comes_back(tmp_path: Path) -> None:
@@ -47,6 +47,8 @@ def test_distances_are_from_the_best_rates_of_the_run(tmp_path: Path) -> None:
         (json.dumps({"benchmarks": [3]}), "lacks the statistics"),
         (json.dumps({"benchmarks": [row() | {"extra_info": {}}]}), f"holds no record of format {FORMAT}"),
         (json.dumps({"benchmarks": [row(device="cuda")]}), "one was asked to run on cuda and ran on cpu"),
+        (json.dumps(ABOUT | {"part": "scale", "seconds": {}}), "lacks the statistics"),
+        (json.dumps(ABOUT | {"part": "scale", "seconds": {"total": 2.0}}), "scale does not say its size: run it again"),
     ],
 )
 def test_files_that_are_no_run_are_refused(tmp_path: Path, run, refused, content: str, text: str) -> None:

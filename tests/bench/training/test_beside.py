@@ -230,7 +230,7 @@ def test_sizes_that_make_no_sense_are_refused_in_one_line(words: list[str], said
 
 
 def test_batch_sizes_are_sorted_and_once() -> None:
-    assert batch_sizes("64, 16,64", 64) == [16, 64]
+    assert batch_sizes("64, 16,64", 64, "--sequences=64") == [16, 64]
 
 
 def test_what_lacks_memory_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
