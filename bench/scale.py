@@ -41,7 +41,7 @@ from infer.model.beside import stated_in
 from infer.model.session import open_model
 from infer.system.ownership import claim
 from infer.tables.columns import ITEM
-from train.config import TrainConfig
+from train.config import BertConfig, TrainConfig
 from train.presets import configuration
 
 
@@ -110,6 +110,7 @@ def measure(config: ScaleConfig, folder: Path) -> dict:
     seconds = compare(ways, histories, config.batch_size, config.rounds)
     libraries: dict[str, dict] = {}
     if known is not None and config.kind == "bert":
+        assert isinstance(training, BertConfig)
         libraries, absent = beside(model, histories, training, config.batch_size, config.rounds, folder)
         without |= absent
     floor = floor_seconds(training, histories.lengths, items, rates)

@@ -16,6 +16,7 @@ from bench.ratios import calm_ratio, paired_ratio
 from bench.workloads.cases import BATCH, Case, K
 from infer.histories.windows import seen
 from infer.scoring.lists import model_lists
+from train.config import BertConfig
 
 ROUNDS = 24  # enough that both sides meet a calm moment
 
@@ -33,7 +34,9 @@ def test_peers(benchmark, case, peer: str, tmp_path: Path, request: pytest.Fixtu
     if ours.kind == "mf":
         users, items = (table.weight.detach().numpy() for table in (ours.twin.users, ours.twin.items))
         vectors = (np.ascontiguousarray(users[task.user_index]), np.ascontiguousarray(items))
-    write_work(tmp_path, ours.task.histories, rows, ours.items, K, ours.workload.window, vectors)
+    config = ours.configs[0]
+    encoder = (config.layers, config.heads, config.dim) if isinstance(config, BertConfig) else None
+    write_work(tmp_path, ours.task.histories, rows, ours.items, K, ours.workload.window, vectors, encoder)
     other = Peer(peer, tmp_path)
     theirs: list[float] = []
 

@@ -4,7 +4,8 @@ In: an open encoder and all histories. Out: seconds of both by library, and why 
 
     libraries, without = beside(model, histories, config, batch=256, rounds=3, folder=folder)
 
-Their weights are their own, so that lists are not compared (`bench/test_peers.py` checks what can be).
+They have as many layers, heads and dimensions. Their weights are their own, so that lists are not compared
+(`bench/test_peers.py` checks what can be).
 """
 
 import time
@@ -22,13 +23,13 @@ from bench.workloads.cases import K
 from infer.errors import InputError
 from infer.histories.histories import Histories
 from infer.model.session import Model
-from train.config import TrainConfig
+from train.config import BertConfig
 
 LIBRARIES = tuple(name for name, (_, kind) in PEERS.items() if kind == "bert")
 
 
 def beside(
-    model: Model, histories: Histories, config: TrainConfig, batch: int, rounds: int, folder: Path
+    model: Model, histories: Histories, config: BertConfig, batch: int, rounds: int, folder: Path
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Of each library its seconds and ours, its note and the ratio; and why others are left out, by name."""
     items, window = len(model.metadata.item_ids), model.metadata.window
@@ -40,9 +41,11 @@ def beside(
         if not is_installed(PEERS[name][0]):
             without[name] = f"its environment is not made: python -m bench.peers --only={PEERS[name][0]}"
             continue
-        write_work(folder, histories, rows, items, K, window)
+        encoder = (config.layers, config.heads, config.dim)
+        write_work(folder, histories, rows, items, K, window, encoder=encoder)
         try:
             found[name] = _in_turn(Peer(name, folder), model, chosen, rounds)
+            found[name]["note"] += f"; ours has {config.layers} {config.block} blocks of {config.dim} dimensions"
         except InputError as error:
             without[name] = str(error)
     return found, without

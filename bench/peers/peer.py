@@ -122,12 +122,19 @@ def environment(name: str) -> Path:
 
 
 def write_work(
-    folder: Path, histories: Histories, rows: np.ndarray, items: int, k: int, window: int, vectors: tuple = ()
+    folder: Path,
+    histories: Histories,
+    rows: np.ndarray,
+    items: int,
+    k: int,
+    window: int,
+    vectors: tuple[np.ndarray, ...] = (),
+    encoder: tuple[int, int, int] | None = None,
 ) -> None:
     """Everything that a library needs, as arrays.
 
     histories: of all users.  rows: whom to recommend to.  vectors: (users, dim) of those rows and (items + 1, dim), if
-    the library scores by dot products.
+    the library scores by dot products.  encoder: layers, heads and dimensions, if it has a transformer.
     """
     arrays: dict[str, Any] = {
         "items": histories.items,
@@ -137,4 +144,6 @@ def write_work(
     }
     if vectors:
         arrays |= {"queries": vectors[0], "vectors": vectors[1]}
+    if encoder:
+        arrays["encoder"] = np.array(encoder)
     np.savez(folder / "work.npz", **arrays)

@@ -107,6 +107,7 @@ def rectools(work: Work) -> Ready:
     from rectools.models import BERT4RecModel
 
     _, k, window = (int(n) for n in work["sizes"])
+    layers, heads, dim = (int(n) for n in work["encoder"])
     table, users = _table(work), work["rows"]
     names = {"user": Columns.User, "item": Columns.Item, "when": Columns.Datetime}
     frame = pandas.DataFrame({names[name]: values for name, values in table.items()})
@@ -114,7 +115,7 @@ def rectools(work: Work) -> Ready:
     frame[Columns.Weight] = 1.0
     dataset = Dataset.construct(frame)
     model = BERT4RecModel(
-        n_blocks=1, n_heads=2, n_factors=64, session_max_len=window, epochs=1, batch_size=128, verbose=0,
+        n_blocks=layers, n_heads=heads, n_factors=dim, session_max_len=window, epochs=1, batch_size=128, verbose=0,
         dataloader_num_workers=0, recommend_batch_size=256, recommend_torch_device="cpu",
     )  # fmt: skip
     model.fit(dataset)
@@ -135,13 +136,14 @@ def replay(work: Work) -> Ready:
     from replay.models.nn.sequential.compiled import Bert4RecCompiled
 
     items, k, window = (int(n) for n in work["sizes"])
+    layers, heads, dim = (int(n) for n in work["encoder"])
     feature = TensorFeatureInfo(
-        name="item", is_seq=True, cardinality=items, padding_value=items, embedding_dim=64,
+        name="item", is_seq=True, cardinality=items, padding_value=items, embedding_dim=dim,
         feature_type=FeatureType.CATEGORICAL, feature_hint=FeatureHint.ITEM_ID,
         feature_sources=[TensorFeatureSource(FeatureSource.INTERACTIONS, "item")],
     )  # fmt: skip
     model = Bert4Rec(
-        TensorSchema(feature), block_count=1, head_count=2, hidden_size=64, max_seq_len=window,
+        TensorSchema(feature), block_count=layers, head_count=heads, hidden_size=dim, max_seq_len=window,
         enable_embedding_tying=True,
     )  # fmt: skip
     users = len(work["rows"])

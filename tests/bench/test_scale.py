@@ -82,7 +82,8 @@ def test_libraries_are_timed_in_turn_where_their_environment_is(artifacts: Path,
 
         def __init__(self, name: str, folder: Path) -> None:
             self.about = {"version": "1.0", "note": "none"}
-            assert (folder / "work.npz").is_file()
+            with np.load(folder / "work.npz") as work:
+                assert work["encoder"].tolist() == [2, 4, 32]
             if name == "rectools":
                 raise InputError("rectools failed: no such module")
 
@@ -98,6 +99,7 @@ def test_libraries_are_timed_in_turn_where_their_environment_is(artifacts: Path,
     found, without = peers_beside.beside(model, known, network(artifacts / "bert.onnx").config, 5, 2, tmp_path)
     assert without == {"rectools": "rectools failed: no such module"} and set(found) == {"replay"}
     assert found["replay"]["seconds"] == [2.0, 2.0] and len(found["replay"]["ours"]) == 2
+    assert found["replay"]["note"] == "none; ours has 2 transformer blocks of 32 dimensions"
     assert asked == ["round"] * 3 + ["close"] and found["replay"]["ratio"] > 1
 
 

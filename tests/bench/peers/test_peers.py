@@ -3,6 +3,7 @@
 import sys
 import threading
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import polars as pl
@@ -10,6 +11,7 @@ import pytest
 
 from bench.peers import peer as peers
 from bench.peers.peer import ENVIRONMENTS, PEERS, Peer, environment, write_work
+from bench.peers.work import PEERS as LIBRARIES
 from bench.peers.work import first_unseen, rest
 from infer.errors import InputError
 from infer.histories.histories import Histories
@@ -33,6 +35,30 @@ def test_implicit_answers_by_hand(here, tmp_path: Path) -> None:
     assert peer.round() > 0 and peer.round() > 0 and peer.at_rest
     peer.close()
     assert np.load(peer.lists).tolist() == [[4, 3], [3, 2]]
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "words"),
+    [
+        ("rectools", "rectools.models.BERT4RecModel", ("n_blocks", "n_heads", "n_factors")),
+        ("replay", "replay.models.nn.sequential.Bert4Rec", ("block_count", "head_count", "hidden_size")),
+    ],
+)
+def test_a_library_has_as_many_layers_heads_and_dimensions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, model: str, words: tuple[str, ...]
+) -> None:
+    modules = (
+        "pandas", "rectools", "rectools.dataset", "rectools.models", "replay", "replay.data", "replay.data.nn",
+        "replay.models", "replay.models.nn", "replay.models.nn.sequential", "replay.models.nn.sequential.compiled",
+    )  # fmt: skip
+    for module in modules:
+        monkeypatch.setitem(sys.modules, module, MagicMock())
+    write_work(tmp_path, HISTORIES, np.array([0, 1]), 4, 2, 3, encoder=(3, 4, 128))
+    with np.load(tmp_path / "work.npz") as work:
+        LIBRARIES[name](dict(work))
+    module, _, kind = model.rpartition(".")
+    made = getattr(sys.modules[module], kind).call_args.kwargs
+    assert [made[word] for word in words] == [3, 4, 128]
 
 
 def test_candidates_that_were_seen_are_passed_over() -> None:
