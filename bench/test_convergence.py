@@ -51,8 +51,8 @@ def test_convergence(benchmark, workloads, one_thread, kind: str, device: str) -
     assert max(curve["ndcg"]) > 10 * gains.sum() / MAIN.items, "no better than a random order"
     benchmark.extra_info |= about(
         "convergence", kind, device, ran_on=device, items=MAIN.items, window=MAIN.window, users=len(data.user_ids),
-        curve=curve, ndcg_goal=NDCG_GOAL, preparation_seconds=before, **throughput(runs[-1], data, config, records),
-    )  # fmt: skip
+        curve=curve, ndcg_goal=NDCG_GOAL, preparation_seconds=before,
+    ) | throughput(runs[-1], data, config, records)  # fmt: skip
 
 
 def learned(records: list[EpochRecord], before: float) -> dict[str, list]:

@@ -157,8 +157,8 @@ def convergence(tables: Tables) -> dict:
         history = tables["history"].filter(pl.col("experiment") == by_seed["experiment"][0])
         shown = []
         for column in ("epochs", "seconds"):
-            both = (reached[name].mean() for name in (column, f"goal_{column}"))
-            shown += [NOTHING if mean is None else f"{mean:.1f}" for mean in both]
+            both = (reached[name].to_numpy() for name in (column, f"goal_{column}"))
+            shown += [f"{values.mean():.1f}" if len(values) else NOTHING for values in both]
         counts = f"{reached.height} of {by_seed.height}"
         rows.append([by_seed["title"][0], counts, *shown, f"{np.median(history['seconds'].to_numpy()):.2f}"])
     header = ["model", "seeds that reach it", "epochs", "from scratch", "seconds", "from scratch", "seconds an epoch"]
