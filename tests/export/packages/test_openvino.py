@@ -1,10 +1,14 @@
 """OpenVINO reads the file as it is, and gives the golden lists."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from export.carried import Carried
+from export.cells import cells
+from export.exporter import export
 from infer.model.contract import sidecar_of
 from infer.model.golden import array, difference
 from tests.helpers.chunked import write_chunked
@@ -16,6 +20,13 @@ def test_openvino_gives_the_golden_lists(model: Path) -> None:
 
 def test_openvino_scores_items_in_chunks(tmp_path: Path) -> None:
     _check(write_chunked(tmp_path)[0])
+
+
+def test_openvino_searches_cells(models: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(cells, "LARGEST", 2)  # of few items
+    for name in ("hybrid.pt", "interactions.parquet"):
+        shutil.copy(models / name, tmp_path)
+    _check(export("hybrid", tmp_path, largest_loss=1.0, carried=Carried(probes=1))[0])
 
 
 def _check(model: Path) -> None:
