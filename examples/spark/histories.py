@@ -29,10 +29,10 @@ def lists_of(model: str, k: int) -> Callable[[Iterator[pa.RecordBatch]], Iterato
     def lists(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             histories = pl.from_arrow(batch).select(COLUMNS)
-            if histories.is_empty():
-                continue
             # A row for each event, in the order of the list, which is all that the model needs of the time.
             events = histories.sort("user").explode("items").rename({"items": "item"}).drop_nulls("item")
+            if events.is_empty():
+                continue
             events = events.with_columns(timestamp=pl.int_range(pl.len()).over("user"))
             found = opened(model).score(events, k, split=None)
             yield from found.select("user", "rank", "item", "score").to_arrow().to_batches()

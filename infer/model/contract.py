@@ -34,6 +34,7 @@ from infer.system.project import PROJECT
 from infer.tables.rules import KEEP, LATEST
 
 SCHEMA = 1  # of this JSON
+LARGEST_NUMBER = 2**53 - 1  # that every reader of JSON keeps (RFC 7493); JavaScript rounds others
 DTYPES = {TensorProto.INT64: "int64", TensorProto.FLOAT: "float32"}
 MEANINGS = {
     WINDOW_INPUT: "each user's latest items as indexes, oldest first, newest last, padded on the left with 0",
@@ -83,6 +84,9 @@ def sidecar(path: Path, content: bytes) -> str:
     lists = {
         name: json.loads(said[name]) for name in ("item_ids", "user_ids", "titles", "golden", "data") if name in said
     }
+    for name in ("item_ids", "user_ids"):
+        if any(isinstance(known, int) and abs(known) > LARGEST_NUMBER for known in lists.get(name, [])):
+            lists[name] = list(map(str, lists[name]))
     return json.dumps(found | lists, ensure_ascii=False) + "\n"
 
 

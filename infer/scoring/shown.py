@@ -88,7 +88,9 @@ def titles(model: Model, stated: Path | None, ids: pl.DataType) -> tuple[pl.Data
         raise InputError(f"{path} knows no item of the model: it has {table[ITEM][0]!r}, the model {known[0]!r}")
     lists = [pl.col(name).list.join("|") for name, dtype in table.schema.items() if isinstance(dtype, pl.List)]
     genres = pl.coalesce(GENRES, *lists).cast(pl.String) if lists else pl.col(GENRES)
-    return table.select(pl.col(ITEM).cast(ids), TITLE, genres.alias(GENRES)), ""
+    title = pl.col(TITLE).cast(pl.String)
+    title = pl.when(title.str.strip_chars() != "").then(title)  # a blank one is none
+    return table.select(pl.col(ITEM).cast(ids), title.alias(TITLE), genres.alias(GENRES)), ""
 
 
 class Names:

@@ -173,7 +173,7 @@ def _pointer(place: Sequence[int | str]) -> str:
     """Without the names of the kinds that pydantic tried, which stand between those of fields; keys of the client's own
     are cut."""
     parts = [str(part)[:40] for part in place if isinstance(part, int) or not _is_kind(part)]
-    return "/" + "/".join(parts)
+    return "".join(f"/{part}" for part in parts)
 
 
 def _tried(place: Sequence[int | str]) -> int:

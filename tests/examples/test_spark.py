@@ -56,3 +56,17 @@ def test_the_model_is_opened_once_in_a_process(tmp_path: Path, monkeypatch) -> N
         (found,) = lists(iter([batch.slice(0, 0), batch]))
         assert pl.from_arrow(found)["user"].to_list() == [1, 1, 1, 2, 2, 2]
     assert histories.opened.cache_info().misses == 1
+
+
+def test_users_without_an_item_are_passed_over(tmp_path: Path, monkeypatch) -> None:
+    pytest.importorskip("pyarrow")
+    monkeypatch.syspath_prepend(str(ROOT / "examples" / "spark"))
+    import histories
+
+    schema = {"user": pl.Int64, "items": pl.List(pl.Int64)}
+    batches = [
+        pl.DataFrame({"user": users, "items": items}, schema=schema).to_arrow().to_batches()[0]
+        for users, items in (([7], [[]]), ([8], [[None]]), ([1], [[2, 4]]))
+    ]
+    found = list(histories.lists_of(str(write_night(tmp_path) / "m.onnx"), 3)(iter(batches)))
+    assert [pl.from_arrow(each)["user"].to_list() for each in found] == [[1, 1, 1]]

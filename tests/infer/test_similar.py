@@ -35,6 +35,15 @@ def test_the_nearest_are_shown_with_titles(model: Path, capsys) -> None:
     assert capsys.readouterr().out.splitlines()[-1] == "  1. Two  0.7071"
 
 
+def test_a_blank_title_is_none(model: Path, capsys) -> None:
+    titles = {"item": [1, 2], "title": ["", "  "], "genres": [None, None]}
+    schema = {"item": pl.Int64, "title": pl.String, "genres": pl.String}
+    pl.DataFrame(titles, schema=schema).write_parquet(model.with_name("items.parquet"))
+    similar.main([f"--model={model}", "--item=1", "--k=1"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "nearest to item 1 " in lines[0] and lines[1].startswith("  1. item 2 ")
+
+
 def test_those_of_every_item_are_a_table_as_in_python(model: Path, capsys, tmp_path: Path) -> None:
     output = tmp_path / "similar.parquet"
     for _ in range(2):

@@ -85,7 +85,8 @@ def start_chain(model: MiniBERT4Rec, factors: tuple[Tensor, Tensor], data: Data)
     window = torch.from_numpy(windows(data.histories.take(rows), model.length))
     state = model.fading[-1] @ sources[window]  # (users, rank)
     # The variance over the items without the scores of all of them: s' Cov s.
-    deviation = ((state @ successors[1:].T.cov(correction=0)) * state).sum(1).clamp(min=0).sqrt().mean()
+    covariance = torch.atleast_2d(successors[1:].T.cov(correction=0))  # of rank 1 it is a number
+    deviation = ((state @ covariance) * state).sum(1).clamp(min=0).sqrt().mean()
     sources = sources * (start_weight(config) / deviation if deviation else 1.0)
     for table, factor in ((model.sources, sources), (model.successors, successors)):
         table.weight[: model.mask] = factor

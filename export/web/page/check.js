@@ -6,7 +6,14 @@ export const check = async (engine, page) => {
   const section = page.getElementById("check");
   const said = page.getElementById("check-said");
   section.hidden = false;
-  const cases = await engine.check();
+  let cases;
+  try {
+    cases = await engine.check();
+  } catch (error) {
+    said.textContent = `The self-test did not end: ${error.message}`;
+    section.dataset.result = "fail";
+    return;
+  }
   const wrong = cases.filter((each) => each.wrong);
   page.getElementById("check-cases").append(
     ...cases.map((each) => {

@@ -11,7 +11,9 @@ export class Engine {
     this.worker = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })), { type: "module" });
     this.number = 0;
     this.on = {};
-    this.failed = () => {};
+    this.broken = null;
+    // It may fail before anything is asked of it.
+    this.failed = (message) => (this.broken = message);
     this.worker.onmessage = ({ data }) => this.#heard(data);
     this.worker.onerror = (event) => this.failed(event.message || "this browser cannot run the page's worker");
   }
@@ -20,6 +22,7 @@ export class Engine {
   load(about, onProgress, onCatalogue) {
     return new Promise((resolve, reject) => {
       this.failed = (message) => reject(new Error(message));
+      if (this.broken !== null) this.failed(this.broken);
       this.on.progress = ({ loaded, total }) => onProgress(loaded, total);
       this.on.catalogue = ({ catalogue }) => onCatalogue(catalogue);
       this.on.ready = resolve;
@@ -42,14 +45,16 @@ export class Engine {
   }
 
   check() {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       this.on.checked = ({ cases }) => resolve(cases);
+      this.on.unchecked = ({ message }) => reject(new Error(message));
       this.worker.postMessage({ type: "check" });
     });
   }
 
   #heard(data) {
+    if (data.number !== undefined && data.number !== this.number) return; // of an older question
     if (data.type === "failed") this.failed(data.message);
-    else if (data.number === undefined || data.number === this.number) this.on[data.type]?.(data);
+    else this.on[data.type]?.(data);
   }
 }

@@ -11,6 +11,15 @@ export class History {
     this.places = this.#read();
   }
 
+  // Another tab of this browser may add, remove and clear, too.
+  follow(onChange) {
+    addEventListener("storage", ({ key }) => {
+      if (key !== KEY && key !== null) return;
+      this.places = this.#read();
+      onChange();
+    });
+  }
+
   has(place) {
     return this.places.includes(place);
   }

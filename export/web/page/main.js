@@ -34,8 +34,8 @@ const start = async () => {
     indexed = items.indexed(); // while the models open
   });
   await indexed;
-  engine.failed = fail;
   const page = new Page(about, engine, items);
+  engine.failed = (message) => page.fails(message);
   by("loading").hidden = true;
   by("app").hidden = false;
   page.render();
@@ -47,6 +47,7 @@ class Page {
   constructor(about, engine, items) {
     Object.assign(this, { about, engine, items, history: new History(items), category: null });
     this.lists = new Lists(by("lists"), about.models, items, (place) => this.choose(place));
+    this.history.follow(() => this.render());
     this.#words();
     this.#filter();
     combobox(by("search"), by("found"), (text) => this.#find(text), (option, place) => this.#fill(option, place), (place) =>
@@ -66,6 +67,14 @@ class Page {
     this.render();
   }
 
+  // Lists of an earlier question are not to stand below what is chosen now.
+  fails(message) {
+    fail(message);
+    if (this.answered) return;
+    this.lists.clear();
+    by("status").textContent = "";
+  }
+
   render() {
     const { places } = this.history;
     const chips = places.map((place) => this.#chip(place, "remove", () => this.#remove(place)));
@@ -78,6 +87,8 @@ class Page {
 
   #recommend() {
     const { places } = this.history;
+    this.answered = false;
+    performance.clearMeasures(); // a browser would keep those of all questions
     if (places.length === 0) {
       this.engine.forget();
       this.lists.clear();
@@ -90,6 +101,8 @@ class Page {
     this.engine.recommend(
       question,
       ({ lists }) => {
+        this.answered = true;
+        by("error").textContent = "";
         this.lists.show(lists);
         const milliseconds = Math.max(1, Math.round(performance.now() - began));
         const shown = lists.reduce((sum, { items }) => sum + items.length, 0);

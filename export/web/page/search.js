@@ -60,6 +60,7 @@ export const combobox = (input, list, find, fill, choose) => {
   input.addEventListener("input", open);
   input.addEventListener("blur", close);
   input.addEventListener("keydown", (event) => {
+    if (event.isComposing) return; // Enter and arrows pick characters then
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
       if (list.hidden) open();

@@ -1,6 +1,6 @@
 // Runs the models, away from the page, so that it stays quick while a model opens.
 //
-// In: {type: "load" | "recommend" | "check"}. Out: {type: "progress" | "catalogue" | "ready" | "lists" | "reasons" | "checked" | "failed"}.
+// In: {type: "load" | "recommend" | "check"}. Out: {type: "progress" | "catalogue" | "ready" | "lists" | "reasons" | "checked" | "unchecked" | "failed"}.
 
 import * as ort from "./vendor/onnxruntime-web/ort.js";
 import { choiceOf, feedsOf, listed, windowLength, windowOf } from "./feeds.js";
@@ -16,6 +16,8 @@ const tensor = (input, { values, shape }) =>
   input.dtype === "int64"
     ? new ort.Tensor("int64", BigInt64Array.from(values, BigInt), shape)
     : new ort.Tensor("float32", Float32Array.from(values), shape);
+
+const words = (error) => String(error?.message ?? error);
 
 // Rows of (items, scores).
 const run = async (model, feeds) => {
@@ -148,7 +150,7 @@ const check = async () => {
   const cases = [];
   for (const model of models)
     for (const golden of model.contract.golden.cases)
-      cases.push({ model: model.label, name: golden.name, wrong: await difference(model, golden) });
+      cases.push({ model: model.label, name: golden.name, wrong: await difference(model, golden).catch(words) });
   postMessage({ type: "checked", cases });
 };
 
@@ -157,5 +159,8 @@ let queue = Promise.resolve();
 onmessage = ({ data }) => {
   if (data.type === "recommend") newest = data.number;
   const todo = { load: () => load(data), recommend: () => answer(data), check }[data.type];
-  queue = queue.then(todo).catch((error) => postMessage({ type: "failed", message: String(error?.message ?? error) }));
+  const type = data.type === "check" ? "unchecked" : "failed";
+  queue = queue
+    .then(todo)
+    .catch((error) => postMessage({ type, number: data.number, message: words(error) }));
 };

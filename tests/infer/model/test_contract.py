@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 
-from infer.model.contract import MEANINGS, SCHEMA, WITHOUT
+from infer.model.contract import MEANINGS, SCHEMA, WITHOUT, sidecar, sidecar_of
 from infer.model.metadata import FORMAT, PREFIX, Metadata
 from infer.model.signature import OUTPUTS, RANKS
 from tests.helpers.checkerboard import ROOT
@@ -39,3 +39,15 @@ def test_the_page_names_every_key_of_the_metadata(artifacts: Path) -> None:
     stored = {p.key.removeprefix(PREFIX) for p in onnx.load(artifacts / "hybrid.onnx").metadata_props}
     assert set(keys) == stored | {"titles", "data"} and {f.name for f in fields(Metadata)} <= stored
     assert f"contract: {FORMAT}." in keys["format"] and f"`schema`: {SCHEMA})" in keys["contract"]
+
+
+def test_ids_that_javascript_would_round_are_texts_in_the_json(artifacts: Path) -> None:
+    path = artifacts / "hybrid.onnx"
+    assert json.loads(sidecar_of(path).read_text())["item_ids"] == list(range(1001, 1025))
+    proto = onnx.load(path)
+    for first, kind in ((2**53 - 24, int), (2**53 - 23, str), (-(2**60), str)):
+        ids = list(range(first, first + 24))
+        for entry in proto.metadata_props:
+            if entry.key == PREFIX + "item_ids":
+                entry.value = json.dumps(ids)
+        assert json.loads(sidecar(path, proto.SerializeToString()))["item_ids"] == list(map(kind, ids))

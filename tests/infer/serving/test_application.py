@@ -135,6 +135,8 @@ def test_errors_say_where_and_give_nothing_away(client: Client, publishing: Path
     for history, place, detail in (([1001, 2**63], 1, "less than"), (["a", 3], 1, "valid string")):
         [error] = client().post("/v1/recommend", json={"history": history}).json()["errors"]
         assert error["at"] == f"/history/{place}" and detail in error["detail"], "of the kind that the list begins with"
+    [error] = client().post("/v1/recommend", json=[1]).json()["errors"]
+    assert error["at"] == "", "which is the whole of a body, by RFC 6901"
     many = client().post("/v1/recommend", json={"history": [None] * 5000, "k": "x"})
     assert len(many.json()["errors"]) <= 10
 

@@ -30,6 +30,11 @@ def seen(web: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             keyboard="film 10",
             looks="film 1005",
             policy=elsewhere,
+            tabs=TITLES,
+            composing="film 1005",
+            fails=TITLES,
+            unstarted=None,
+            wide="Toys & Games > " * 12,
         )
         return found | {"url": url, "asked elsewhere": asked}
 
@@ -154,6 +159,31 @@ def test_it_fits_a_phone_is_dark_where_that_is_wanted_and_has_no_accessibility_v
         assert max(found[name]["widths"]) <= width, name
         brightness = sum(map(int, re.findall(r"\d+", found[name]["paper"])[:3]))
         assert brightness < 150 if name.endswith("dark") else brightness > 600, name
+
+
+def test_tabs_of_one_browser_have_one_history(seen: dict) -> None:
+    found = seen["tabs"]
+    one, two, three = (f"{title} (1999)" for title in TITLES)
+    assert found["both"] == [[two, one]] * 2
+    assert found["left"] == [[three]] * 2, "what was cleared in one tab does not come back from another"
+
+
+def test_a_failure_is_told_without_old_lists_until_a_question_is_answered(seen: dict) -> None:
+    found = seen["fails"]
+    assert found["failed"] == {"error": "This did not work: no memory is left", "status": "", "cards": 0}
+    assert found["answered"]["error"] == "" and found["answered"]["cards"] > 0
+
+
+def test_a_worker_that_cannot_start_is_told(seen: dict) -> None:
+    assert seen["unstarted"].startswith("This did not work: ") and "no" in seen["unstarted"]
+
+
+def test_a_long_category_does_not_widen_the_page(seen: dict) -> None:
+    assert seen["wide"] <= 390
+
+
+def test_enter_picks_characters_while_they_are_composed(seen: dict) -> None:
+    assert seen["composing"] == {"during": 0, "then": 1}
 
 
 def test_a_file_that_ends_early_and_file_addresses_are_told_in_one_line(web: Path, tmp_path: Path) -> None:

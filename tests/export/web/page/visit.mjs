@@ -10,7 +10,8 @@ const [executablePath, url, asked] = process.argv.slice(2);
 const WAIT = 120_000;
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 const seen = { console: [], errors: [], requests: [] };
-const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+const page = await context.newPage();
 page.setDefaultTimeout(WAIT);
 page.on("console", (message) => seen.console.push(message.text()));
 page.on("pageerror", (error) => seen.errors.push(error.message));
@@ -188,6 +189,100 @@ const scenarios = {
     // What was tried here is told in the console, and is no fault of the page.
     [seen.console.length, seen.errors.length, seen.requests.length] = before;
     return found;
+  },
+
+  // Two films, each chosen in a tab of its own; then all is cleared in the first, and another chosen in the second.
+  async tabs([one, two, three]) {
+    await clear();
+    const other = await context.newPage();
+    await other.goto(url);
+    await other.waitForSelector("#app:not([hidden])");
+    const chosen = (tab) => tab.$$eval("#history button", (all) => all.map((button) => button.textContent));
+    const lasts = (tab, count) =>
+      tab.waitForFunction((n) => document.querySelectorAll("#history button").length === n, count);
+    const pick = async (tab, title) => {
+      await tab.fill("#search", title);
+      await tab.click("#found [role=option]:first-child");
+    };
+    await pick(page, one);
+    await lasts(other, 1);
+    await pick(other, two);
+    await lasts(page, 2);
+    const found = { both: [await chosen(page), await chosen(other)] };
+    await page.click("#clear");
+    await lasts(other, 0);
+    await pick(other, three);
+    await lasts(page, 1);
+    found.left = [await chosen(page), await chosen(other)];
+    await other.close();
+    return found;
+  },
+
+  // A question that the worker fails on, then one that it answers; and a self-test that it fails on.
+  async fails([one, two, three]) {
+    await clear();
+    await after(() => choose(one));
+    const [worker] = page.workers();
+    await worker.evaluate(() => {
+      globalThis.kept = BigInt64Array.from;
+      BigInt64Array.from = () => {
+        throw new RangeError("no memory is left");
+      };
+    });
+    await choose(two);
+    await page.waitForSelector("#error:not(:empty)");
+    const state = () =>
+      page.evaluate(() => ({
+        error: document.getElementById("error").textContent,
+        status: document.getElementById("status").textContent,
+        cards: document.querySelectorAll(".card").length,
+      }));
+    const found = { failed: await state() };
+    await worker.evaluate(() => (BigInt64Array.from = globalThis.kept));
+    await after(() => choose(three));
+    found.answered = await state();
+    return found;
+  },
+
+  // Enter while characters are being composed, as for Japanese titles, picks these and no film.
+  async composing(typed) {
+    await clear();
+    await page.fill("#search", typed);
+    await page.waitForSelector("#found [role=option]");
+    const press = (isComposing) =>
+      page.$eval(
+        "#search",
+        (input, composing) =>
+          input.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", isComposing: composing, bubbles: true })),
+        isComposing,
+      );
+    const chosen = () => page.$$eval("#history button", (all) => all.length);
+    await press(true);
+    const found = { during: await chosen() };
+    await press(false);
+    return { ...found, then: await chosen() };
+  },
+
+  // The page's worker cannot start, and says so before anything is asked of it.
+  async unstarted() {
+    const other = await context.newPage();
+    await other.route("**/worker.js", (route) => route.fulfill({ contentType: "text/javascript", body: "throw new Error('no')" }));
+    await other.route("**/recommender.json", async (route) => {
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      await route.continue();
+    });
+    await other.goto(url);
+    await other.waitForSelector("#error:not(:empty)");
+    const error = await other.textContent("#error");
+    await other.close();
+    return error;
+  },
+
+  // How wide the page is on a phone with a category of very many letters.
+  async wide(letters) {
+    await page.setViewportSize({ width: 390, height: 844 });
+    await page.$eval("#filter", (select, text) => select.append(new Option(text, "0")), letters);
+    return page.evaluate(() => document.documentElement.scrollWidth);
   },
 
   async broken() {
