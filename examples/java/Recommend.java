@@ -37,6 +37,9 @@ public class Recommend {
             for (JsonNode id : contract.get("item_ids")) index.put(id.asText(), index.size() + 1L);
             List<Long> known = new ArrayList<>();
             for (String id : words[1].split(",")) if (index.containsKey(id)) known.add(index.get(id));
+            if (known.isEmpty() || contract.get("window").isNull()) {
+                throw new IllegalArgumentException("no item of this history is known, or no window is taken");
+            }
             if (contract.get("history").get("repeats").asText().equals("latest")) {
                 Collections.reverse(known); // an item that comes again stands once, at its latest place
                 known = new ArrayList<>(new LinkedHashSet<>(known));

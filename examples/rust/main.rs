@@ -32,6 +32,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .map(|(place, id)| (id.as_str(), place as i64 + 1))
         .collect();
     let mut known: Vec<i64> = words[1].split(',').filter_map(|id| index.get(id).copied()).collect();
+    if known.is_empty() || contract["window"].is_null() {
+        return Err("no item of this history is known, or no window is taken".into());
+    }
     if contract["history"]["repeats"] == "latest" {
         let mut met = HashSet::new(); // an item that comes again stands once, at its latest place
         known.reverse();
