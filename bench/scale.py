@@ -5,6 +5,9 @@ the same run, and the same work by other engines in turn (`bench.engines`); a JS
 
     python -m bench.scale --size=32m --record=bench/results/scale-32m.json
 
+Where the catalogue is large enough the command is timed once more with a file of the same model that searches --probes
+cells of items.
+
 Of 1m-items and 10m-items the model knows so many items, of which few users have met some; ways that lack the memory for
 that, or are not installed, are left out with the reason.
 
@@ -31,7 +34,9 @@ from bench.ratios import paired_ratio
 from bench.records.records import about, ran_on, save, workplace
 from bench.synthetic import SIZES, SyntheticConfig, write
 from bench.workloads.cases import K
-from bench.workloads.untrained import write_untrained
+from bench.workloads.untrained import write_searched, write_untrained
+from export.cells.cells import cell_count
+from export.cells.probing import CELLS
 from export.chunks import AT_ONCE
 from infer.cli import option, parse, run
 from infer.errors import InputError
@@ -57,6 +62,7 @@ class ScaleConfig:
     batch_size: int = option(256, "users scored at once", minimum=1)
     rounds: int = option(3, "batches on which the alternatives are timed in turn", minimum=1)
     rules: bool = option(False, "time the command under rules of items, too, each once")
+    probes: int = option(32, "cells that a second file searches, where there are enough; 0: no such file", minimum=0)
     folder: Path | None = option(None, "keep the table and the model here (default: a temporary folder)")
     record: Path | None = option(None, "JSON file to write")
 
@@ -104,6 +110,11 @@ def measure(config: ScaleConfig, folder: Path) -> dict:
     at_once = model.metadata.chunk or items
     before = _rates(config, training, at_once)
     manifest = scored(path, table, config)
+    searched = {}
+    if 0 < config.probes * CELLS <= cell_count(items):
+        other = scored(write_searched(network, path, table, config.probes), table, config)
+        searched = {"probes": config.probes, "cells": cell_count(items)}
+        searched |= {name: other[name] for name in ("seconds", "peak_memory_bytes")}
     rates = max(before, _rates(config, training, at_once), key=lambda measured: measured.head)
     network.to(config.device)
     ways, without = alternatives(network, model, histories, config.batch_size)
@@ -130,6 +141,7 @@ def measure(config: ScaleConfig, folder: Path) -> dict:
         "floor": asdict(floor),
         "times_floor": total / floor.seconds,
         "seconds_under_rules": under,
+        "searched": searched,
         "chunk": model.metadata.chunk,
         "rates_columns": at_once,
         "file_bytes": file_bytes(path),
@@ -164,6 +176,10 @@ def main(argv: Sequence[str]) -> None:
         f"{record['users_per_second']:.0f} users/s, {record['times_floor']:.2f} times the floor of "
         f"{floor['head_seconds']:.1f} s; peak memory {record['peak_memory_bytes'] / 2**30:.2f} GiB"
     )
+    if record["searched"]:
+        other = record["searched"]["seconds"]
+        stages = ", ".join(f"{name} {value:.1f} s" for name, value in other.items())
+        print(f"{record['searched']['probes']} of {record['searched']['cells']:,} cells: {stages}")
     for name, ratio in record["ratios"].items():
         print(f"{name:22}{ratio:8.2f} times the seconds of {OURS}")
     for name, about_it in record["libraries"].items():

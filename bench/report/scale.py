@@ -34,6 +34,14 @@ def commands(records: list[Record]) -> Table:
             f"{info['users_per_second']:,.0f}", f"{info['times_floor']:.1f}",
             f"{info['peak_memory_bytes'] / 2**30:.2f} GiB", *stages,
         ])  # fmt: skip
+        if found := info.get("searched"):
+            taken = found["seconds"]
+            rows.append([
+                f"{_label(records, record)}, {found['probes']} of {found['cells']:,} cells", f"{info['users']:,}",
+                f"{info['items']:,}", duration(taken["total"]), f"{info['users'] / taken['total']:,.0f}", NOTHING,
+                f"{found['peak_memory_bytes'] / 2**30:.2f} GiB",
+                *(duration(taken.get(name)) for name in ("read", "windows", "model", "write")),
+            ])  # fmt: skip
     header = ["table, model, device", "users", "items", "seconds", "users/s", "× floor", "peak memory"]
     caption = "python -m infer.batch for everyone, in a process of its own, without metrics"
     return table(caption, [*header, "read", "windows", "model", "write"], rows)

@@ -5,16 +5,20 @@ In: a kind (bert, hybrid or mf), its configuration and a table. Out: the torch m
     model, path = write_untrained("bert", BertConfig(), Path("32m.parquet"), Path("/tmp/folder"))
 """
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import torch
 
+from export.cells.searching import in_order, probes_of
 from export.chunks import chunk_of
 from export.exporter import describe, file_content
 from export.graph import export_graph
 from export.parity import check_parity
 from infer.errors import InputError
+from infer.model.session import open_model
 from infer.system.files import write_bytes
 from infer.system.fingerprints import sha256
 from infer.tables.columns import ITEM, USER
@@ -73,3 +77,17 @@ def write_untrained(
     }
     write_bytes(path, file_content(proto, describe(state, model, parity, chunk=chunk)), owned=True)
     return model, path
+
+
+def write_searched(model: MF | MiniBERT4Rec, path: Path, table: Path, number: int) -> Path:
+    """The same model in a file that searches so many cells, beside that which scores all items; returns its path.
+
+    model, path: of `write_untrained`.  table: by whose users cells are found.
+    """
+    metadata, found = open_model(path).metadata, path.with_name(f"{path.stem}.ivf.onnx")
+    probes, other = probes_of(path, table, number), copy.deepcopy(model)
+    ordered = in_order({"model": model.state_dict(), "item_ids": metadata.item_ids}, model, probes)
+    other.load_state_dict(ordered["model"])
+    proto = export_graph(other.eval(), len(metadata.item_ids), chunk=metadata.chunk, beside=found, probes=probes)
+    write_bytes(found, file_content(proto, replace(metadata, probes=number)), owned=True)
+    return found

@@ -10,6 +10,8 @@ import pytest
 from bench import engines, scale
 from bench.peers import beside as peers_beside
 from bench.peers import room
+from bench.records.runs import Record
+from bench.report.scale import commands
 from bench.workloads.workload import network
 from export import apart, chunks
 from infer.errors import InputError
@@ -61,6 +63,7 @@ def test_a_large_catalogue_is_known_whole_and_scored_in_chunks(kind: str, tmp_pa
     assert pl.read_parquet(tmp_path / "1m-items.parquet")["item"].n_unique() < 1_000
     (data,) = tmp_path.glob(f"{kind}.*.data")
     assert record["file_bytes"] == data.stat().st_size + model.path.stat().st_size > 3_000 * 64 * 4
+    assert record["searched"] == {}, "16 cells are too few for 32 probes"
     assert record["rates_columns"] == 1_023 and record["times_floor"] > 0
     if kind == "mf":
         assert {"torch", "implicit", "onnxruntime"} <= {*record["batch_seconds"], *record["left_out"]}
@@ -69,6 +72,26 @@ def test_a_large_catalogue_is_known_whole_and_scored_in_chunks(kind: str, tmp_pa
         assert (
             "replay                left out: its environment is not made: python -m bench.peers --only=replay" in said
         )
+
+
+def test_a_second_file_searches_cells_where_there_are_enough(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setitem(scale.SIZES, "1m-items", (30, 5_000, 600))
+    record_file = tmp_path / "r.json"
+    words = [
+        "--kind=mf",
+        "--size=1m-items",
+        "--rounds=1",
+        "--probes=2",
+        f"--folder={tmp_path}",
+        f"--record={record_file}",
+    ]
+    scale.main(words)
+    found, said = json.loads(record_file.read_text())["searched"], capsys.readouterr().out
+    assert (found["probes"], found["cells"]) == (2, 32) and found["seconds"]["model"] > 0
+    assert open_model(tmp_path / "mf.ivf.onnx").metadata.probes == 2
+    assert "2 of 32 cells: open " in said
+    shown = commands([Record(run="r", name="r", stats={}, info=json.loads(record_file.read_text()))])
+    assert "1m-items, mf, cpu, 2 of 32 cells" in str(shown)
 
 
 def test_libraries_are_timed_in_turn_where_their_environment_is(artifacts: Path, tmp_path: Path, monkeypatch) -> None:
