@@ -74,9 +74,17 @@ def few_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setitem(preset["bert"], "epochs", 2)
 
 
+@pytest.fixture
+def many_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few items are in as many cells as a large catalogue's, all of which may be searched."""
+    monkeypatch.setattr("export.cells.cells.LARGEST", 2)
+    for module in ("probing", "searching"):
+        monkeypatch.setattr(f"export.cells.{module}.CELLS", 1)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_command_and_example_runs(
-    document: str, run: Run, film_data: Path, few_epochs, tmp_path: Path, request, monkeypatch
+    document: str, run: Run, film_data: Path, few_epochs, many_cells, tmp_path: Path, request, monkeypatch
 ) -> None:
     for library in NEEDED.get(document, ()):
         if find_spec(library) is None:

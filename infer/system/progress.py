@@ -3,9 +3,9 @@
 for part in progress(parts, desc="measuring", unit=" parts"): ...
 """
 
+import atexit
 import sys
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -17,6 +17,8 @@ EVERY = 60.0  # seconds between two lines
 TICK = 1.0  # seconds between two looks at whether one is due
 LINE = "{desc}: {n_fmt}/{total_fmt}{unit}, {elapsed} so far, {remaining} left"
 
+LONGEST_END = 5.0  # seconds that the end of a process waits for a line, as where nobody reads standard error
+_ending = threading.Event()
 _silent = ContextVar("_silent", default=False)
 
 
@@ -33,6 +35,7 @@ class _Lines(tqdm):  # type: ignore[misc]
         if _Lines._ticking is None:
             _Lines._ticking = threading.Thread(target=_tick, name="progress", daemon=True)
             _Lines._ticking.start()
+            atexit.register(_stop)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
         """Write a line; tqdm would go back to the begin of the one before."""
@@ -50,20 +53,29 @@ class _Lines(tqdm):  # type: ignore[misc]
         """Say nothing more, as no bar has to be left or taken away."""
         if getattr(self, "disable", False):  # which TQDM_DISABLE sets, too
             return
+        if sys.is_finalizing():  # threads are gone by now, with whatever lock they held
+            return
         self.disable = True
         self._decr_instances(self)
 
 
 def _tick() -> None:
     """Tell bars that no step moves; one whose file is closed, as at the end of a process, is left."""
-    while True:
-        time.sleep(TICK)
+    while not _ending.wait(TICK):
         with _Lines.get_lock():  # under which bars are added
             bars = list(_Lines._instances)
         for bar in bars:
             if isinstance(bar, _Lines) and not getattr(bar, "disable", True) and bar.is_due():  # True: not made yet
                 with suppress(OSError, ValueError):
                     bar.refresh()
+
+
+def _stop() -> None:
+    """End that before Python does: a thread that is ended while it holds tqdm's lock keeps it, and bars that go last
+    would wait for it for ever."""
+    _ending.set()
+    if _Lines._ticking is not None:
+        _Lines._ticking.join(LONGEST_END)
 
 
 def progress(given: Iterable[Any] | None = None, **options: Any) -> "tqdm[Any]":

@@ -54,6 +54,22 @@ def test_bars_are_made_while_others_are_looked_at() -> None:
     assert done.returncode == 0 and "Exception" not in done.stderr, done.stderr
 
 
+HELD = """
+import threading
+from infer.system import progress
+progress.LONGEST_END = 0.2
+kept = progress.progress(total=1)
+holder = threading.Thread(target=progress._Lines.get_lock().acquire)
+holder.start()
+holder.join()
+"""
+
+
+def test_the_end_waits_for_no_lock_of_a_thread_that_is_gone() -> None:
+    done = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_what_is_soon_done_leaves_none(capsys) -> None:
     assert list(progress(range(1000), desc="counting", unit=" parts", leave=False)) == list(range(1000))
     with progress(total=3) as bar:
