@@ -121,7 +121,8 @@ class MiniBERT4Rec(ScoringModel):
     @property
     def item_rows(self) -> list[str]:
         """Whatever the encoder, the chain and the head know of each."""
-        return [name for name in self.state_dict() if name in OF_ITEMS]
+        parts = {"items.weight"} if isinstance(self.items, CodedVectors) else set()  # which all items share
+        return [name for name in self.state_dict() if name in OF_ITEMS - parts]
 
     @property
     def chained(self) -> bool:

@@ -15,6 +15,8 @@ from export.cells import cells
 from export.cells.probing import Probes
 from export.cells.searching import in_order
 from export.exporter import export
+from export.graph import export_graph
+from export.parity import check_parity
 from infer.errors import InputError
 from infer.model.golden import differences, stored
 from infer.model.session import open_model
@@ -127,3 +129,26 @@ def test_weights_stand_in_the_order_of_cells_and_what_is_retired_behind_them() -
         assert torch.equal(after[:7], before[rows]) and torch.equal(after[7:], before[7:])
     others = state["model"].keys() - set(model.item_rows)
     assert others and all(torch.equal(found["model"][name], state["model"][name]) for name in others)
+
+
+@pytest.mark.parametrize("chunk", [0, 100])
+def test_items_with_codes_are_searched_too(chunk: int, monkeypatch) -> None:
+    monkeypatch.setattr(cells, "LARGEST", 32)
+    torch.manual_seed(0)
+    config = BertConfig(dim=4, heads=1, feedforward=4, max_length=3, codes=2, item_bias=True, layers=1)
+    model, items = MiniBERT4Rec(700, config).eval(), 700
+    model.items.codes[1:] = torch.randint(0, 256, model.items.codes[1:].shape)
+    vectors, bias = model.output(slice(1, items + 1))
+    whole = torch.cat([vectors, bias[:, None]], 1).detach().numpy()
+    users = np.random.default_rng(0).normal(size=(50, 5)).astype(np.float32)
+    probes = Probes(cells.cells_of(whole, users), 2)
+    ordered = in_order({"model": model.state_dict(), "item_ids": list(range(items))}, model, probes)
+    other = MiniBERT4Rec(items, config)
+    other.load_state_dict(ordered["model"])
+    proto = export_graph(other.eval(), items, chunk=chunk, probes=probes)
+    assert check_parity(model, proto, items, 0, searched=True)["largest_score_difference"] < 1e-4
+    # Vectors are put together from codes, and stored as such.
+    assert not any(
+        list(tensor.dims)[:1] == [items + 1] and len(tensor.dims) == 2 and tensor.dims[1] >= 4
+        for tensor in proto.graph.initializer
+    )
