@@ -37,6 +37,7 @@ from infer.system.progress import progress
 
 EXACT = "fp32"
 PARTS, PROBES, SEARCHED = (8, 16, 32), (8, 32, 128), (16, 32, 64)
+PROBED = 32  # cells that are searched of items with codes
 # ONNX Runtime keeps the looked-up scores of all parts until they are summed: of more parts they take many gigabytes.
 SUMMED = 16
 INDEXED = 16  # parts of the index with codes
@@ -60,17 +61,20 @@ def ways(world: World, seed: int) -> dict[str, Callable[[], Any]]:
     from bench.nearest import ways as kinds
 
     found: dict[str, Callable[[], Any]] = {name: partial(kinds.whole, world, name) for name in (EXACT, "int8")}
-    for parts in PARTS:
-        codes = cache(partial(kinds.cut, world, parts, seed))
+    cuts = {parts: cache(partial(kinds.cut, world, parts, seed)) for parts in PARTS}
+    for parts, codes in cuts.items():
         found[f"codes {parts}"] = partial(_coded, kinds.unpacked, world, codes)
         if parts <= SUMMED:
             found[f"summed {parts}"] = partial(_coded, kinds.summed, world, codes)
+    count = cell_count(len(world.items) - 1)
     cells = cache(partial(kinds.in_cells, world))
     for number in SEARCHED:
-        if number * CELLS <= cell_count(len(world.items) - 1):
-            found[f"cells, {number} of {cell_count(len(world.items) - 1):,}"] = partial(
-                _searched, kinds, world, cells, number
-            )
+        if number * CELLS <= count:
+            found[f"cells, {number} of {count:,}"] = partial(_searched, kinds, world, cells, number)
+    if PROBED * CELLS <= count:
+        for parts in PARTS[1:]:
+            codes = cuts[parts]
+            found[f"cells and {parts} codes"] = partial(_searched_codes, kinds, world, codes, PROBED)
     lists = max(16, int(2 * len(world.items) ** 0.5))
     for name, parts in (("ivf", 0), (f"ivfpq {INDEXED}", INDEXED)):
         index = cache(partial(kinds.Inverted, world, lists, parts))
@@ -85,6 +89,10 @@ def _coded(kind: Callable[..., Any], world: World, codes: Callable[[], Any]) -> 
 
 def _searched(kinds: Any, world: World, cells: Callable[[], Any], number: int) -> Any:
     return kinds.searched(world, cells(), number)
+
+
+def _searched_codes(kinds: Any, world: World, codes: Callable[[], Any], number: int) -> Any:
+    return kinds.searched(world, kinds.in_cells(world, *codes()), number, *codes())
 
 
 def _searching(index: Callable[[], Any], probes: int) -> Any:

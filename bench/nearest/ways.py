@@ -101,14 +101,20 @@ def cut(world: World, parts: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray
 
 def unpacked(world: World, codes: np.ndarray, centres: np.ndarray) -> Way:
     """As `whole`, of vectors that the graph puts together, as files with codes do."""
-    nodes, parts = Nodes("made", []), len(centres)
-    places = nodes("Cast", _stored(nodes, "codes", _padded(codes)), to=TensorProto.INT32)
-    places = nodes("Add", places, _stored(nodes, "first", np.arange(parts, dtype=np.int32) * CODES))
-    found = nodes("Gather", _stored(nodes, "parts", centres.reshape(parts * CODES, -1)), places, axis=0)
-    found = nodes("Reshape", found, nodes.constant([_columns(len(world.items)), -1]))
-    found = nodes("Concat", found, _stored(nodes, "bias", _padded(world.bias)[:, None]), axis=1)
+    nodes = Nodes("made", [])
+    found = _put_together(nodes, _padded(codes), centres, _padded(world.bias))
     nodes("MatMul", _with_one(nodes), nodes("Transpose", found, perm=[1, 0]), outputs=[ALL_SCORES])
     return _in_graph(world, nodes)
+
+
+def _put_together(nodes: Nodes, codes: np.ndarray, centres: np.ndarray, bias: np.ndarray) -> str:
+    """(rows, dim + 1) vectors and bias of items, of their codes (rows, parts)."""
+    parts = len(centres)
+    places = nodes("Cast", _stored(nodes, "codes", codes), to=TensorProto.INT32)
+    places = nodes("Add", places, _stored(nodes, "first", np.arange(parts, dtype=np.int32) * CODES))
+    found = nodes("Gather", _stored(nodes, "parts", centres.reshape(parts * CODES, -1)), places, axis=0)
+    found = nodes("Reshape", found, nodes.constant([len(codes), -1]))
+    return nodes("Concat", found, _stored(nodes, "bias", bias[:, None]), axis=1)
 
 
 def summed(world: World, codes: np.ndarray, centres: np.ndarray) -> Way:
@@ -128,18 +134,28 @@ def summed(world: World, codes: np.ndarray, centres: np.ndarray) -> Way:
     return _in_graph(world, nodes)
 
 
-def in_cells(world: World) -> Cells:
-    """The items in cells, by other users than those who are asked for."""
-    users = np.pad(world.others, ((0, 0), (0, 1)), constant_values=1)
-    return cells_of(np.concatenate([world.items, world.bias[:, None]], 1)[1:], users)
+def in_cells(world: World, codes: np.ndarray | None = None, centres: np.ndarray | None = None) -> Cells:
+    """The items in cells, by other users than those who are asked for.
+
+    codes, centres: of `cut`, whose vectors stand for the items'; None: their own.
+    """
+    users, vectors = np.pad(world.others, ((0, 0), (0, 1)), constant_values=1), world.items
+    if codes is not None and centres is not None:
+        vectors = np.concatenate([part[own] for part, own in zip(centres, codes.T, strict=True)], 1)
+    return cells_of(np.concatenate([vectors, world.bias[:, None]], 1)[1:], users)
 
 
-def searched(world: World, cells: Cells, number: int) -> Way:
-    """So many of each user's nearest cells, as files of `--probes` search them."""
+def searched(
+    world: World, cells: Cells, number: int, codes: np.ndarray | None = None, centres: np.ndarray | None = None
+) -> Way:
+    """So many of each user's nearest cells, as files of `--probes` search them.  codes, centres: as of `in_cells`."""
     nodes, count = Nodes("made", []), len(world.items) - 1
     order = item_at(cells, count)
-    rows = np.concatenate([world.items, world.bias[:, None]], 1)[order]
-    vectors = nodes("Transpose", _stored(nodes, "rows", rows), perm=[1, 0])
+    if codes is None or centres is None:
+        rows = _stored(nodes, "rows", np.concatenate([world.items, world.bias[:, None]], 1)[order])
+    else:
+        rows = _put_together(nodes, codes[order], centres, world.bias[order])
+    vectors = nodes("Transpose", rows, perm=[1, 0])
     nodes("MatMul", _with_one(nodes), vectors, outputs=[ALL_SCORES])
     dim = world.items.shape[1]
     users = helper.make_tensor_value_info(GIVEN, TensorProto.FLOAT, ["batch", dim])

@@ -56,6 +56,18 @@ def test_cells_find_more_of_the_best_the_more_are_searched() -> None:
     assert (np.diff(ordered) <= 1e-5).all() and (listed > 0).all()
 
 
+def test_items_with_codes_are_searched_by_the_vectors_that_they_stand_for() -> None:
+    world = made(5_000, 32, users=16)
+    codes = ways.cut(world, 8)
+    cells = ways.in_cells(world, *codes)
+    listed = ways.searched(world, cells, 2, *codes).find(world.users)
+    vectors = np.concatenate([part[own] for part, own in zip(codes[1], codes[0].T, strict=True)], 1)
+    scores = world.users @ vectors.T + world.bias
+    assert (np.diff(np.take_along_axis(scores, listed, axis=1)) <= 1e-5).all()
+    exact = ways.unpacked(world, *codes).find(world.users)
+    assert 0.5 < np.mean([len(np.intersect1d(*rows)) / ways.K for rows in zip(listed, exact, strict=True)]) < 1
+
+
 @pytest.mark.parametrize("parts", [2, 8])
 def test_codes_list_the_best_of_the_vectors_that_they_stand_for(parts: int) -> None:
     codes, centres = ways.cut(WORLD, parts)
