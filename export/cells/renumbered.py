@@ -28,9 +28,7 @@ def renumbered(graph: GraphProto, item_at: np.ndarray) -> None:
     0 at 0; indexes that are none are taken for 0."""
     before, behind = Nodes("placed", graph.initializer), Nodes("named", graph.initializer)
     items = len(item_at) - 1
-    place_of = np.empty(items + 1, np.int32)
-    place_of[item_at] = np.arange(items + 1, dtype=np.int32)
-    graph.initializer.append(numpy_helper.from_array(place_of, PLACES))
+    graph.initializer.append(numpy_helper.from_array(np.argsort(item_at).astype(np.int32), PLACES))
     names = {ITEMS_OUTPUT: f"placed_{ITEMS_OUTPUT}"}
     for name in (value.name for value in graph.input if value.name in OF_ITEMS):
         known = before("Mul", name, inside(before, name, items))

@@ -64,8 +64,7 @@ def probes_of(exact: Path, table: Path, number: int, seed: int = 0) -> Probes:
 def in_order(state: dict[str, Any], model: ScoringModel, probes: Probes) -> dict[str, Any]:
     """A checkpoint's content with its items, retired ones too, in the order of cells."""
     item = item_at(probes.cells, len(state["item_ids"]))
-    place = np.empty(len(item), dtype=np.int64)
-    place[item] = np.arange(len(item))
+    place = np.argsort(item)
     weights, order = dict(state["model"]), torch.from_numpy(item)
     for name in model.item_rows:
         weights[name] = torch.cat([weights[name][order], weights[name][len(item) :]])
