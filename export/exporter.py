@@ -59,7 +59,7 @@ def export(
     path = artifacts / ".".join(parts)
     claim([path, sidecar_of(path)], inputs=[stored, artifacts / INTERACTIONS_FILE])
     state = checkpoint.read(stored, f"run `python -m train {name} --artifacts={artifacts}` first")
-    model = restore(state)
+    model = _restored(state)
     refuse_broken_weights(name, model)
     refuse_large_weights(name, model, precision)
     if carried.probes:
@@ -70,6 +70,13 @@ def export(
             return path, _written(path, state, model, precision, largest_loss, carried)
         finally:
             clean(path)
+
+
+def _restored(state: dict) -> ScoringModel:
+    """The model as a file has it."""
+    model = restore(state)
+    model.spare()
+    return model
 
 
 def _written(
@@ -161,7 +168,7 @@ def _searched(
             probes = probes_of(paths[0], table, number)
             ordered = in_order(state, model, probes)
             proto = export_graph(
-                restore(ordered), items, chunk=chunk, beside=beside, retired=ordered["retired"], probes=probes
+                _restored(ordered), items, chunk=chunk, beside=beside, retired=ordered["retired"], probes=probes
             )
             refuse_large_graph(proto)
             sizes = items, len(state["user_ids"])

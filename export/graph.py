@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import onnx
+import onnx_ir
 import torch
 from onnxscript.optimizer import optimize_ir
 
@@ -82,7 +83,7 @@ def export_graph(
             )
             assert program is not None, "with dynamo the exporter returns a program"
             if model.coded:  # vectors that follow from codes are not to be stored
-                optimize_ir(program.model, output_size_limit=FOLDED)
+                optimize_ir(program.model, output_size_limit=FOLDED, should_fold=_unless_longer)
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
@@ -97,6 +98,12 @@ def export_graph(
     guard(proto.graph, Sizes(items, model.user_count, model.level_count, model.window, model.any_length))
     strip(proto)
     return proto
+
+
+def _unless_longer(node: onnx_ir.Node) -> bool | None:
+    """Whether a node whose inputs are weights may become one: none of what is stored in half precision does."""
+    given = node.inputs[0] if node.op_type == "Cast" else None
+    return False if given is not None and given.dtype == onnx_ir.DataType.FLOAT16 else None
 
 
 def in_chunks(proto: onnx.ModelProto) -> bool:

@@ -29,6 +29,7 @@ from train.loop.run import Run
 from train.loop.snapshots import Snapshots
 from train.loop.world import ALONE, World
 from train.memory import check_memory, parts, told_if_exhausted
+from train.models.coded import NUMBER
 from train.models.registry import build, unsolved
 from train.pools import limited
 from train.saved import checkpoint
@@ -178,7 +179,7 @@ def _prepared(
     numbered = None if numbering is None else numbering.name_and_checksum
     provenance = checkpoint.provenance(
         kind, config, data, parents, start=earlier or None, numbered_by=numbered,
-        processes=None if world.alone else world.size,
+        processes=None if world.alone else world.size, codes_of_whole=NUMBER if model.coded else None,
     )  # fmt: skip
     run = Run(model, None if model.closed_form else model.optimizer(), preparing)
     if start is not None and not model.closed_form:

@@ -11,7 +11,8 @@ exact top ten that it finds, and NDCG@10 of the held-out item; a JSON record.
     cells        as files of --probes: the products with the items of the cells that are nearest to a user
     ivf, ivfpq   indexes of faiss that search some of their lists, with whole vectors and with codes
 
-Nothing is trained: vectors are drawn (`bench.nearest.world`), and codes are those that k-means gives them. All ways
+Nothing is trained: vectors are drawn (`bench.nearest.world`), and codes are those that k-means gives them, by how often
+items occur among drawn events. All ways
 have one thread. The encoder, which they share, is not in it. Needs the extra `vectors`.
 """
 
@@ -84,7 +85,7 @@ def ways(world: World, seed: int) -> dict[str, Callable[[], Any]]:
 
 
 def _coded(kind: Callable[..., Any], world: World, codes: Callable[[], Any]) -> Any:
-    return kind(world, *codes())
+    return kind(world, codes())
 
 
 def _searched(kinds: Any, world: World, cells: Callable[[], Any], number: int) -> Any:
@@ -92,7 +93,7 @@ def _searched(kinds: Any, world: World, cells: Callable[[], Any], number: int) -
 
 
 def _searched_codes(kinds: Any, world: World, codes: Callable[[], Any], number: int) -> Any:
-    return kinds.searched(world, kinds.in_cells(world, *codes()), number, *codes())
+    return kinds.searched(world, kinds.in_cells(world, codes()), number, codes())
 
 
 def _searching(index: Callable[[], Any], probes: int) -> Any:

@@ -23,8 +23,8 @@ from export.precision import in_precision
 from export.topk import BLOCK, append_top_k
 from infer.model.choice import Choice
 from infer.model.signature import ITEMS_OUTPUT, K_INPUT, SEEN_INPUT
-from train.models.coded import CODES
-from train.models.codes import clustered
+from train.models.coded import CODES, NUMBER, CodedVectors
+from train.models.codes import start_vectors
 
 K = 10
 GIVEN = "given_users"
@@ -93,39 +93,51 @@ def whole(world: World, precision: str) -> Way:
     return _in_graph(world, nodes, precision)
 
 
-def cut(world: World, parts: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Codes (items + 1, parts) and the parts (parts, CODES, dim / parts) that k-means finds for the vectors."""
-    codes, centres = clustered(torch.from_numpy(world.items[1:]), parts, seed)
-    return np.pad(codes.numpy(), ((1, 0), (0, 0))), centres.numpy()
+def cut(world: World, parts: int, seed: int = 0) -> CodedVectors:
+    """The items' codes, and what they stand for, as training finds them for given vectors."""
+    table = CodedVectors(len(world.items), world.items.shape[1], parts)
+    start_vectors(table, torch.from_numpy(world.items[1:]), world.counts, seed)
+    return table.requires_grad_(False)
 
 
-def unpacked(world: World, codes: np.ndarray, centres: np.ndarray) -> Way:
+def unpacked(world: World, table: CodedVectors) -> Way:
     """As `whole`, of vectors that the graph puts together, as files with codes do."""
     nodes = Nodes("made", [])
-    found = _put_together(nodes, _padded(codes), centres, _padded(world.bias))
+    found = _put_together(nodes, _padded(table.codes.numpy()), table, _padded(world.bias))
     nodes("MatMul", _with_one(nodes), nodes("Transpose", found, perm=[1, 0]), outputs=[ALL_SCORES])
     return _in_graph(world, nodes)
 
 
-def _put_together(nodes: Nodes, codes: np.ndarray, centres: np.ndarray, bias: np.ndarray) -> str:
-    """(rows, dim + 1) vectors and bias of items, of their codes (rows, parts)."""
-    parts = len(centres)
+def _put_together(nodes: Nodes, codes: np.ndarray, table: CodedVectors, bias: np.ndarray) -> str:
+    """(rows, dim + 1) vectors and bias of items, of their codes (rows, NUMBER + parts)."""
     places = nodes("Cast", _stored(nodes, "codes", codes), to=TensorProto.INT32)
-    places = nodes("Add", places, _stored(nodes, "first", np.arange(parts, dtype=np.int32) * CODES))
-    found = nodes("Gather", _stored(nodes, "parts", centres.reshape(parts * CODES, -1)), places, axis=0)
+    begin, end = nodes.constant([NUMBER]), nodes.constant([codes.shape[1]])
+    parts = nodes("Slice", places, begin, end, nodes.constant([1]))
+    parts = nodes("Add", parts, _stored(nodes, "first", table.first.numpy()))
+    found = nodes("Gather", _stored(nodes, "parts", table.weight.flatten(0, 1).numpy()), parts, axis=0)
     found = nodes("Reshape", found, nodes.constant([len(codes), -1]))
-    return nodes("Concat", found, _stored(nodes, "bias", bias[:, None]), axis=1)
+    number = [nodes("Gather", places, nodes.constant(place), axis=1) for place in range(NUMBER)]
+    number[1] = nodes("Mul", number[1], nodes.constant(CODES, np.int32))
+    whole = nodes("Gather", _stored(nodes, "whole", table.whole.half().numpy()), nodes("Add", *number), axis=0)
+    found = nodes("Add", found, nodes("Cast", whole, to=TensorProto.FLOAT))
+    short = nodes("Cast", _stored(nodes, "bias", bias[:, None].astype(np.float16)), to=TensorProto.FLOAT)
+    return nodes("Concat", found, short, axis=1)
 
 
-def summed(world: World, codes: np.ndarray, centres: np.ndarray) -> Way:
-    """PQTopK: each user's products with all parts, looked up and summed for each item."""
-    nodes, parts = Nodes("made", []), len(centres)
+def summed(world: World, table: CodedVectors) -> Way:
+    """PQTopK: each user's products with whole vectors and parts, looked up and summed for each item."""
+    nodes, parts = Nodes("made", []), len(table.weight)
     users = nodes("Reshape", GIVEN, nodes.constant([0, parts, -1]))
     users = nodes("Transpose", users, perm=[1, 0, 2])
-    products = nodes("MatMul", users, _stored(nodes, "parts", centres.transpose(0, 2, 1)))  # (parts, users, CODES)
+    stored = _stored(nodes, "parts", table.weight.transpose(1, 2).numpy())
+    products = nodes("MatMul", users, stored)  # (parts, users, CODES)
+    codes = _padded(table.codes.numpy())
+    number = codes[:, 0] + CODES * codes[:, 1].astype(np.uint16)
+    whole = nodes("MatMul", GIVEN, _stored(nodes, "whole", table.whole.T.numpy()))
+    scores = nodes("Gather", whole, nodes("Cast", _stored(nodes, "number", number), to=TensorProto.INT32), axis=1)
+    scores = nodes("Add", scores, _stored(nodes, "bias", _padded(world.bias)[None]))
     shape = nodes("Concat", nodes.size(GIVEN, 0), nodes.constant([_columns(len(world.items))]), axis=0)
-    scores = _stored(nodes, "bias", _padded(world.bias)[None])
-    for part, column in enumerate(_padded(codes).T):
+    for part, column in enumerate(codes[:, NUMBER:].T):
         places = nodes("Expand", _stored(nodes, f"codes_{part}", column[None]), shape)
         places = nodes("Cast", places, to=TensorProto.INT32)
         own = nodes("Gather", products, nodes.constant(part), axis=0)
@@ -134,27 +146,25 @@ def summed(world: World, codes: np.ndarray, centres: np.ndarray) -> Way:
     return _in_graph(world, nodes)
 
 
-def in_cells(world: World, codes: np.ndarray | None = None, centres: np.ndarray | None = None) -> Cells:
+def in_cells(world: World, table: CodedVectors | None = None) -> Cells:
     """The items in cells, by other users than those who are asked for.
 
-    codes, centres: of `cut`, whose vectors stand for the items'; None: their own.
+    table: of `cut`, whose vectors stand for the items'; None: their own.
     """
     users, vectors = np.pad(world.others, ((0, 0), (0, 1)), constant_values=1), world.items
-    if codes is not None and centres is not None:
-        vectors = np.concatenate([part[own] for part, own in zip(centres, codes.T, strict=True)], 1)
+    if table is not None:
+        vectors = table(slice(0, len(vectors))).numpy()
     return cells_of(np.concatenate([vectors, world.bias[:, None]], 1)[1:], users)
 
 
-def searched(
-    world: World, cells: Cells, number: int, codes: np.ndarray | None = None, centres: np.ndarray | None = None
-) -> Way:
-    """So many of each user's nearest cells, as files of `--probes` search them.  codes, centres: as of `in_cells`."""
+def searched(world: World, cells: Cells, number: int, table: CodedVectors | None = None) -> Way:
+    """So many of each user's nearest cells, as files of `--probes` search them.  table: as of `in_cells`."""
     nodes, count = Nodes("made", []), len(world.items) - 1
     order = item_at(cells, count)
-    if codes is None or centres is None:
+    if table is None:
         rows = _stored(nodes, "rows", np.concatenate([world.items, world.bias[:, None]], 1)[order])
     else:
-        rows = _put_together(nodes, codes[order], centres, world.bias[order])
+        rows = _put_together(nodes, table.codes.numpy()[order], table, world.bias[order])
     vectors = nodes("Transpose", rows, perm=[1, 0])
     nodes("MatMul", _with_one(nodes), vectors, outputs=[ALL_SCORES])
     dim = world.items.shape[1]

@@ -11,18 +11,22 @@ import numpy as np
 # user's vector differs from the held-out item's.
 TOPIC, STYLE, ITEM, USER = 1.0, 0.6, 0.5, 4.0
 OTHERS = 4_096  # users by whom ways find what they need
+EVENTS = 15  # for each item, in the mean
 TOPIC_SIZE, STYLE_SIZE = 1_000, 50  # items, in the mean
 
 
 @dataclass(frozen=True)
 class World:
     """items: (items + 1, dim), row 0 padding.  bias: (items + 1,).  users: (users, dim).  wanted: (users,) held-out
-    items.  others: (others, dim) further users.  A score is the product of both vectors, plus the bias."""
+    items.  counts: (items,) how often each occurs among `EVENTS` times
+    as many events.  others: (others, dim) further
+    users.  A score is the product of both vectors, plus the bias."""
 
     items: np.ndarray
     bias: np.ndarray
     users: np.ndarray
     wanted: np.ndarray
+    counts: np.ndarray
     others: np.ndarray
 
 
@@ -47,4 +51,5 @@ def made(count: int, dim: int, users: int, seed: int = 0) -> World:
     # The logarithm of an item's chance: a product, less half its own square, both divided by the noise's variance.
     square = (items[1:] ** 2).sum(1) / 2
     bias[1:] -= (square - square.mean()) / USER**2
-    return World(items, bias, vectors / np.float32(USER**2), wanted, others / np.float32(USER**2))
+    counts = rng.poisson(chance / chance.sum() * count * EVENTS)
+    return World(items, bias, vectors / np.float32(USER**2), wanted, counts, others / np.float32(USER**2))

@@ -20,6 +20,7 @@ from tests.helpers.rounds import write
 from train import trainer
 from train.config import BertConfig
 from train.models.bert import MiniBERT4Rec
+from train.models.coded import NUMBER
 from train.presets import configuration
 
 ITEMS, DIM, PARTS = 1500, 16, 4  # more items than parts, of which there are 1,024
@@ -34,20 +35,25 @@ def made(codes: int) -> MiniBERT4Rec:
 def both() -> tuple[MiniBERT4Rec, MiniBERT4Rec]:
     """A model with codes, and one with the same vectors as a whole."""
     coded, whole = made(PARTS), made(0)
-    coded.items.codes[1:] = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (ITEMS + 1, PARTS), np.uint8))
+    codes = np.random.default_rng(0).integers(0, 256, (ITEMS + 1, NUMBER + PARTS), np.uint8)
+    codes[:, 1] = 0  # there are 256 whole vectors
+    coded.items.codes[1:] = torch.from_numpy(codes)
+    coded.items.whole += torch.randn(coded.items.whole.shape)
     kept = {name: weight for name, weight in coded.state_dict().items() if not name.startswith("items.")}
     whole.load_state_dict(kept | {"items.weight": coded.items(slice(0, ITEMS + 2))})
     return coded, whole
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_the_file_holds_a_byte_for_each_part_and_no_vectors(precision: str) -> None:
+def test_the_file_holds_a_byte_for_each_code_two_for_the_bias_and_no_vectors(precision: str) -> None:
     coded, _ = both()
+    coded.spare()
     proto = export_graph(coded, ITEMS, precision)
     check_parity(coded, proto, ITEMS, 0, exact=precision == "fp32")
+    assert [t.data_type for t in proto.graph.initializer if t.name == "items.whole"] == [TensorProto.FLOAT16]
     of_items = {tuple(t.dims): t.data_type for t in proto.graph.initializer if t.dims and t.dims[0] >= ITEMS}
-    bias = TensorProto.FLOAT if precision == "fp32" else TensorProto.FLOAT16
-    assert of_items == {(ITEMS + 2, PARTS): TensorProto.UINT8, (ITEMS + 1, 1): bias}
+    expected = {(ITEMS + 2, NUMBER + PARTS): TensorProto.UINT8, (ITEMS + 1,): TensorProto.FLOAT16}
+    assert {shape[:1] if shape[1:] == (1,) else shape: kind for shape, kind in of_items.items()} == expected
 
 
 def test_lists_are_those_of_the_same_vectors_as_a_whole_under_all_rules() -> None:
@@ -77,5 +83,6 @@ def test_a_trained_model_is_exported_with_its_golden_vectors_and_its_vectors_are
     golden([f"--model={path}"])
     model = run.model
     with torch.no_grad():
+        model.spare()
         expected = torch.cat([model.items(slice(1, 11)), model.bias[1:, None]], 1).numpy()
     np.testing.assert_array_equal(item_vectors(open_model(path)), expected)

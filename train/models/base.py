@@ -123,6 +123,9 @@ class ScoringModel(nn.Module):
         """A new optimizer of all the weights."""
         raise NotImplementedError(f"{type(self).__name__} has no optimizer")
 
+    def spare(self) -> None:
+        """Hold what a file has of each item in fewer bytes, where the model is `coded`; here nothing."""
+
     def start_epoch(self, epoch: int) -> None:
         """Change what changes between epochs, which count from 1; here nothing."""
 

@@ -121,8 +121,8 @@ class MiniBERT4Rec(ScoringModel):
     @property
     def item_rows(self) -> list[str]:
         """Whatever the encoder, the chain and the head know of each."""
-        parts = {"items.weight"} if isinstance(self.items, CodedVectors) else set()  # which all items share
-        return [name for name in self.state_dict() if name in OF_ITEMS - parts]
+        shared = {"items.weight", "items.whole"} if isinstance(self.items, CodedVectors) else set()
+        return [name for name in self.state_dict() if name in OF_ITEMS - shared]
 
     @property
     def chained(self) -> bool:
@@ -174,6 +174,14 @@ class MiniBERT4Rec(ScoringModel):
         """(..., dim) the embeddings of items (...)."""
         return self.items(items) if isinstance(self.items, CodedVectors) else self.items.weight[items]
 
+    @torch.no_grad()
+    def spare(self) -> None:
+        """The items' bias and whole vectors in half precision, if there are codes, which err by more."""
+        if isinstance(self.items, CodedVectors):
+            self.items.whole = nn.Parameter(self.items.whole.half(), requires_grad=False)
+            if self.config.item_bias:
+                self.bias = nn.Parameter(self.bias.half(), requires_grad=False)
+
     def output(
         self, items: Tensor | slice, vectors: Tensor | None = None, shifts: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
@@ -188,7 +196,7 @@ class MiniBERT4Rec(ScoringModel):
         bias = self.head.bias if separate else self.bias if self.config.item_bias else None
         if self.chained:
             weight = torch.cat([weight, self.successors.weight[items]], -1)
-        return weight, None if bias is None else bias[items] if shifts is None else shifts
+        return weight, None if bias is None else bias[items].float() if shifts is None else shifts
 
     def score(self, states: Tensor, items: Tensor | None = None) -> Tensor:
         """(targets, dim + rank) states to (targets, items + 1) scores, or (targets, n) scores of n items."""

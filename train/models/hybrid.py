@@ -94,13 +94,16 @@ def shuffled(vectors: Tensor, seed: int) -> Tensor:
     return torch.cat([vectors[:1], vectors[order]])
 
 
-def start_from(model: MiniBERT4Rec, vectors: Tensor) -> None:
-    """Set the item embeddings to `vectors` (items + 1, dim): rescaled to initial_std, then disturbed."""
+def start_from(model: MiniBERT4Rec, vectors: Tensor, counts: np.ndarray) -> None:
+    """Set the item embeddings to `vectors` (items + 1, dim): rescaled to initial_std, then disturbed.
+
+    counts: (items + 1,) how often each item occurs.
+    """
     config, unpadded = model.config, vectors[1:]
     scale = config.initial_std / unpadded.std() if config.initial_std else 1.0
     vectors = unpadded * scale + torch.randn(unpadded.shape) * config.perturbation
     if isinstance(model.items, CodedVectors):
-        start_vectors(model.items, vectors, config.seed)
+        start_vectors(model.items, vectors, counts[1:], config.seed)
         return
     with torch.no_grad():
         model.items.weight[1 : model.mask] = vectors
@@ -114,7 +117,7 @@ def build(data: Data, config: BertConfig) -> tuple[MiniBERT4Rec, dict[str, str]]
     parents: dict[str, str] = {}
     if config.initial != "random":
         vectors, parents = item_vectors(data, config)
-        start_from(model, vectors)
+        start_from(model, vectors, data.counts)
     elif isinstance(model.items, CodedVectors):
         start_codes(model.items, data, config.seed)
     if model.rank and config.chain_initial == "transitions":
@@ -134,6 +137,7 @@ def continued(data: Data, config: BertConfig, earlier: dict[str, Any]) -> tuple[
     if config.codes and "items.codes" not in earlier["model"]:
         return coded(data, config, earlier)
     model = MiniBERT4Rec(len(data.item_ids), config, data.counts, len(data.rating_levels))
+    fit_codes(model, earlier["model"])
     place, parents = places(data.item_ids, earlier["item_ids"]), dict[str, str]()
     new = place == PAD
     new[PAD] = False
@@ -177,10 +181,19 @@ def coded(data: Data, config: BertConfig, earlier: dict[str, Any]) -> tuple[Mini
     others = {name: weight for name, weight in whole.state_dict().items() if name != "items.weight"}
     model.load_state_dict(model.state_dict() | others)
     assert isinstance(model.items, CodedVectors), "config.codes is above 0"
-    start_vectors(model.items, whole.item_vectors(slice(1, model.mask)), config.seed)
+    start_vectors(model.items, whole.item_vectors(slice(1, model.mask)), data.counts[1:], config.seed)
     return model, parents
 
 
 def empty(state: dict[str, Any], config: BertConfig) -> MiniBERT4Rec:
     """The sequence model that a checkpoint's weights fit into; where there are counts it draws negatives by them."""
-    return MiniBERT4Rec(len(state["item_ids"]), config, state.get("counts"), len(state["rating_levels"]))
+    model = MiniBERT4Rec(len(state["item_ids"]), config, state.get("counts"), len(state["rating_levels"]))
+    fit_codes(model, state.get("model", {}))
+    return model
+
+
+def fit_codes(model: MiniBERT4Rec, weights: dict[str, Tensor]) -> None:
+    """Let items have as many whole vectors as in these weights; none if they are an earlier version's."""
+    if isinstance(model.items, CodedVectors) and "items.codes" in weights:
+        (rows, _), (parts, _, size) = model.items.codes.shape, model.items.weight.shape
+        model.items = CodedVectors(rows, parts * size, parts, len(weights.get("items.whole", ())))

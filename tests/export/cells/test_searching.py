@@ -138,6 +138,8 @@ def test_items_with_codes_are_searched_too(chunk: int, monkeypatch) -> None:
     config = BertConfig(dim=4, heads=1, feedforward=4, max_length=3, codes=2, item_bias=True, layers=1)
     model, items = MiniBERT4Rec(700, config).eval(), 700
     model.items.codes[1:] = torch.randint(0, 256, model.items.codes[1:].shape)
+    model.items.codes[:, 1] = 0  # there are 256 whole vectors
+    model.items.whole.data.normal_()
     vectors, bias = model.output(slice(1, items + 1))
     whole = torch.cat([vectors, bias[:, None]], 1).detach().numpy()
     users = np.random.default_rng(0).normal(size=(50, 5)).astype(np.float32)

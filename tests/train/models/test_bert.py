@@ -335,7 +335,7 @@ def hybrid(**options) -> MiniBERT4Rec:
     torch.manual_seed(0)
     config = configuration("hybrid", "paper", dim=4, heads=2, feedforward=8, max_length=6, **options)
     model = MiniBERT4Rec(10, config)
-    start_from(model, VECTORS)
+    start_from(model, VECTORS, np.ones(11))
     return model
 
 
@@ -350,11 +350,11 @@ def test_item_vectors_start_from_mf_and_are_perturbed_or_rescaled() -> None:
     fresh = MiniBERT4Rec(10, hybrid().config)
     torch.manual_seed(0)
     vectors = torch.randn(11, 4)
-    start_from(fresh, vectors)
+    start_from(fresh, vectors, np.ones(11))
     assert not torch.equal(fresh.items.weight[10], vectors[10]), "disturbed to the last item"
     torch.manual_seed(1)
     many = MiniBERT4Rec(1000, replace(hybrid().config, perturbation=0.5))
-    start_from(many, torch.zeros(1001, 4))
+    start_from(many, torch.zeros(1001, 4), np.ones(1001))
     own = many.items.weight[1:1001]
     assert own.std().item() == pytest.approx(0.5, rel=0.05) and abs(own.mean().item()) < 0.05
 
@@ -495,7 +495,7 @@ def test_given_vectors_are_disturbed_with_the_stated_deviation() -> None:
     config = configuration("hybrid", "paper", dim=16, perturbation=0.2)
     model, vectors = MiniBERT4Rec(3000, config), torch.randn(3001, 16)
     mask = model.items.weight[3001].detach().clone()
-    start_from(model, vectors)
+    start_from(model, vectors, np.ones(3001))
     noise = (model.items.weight[1:3001] - vectors[1:]).detach()
     assert noise.std().item() == pytest.approx(0.2, rel=0.02) and noise.mean().item() == pytest.approx(0, abs=0.005)
     assert torch.equal(model.items.weight[3001], mask) and not model.items.weight[0].any()
