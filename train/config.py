@@ -131,8 +131,8 @@ class BertConfig(TrainConfig):
     head: Literal["separate", "tied"] = option("tied", "score items by a matrix of its own, or by their embeddings")
     codes: int = option(
         0,
-        "parts of which each item's vector is put together, each one of 256 and a byte for each item (RecJPQ); divides "
-        "dim; 0: a vector of its own",
+        "parts of which each item's vector is put together, each one of 256 and a byte for each item, beside two bytes "
+        "for a whole vector that they are added to (RecJPQ); divides dim; 0: a vector of its own",
         minimum=0,
     )
     item_bias: bool = option(True, "add a bias for each item, in a tied head starting at its log popularity")

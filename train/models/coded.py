@@ -15,7 +15,7 @@ from torch import Tensor, nn
 CODES = 256  # of each place: a byte
 NUMBER = 2  # codes that are the number of a whole vector
 MOST = 4096  # whole vectors: of more, to find the nearest takes long
-SCORES = 2**24  # at once, in search of the nearest
+SCORES = 2**18  # at once, in search of the nearest: what a core has beside it
 
 
 def whole_vectors(rows: int) -> int:
@@ -84,5 +84,6 @@ def split(number: Tensor) -> Tensor:
 def nearest(points: Tensor, centres: Tensor) -> Tensor:
     """(n, dim) to (n,): the index of the nearest of the centres (m, dim)."""
     half = centres.square().sum(1) / 2
-    found = [(half - rows @ centres.T).argmin(1) for rows in points.split(max(1, SCORES // len(centres)))]
+    rows = points.split(max(1, SCORES // len(centres)))
+    found = [torch.addmm(half, some, centres.T, alpha=-1).argmin(1) for some in rows]
     return torch.cat(found) if found else torch.zeros(0, dtype=torch.int64)
