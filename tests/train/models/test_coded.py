@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 
+from export.exporter import export
 from infer.errors import InputError
 from tests.helpers.interrupted import equal, interrupted, metrics, train
 from tests.helpers.rounds import write
@@ -17,7 +18,7 @@ from train.data.dataset import load
 from train.models.bert import MiniBERT4Rec
 from train.models.coded import CODES, CodedVectors, whole_vectors
 from train.models.codes import quantiles, singular_vectors, start_codes, start_vectors
-from train.models.registry import build
+from train.models.registry import build, restore
 from train.presets import configuration
 from train.saved import checkpoint, earlier
 
@@ -199,6 +200,24 @@ def test_a_trained_model_gets_codes_and_its_vectors_are_where_training_goes_on(t
     wanted = replace(earlier.base(given, "bert"), codes=4)
     with pytest.raises(InputError, match="--codes=4 contradicts --from"):
         earlier.agreed(wanted, given)
+
+
+def test_codes_of_parts_alone_are_kept_as_earlier_versions_wrote_them(tmp_path: Path) -> None:
+    write(tmp_path, list(range(10, 20)))
+    trainer.train("bert", configuration("bert", artifacts=tmp_path, **SMALL))
+    content = checkpoint.read(tmp_path / "bert.pt", "")
+    del content["model"]["items.whole"]
+    content["model"]["items.codes"] = content["model"]["items.codes"][:, 2:].clone()
+    checkpoint.save(tmp_path / "old.pt", content)
+    model = restore(content)
+    parts = content["model"]["items.weight"]
+    first, second = content["model"]["items.codes"][1].tolist()
+    assert torch.equal(model.items(torch.tensor(1)), torch.cat([parts[0, first], parts[1, second]]))
+    given = earlier.read(tmp_path / "old.pt", "bert")
+    options = earlier.agreed(replace(earlier.base(given, "bert"), artifacts=tmp_path), given)
+    later, _ = build("bert", load(tmp_path), earlier.paced(options, True), given.content)
+    assert equal(later.state_dict(), model.state_dict())
+    export("old", tmp_path)
 
 
 @pytest.mark.parametrize(
