@@ -287,9 +287,10 @@ class MiniBERT4Rec(ScoringModel):
     def start_epoch(self, epoch: int) -> None:
         """Fix the item embeddings in the first `frozen_epochs` epochs, free them afterwards."""
         frozen = epoch <= self.config.frozen_epochs
-        self.items.weight.requires_grad_(not frozen)
-        if frozen:
-            self.items.weight.grad = None
+        for weight in self.items.parameters():  # with codes there are whole vectors and parts
+            weight.requires_grad_(not frozen)
+            if frozen:
+                weight.grad = None
 
     def expected_steps(self, data: Data) -> int:
         """Steps of an epoch: the windows' number in the mean over where they begin, by the batch; or as configured."""

@@ -242,3 +242,20 @@ def test_a_million_items_take_a_byte_for_each_part() -> None:
     table = [*model.items.parameters(), *model.items.buffers()]
     size = sum(tensor.numel() * tensor.element_size() for tensor in table)
     assert size < 10**6 * 10 + (CODES + 3906) * 64 * 4 + 1000
+
+
+def test_parts_and_whole_vectors_stay_fixed_for_the_first_epochs() -> None:
+    config = BertConfig(dim=4, heads=1, feedforward=4, max_length=3, codes=2, initial="ials", frozen_epochs=1, layers=1)
+    table = (model := MiniBERT4Rec(300, config).train()).items
+    table.codes[1:] = torch.randint(0, CODES, table.codes[1:].shape)
+    table.codes[:, 1] = 0  # there are 256 whole vectors
+    optimizer = model.optimizer()
+    for epoch in (1, 2):
+        before = {name: weight.detach().clone() for name, weight in table.named_parameters()}
+        model.start_epoch(epoch)
+        optimizer.zero_grad()
+        model(torch.tensor([[1, 2, 3]])).square().sum().backward()
+        optimizer.step()
+        assert before.keys() == {"weight", "whole"}
+        for name, weight in table.named_parameters():
+            assert torch.equal(weight, before[name]) == (epoch == 1), name
