@@ -90,7 +90,7 @@ def append_top_k(
         every = Nodes("every", graph.initializer)
         made = ["every_item", "every_value"]
         every("If", restricted, outputs=made, then_branch=some_branch, else_branch=all_branch)
-        chosen(nodes, found, every.branch("every", lists(*made)), outputs)
+        chosen(nodes, found, every, made, outputs)
     graph.node.extend(nodes.nodes)
     graph.input.extend(helper.make_tensor_value_info(name, *kind) for name, kind in INPUTS.items())
     del graph.output[:]

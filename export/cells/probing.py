@@ -4,17 +4,18 @@ In: the head of a graph whose items stand in the order of their cells (`export.c
 lists, and say whether they are whole.
 
     found = search(nodes, graph, head, Probes(cells, 32), items, k)
-    items, values = chosen(nodes, graph, found, otherwise)
+    chosen(nodes, found, otherwise, made, outputs)
 
 Lists longer than `SHORT` search as many times more cells. Where rules ask for certain items (boosts, each user's own
-candidates, few candidates), where that would be many cells, and where a user would get fewer than k, all items are
-scored as without cells.
+candidates, few candidates), where that would be many cells, and for a user who would get fewer than k, all items are
+scored as without cells. So a user's list does not depend on whose others are asked for.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import GraphProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from export.cells.cells import Cells
 from export.head import Head
@@ -30,10 +31,10 @@ from infer.model.signature import (
     OWN_INPUT,
     SEEN_INPUT,
 )
+from infer.scoring.one import EXCLUDE
 
 SHORT = 16
 CELLS = 16  # to score one in so many cells takes as long as to score all items at once
-CANDIDATES = 4  # of fewer than one in so many items, too few are in the nearest cells
 CENTRES = "cell_centres"
 
 
@@ -47,28 +48,34 @@ class Probes:
 
 @dataclass(frozen=True)
 class Found:
-    """items, values: lists (users, k).  whole: (1,) bool, whether nobody can get more."""
+    """items, values: lists (users, k).  whole: (users, 1) bool, whether they have k items."""
 
     items: str
     values: str
     whole: str
 
 
-def chosen(nodes: Nodes, found: Found, otherwise: GraphProto, outputs: list[str]) -> None:
-    """Append what gives the lists that were found if they are whole, and those of another branch if not."""
-    same = Nodes("probed", nodes.constants)
-    names = [same("Identity", name) for name in (found.items, found.values)]
+def chosen(nodes: Nodes, found: Found, otherwise: Nodes, made: list[str], outputs: list[str]) -> None:
+    """Append what gives the lists that were found, and of users whose are not whole those of all items.
+
+    otherwise: nodes that give these lists, whose names are `made`; they run only where a list is not whole.
+    """
+    same, searched = Nodes("probed", nodes.constants), (found.items, found.values)
+    names = [same("Identity", name) for name in searched]
+    joined = [otherwise("Where", found.whole, *both) for both in zip(searched, made, strict=True)]
+    missing = nodes("Cast", nodes("Not", found.whole), to=TensorProto.INT64)
+    missing = nodes("ReduceSum", missing, nodes.constant([0, 1]), keepdims=0)
     nodes(
         "If",
-        found.whole,
+        nodes("Equal", missing, nodes.constant(0)),
         outputs=outputs,
         then_branch=same.branch("probed_lists", lists(*names)),
-        else_branch=otherwise,
+        else_branch=otherwise.branch("every", lists(*joined)),
     )
 
 
 def search(nodes: Nodes, graph: GraphProto, head: Head, probes: Probes, items: int, k: str) -> Found:
-    """Append what makes lists of the nearest cells, if they may be asked; else lists of nothing, which are not whole.
+    """Append what makes lists of the nearest cells, if they may be asked; else lists of nothing, none of them whole.
 
     Raises InputError if scores are no products of vectors.
     """
@@ -78,7 +85,9 @@ def search(nodes: Nodes, graph: GraphProto, head: Head, probes: Probes, items: i
     longer = nodes("Div", nodes("Add", k, nodes.constant([SHORT - 1])), nodes.constant([SHORT]))
     number = nodes("Mul", nodes("Max", longer, one), nodes.constant([probes.number]))
     count = nodes.size(CANDIDATES_INPUT, 0)
-    many = nodes("GreaterOrEqual", nodes("Mul", count, nodes.constant([CANDIDATES])), nodes.constant([items]))
+    # Of fewer, too few are in the nearest cells. Of so many, a single history's others are dropped as seen ones are:
+    # either way the same cells are to be searched.
+    many = nodes("GreaterOrEqual", count, nodes.constant([math.ceil(EXCLUDE * items)]))
     asks = [
         nodes("Or", nodes("Equal", count, zero), many),
         nodes("Equal", nodes.size(BOOSTED_INPUT, 0), zero),
@@ -96,17 +105,20 @@ def search(nodes: Nodes, graph: GraphProto, head: Head, probes: Probes, items: i
     none = Found(
         nothing("Expand", zero, shape),
         nothing("Expand", nothing.constant([DROPPED], "float32"), shape),
-        nothing("Equal", one, zero),
+        nothing("Expand", nothing("Less", one, zero), nothing("Concat", nothing.size(SEEN_INPUT, 0), one, axis=0)),
     )
     names = Found("near_items", "near_values", "near_whole")
     branches = {
-        name: made.branch(
-            name, [*lists(its.items, its.values), helper.make_tensor_value_info(its.whole, TensorProto.BOOL, [1])]
-        )
+        name: made.branch(name, [*lists(its.items, its.values), _of_users(its.whole)])
         for name, made, its in (("then_branch", near, found), ("else_branch", nothing, none))
     }
     nodes("If", may, outputs=[names.items, names.values, names.whole], **branches)
     return names
+
+
+def _of_users(name: str) -> ValueInfoProto:
+    """Of each user one bool."""
+    return helper.make_tensor_value_info(name, TensorProto.BOOL, ["batch", 1])
 
 
 def _nearest(nodes: Nodes, graph: GraphProto, head: Head, probes: Probes, items: int, k: str, number: str) -> Found:
@@ -141,9 +153,8 @@ def _nearest(nodes: Nodes, graph: GraphProto, head: Head, probes: Probes, items:
     place, values = best_of_all(nodes, scores, k)
     row = nodes("Concat", row, nodes("Expand", zero, nodes("Concat", users, one, axis=0)), axis=1)
     listed = nodes("GatherElements", row, place, axis=1)
-    least = nodes("ReduceMin", values, nodes.constant([0, 1]), keepdims=0)
-    whole = nodes("Reshape", nodes("Greater", least, nodes.constant(DROPPED, "float32")), one)
-    return Found(listed, values, whole)
+    least = nodes("ReduceMin", values, one, keepdims=1)
+    return Found(listed, values, nodes("Greater", least, nothing))
 
 
 def _cell(graph: GraphProto, head: Head, cells: Cells, items: int) -> GraphProto:

@@ -17,6 +17,7 @@ from export.topk import append_top_k
 from infer.errors import InputError
 from infer.model.choice import Choice
 from infer.model.signature import DROPPED
+from infer.scoring.one import EXCLUDE
 
 ITEMS, USERS, DIM, NUMBER = 20_001, 7, 6, 2
 GONE = [3, 500, ITEMS]
@@ -54,8 +55,10 @@ def session(chunk: int, probes: int = NUMBER) -> ort.InferenceSession:
     return ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
-def listed(run: ort.InferenceSession, choice: Choice, k: int) -> tuple[np.ndarray, np.ndarray]:
-    given: dict[str, Any] = {"state": world()[1], **choice.inputs, "k": np.array([k])}
+def listed(
+    run: ort.InferenceSession, choice: Choice, k: int, rows: slice | list[int] = slice(None)
+) -> tuple[np.ndarray, np.ndarray]:
+    given: dict[str, Any] = {"state": world()[1][rows], **choice.inputs, "k": np.array([k])}
     items, scores = run.run(None, given)
     return np.where(scores > DROPPED, items, 0), scores
 
@@ -110,24 +113,61 @@ def test_cells_are_not_all_items() -> None:
 
 @pytest.mark.parametrize("chunk", [0, 4_095])
 def test_where_cells_would_not_do_all_items_are_scored(chunk: int) -> None:
-    _, users, cells = world()
     rng = np.random.default_rng(2)
     nobody = np.zeros((USERS, 0), np.int64)
     some, own = rng.permutation(ITEMS)[: ITEMS // 5] + 1, np.sort(rng.permutation(ITEMS)[:60] + 1)
-    near = np.argsort(-(cells.centres @ users[0]))[:NUMBER]
-    full = np.concatenate([cells.order[max(0, c * (cells.size - 1)) :][: 2 * cells.size] for c in near])
     asked = {
         "long lists": (Choice(nobody), 200),
         "few candidates": (Choice(nobody, some), 10),
         "candidates of each user": (Choice(nobody, own=np.tile(own, (USERS, 1))), 10),
         "a boost": (Choice(nobody, boosted=np.array([7]), boosts=np.array([[1, 50]], np.float32)), 10),
-        "one who has seen all of these cells": (Choice(np.tile(full, (USERS, 1))), 16),
     }
     for name, (choice, k) in asked.items():
         items, scores = listed(session(chunk), choice, k)
         expected, values = listed(session(chunk, 0), choice, k)
         np.testing.assert_array_equal(items, expected, name)
         np.testing.assert_allclose(scores, values, atol=1e-5, err_msg=name)
+
+
+def seen_by_one(user: int) -> np.ndarray:
+    """(users, n): all items of the cells nearest to one user, seen by that user alone."""
+    _, users, cells = world()
+    sizes = np.where(np.arange(len(cells.centres)) < cells.full, cells.size, cells.size - 1)
+    edges = np.concatenate([[0], np.cumsum(sizes)])
+    near = np.argsort(-(cells.centres @ users[user]))[:NUMBER]
+    items = np.concatenate([cells.order[edges[cell] : edges[cell + 1]] for cell in near])
+    return np.where(np.arange(USERS)[:, None] == user, items, 0)
+
+
+@pytest.mark.parametrize("chunk", [0, 4_095])
+def test_who_would_get_too_few_gets_the_best_of_all_items_and_nobody_else_other_lists(chunk: int) -> None:
+    choice = Choice(seen_by_one(3))
+    items, scores = listed(session(chunk), choice, 10)
+    expected, best = best_of_cells(Choice(np.zeros((USERS, 0), np.int64)), 10), listed(session(chunk, 0), choice, 10)[0]
+    expected[3] = best[3]
+    np.testing.assert_array_equal(items, expected)
+    assert not np.array_equal(expected, best), "others' lists are not the best of all items"
+    for rows in ([0, 1], [6, 3, 2], [3, 5]):
+        found, values = listed(session(chunk), Choice(choice.seen[rows]), 10, rows)
+        np.testing.assert_array_equal(found, items[rows])
+        np.testing.assert_array_equal(values, scores[rows])
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_candidates_and_all_others_seen_give_the_same_lists(more: int) -> None:
+    """A table's rules name candidates, a single history's drop the others, from a share of the items on."""
+    number = int(np.ceil(EXCLUDE * ITEMS)) + more
+    some = np.sort(np.random.default_rng(3).permutation(ITEMS)[:number] + 1)
+    others = np.setdiff1d(np.arange(1, ITEMS + 1), some)
+    named, dropped = Choice(np.zeros((USERS, 0), np.int64), some), Choice(np.tile(others, (USERS, 1)))
+    one, other = (listed(session(0), choice, 10) for choice in (named, dropped))
+    same = np.array_equal(one[0], other[0]) and np.array_equal(one[1], other[1])
+    assert same == (more >= 0), "of fewer candidates all are scored, and no history drops so many"
+
+
+def test_of_no_user_there_is_no_list() -> None:
+    items, _ = listed(session(0), Choice(np.zeros((0, 4), np.int64)), 10, slice(0, 0))
+    assert items.shape == (0, 10)
 
 
 def test_what_nobody_gets_is_listed_by_no_rule() -> None:
