@@ -23,7 +23,7 @@ from infer.system.fingerprints import sha256
 from infer.system.locks import alone
 from infer.system.ownership import MARK
 
-MANIFEST = "recommender.json"
+MANIFEST, NEW = "recommender.json", ".recommender.json.new"
 FILES = "files"
 
 
@@ -48,7 +48,9 @@ def whole(place: Path, about: dict[str, Any]) -> Iterator[Path]:
             (part / MANIFEST).write_text(json.dumps(MARK), encoding="utf-8")  # whose folder this is, from the start
             yield part
             manifest = MARK | about | {FILES: {name: sha256(part / name) for name in _names(part)}}
-            (part / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            # At once: without a word of whose it is, the folder of a killed process would never go.
+            (part / NEW).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            (part / NEW).replace(part / MANIFEST)
             sync_tree(part)
             _exchange(part, place, earlier)
         except OSError as error:
@@ -111,5 +113,10 @@ def _exchange(part: Path, place: Path, earlier: Path) -> None:
 
 def _remove(left: Path) -> None:
     """Remove a folder that a run of this project made under a name of its own, or nothing."""
-    if left.is_dir() and not left.is_symlink() and (_manifest(left) is not None or not any(left.iterdir())):
+    if left.is_dir() and not left.is_symlink() and (_manifest(left) is not None or _is_begun(left)):
         shutil.rmtree(left)
+
+
+def _is_begun(left: Path) -> bool:
+    """Whether a folder holds no more than a manifest without a word: its process was killed as it began."""
+    return all(path.name == MANIFEST and path.is_file() and not path.stat().st_size for path in left.iterdir())

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,3 +126,28 @@ def test_what_others_called_so_is_not_removed(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         write(tmp_path / "out", "one")
     assert (tmp_path / ".out.part" / "mine").exists() and (tmp_path / ".out.earlier" / "mine").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a process is forked, to be killed")
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_what_a_process_left_that_was_killed_as_it_wrote_goes(number: int, tmp_path: Path, monkeypatch) -> None:
+    """Whichever file it was: the manifest of the beginning, a file within, that of the end."""
+    place, written = tmp_path / "out", []
+    write(place, "one")
+    if not (child := os.fork()):
+
+        def killed(path: Path, text: str, *_: Any, **__: Any) -> None:
+            written.append(path)
+            path.write_bytes(b"" if len(written) == number else text.encode())
+            if len(written) == number:
+                os._exit(7)
+
+        try:
+            monkeypatch.setattr(Path, "write_text", killed)
+            write(place, "two")
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert (place / "sub" / "a").read_text() == "one" and ".out.part" in around(place)
+    write(place, "three")
+    assert (place / "sub" / "a").read_text() == "three" and around(place) == ["out"]
