@@ -20,6 +20,7 @@ from export.cases import REAL, cases, drawn, of_users
 from export.sessions import session_of
 from infer.cli import option
 from infer.errors import InputError
+from infer.formats.reading import reading
 from infer.model.golden import golden
 from infer.model.metadata import HASHED, LEFT_OUT, Metadata, id_type
 from infer.model.session import open_model
@@ -76,7 +77,8 @@ def titles(metadata: Metadata, folder: Path) -> list[str]:
     table = folder / ITEMS_FILE
     if not table.is_file():
         raise InputError(f"--titles: {table} is not there; prepare the data with --items, or export without titles")
-    rows = pl.read_parquet(table, columns=[ITEM, TITLE]).drop_nulls()
+    with reading(table):
+        rows = pl.read_parquet(table, columns=[ITEM, TITLE], glob=False).drop_nulls()
     known = dict(zip(rows[ITEM].cast(pl.String), rows[TITLE].cast(pl.String), strict=True))
     found = [known.get(str(item), "") for item in metadata.item_ids]
     if not any(found):

@@ -109,6 +109,24 @@ def test_titles_come_with_the_file_if_they_are_asked_for(folder: Path) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("damage", ["no table", "without titles"])
+def test_titles_that_cannot_be_read_are_told_in_a_line(damage: str, folder: Path) -> None:
+    before = (folder / "mf.onnx").read_bytes()
+    if damage == "no table":
+        (folder / "items.parquet").write_bytes(b"PAR1, and no more")
+    else:
+        pl.DataFrame({"item": [1001]}).write_parquet(folder / "items.parquet")
+    with pytest.raises(InputError, match=r"items\.parquet cannot be read"):
+        export("mf", folder, carried=Carried(titles=True))
+    assert (folder / "mf.onnx").read_bytes() == before
+
+
+def test_brackets_in_the_name_of_a_folder_are_no_pattern(folder: Path) -> None:
+    other = folder.rename(folder.with_name("shop[1]"))
+    path, _ = export("mf", other, carried=Carried(titles=True))
+    assert "Film 1001 (1999)" in said(path)["titles"]
+
+
 def test_hashed_users_are_scored_by_their_hash(folder: Path, tmp_path: Path) -> None:
     plain = Recommender(folder / "mf.onnx")
     table = pl.read_parquet(folder / "interactions.parquet")
