@@ -41,7 +41,7 @@ def rows_of(given: Any, option: str, needed: Sequence[str], values: Mapping[str,
     Raises InputError if it cannot be read, lacks a column or an id, or holds no rows.
     """
     source = str(given) if isinstance(given, Path) else "what was given"
-    table = _table(given, option, needed)
+    table, written = _table(given, option, needed)
     names = {}
     for target in needed:
         name = target if target in table.columns else guessed(table.columns, target)
@@ -56,7 +56,7 @@ def rows_of(given: Any, option: str, needed: Sequence[str], values: Mapping[str,
             )
         if found:
             names[target] = found[0]
-    check_once(table.columns, list(names.values()), Path(source))
+    check_once(written, list(names.values()), source)
     table = table.select(pl.col(name).alias(target) for target, name in names.items())
     table = table.with_columns(id_column(table, name, source) for name in needed)
     if table.is_empty():
@@ -93,27 +93,34 @@ def source_of(given: Any, option: str) -> str:
     return f"{option}: {given}" if isinstance(given, Path) else option
 
 
-def _table(given: Any, option: str, needed: Sequence[str]) -> pl.DataFrame:
-    if isinstance(given, Mapping):
-        return pl.DataFrame({ITEM: list(given), "weight": list(given.values())}, strict=False)
+def _table(given: Any, option: str, needed: Sequence[str]) -> tuple[pl.DataFrame, list[str]]:
+    """The rows, and the names of their columns as they are written, of which one may stand twice."""
     if not isinstance(given, Path):
-        if isinstance(given, Sequence | np.ndarray | pl.Series) and not isinstance(given, str | bytes):
-            return _ids(list(given), option)
-        return to_polars(given)
+        rows = _in_memory(given, option)
+        return rows, rows.columns
     path = located(given)
     if list(needed) == [ITEM] and _is_plain(path):
         ids = ids_in(path, option)
         headed = guessed(ids[:1], ITEM) is not None
-        return pl.DataFrame({ITEM: ids[headed:]}, schema={ITEM: pl.String})
+        return pl.DataFrame({ITEM: ids[headed:]}, schema={ITEM: pl.String}), [ITEM]
     probe(path)
     try:
-        return collect(open_place(path).rows, path)
+        opened = open_place(path)
+        return collect(opened.rows, path), opened.names
     except NamelessError as error:
         names = ",".join([*needed, "..."][: max(2, len(needed))])
         raise InputError(
             f"{option}: {path} begins with data, not with names of columns: '{error.line}'; put a line of names above "
             f"it ({names}), or write one id a line, in quotes where it holds a separator"
         ) from None
+
+
+def _in_memory(given: Any, option: str) -> pl.DataFrame:
+    if isinstance(given, Mapping):
+        return pl.DataFrame({ITEM: list(given), "weight": list(given.values())}, strict=False)
+    if isinstance(given, Sequence | np.ndarray | pl.Series) and not isinstance(given, str | bytes):
+        return _ids(list(given), option)
+    return to_polars(given)
 
 
 def _ids(ids: list[Any], option: str) -> pl.DataFrame:

@@ -18,7 +18,7 @@ from infer.formats.databases import is_database
 from infer.formats.layout import shown
 from infer.formats.places import located, open_place
 from infer.formats.reading import collect
-from infer.tables.columns import USER, guessed
+from infer.tables.columns import USER, check_once, guessed
 from infer.tables.ids import are_canonical, id_column
 from infer.tables.texts import as_written
 
@@ -47,6 +47,7 @@ class Segments:
         if column not in names:
             others = [name for name in names if name != user]
             raise InputError(f"{path} has no column '{column}' for --segment-column; it has: {shown(others)}")
+        check_once(names, [user, column], path)
         self.user, self.column = user, column
 
     def sort(self, folder: Path, users: pl.DataType) -> None:

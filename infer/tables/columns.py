@@ -86,7 +86,7 @@ def guessed(found: list[str], target: str) -> str | None:
     return next((found[plain.index(_plain(g))] for g in GUESSES[target] if _plain(g) in plain), None)
 
 
-def check_once(found: list[str], used: list[str], path: Path) -> None:
+def check_once(found: list[str], used: list[str], path: Path | str) -> None:
     """Raises InputError if a column that is used stands twice."""
     for name in used:
         if found.count(name) > 1:

@@ -15,7 +15,7 @@ import polars.selectors as cs
 
 from infer.errors import InputError, first_line
 from infer.formats.layout import shown
-from infer.tables.columns import unused
+from infer.tables.columns import check_once, unused
 from infer.tables.numbers import as_numbers, number
 
 SAMPLE = 10_000  # rows
@@ -50,6 +50,7 @@ def chosen(
     strange = next((name for name in used if name not in names), None)
     if strange is not None:
         raise InputError(f"{source} has no column '{strange}', which {option} names; its columns: {shown(names)}")
+    check_once(names, used, source)
     sample = rows.select(used).head(SAMPLE).collect() if used else pl.DataFrame({"": [0]})
     numbers = {name: _number(sample[name]) for name in used if name in untyped and _is_number(sample[name])}
     reasons: list[str] = []

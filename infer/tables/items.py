@@ -18,7 +18,7 @@ from infer.formats.places import located, open_place
 from infer.formats.probe import probe
 from infer.formats.reading import collect
 from infer.tables.attributes import NONE, attributes
-from infer.tables.columns import GENRES, ITEM, TITLE, find, guessed
+from infer.tables.columns import GENRES, ITEM, TITLE, check_once, find, guessed
 from infer.tables.ids import are_canonical, id_column
 from infer.tables.options import TableOptions
 from infer.tables.texts import as_written
@@ -91,6 +91,7 @@ def open_items(path: Path) -> tuple[Opened, str]:
     name = ITEM if ITEM in opened.names else guessed(opened.names, ITEM)
     if name is None:
         raise InputError(f"{path} has no item column; its columns: {shown(opened.names)}")
+    check_once(opened.names, [name], path)
     return opened, name
 
 

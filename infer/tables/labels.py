@@ -15,7 +15,8 @@ from infer.errors import InputError
 from infer.formats.layout import shown
 from infer.formats.places import located
 from infer.formats.reading import collect
-from infer.tables.columns import ITEM
+from infer.tables.attributes import between
+from infer.tables.columns import ITEM, check_once
 from infer.tables.ids import id_column
 from infer.tables.items import open_items
 from infer.tables.texts import as_written
@@ -32,6 +33,7 @@ def labels_of(path: Path, column: str) -> pl.DataFrame:
     opened, name = open_items(path)
     if column not in opened.names or column == name:
         raise InputError(f"{path} has no column '{column}' of categories; its columns: {shown(opened.names)}")
+    check_once(opened.names, [column], path)
     table = collect(opened.rows.select(pl.col(name).alias(ITEM), pl.col(column).alias(VALUE)), path)
     table = table.with_columns(id_column(table, ITEM, str(path)))
     dtype = table.schema[VALUE]

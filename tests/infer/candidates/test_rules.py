@@ -125,6 +125,9 @@ def test_unknown_items_are_counted_and_named_and_none_known_is_refused() -> None
         ("boost", "item,weight\n10,2\n10,3\n", "names the item '10' twice"),
         ("boost", "item,weight\n10,2\n10.0,3\n20x,1\n", "names the item '10' twice"),
         ("boost", "item,weight\n7,2\n", "names no item of m.onnx"),
+        ("boost", "item,weight,weight\n10,2,3\n", "rule.csv names the column 'weight' twice"),
+        ("only_items", "item;stock;item\n10;3;30\n", "rule.csv names the column 'item' twice"),
+        ("only_pairs", "user,item,user\n1,10,2\n", "rule.csv names the column 'user' twice"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(option: str, text: str, message: str, tmp_path: Path) -> None:
@@ -170,6 +173,13 @@ def test_items_are_chosen_by_sql_and_those_that_the_table_lacks_are_not(products
 def test_sql_that_cannot_be_used_is_refused(where: str, message: str, products: Path) -> None:
     with pytest.raises(InputError, match=message):
         rules(items=products, items_where=where)
+
+
+@pytest.mark.parametrize("names", ["item,price,price", "item,price,item"])
+def test_sql_is_not_asked_of_a_name_that_stands_twice(names: str, tmp_path: Path) -> None:
+    (tmp_path / "products.csv").write_text(f"{names}\n10,5,50\n20,50,5\n")
+    with pytest.raises(InputError, match=r"products\.csv names the column '\w+' twice"):
+        rules(items=tmp_path / "products.csv", items_where="price < 20")
 
 
 def test_sql_is_asked_of_a_table_of_these_items(tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ def test_texts_and_numbers_are_compared_as_texts_where_lists_have_texts(tmp_path
         ("user,plan\n,gold\n", "has none of the 3 users of the lists"),
         ("user,plan\n1,a/b\n", "the segment 'a/b' can be no file name: rename it, or deliver to one file without"),
         ("user,plan\n1,..\n", r"the segment '\.\.' can be no file name"),
+        ("user,plan,plan\n1,gold,none\n2,none,gold\n", "names the column 'plan' twice"),
         ("user,plan\n1,Gold\n2,gold\n", "the segments 'Gold' and 'gold' would be one file on some systems"),
         ("user,plan\n" + "".join(f"{n},p{n}\n" for n in range(300)), "has over 256 values"),
     ],

@@ -43,6 +43,13 @@ def test_each_column_of_digits_is_what_the_sql_needs(tmp_path: Path) -> None:
         both(path, where="zip like '12%' and zip > 20")
 
 
+def test_a_condition_on_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = table(tmp_path, content="user,item,timestamp,price,price\n1,10,5,5,50\n2,11,6,50,5\n")
+    assert both(path)[0] == [(1, 10, 5), (2, 11, 6)], "what nobody names may stand twice"
+    with pytest.raises(InputError, match=r"t\.csv names the column 'price' twice"):
+        both(path, where="price > 20")
+
+
 @pytest.mark.parametrize(
     ("where", "message"),
     [

@@ -34,6 +34,15 @@ def test_labels_of_lists_and_texts(tmp_path: Path) -> None:
     pl.DataFrame({"item": [2, 1], "tags": [["b", "a "], []], "text": ["a|b", None]}).write_parquet(path)
     for column in ("tags", "text"):
         assert labels_of(path, column).rows() == [(2, "a"), (2, "b")]
+    pl.DataFrame({"item": [1, 2], "text": ["a|b", "c;d"]}).write_parquet(path)
+    assert labels_of(path, "text").rows() == [(1, "a"), (1, "b"), (2, "c;d")], "the bar comes first"
+
+
+@pytest.mark.parametrize("names", ["item,x,x", "item,x,item"])
+def test_labels_of_a_name_that_stands_twice_are_refused(names: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"{names}\n1,a,b\n2,b,a\n")
+    with pytest.raises(InputError, match=r"t\.csv names the column '\w+' twice"):
+        labels_of(tmp_path / "t.csv", "x")
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
