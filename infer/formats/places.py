@@ -151,7 +151,8 @@ def _text_copy(folder: Path, layout: Layout) -> Address:
     """Text files of a folder, each with its header, in one Parquet file: so any slice can be read at once."""
     held = _held(Address(f"file://{folder}", shown=str(folder)))
     copy = Path(os.fspath(held))
-    parts, untyped, empty = [], set[str](), 0
+    parts, untyped, twice, empty = [], set[str](), set[str](), 0
+    names = dict[str, list[str]]()
     for number, file in enumerate(folders.members(folder)):
         if file.stat().st_size == 0:
             empty += 1
@@ -160,6 +161,8 @@ def _text_copy(folder: Path, layout: Layout) -> Address:
         room.mkdir()
         opened = with_values(open_table(file, layout, room), file, values_of(file.relative_to(folder)))
         untyped |= opened.untyped
+        names[str(file.relative_to(folder))] = opened.names
+        twice |= {name for name in opened.names if opened.names.count(name) > 1}
         parts.append(copy.parent / f"part-{number}.parquet")
         with reading(file):
             opened.rows.sink_parquet(parts[-1])
@@ -172,7 +175,11 @@ def _text_copy(folder: Path, layout: Layout) -> Address:
     for part in parts:
         part.unlink()
     said = [f"{empty} empty files of the folder hold no rows"] if empty else []
-    copy.with_suffix(KNOWN).write_text(json.dumps({"untyped": sorted(untyped), "said": said}), encoding="utf-8")
+    every = dict.fromkeys(name for found in names.values() for name in found)
+    without = {name: next((file for file, found in names.items() if name not in found), None) for name in every}
+    lacking = {name: file for name, file in without.items() if file is not None}
+    known = {"untyped": sorted(untyped), "twice": sorted(twice), "lacking": lacking, "said": said}
+    copy.with_suffix(KNOWN).write_text(json.dumps(known), encoding="utf-8")
     return held
 
 
@@ -207,7 +214,9 @@ def _open_copy(address: Address) -> Opened:
             rows = rows.with_columns(added).drop(clouds.PATH)
         numeric = known.get("numeric", {})
         rows = rows.with_columns(pl.col(name).cast(databases.NUMERIC_TYPES[kind]) for name, kind in numeric.items())
-        return Opened(rows, rows.collect_schema().names(), frozenset(known.get("untyped", [])), known.get("said", []))
+        names = [*rows.collect_schema().names(), *known.get("twice", [])]  # once more, as each has its own column
+        untyped, lacking = frozenset(known.get("untyped", [])), known.get("lacking", {})
+        return Opened(rows, names, untyped, known.get("said", []), lacking)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -61,6 +61,11 @@ def chosen(
     raise InputError(f"{option} '{where}' cannot be used on {source}: {reasons[0]}")
 
 
+def named_in(where: str) -> list[str]:
+    """The columns that a condition names, which `chosen` can read."""
+    return pl.sql_expr(where).meta.root_names()
+
+
 def _unfit(sample: pl.DataFrame, condition: pl.Expr, numbers: dict[str, pl.Expr]) -> str:
     """Why a condition cannot be used with these columns as numbers; empty if it can.
 

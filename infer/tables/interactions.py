@@ -20,7 +20,7 @@ from infer.formats.reading import collect, collect_names
 from infer.tables import columns
 from infer.tables.columns import ITEM, RATING, ROW, SPLIT, TIMESTAMP, USER, find
 from infer.tables.concatenated import concatenated
-from infer.tables.events import chosen, weights_of
+from infer.tables.events import chosen, named_in, weights_of
 from infer.tables.ids import Known
 from infer.tables.options import TableOptions
 from infer.tables.tidy import Tidy, tidy
@@ -144,9 +144,16 @@ def _chosen(opened: Opened, path: Path, options: TableOptions, optional: Sequenc
         columns.check_once(opened.names, [options.split], path)
         if SPLIT in optional:
             names[SPLIT] = options.split
-    rows, place = opened.rows, columns.unused(ROW, opened.names)
+    rows, place, used = opened.rows, columns.unused(ROW, opened.names), [*names.values()]
     if options.where is not None:
         rows = chosen(rows.with_row_index(place), options.where, opened.names, opened.untyped, str(path))
+        used += named_in(options.where)
+    lacking = next((name for name in used if name in opened.lacking), None)
+    if lacking is not None:
+        raise InputError(
+            f"{path}: {opened.lacking[lacking]} has no column '{lacking}', which other files have; expected it in all "
+            "or none"
+        )
     rows = rows.select(
         *(pl.col(source).alias(target) for target, source in names.items()),
         *([pl.col(place).alias(ROW)] if options.where is not None else []),

@@ -11,6 +11,7 @@ from infer.errors import InputError
 from infer.formats.folders import files_of
 from infer.system.fingerprints import fingerprint, sha256
 from infer.tables.interactions import names_in, read_interactions, scan_interactions
+from infer.tables.options import TableOptions
 from tests.helpers import nights
 
 ONE = pl.DataFrame({"user": [1], "item": [2], "timestamp": [3]})
@@ -90,6 +91,35 @@ def test_text_files_of_two_kinds_are_refused(texts: Path) -> None:
     (texts / "day=1" / "a.csv").write_text("user,item,timestamp\n")
     with pytest.raises(InputError, match=r"expected the same keys"):
         read_interactions(texts)
+
+
+@pytest.mark.parametrize(
+    ("names", "given", "column"),
+    [
+        ("user,item,timestamp,type,rating", {"where": "event = 'buy'"}, "event"),
+        ("user,item,timestamp,event,stars", {"least_rating": 3}, "rating"),
+        ("user,item,timestamp,event,stars", {}, "rating"),
+        ("customer,item,timestamp,event,rating", {"drop_bad_rows": True}, "user"),
+    ],
+)
+def test_a_column_that_one_text_file_calls_otherwise_is_refused(
+    names: str, given: dict, column: str, tmp_path: Path
+) -> None:
+    (tmp_path / "monday.csv").write_text("user,item,timestamp,event,rating\n1,2,3,buy,5\n")
+    (tmp_path / "tuesday.csv").write_text(f"{names}\n1,3,4,buy,5\n")
+    with pytest.raises(InputError, match=rf"tuesday\.csv has no column '{column}', which other files have"):
+        read_interactions(tmp_path, TableOptions(**given))
+    if column != "user":
+        assert read_interactions(tmp_path, optional=()).interactions.height == 2, "what is not read may be called so"
+
+
+def test_a_name_that_stands_twice_in_a_text_file_of_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "monday.csv").write_text("user,item,timestamp,timestamp,more,more\n1,2,3,30,x,y\n")
+    (tmp_path / "tuesday.csv").write_text("user,item,timestamp\n1,3,4\n")
+    with pytest.raises(InputError, match="names the column 'timestamp' twice"):
+        read_interactions(tmp_path)
+    (tmp_path / "monday.csv").write_text("user,item,timestamp,more,more\n1,2,3,x,y\n")
+    assert read_interactions(tmp_path).interactions.height == 2, "nobody reads it"
 
 
 def test_text_files_without_a_row_are_refused(texts: Path) -> None:
