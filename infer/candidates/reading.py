@@ -74,9 +74,12 @@ def known_items(
 ) -> np.ndarray:
     """(n,) the index of each item; those that the model does not know are counted and named in `said`.
 
+    An item of a file that the model does not know as it stands is looked up without the spaces around it, too.
     Raises InputError if it knows none of them.
     """
     index = index_of(ids, vocabulary)
+    if isinstance(given, Path) and ids.dtype == pl.String:
+        index = np.where(index == PAD, index_of(ids.str.strip_chars(" "), vocabulary), index)
     unknown = ids.filter(pl.Series(index == PAD))
     source = source_of(given, option)
     if len(unknown) == len(ids):

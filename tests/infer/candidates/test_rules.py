@@ -90,6 +90,16 @@ def test_items_are_read_from_parquet_frames_and_lists(tmp_path: Path) -> None:
     assert allowed(rules(TEXTS, only_items=[10])) == [1], "numbers and texts are compared as texts"
 
 
+def test_spaces_around_an_id_in_a_file_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "blocked.txt").write_text("10 \n  30\r\n")
+    assert allowed(rules(exclude_items=tmp_path / "blocked.txt")) == [2, 4]
+    padded = vocabulary(["a ", "a", "b "], "item")
+    (tmp_path / "padded.txt").write_text("a \n  a\n b\n")
+    found = rules(padded, only_items=tmp_path / "padded.txt")
+    assert allowed(found) == [1, 2], "an id with spaces of its own is meant as it stands"
+    assert found.said[0].endswith("m.onnx does not know 1 of 3 items, as ' b'")
+
+
 def test_unknown_items_are_counted_and_named_and_none_known_is_refused() -> None:
     assert rules(exclude_items=[10, 77, 88]).said[0] == "--exclude-items: m.onnx does not know 2 of 3 items, as '77'"
     with pytest.raises(InputError, match=r"--only-items names no item of m\.onnx: it has '7', the model '10'"):
