@@ -130,11 +130,15 @@ def _categories(values: pl.Series) -> pl.Series:
         if values.dtype.is_float() and (values == values.floor()).all():
             values = values.cast(pl.Int64, strict=False)
         texts = values.cast(pl.String)
-        between = next((mark for mark in BETWEEN if texts.str.contains(mark, literal=True).any()), BETWEEN[0])
-        values = texts.str.split(between)
+        values = texts.str.split(between(texts))
     name = pl.element().str.strip_chars()
     lists = values.cast(pl.List(pl.String)).list.eval(name.filter(name != ""))
     return lists.set(lists.list.len() == 0, None)
+
+
+def between(texts: pl.Series) -> str:
+    """What separates the categories in one text: the first of `BETWEEN` that any text has."""
+    return next((mark for mark in BETWEEN if texts.str.contains(mark, literal=True).any()), BETWEEN[0])
 
 
 def _numbers(values: pl.Series) -> pl.Series:

@@ -4,7 +4,8 @@ In: a table of items and the name of a column. Out: (item, value), a row for eac
 
     labels_of(Path("products.csv"), "brand")
 
-Values of a text column are separated by `|`; lists are lists; anything else is one label as it is written.
+Values of a text column are separated by `|` or, where none has that, by `;`, as those of features are; lists are lists;
+anything else is one label as it is written.
 """
 
 from pathlib import Path
@@ -41,7 +42,7 @@ def labels_of(path: Path, column: str) -> pl.DataFrame:
     if dtype.is_nested() and (not isinstance(dtype, pl.List) or dtype.inner.is_nested()):
         raise InputError(f"{path} column {column} holds {dtype}; expected {expected}")
     values = as_written(table[VALUE], f"{path} column {column}", expected)
-    lists = values if isinstance(dtype, pl.List) else values.str.split("|")
+    lists = values if isinstance(dtype, pl.List) else values.str.split(between(values))
     table = table.with_columns(lists.alias(VALUE)).explode(VALUE)
     table = table.with_columns(pl.col(VALUE).str.strip_chars()).filter(pl.col(ITEM).is_not_null(), pl.col(VALUE) != "")
     if table.is_empty():

@@ -31,8 +31,9 @@ def test_columns_without_texts_are_refused_by_their_type(values: pl.Series, tmp_
 
 def test_labels_of_lists_and_texts(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
-    pl.DataFrame({"item": [2, 1], "tags": [["b", "a "], []], "text": ["a|b", None]}).write_parquet(path)
-    for column in ("tags", "text"):
+    columns = {"tags": [["b", "a "], []], "text": ["a|b", None], "semicolons": ["b; a", ""]}
+    pl.DataFrame({"item": [2, 1], **columns}).write_parquet(path)
+    for column in columns:
         assert labels_of(path, column).rows() == [(2, "a"), (2, "b")]
     pl.DataFrame({"item": [1, 2], "text": ["a|b", "c;d"]}).write_parquet(path)
     assert labels_of(path, "text").rows() == [(1, "a"), (1, "b"), (2, "c;d")], "the bar comes first"
