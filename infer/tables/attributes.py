@@ -17,6 +17,7 @@ import polars as pl
 
 from infer.errors import InputError
 from infer.formats.layout import shown
+from infer.tables.numbers import as_numbers
 from infer.tables.texts import UNFIT
 
 CATEGORIES, NUMBERS, WORDS = KINDS = ("categories", "numbers", "words")
@@ -142,10 +143,10 @@ def between(texts: pl.Series) -> str:
 
 
 def _numbers(values: pl.Series) -> pl.Series:
-    """Float64, null where there is no finite number; dates as days since 1970."""
+    """Float64, null where there is no finite number, which may have a decimal comma; dates as days since 1970."""
     if values.dtype.is_temporal():
         return values.cast(pl.Datetime("us"), strict=False).dt.epoch("us") / 86_400_000_000
-    numbers = (values.str.strip_chars() if values.dtype == pl.String else values).cast(pl.Float64, strict=False)
+    numbers = as_numbers(values.str.strip_chars() if values.dtype == pl.String else values)
     return numbers.set(~numbers.is_finite(), None)
 
 

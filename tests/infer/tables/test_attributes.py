@@ -35,6 +35,9 @@ def test_numbers_and_dates_are_numbers() -> None:
     assert taken([1.5, None, 2.0, float("nan")]) == ("numbers", [1.5, None, 2.0, None])
     assert taken([3, 3, 4]) == ("numbers", [3.0, 3.0, 4.0])
     assert taken(["3", " 4.5", None], untyped=True) == ("numbers", [3.0, 4.5, None])
+    assert taken(["3,5", "1200,00", "4", None], untyped=True) == ("numbers", [3.5, 1200.0, 4.0, None])
+    assert taken(["3,5", "4"], stated="x=numbers") == ("numbers", [3.5, 4.0])
+    assert taken(["3,5", "1,200"], untyped=True)[0] == "words", "a thousand, or little more than one"
     assert taken(["3", "4", "3", "4"]) == ("categories", [["3"], ["4"], ["3"], ["4"]]), "texts of a file with types"
     assert taken([date(1970, 1, 2), date(1970, 1, 3)]) == ("numbers", [1.0, 2.0])
 
