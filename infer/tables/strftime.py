@@ -39,7 +39,8 @@ ZONE = r"(?P<zone> ?(?:UTC|GMT|Z|[+-]\d\d(?::?\d\d)?))?"
 # As the commands date and asctime write it, and Goodreads and Twitter.
 YEAR_LAST = re.compile(rf"[A-Za-z]{{3}} [A-Za-z]{{3}} +\d{{1,2}} {CLOCK}{ZONE} \d{{4}}")
 YEAR_FIRST = re.compile(rf"(?P<date>.+?)(?:(?P<between>T| |, ){CLOCK}{ZONE})?")
-DIGITS = {"%Y%m%d": 8, "%Y%m%d%H%M%S": 14}  # without anything between the parts, each has its full width
+# Without anything between the parts, each has its full width.
+DIGITS = {"%Y%m%d": 8, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 14}
 EARLIEST = 1000  # a smaller year is one of two digits
 EXAMPLE = datetime(2017, 9, 23, 17, 5, 6)
 

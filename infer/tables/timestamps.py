@@ -110,9 +110,9 @@ def unix_seconds(values: pl.Series, notation: Notation = Notation()) -> tuple[pl
 
 
 def _digits(values: pl.Series) -> Notation:
-    """YYYYMMDD or YYYYMMDDhhmmss, where more than half of the values are such dates from 1970 to 2100.
+    """YYYYMMDD, YYYYMMDDhhmm or YYYYMMDDhhmmss, where more than half of the values are such dates from 1970 to 2100.
 
-    As seconds they would be days of August 1970, as milliseconds of the 27th century.
+    As seconds they would be days of August 1970, as milliseconds of 1976 or of the 27th century.
     """
     numbers = values.cast(pl.Float64, strict=False)
     for notation, digits in strftime.DIGITS.items():

@@ -49,6 +49,7 @@ FOUND = {
     "20170911": (DAY, "%Y%m%d"),
     "20170911.0": (DAY, "%Y%m%d"),
     "20170911062924": (NOON, "%Y%m%d%H%M%S"),
+    "201709110629": (MINUTE, "%Y%m%d%H%M"),
     "20170911T062924": (None, ""),
     "20170911 06:29:24": (NOON, "%Y%m%d %H:%M:%S%.f"),
     "11.09.2017 06:29": (MINUTE, "%d.%m.%Y %H:%M"),
@@ -101,7 +102,7 @@ def test_days_as_numbers_are_days_if_most_are_dates_and_said_so() -> None:
         assert found.format == "%Y%m%d"
         assert found.said.endswith(" read as %Y%m%d in UTC (--timestamp-format=seconds: as seconds)")
         assert unix_seconds(pl.Series(values), found)[0].drop_nulls().to_list() == [DAY, 1_514_678_400]
-    assert read(20170911062924) == [NOON]
+    assert read(20170911062924) == [NOON] and read(201709110629) == [MINUTE]
     assert read(20170911, 20170931) == [20170911, 20170931], "half of them are no dates"
     assert read(20170911, 20170912, 0) == [DAY, DAY + 86_400, None]
     assert read(19691231) == [19691231] and read(21010101) == [21010101]
