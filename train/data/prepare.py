@@ -31,10 +31,12 @@ from infer.tables.columns import (
     RATING,
     RULES_KEY,
     TIDY_KEY,
+    TIMESTAMP,
     USER,
 )
 from infer.tables.interactions import read_interactions
 from infer.tables.items import Items
+from infer.tables.notes import date
 from infer.tables.rules import KEEP, SEEN_KEY, rules_of
 from infer.tables.tidy import Tidy
 from train.data import movielens, sources
@@ -140,6 +142,9 @@ def prepare(config: DataConfig) -> Path:
         log.info(sentence)
     users, rated = table[USER].n_unique(), table[ITEM].n_unique()
     log.info(f"{name}: {table.height:,} interactions of {users:,} users with {rated:,} items -> {target}")
+    if config.order == "time":  # days that were read as months show here, and numbers in another unit
+        times = tidied.interactions[TIMESTAMP]
+        log.info(f"{name}: events from {date(times.min())} to {date(times.max())}")  # type: ignore[arg-type]
     if len(new) and catalogue == ITEMS:
         log.info(f"{len(new):,} items that no event names are candidates, too; --catalogue=events leaves them out")
     elif len(new):

@@ -36,6 +36,7 @@ def test_a_table_of_ones_own_is_ordered_cleaned_and_counted(tmp_path: Path, caps
     ]
     printed = capsys.readouterr().out
     assert "4 interactions of 2 users with 4 items" in printed and "dropped 1 repeated (user, item) rows" in printed
+    assert "events from 1970-01-01 00:00:01 UTC to 1970-01-01 00:00:09 UTC" in printed
     assert "1 users are measured, 1 have too few interactions" in printed
     assert "2 items occur only as held-out items" in printed
     metadata = pl.read_parquet_metadata(tmp_path / "out" / "interactions.parquet")
