@@ -80,7 +80,10 @@ def first_look(path: Path, layout: Layout) -> Look:
         text = decoder().decode(start, whole)
     except UnicodeError:
         # Whether it may be something else is found out when all of it is read.
-        text = codecs.getincrementaldecoder(fallback or encoding)("replace").decode(start, whole)
+        try:
+            text = codecs.getincrementaldecoder(fallback or encoding)("replace").decode(start, whole)
+        except UnicodeError as error:  # no mark where the encoding needs one
+            raise InputError(f"{path} cannot be read as {encoding}: {first_line(error)} (--encoding)") from None
     if not whole and "\n" in text:
         text = text[: text.rindex("\n") + 1]
     return Look(path, name, packing, encoding, text.removeprefix("\ufeff"), whole, said, fallback)

@@ -53,6 +53,8 @@ def test_a_stated_encoding_is_taken_and_an_unknown_one_refused(tmp_path: Path) -
     for name in ("latin-11", "base64", ""):
         with pytest.raises(InputError, match=f"--encoding: no encoding is called '{name}'; try utf-8"):
             read_table(path, Layout(encoding=name))
+    with pytest.raises(InputError, match=r"t\.csv cannot be read as utf-16: .*BOM.* \(--encoding\)$"):
+        read_table(path, Layout(encoding="utf-16"))
 
 
 @pytest.mark.parametrize(
