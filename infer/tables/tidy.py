@@ -77,7 +77,7 @@ def tidy(
     Raises InputError for null or empty ids, and timestamps or ratings that are not finite numbers.
     """
     if table.is_empty():
-        raise InputError(f"{source} has no rows")
+        raise nothing_in(source, options)
     rules = rules_of(table, source, options)
     written = {name: Written() for name in IDS if name in untyped}
     used, notes = checked(table, rules)
@@ -90,6 +90,12 @@ def tidy(
     types = id_types(table.schema, written, untyped, known)
     notes.said += told(table.schema, types, rules, written)
     return Tidy(in_order(used.with_columns(types.to_read()), rules, notes), notes, types)
+
+
+def nothing_in(source: str, options: TableOptions) -> InputError:
+    """What to raise for a table without rows, or of whose rows none counts."""
+    none = "no rows" if options.where is None else f'no row that counts (--where "{options.where}")'
+    return InputError(f"{source} has {none}")
 
 
 def told(schema: pl.Schema, types: IdTypes, rules: Rules, written: Mapping[str, Written]) -> list[str]:

@@ -43,6 +43,14 @@ def test_each_column_of_digits_is_what_the_sql_needs(tmp_path: Path) -> None:
         both(path, where="zip like '12%' and zip > 20")
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_table_of_which_no_row_counts_is_told_from_an_empty_one(kind: str, tmp_path: Path) -> None:
+    path, options = table(tmp_path, kind), TableOptions(where="price > 1000")
+    for read in (lambda: read_interactions(path, options), lambda: open_source(path, options, tmp_path, optional=())):
+        with pytest.raises(InputError, match=r't\.\w+ has no row that counts \(--where "price > 1000"\)$'):
+            read()
+
+
 def test_a_condition_on_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
     path = table(tmp_path, content="user,item,timestamp,price,price\n1,10,5,5,50\n2,11,6,50,5\n")
     assert both(path)[0] == [(1, 10, 5), (2, 11, 6)], "what nobody names may stand twice"
