@@ -11,6 +11,7 @@ names the line.
     checked_fields(content, written, look, Layout())
 """
 
+import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from infer.formats.layout import Layout
 from infer.formats.sniffing import QUOTED, Written
 
 CHUNK = 2**20
+TAIL = 2**16  # bytes in which the last row is looked for
 LONGEST = 2**24  # bytes of a row: a quote that is not closed would take in the rest of the table
 MARK = b"\xef\xbb\xbf"
 QUOTE, LINE, RETURN = ord('"'), ord("\n"), ord("\r")
@@ -62,6 +64,12 @@ def checked_fields(content: Content, written: Written, look: Look, layout: Layou
         found = misfit(content.source, written)
     if found is not None:
         raise InputError(f"{look.path} cannot be read: {_told(found, len(written.names))}")
+    cut = _cut_off(content.source, written)
+    if cut is not None:
+        raise InputError(
+            f"{look.path} cannot be read: it ends in the middle of a row, '{cut[:80]}', and may be cut off; put a line "
+            "end behind that row if it is whole"
+        )
     return written
 
 
@@ -84,6 +92,23 @@ def misfit(source: Path | bytes, written: Written, sure: bool = False) -> Misfit
             return Misfit(kind, lines + len(above) + 1, row, fields, shown)
         lines, rows = lines + int(block.lines.sum()), rows + int(block.row_ends.sum())
     return None
+
+
+def _cut_off(source: Path | bytes, written: Written) -> str | None:
+    """The last row, if it has fewer fields than the others and no line end behind it, as where a copy was stopped."""
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        file.seek(-min(file.seek(0, io.SEEK_END), TAIL), io.SEEK_END)
+        tail = file.read()
+    if not tail or tail[-1] in (LINE, RETURN):
+        return None
+    above, _, last = tail.rpartition(b"\n")
+    # A quote that stands alone belongs to a value with line ends; a line longer than the tail is not looked at.
+    if not above or (written.quotes and last.count(b'"') % 2):
+        return None
+    text = last.decode("utf-8", "replace")
+    quoting = csv.QUOTE_MINIMAL if written.quotes else csv.QUOTE_NONE
+    fields = len(next(csv.reader([text], delimiter=written.separator, quoting=quoting), []))
+    return text.replace("\t", "\\t") if 0 < fields < len(written.names) else None
 
 
 class _Block:

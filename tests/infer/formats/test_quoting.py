@@ -37,6 +37,21 @@ def reviews(separator: str, *texts: str) -> str:
     return "".join(separator.join(row) + "\n" for row in rows)
 
 
+@pytest.mark.parametrize("separator", [",", "\t", ";"])
+@pytest.mark.parametrize("last", ["u3", "u3SEPi3SEP5", 'u3SEP"i3"'])
+def test_a_row_that_is_cut_off_at_the_end_is_refused(separator: str, last: str, tmp_path: Path) -> None:
+    whole, last = reviews(separator, "good", "bad"), last.replace("SEP", separator)
+    assert refused(tmp_path / "t.csv", whole + last).startswith("it ends in the middle of a row, 'u3")
+    for end in ("\n", "\r\n"):
+        assert items(tmp_path / "t.csv", whole + last + end) == ["i1", "i2", None if last == "u3" else "i3"]
+    assert items(tmp_path / "t.csv", whole.rstrip("\n")) == ["i1", "i2"], "the last row is whole"
+
+
+def test_a_value_with_line_ends_at_the_end_is_no_row_that_is_cut_off(tmp_path: Path) -> None:
+    text = 'user,item,review\nu1,i1,good\nu2,i2,"so\nlong"'
+    assert items(tmp_path / "t.csv", text) == ["i1", "i2"]
+
+
 STRAYS = [
     ('"hello there', "fine", '"so said', "ok"),
     ('"hello there', "fine"),
