@@ -122,6 +122,8 @@ def _cut_of_chunks(proto: ModelProto) -> ModelProto | None:
     if not bodies:
         return None
     body = ModelProto(ir_version=proto.ir_version, opset_import=proto.opset_import)
+    # With what is made outside, as vectors are that are put together from codes.
+    body.graph.node.extend(proto.graph.node)
     body.graph.node.extend(node for node in bodies[0].node if CHUNK_ITEMS not in node.output)
     body.graph.initializer.extend(proto.graph.initializer)
     body.graph.input.append(helper.make_tensor_value_info(CHUNK_ITEMS, TensorProto.INT64, ["items"]))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from onnx import TensorProto
 
+from export.carried import Carried
 from export.exporter import export
 from export.graph import export_graph
 from export.parity import OUTPUTS, check_parity
@@ -85,4 +86,7 @@ def test_a_trained_model_is_exported_with_its_golden_vectors_and_its_vectors_are
     with torch.no_grad():
         model.spare()
         expected = torch.cat([model.items(slice(1, 11)), model.bias[1:, None]], 1).numpy()
+    np.testing.assert_array_equal(item_vectors(open_model(path)), expected)
+    path, metadata = export("bert", tmp_path, carried=Carried(chunk_items=4))
+    assert metadata.chunk == 4
     np.testing.assert_array_equal(item_vectors(open_model(path)), expected)
