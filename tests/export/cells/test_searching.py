@@ -56,6 +56,28 @@ def test_a_file_lists_what_it_finds_with_the_models_own_scores(kind: str, chunk:
     np.testing.assert_allclose(known["score"], known["score_exact"], atol=1e-5)
 
 
+def test_on_every_device_a_list_is_asked_for_in_its_own_length(folder: Path, monkeypatch) -> None:
+    """Of one item more, by which ties are told on GPUs, more cells may be searched."""
+    path, _ = export("hybrid", folder, largest_loss=1.0, carried=Carried(probes=1))
+    model, asked = open_model(path), []
+    ask = type(model)._ask
+    task = prepare(open_job(model, folder / "interactions.parquet", split=None))
+    expected = model.top(task.histories, task.user_index, 2)
+
+    def on_cpu(self, feeds: dict) -> Any:
+        asked.append(int(feeds["k"][0]))
+        object.__setattr__(self, "device", "cpu")
+        try:
+            return ask(self, feeds)
+        finally:
+            object.__setattr__(self, "device", "cuda")
+
+    monkeypatch.setattr(type(model), "_ask", on_cpu)
+    object.__setattr__(model, "device", "cuda")
+    found = model.top(task.histories, task.user_index, 2)
+    assert asked == [2] and all(np.array_equal(*sides) for sides in zip(found, expected, strict=True))
+
+
 def test_vectors_are_those_of_the_file_that_scores_all_items(folder: Path) -> None:
     for chunk in (0, 5):
         path, _ = export("hybrid", folder, largest_loss=1.0, carried=Carried(probes=1, chunk_items=chunk))
