@@ -106,8 +106,10 @@ def _cut_off(source: Path | bytes, written: Written) -> str | None:
     if not above or (written.quotes and last.count(b'"') % 2):
         return None
     text = last.decode("utf-8", "replace")
-    quoting = csv.QUOTE_MINIMAL if written.quotes else csv.QUOTE_NONE
-    fields = len(next(csv.reader([text], delimiter=written.separator, quoting=quoting), []))
+    if written.quotes:
+        fields = len(next(csv.reader([text], delimiter=written.separator), []))
+    else:
+        fields = text.count(written.separator) + 1
     return text.replace("\t", "\\t") if 0 < fields < len(written.names) else None
 
 
