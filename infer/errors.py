@@ -19,6 +19,10 @@ class UnknownItemsError(InputError):
     """A model knows none of the items that it was given."""
 
 
+class NothingSaidError(InputError):
+    """A table of items that can be read has no column that likens items to each other."""
+
+
 def system_says(error: OSError) -> str:
     """What the system says of a file, with its name if it gives one."""
     place = f"{error.filename}: " if error.filename else ""

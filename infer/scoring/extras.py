@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from infer.errors import InputError
+from infer.errors import InputError, NothingSaidError
 from infer.formats.places import located
 from infer.model.session import Model
 from infer.scoring.beyond import Beyond
@@ -64,7 +64,8 @@ class Extras:
 def open_extras(model: Model, tables: ExtraTables | None = ExtraTables()) -> Extras:
     """Read the tables; None: there are to be no figures.
 
-    Raises InputError if one that is stated cannot be used; why the one beside the model cannot is said.
+    Raises InputError if one that is stated cannot be read; that it says nothing of this is said, and so is why the one
+    beside the model cannot be used.
     """
     if tables is None:
         return Extras(plan={"wanted": False}, wanted=False)
@@ -80,8 +81,8 @@ def open_extras(model: Model, tables: ExtraTables | None = ExtraTables()) -> Ext
         try:
             items = category_rows(path)
         except InputError as error:
-            if tables.items is not None:
-                raise
+            if tables.items is not None and not isinstance(error, NothingSaidError):
+                raise  # such a table may be for another rule, as one of stock is
             said.append(str(error))
         if items is None:
             said.append(f"{path} has no categories; {NEEDED}" if not said else NEEDED)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from infer.errors import InputError
+from infer.errors import InputError, NothingSaidError
 from infer.formats.layout import shown
 from infer.formats.opening import Opened
 from infer.formats.places import located, open_place
@@ -66,7 +66,7 @@ def find_items(path: Path, options: TableOptions = TableOptions(), features: str
     parts = [f"{words} from '{names[name]}'" for name, words in ((TITLE, "titles"), (GENRES, GENRES)) if name in names]
     parts += found.said
     if not says_something(result).any():
-        raise InputError(
+        raise NothingSaidError(
             f"{path} has neither titles nor genres nor other columns that can be used; "
             f"its columns: {shown(table.columns)}" + (f" ({'; '.join(parts)})" if parts else "")
         )

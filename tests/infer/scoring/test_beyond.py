@@ -142,6 +142,10 @@ def test_without_categories_it_is_said_what_they_need(model: Path, capsys) -> No
     assert "calibration_kl@2" in scored(model, f"--items={other}")["lists"]["m"]
     other.write_text("item,title\na,x\nb,y\n")
     assert "o.csv has no categories" in scored(model, f"--items={other}")["said"][0], "it may be for another rule"
+    for stock in ((0, 1, 2, 3, 4), (1, 1, 1, 1, 1)):  # whatever the numbers of a night are
+        other.write_text("item,stock\n" + "".join(f"{item},{n}\n" for item, n in zip("abcde", stock, strict=True)))
+        found = scored(model, f"--items={other}", "--items-where=stock > 0")
+        assert "o.csv has neither titles nor genres nor other columns" in found["said"][0]
 
 
 @pytest.mark.parametrize(
