@@ -76,8 +76,8 @@ def few_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def many_cells(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few items are in as many cells as a large catalogue's, all of which may be searched."""
-    monkeypatch.setattr("export.cells.cells.LARGEST", 2)
+    """Few items are in 32 cells, all of which may be searched, so that no list is worse than with all items."""
+    monkeypatch.setattr("export.cells.cells.LARGEST", 4)
     for module in ("probing", "searching"):
         monkeypatch.setattr(f"export.cells.{module}.CELLS", 1)
 

@@ -23,7 +23,7 @@ TABLES = {
     "word.csv": (GOOD.encode() + b"1,13,later,5\n", "row 4 has the timestamp 'later'; expected seconds or a date"),
     "rating.csv": (GOOD.encode() + b"1,13,104,good\n", "row 4 has the rating 'good'; expected a number"),
     "infinite.csv": (GOOD.encode() + b"1,13,104,inf\n", "row 4 has the rating 'inf'"),
-    "cut.csv": (GOOD.encode() + b"1,13", "row 4 has the timestamp nothing"),
+    "cut.csv": (GOOD.encode() + b"1,13", "it ends in the middle of a row, '1,13', and may be cut off"),
     "ragged.csv": (GOOD.encode() + b"1,13,104,5,6,7\n", "ragged.csv cannot be read"),
     "text.parquet": (GOOD.encode(), "text.parquet cannot be read"),
     "cut.parquet": (b"PAR1" + bytes(40), "cut.parquet cannot be read"),
