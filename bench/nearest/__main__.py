@@ -12,8 +12,8 @@ exact top ten that it finds, and NDCG@10 of the held-out item; a JSON record.
     ivf, ivfpq   indexes of faiss that search some of their lists, with whole vectors and with codes
 
 Nothing is trained: vectors are drawn (`bench.nearest.world`), and codes are those that k-means gives them, by how often
-items occur among drawn events. All ways
-have one thread. The encoder, which they share, is not in it. Needs the extra `vectors`.
+items occur among drawn events. All ways have one thread. The encoder, which they share, is not in it. Needs the extra
+`vectors`.
 """
 
 import time

@@ -18,8 +18,7 @@ TOPIC_SIZE, STYLE_SIZE = 1_000, 50  # items, in the mean
 @dataclass(frozen=True)
 class World:
     """items: (items + 1, dim), row 0 padding.  bias: (items + 1,).  users: (users, dim).  wanted: (users,) held-out
-    items.  counts: (items,) how often each occurs among `EVENTS` times
-    as many events.  others: (others, dim) further
+    items.  counts: (items,) how often each occurs among `EVENTS` times as many events.  others: (others, dim) further
     users.  A score is the product of both vectors, plus the bias."""
 
     items: np.ndarray
