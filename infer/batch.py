@@ -118,6 +118,11 @@ class BatchConfig(ClusterConfig, DeliveryConfig, VarietyConfig, FallbackConfig, 
         return int(first) - 1, int(of)
 
     @property
+    def has_baselines(self) -> bool:
+        """Whether baselines are measured beside the lists, where the table has held-out items."""
+        return self.metrics and not self.production
+
+    @property
     def publications(self) -> Publications:
         """Where the lists go."""
         if self.output is not None:
@@ -229,8 +234,8 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
         yield f"{found.ready} of {found.parts} parts are there: the lists appear when the other shares are done"
         return
     manifest = found.manifest
-    if manifest["notes"]:
-        yield f"{job.table}: {manifest['notes']}"
+    for line in manifest["notes"]:
+        yield f"{job.table}: {line}"
     yield from _left_out(job, found.totals, manifest)
     totals, keeps = found.totals, config.only_changed or config.merge
     yield (

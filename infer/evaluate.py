@@ -37,8 +37,8 @@ def main(argv: Sequence[str]) -> None:
     config = parse(EvaluateConfig, argv, __doc__)
     task = prepare(config.job())
     target, report = evaluate_model(task, config.negatives, config.negatives_file, config.seed, asdict(config))
-    if str(task.notes):
-        print(f"{task.table}: {task.notes}")
+    for line in task.notes.lines:
+        print(f"{task.table}: {line}")
     print(
         f"{report['model']} on {data_of(report)}: {report['users_measured']} held-out {config.split} items, "
         f"{report['protocol']} -> {target}"

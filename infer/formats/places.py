@@ -35,6 +35,7 @@ from infer.system.inputs import check_input
 from infer.system.scratch import scratch
 
 KNOWN = ".json"  # beside a copy: what a Parquet file does not say
+FOUND = 3  # sentences about files of a folder, at most
 KEPT: list[Path] = []  # copies of rows that nobody else holds
 
 
@@ -151,7 +152,7 @@ def _text_copy(folder: Path, layout: Layout) -> Address:
     """Text files of a folder, each with its header, in one Parquet file: so any slice can be read at once."""
     held = _held(Address(f"file://{folder}", shown=str(folder)))
     copy = Path(os.fspath(held))
-    parts, untyped, twice, empty = [], set[str](), set[str](), 0
+    parts, untyped, twice, empty, found = [], set[str](), set[str](), 0, list[str]()
     names = dict[str, list[str]]()
     for number, file in enumerate(folders.members(folder)):
         if file.stat().st_size == 0:
@@ -166,6 +167,7 @@ def _text_copy(folder: Path, layout: Layout) -> Address:
         parts.append(copy.parent / f"part-{number}.parquet")
         with reading(file):
             opened.rows.sink_parquet(parts[-1])
+        found += opened.said
         shutil.rmtree(room)
     if not parts:
         raise InputError(f"{folder} holds empty files alone")
@@ -174,9 +176,13 @@ def _text_copy(folder: Path, layout: Layout) -> Address:
         whole.sink_parquet(copy)
     for part in parts:
         part.unlink()
-    said = [f"{empty} empty files of the folder hold no rows"] if empty else []
-    every = dict.fromkeys(name for found in names.values() for name in found)
-    without = {name: next((file for file, found in names.items() if name not in found), None) for name in every}
+    said = found[:FOUND]
+    if len(found) > FOUND:
+        said.append(f"{len(found) - FOUND} more sentences like these of other files of the folder")
+    if empty:
+        said.append(f"{empty} empty files of the folder hold no rows")
+    every = dict.fromkeys(name for own in names.values() for name in own)
+    without = {name: next((file for file, own in names.items() if name not in own), None) for name in every}
     lacking = {name: file for name, file in without.items() if file is not None}
     known = {"untyped": sorted(untyped), "twice": sorted(twice), "lacking": lacking, "said": said}
     copy.with_suffix(KNOWN).write_text(json.dumps(known), encoding="utf-8")

@@ -10,8 +10,9 @@ from typing import ClassVar, Literal
 
 from infer.candidates.options import CandidateConfig
 from infer.cli import option
+from infer.errors import InputError
 from infer.model.session import open_model
-from infer.scoring.fallback import FallbackOptions
+from infer.scoring.fallback import OF_LATE, FallbackOptions
 from infer.scoring.job import Job, checked_sha256, open_job
 from infer.scoring.recency import RECENT
 from infer.tables.columns import TEST
@@ -49,6 +50,13 @@ class FallbackConfig(ItemTableConfig):
     recent: str = option(RECENT, "of late: so long before the newest event, as 12h, 30d or 2w; of the baseline, too")
 
     @property
+    def has_baselines(self) -> bool:
+        """Whether baselines are measured beside the lists."""
+        return False
+
+    @property
     def fallback_options(self) -> FallbackOptions:
-        """The same as the library takes it."""
+        """The same as the library takes it; raises InputError for a period that nothing is counted in."""
+        if self.recent != RECENT and self.fallback != OF_LATE and not self.has_baselines:
+            raise InputError(f"--recent does nothing here: it is for --fallback={OF_LATE}, and for measured baselines")
         return FallbackOptions(self.fallback, self.recent, self.items)

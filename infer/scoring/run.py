@@ -204,7 +204,7 @@ def _describe(
             "dataset": job.model.metadata.dataset,
             "rows": figures["rows"],
             "users": totals.users,
-            "notes": str(found),
+            "notes": found.lines,
             "figures": figures,
             "beyond_accuracy": beyond.as_json(extras.said),
             "versions": versions(*LIBRARIES),

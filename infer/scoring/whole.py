@@ -145,6 +145,6 @@ def _checked(job: Job, source: Source) -> tuple[Job, Source]:
     check_held_out(job, source.rows)
     job = with_users(with_newest(job, source), source.rows)
     source.notes.said[:0] = job.said
-    if str(source.notes):
-        log.info("%s: %s", job.table, source.notes)
+    for line in source.notes.lines:
+        log.info("%s: %s", job.table, line)
     return job, source

@@ -20,7 +20,7 @@ from infer.tables.ids import IdTypes
 from infer.tables.notes import Notes
 from infer.tables.timestamps import Notation
 
-FILE, FORMAT = "source.json", 2
+FILE, FORMAT = "source.json", 3
 TEXT, ABOUT = "text.parquet", "text.json"
 TEMPORARY = (TEXT, ABOUT, UNPACKED, "run-*.parquet")
 INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)

@@ -22,8 +22,9 @@ def date(moment: float) -> str:
 class Notes:
     """What was found in the rows of a table: rows by reason for which they cannot be used, the first of them in
     words, timestamps by the unit they were in, repeated pairs (None: not looked for), rows rated below `least`, rows
-    without a rating where there are ratings, further held-out rows of a user, rows that lie in the future and the
-    latest of them (seconds since 1970); and how the table was read, a sentence each."""
+    without a rating where there are ratings, further held-out rows of a user, rows that lie in the future, the first
+    and the last moment of those that count (seconds since 1970; None: no times); and how the table was read, a
+    sentence each."""
 
     unusable: Counter[str] = field(default_factory=Counter)
     first: str = ""
@@ -34,7 +35,8 @@ class Notes:
     further: int = 0
     least: float | None = None
     future: int = 0
-    latest: float = 0.0
+    earliest: float | None = None
+    latest: float | None = None
     said: list[str] = field(default_factory=list)
 
     def add(self, other: "Notes") -> None:
@@ -46,7 +48,8 @@ class Notes:
         self.unrated += other.unrated
         self.further += other.further
         self.future += other.future
-        self.latest = max(self.latest, other.latest)
+        self.earliest = min((moment for moment in (self.earliest, other.earliest) if moment is not None), default=None)
+        self.latest = max((moment for moment in (self.latest, other.latest) if moment is not None), default=None)
         self.least = other.least if self.least is None else self.least
         self.said += [sentence for sentence in other.said if sentence not in self.said]
         if other.repeated is not None:
@@ -56,6 +59,18 @@ class Notes:
     def left_out(self) -> int:
         """How many rows do not count, though they are no repeats."""
         return self.unusable.total() + self.low
+
+    @property
+    def period(self) -> str:
+        """From when to when the events are, in words, which shows a wrong column or unit; empty without times."""
+        if self.earliest is None or self.latest is None:
+            return ""
+        return f"events from {date(self.earliest)} to {date(self.latest)}"
+
+    @property
+    def lines(self) -> list[str]:
+        """What is to be said of the table."""
+        return [line for line in (str(self), self.period) if line]
 
     def refuse(self, source: str) -> None:
         """Raise InputError if there are rows that cannot be used."""
@@ -72,7 +87,7 @@ class Notes:
         if self.unrated:
             parts.append(f"{self.unrated:,} rows have no rating")
         parts += [f"{n:,} timestamps in {unit} made seconds" for unit, n in sorted(self.units.items())]
-        if self.future:
+        if self.future and self.latest is not None:
             parts.append(f"{self.future:,} events lie in the future, the latest {date(self.latest)}")
         if self.further:
             parts.append(

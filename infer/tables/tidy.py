@@ -198,8 +198,8 @@ def checked(table: pl.DataFrame, rules: Rules, first_row: int = 0) -> tuple[pl.D
     used = _rated(used, rules.options.least_rating, notes).drop(ROW, strict=False)
     notes.unrated = used[RATING].null_count() if RATING in used.columns else 0
     if rules.options.order == "time":
-        later = used[TIMESTAMP].filter(used[TIMESTAMP] > time.time() + DAY)
-        notes.future, notes.latest = len(later), float(later.max() or 0)  # type: ignore[arg-type]
+        notes.future = int((used[TIMESTAMP] > time.time() + DAY).sum())
+        notes.earliest, notes.latest = used[TIMESTAMP].min(), used[TIMESTAMP].max()  # type: ignore[assignment]
     return used.with_columns(_whole(used[TIMESTAMP])), notes
 
 

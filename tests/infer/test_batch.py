@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infer import batch
+from infer import batch, recommend
 from infer.errors import InputError
 from infer.model import session
 from infer.model.choice import Choice
@@ -435,6 +435,29 @@ def test_lists_equal_a_naive_ranking(tmp_path_factory, histories, k: int, seed: 
 def test_what_is_of_metrics_is_refused_where_none_are_made(unmeasured: str, option: str) -> None:
     with pytest.raises(InputError, match=f"{option.partition('=')[0]} does nothing with {unmeasured}$"):
         batch.main(["--model=nowhere.onnx", unmeasured, option])
+
+
+@pytest.mark.parametrize("beside", ["--production", "--no-metrics", "--fallback=popular --production"])
+def test_a_period_that_nothing_is_counted_in_is_refused(files, beside: str) -> None:
+    model = f"--model={files[0]}"
+    with pytest.raises(InputError, match="--recent does nothing here: it is for --fallback=recent-popular, and"):
+        batch.main([model, "--recent=7d", *beside.split()])
+    with pytest.raises(InputError, match="--recent does nothing here"):
+        recommend.main([model, "--user=z", "--recent=7d"])
+
+
+def test_from_when_to_when_events_are_is_said(files, tmp_path: Path, capsys) -> None:
+    table = tmp_path / "new.csv"
+    table.write_text("user,item,timestamp\nz,a,1700000000\nz,d,1500000000\n", encoding="utf-8")
+    (line,) = (line for line in ran(files[0], table, capsys) if "events from" in line)
+    assert line.endswith("new.csv: events from 2017-07-14 02:40:00 UTC to 2023-11-14 22:13:20 UTC")
+    assert not [line for line in ran(files[0], table, capsys, "--order=rows") if "events from" in line]
+
+
+def ran(model: Path, table: Path, capsys, *options: str) -> list[str]:
+    """What the command says of one table."""
+    batch.main([f"--model={model}", f"--interactions={table}", "--production", "--accept", *options])
+    return capsys.readouterr().out.splitlines()
 
 
 @pytest.mark.parametrize(

@@ -31,12 +31,10 @@ from infer.tables.columns import (
     RATING,
     RULES_KEY,
     TIDY_KEY,
-    TIMESTAMP,
     USER,
 )
 from infer.tables.interactions import read_interactions
 from infer.tables.items import Items
-from infer.tables.notes import date
 from infer.tables.rules import KEEP, SEEN_KEY, rules_of
 from infer.tables.tidy import Tidy
 from train.data import movielens, sources
@@ -134,17 +132,14 @@ def prepare(config: DataConfig) -> Path:
         if catalogue == ITEMS and len(new):
             about[CATALOGUE_KEY] = sha256(temporary_items)
         table.write_parquet(temporary, metadata=about)
-    if str(tidied.notes):
-        log.info(f"{name}: {tidied.notes}")
+    for line in tidied.notes.lines:
+        log.info(f"{name}: {line}")
     for sentence in [*_unasked(tidied.interactions, config), *made.said]:
         log.info(f"{name}: {sentence}")
     for sentence in items.said:
         log.info(sentence)
     users, rated = table[USER].n_unique(), table[ITEM].n_unique()
     log.info(f"{name}: {table.height:,} interactions of {users:,} users with {rated:,} items -> {target}")
-    if config.order == "time":  # days that were read as months show here, and numbers in another unit
-        times = tidied.interactions[TIMESTAMP]
-        log.info(f"{name}: events from {date(times.min())} to {date(times.max())}")  # type: ignore[arg-type]
     if len(new) and catalogue == ITEMS:
         log.info(f"{len(new):,} items that no event names are candidates, too; --catalogue=events leaves them out")
     elif len(new):

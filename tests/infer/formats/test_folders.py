@@ -82,6 +82,17 @@ def test_text_files_of_a_folder_are_one_table(texts: Path) -> None:
     assert [file.name for file in files_of(texts)] == ["part-0.csv", "part-1.csv", "part-2.csv", "part-3.csv.gz"]
 
 
+def test_what_text_files_of_a_folder_say_of_themselves_is_said(texts: Path) -> None:
+    (texts / "part-2.csv").write_text("user,item,timestamp\ncafé,2,5\n", encoding="cp1252")
+    (said,) = scan_interactions(texts).said
+    assert said.endswith("part-2.csv is not UTF-8: read as windows-1252, as in 'café' (--encoding, if it is another)")
+    for number in range(3, 7):
+        (texts / f"part-{number}.csv").write_bytes((texts / "part-2.csv").read_bytes())
+    told = scan_interactions(texts).said
+    assert [line.split()[0].rpartition("/")[2] for line in told[:3]] == ["part-2.csv", "part-3.csv", "part-4.csv"]
+    assert told[3:] == ["2 more sentences like these of other files of the folder"]
+
+
 def test_text_files_of_two_kinds_are_refused(texts: Path) -> None:
     (texts / "part-3.tsv").write_text("user\titem\ttimestamp\n")
     with pytest.raises(InputError, match=r"holds the file part-3\.tsv, which would not be read; .* text files of one"):

@@ -52,3 +52,5 @@ def test_events_in_the_future_are_counted_and_the_latest_is_named() -> None:
     first, last = (checked(part, rules_of(part, "t.csv", TableOptions()))[1] for part in (table.head(3), table.tail(1)))
     first.add(last)
     assert str(first) == told
+    assert first.period.endswith(" to 2924-03-19 00:00:00 UTC") and "from 2" in first.period
+    assert not tidy(table, "t.csv", TableOptions(order="rows")).notes.period
