@@ -107,7 +107,9 @@ def test_the_table_of_items_has_options_of_its_own(written, tmp_path: Path) -> N
     )[2]  # fmt: skip
     assert found.table["title"].to_list() == ["Kim", "Zoë", "NA"]
     assert found.said[1] == "i.csv: dropped 1 rows with no item"
-    written("sku,brand\n10,X\n20,X\n9,Y\n", "--item-column=sku", events=events)
+    for name in ("sku", "item"):  # as in the table of events, or as anywhere
+        folder, _ = written(f"{name},brand\n10,X\n20,X\n9,Y\n", "--item-column=sku", events=events)
+        assert pl.read_parquet(folder / "items.parquet")["item"].to_list() == [9, 10, 20]
     with pytest.raises(InputError, match=r"name it with --items-item-column"):
         written("id,brand\n10,X\n20,Y\n")
     with pytest.raises(InputError, match="--items-separator is of the table of items: name one with --items"):
