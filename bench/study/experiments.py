@@ -17,7 +17,8 @@ MEMBERS = "ease,markov,content,scratch,hybrid"
 class Experiment:
     """One model to compare.
 
-    stage: those of stage 1 start from models of stage 0.  seeds: at most so many of the study's;
+    stage: those of stage 1 start from models of stage 0.  start: NAME of the experiment whose model is trained on, as
+    `python -m train --from` does, with `changes` alone of its own.  seeds: at most so many of the study's;
     deterministic models need one.  short: part of the short study.  varied: also run on other splits.  tuned: NAME of
     the search (`python -m train tune`) that finds its options; such an experiment needs --tuned.
     """
@@ -28,6 +29,7 @@ class Experiment:
     preset: str = "default"
     changes: dict = field(default_factory=dict)
     stage: int = 0
+    start: str = ""
     seeds: int = 100
     short: bool = False
     varied: bool = False
@@ -48,7 +50,8 @@ class Experiment:
     @property
     def parents(self) -> list[str]:
         """Names of the experiments whose trained models this one starts from."""
-        return [name for key in ("mf", "members") for name in self.changes.get(key, "").split(",") if name]
+        named = [name for key in ("mf", "members") for name in self.changes.get(key, "").split(",")]
+        return [name for name in (self.start, *named) if name]
 
 
 EXPERIMENTS = (
@@ -107,6 +110,9 @@ EXPERIMENTS = (
         stage=1,
     ),
     Experiment("softmax", "from scratch, full softmax", "bert", changes={"loss": "softmax"}, seeds=1),
+    Experiment("scratch-continued", "from scratch, continued", "bert", stage=1, start="scratch"),
+    Experiment("codes-32", "from scratch, then 32 codes", "bert", changes={"codes": 32}, stage=1, start="scratch"),
+    Experiment("codes-16", "from scratch, then 16 codes", "bert", changes={"codes": 16}, stage=1, start="scratch"),
     Experiment("bert4rec", "BERT4Rec", "bert", "bert4rec", seeds=2),
     Experiment("sasrec", "SASRec", "bert", "sasrec", seeds=1),
     Experiment("gsasrec", "gSASRec", "bert", "gsasrec", seeds=1),
@@ -121,8 +127,8 @@ EXPERIMENTS = (
     Experiment("gsasrec-tuned", "gSASRec, tuned", "bert", "gsasrec", tuned="bert-gsasrec"),
 )  # fmt: skip
 TITLES = {experiment.name: experiment.title for experiment in EXPERIMENTS}
-# Whose validation losses can be compared: cross-entropy over all items, whatever they were trained with.
-TRANSFORMERS = {experiment.name for experiment in EXPERIMENTS if experiment.kind in ("bert", "hybrid")}
+# Whose validation losses and epochs can be compared: cross-entropy over all items, whatever they were trained with.
+TRANSFORMERS = {e.name for e in EXPERIMENTS if e.kind in ("bert", "hybrid") and not e.start}
 
 # (one, other): is one better than the other? These were declared before they were measured, and are corrected as one
 # family: what each part adds to the transformer from scratch, and the controls of the start from iALS.
@@ -158,6 +164,10 @@ PAIRS = (
     ("hybrid", "ease"),
     ("hybrid", "ease-plain"),
     ("softmax", "scratch"),
+    ("codes-32", "scratch"),
+    ("codes-32", "scratch-continued"),
+    ("codes-16", "scratch"),
+    ("codes-16", "scratch-continued"),
     ("bert4rec", "scratch"),
     ("sasrec", "scratch"),
     ("gsasrec", "scratch"),

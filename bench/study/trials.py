@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.study.experiments import EXPERIMENTS, Experiment
 from infer.errors import InputError
@@ -34,6 +34,9 @@ from infer.system.versions import versions
 from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE, TEST, VALIDATION
 from train.config import BertConfig, TrainConfig
 from train.presets import configuration
+
+if TYPE_CHECKING:
+    from train.saved.earlier import Start
 
 # They decide a result.
 LIBRARIES = ("torch", "implicit", "onnxruntime", "polars", "numpy")
@@ -150,7 +153,7 @@ def make(trial: Trial) -> tuple[float, float]:
 
     from bench.records.records import device_name
     from export.exporter import export
-    from train.trainer import train
+    from train.trainer import Manner, train
 
     # One thread, also in NumPy's and SciPy's BLAS: others train beside it.
     torch.set_num_threads(1)
@@ -159,13 +162,14 @@ def make(trial: Trial) -> tuple[float, float]:
     reset_peak_memory()
     name = trial.experiment.name
     trial.marker.unlink(missing_ok=True)
-    earlier = _interrupted(trial)
     began = time.perf_counter()
     for path in trial.parents().values():
         if path.is_file() and path.parent != trial.folder:
             with replacing(trial.folder / path.name, owned=True) as temporary:
                 shutil.copyfile(path, temporary)
-    run = train(trial.experiment.kind, trial.config(), name)
+    earlier = _interrupted(trial)
+    config, start = _configured(trial)
+    run = train(trial.experiment.kind, config, name, Manner(start=start))
     model, _ = export(name, trial.folder)
     # The validation items first, whose ranks are kept beside those of the test items.
     _evaluated(model, trial, VALIDATION)
@@ -194,6 +198,7 @@ def _interrupted(trial: Trial) -> list[dict[str, Any]]:
     """
     from train.data.dataset import load
     from train.saved import checkpoint
+    from train.saved.earlier import paced
     from train.saved.places import Places
     from train.sizing import sized_for
 
@@ -201,12 +206,26 @@ def _interrupted(trial: Trial) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     state = checkpoint.read(path, "delete it to start afresh")
-    config = json.loads(json.dumps(asdict(sized_for(trial.config(), load(trial.folder))), default=str))
+    options, start = _configured(trial)
+    options = sized_for(options if start is None else paced(options, measured=True), load(trial.folder))
+    config = json.loads(json.dumps(asdict(options), default=str))
     config.pop("artifacts")
     if state["provenance"]["config"] != config:
         path.unlink()
         return []
     return list(state["history"])
+
+
+def _configured(trial: Trial) -> "tuple[TrainConfig, Start | None]":
+    """The options, and the model to go on from, whose options those are that the experiment has not of its own."""
+    from train.saved import earlier
+
+    if not trial.experiment.start:
+        return trial.config(), None
+    kind = trial.experiment.kind
+    start = earlier.read(trial.folder / f"{trial.experiment.start}.pt", kind)
+    own = {"artifacts": trial.folder, "seed": trial.seed, "epochs": trial.epochs or 0} | trial.experiment.changes
+    return earlier.agreed(replace(earlier.base(start, kind), **own), start), start
 
 
 def _digest(state: dict[str, Any]) -> str:

@@ -15,7 +15,9 @@ from bench.study.statistics.tables import collect
 from bench.study.study import Plan
 from bench.study.trials import Trial, finished, make, prepare_folder, read_marker
 from infer.errors import InputError
+from infer.system.fingerprints import sha256
 from train import messages
+from train.saved import checkpoint
 
 E = {experiment.name: experiment for experiment in EXPERIMENTS}
 
@@ -69,6 +71,25 @@ def test_an_interrupted_trial_of_another_length_is_not_gone_on_with(scratch: Tri
     make(other)
     assert pl.read_parquet(other.file("history.parquet")).height == epochs
     assert read_marker(other.marker)["seconds"] > 0, "none of it is of the earlier one"
+
+
+def test_a_trial_goes_on_from_another_ones_model(scratch: Trial, monkeypatch) -> None:
+    codes = replace(scratch, experiment=E["codes-16"], epochs=2)
+    make(scratch)
+    interrupt(codes, 2, monkeypatch)  # after the model as it is, and one epoch
+    make(codes)
+    assert finished(codes) and read_marker(codes.marker)["seconds"] is None, "it was resumed"
+    assert list(codes.provenance()["parents"]) == ["scratch"]
+    history = pl.read_parquet(codes.file("history.parquet"))
+    assert history["epoch"].to_list() == [0, 1, 2] and history["train_loss"][0] is None
+    content = checkpoint.read(codes.file("pt"), "")
+    config = content["provenance"]["config"]
+    assert (config["codes"], config["seed"], config["epochs"]) == (16, 0, 2)
+    assert content["provenance"]["start"]["checksum"] == sha256(scratch.file("pt"))
+    whole, coded = (path.file("onnx").stat().st_size for path in (scratch, codes))
+    assert whole != coded
+    make(replace(scratch, seed=1))
+    assert not finished(codes), "that is of another model"
 
 
 def test_a_trial_that_reads_items_is_of_these_items(artifacts: Path, tmp_path: Path) -> None:
