@@ -13,6 +13,9 @@ from train import trainer
 from train.loop.loop import fit
 from train.presets import configuration
 
+# A module on fake tensors says so of each weight that it loads.
+pytestmark = pytest.mark.filterwarnings("ignore:for .* copying from a non-meta parameter:UserWarning")
+
 
 @pytest.fixture
 def folder(artifacts: Path, tmp_path: Path) -> Path:
