@@ -15,7 +15,7 @@ from bench.html.texts import metric_title
 from bench.study.experiments import LEAVE_ONE_OUT
 
 CURVES = ("scratch", "hybrid", "hybrid-ials", "hybrid-ppmi", "hybrid-mf", "softmax", "bert-paper", "hybrid-paper")
-COHORT_BARS = ("popularity", "scratch", "hybrid", "ease-markov", "content", "best")
+COHORT_BARS = ("popularity", "scratch", "hybrid-ials", "hybrid", "ease-markov", "content", "best")
 
 
 def bars(tables: dict[str, pl.DataFrame]) -> str | None:

@@ -4,7 +4,8 @@ import json
 
 import polars as pl
 
-from bench.study.page.plots import front
+from bench.study.experiments import COHORT_PAIRS
+from bench.study.page.plots import cohorts, front
 
 
 def test_of_published_results_the_lowest_and_the_highest_are_named() -> None:
@@ -27,3 +28,19 @@ def test_models_whose_seconds_nobody_knows_are_left_out() -> None:
     anchors = pl.DataFrame(schema={"name": pl.String, "source": pl.String, "ndcg": pl.Float64})
     plot = json.loads(front({"summary": summary, "costs": costs, "anchors": anchors}))
     assert [name for trace in plot["data"] for name in trace.get("text", [])] == ["scratch"]
+
+
+def test_cohorts_show_the_models_that_are_compared_in_them() -> None:
+    names = {
+        "by": "target count",
+        "cohort": "1-5",
+        "metric": "hit@10",
+        "users": 9,
+        "value": 0.1,
+        "low": 0.0,
+        "high": 0.2,
+    }
+    asked = [name for pair in COHORT_PAIRS if "paper" not in pair[0] for name in pair]
+    rows = pl.DataFrame([names | {"experiment": name, "title": name} for name in dict.fromkeys(asked)])
+    drawn = json.loads(cohorts({"cohorts": rows}, "target count", "hit@10"))["data"]
+    assert sorted(trace["name"] for trace in drawn) == sorted(set(asked))
