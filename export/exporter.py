@@ -160,9 +160,9 @@ def _searched(
     """The graph that searches some cells, how far it is from PyTorch, and what its lists lose."""
     items, gone = len(state["item_ids"]), state.get("retired", [])
     with tempfile.TemporaryDirectory() as temporary:
-        # Beside the data file, if there is one.
+        # Beside the data file, if there is one; what a killed export left has these names, too.
         folder = Path(temporary) if said_of(exact) is None else folder_of(beside)
-        paths = [folder / f".{Path(temporary).name}.{name}.onnx" for name in ("exact", "searched")]
+        paths = [folder / f".{beside.name}.{name}.onnx" for name in ("exact", "searched")]
         try:
             paths[0].write_bytes(file_content(copy.deepcopy(exact), describe(state, model, parity, chunk=chunk)))
             probes = probes_of(paths[0], table, number)

@@ -93,6 +93,7 @@ def test_vectors_are_those_of_the_file_that_scores_all_items(folder: Path) -> No
 def test_the_weights_of_a_file_may_lie_beside_it(folder: Path, monkeypatch) -> None:
     monkeypatch.setattr(apart, "WEIGHTS", 0.0)
     monkeypatch.setattr(apart, "LEAST", 64)
+    (folder / ".hybrid.ivf.onnx.exact.onnx").write_bytes(b"of a process that was killed while it compared")
     first, _ = export("hybrid", folder, largest_loss=1.0, carried=Carried(probes=1))
     assert len(list(folder.glob("hybrid.ivf.*.data"))) == 1 and not list(folder.glob(".*"))
     table, whole = folder / "interactions.parquet", Recommender(folder / "hybrid.onnx")
