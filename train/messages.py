@@ -16,6 +16,12 @@ from train.memory import Part
 from train.models.base import ScoringModel
 from train.sizing import said
 
+# Of a model that has codes from the start.
+CODES_FIRST = (
+    "items get their codes before anything is trained; a model that is trained without --codes, and then on with "
+    "--from and --codes, loses much less"
+)
+
 
 def beginning(run: Run, data: Data, config: TrainConfig, name: str) -> Iterator[str]:
     """What is trained on what, sizes that follow from the table, and what follows where nothing is held out."""

@@ -117,6 +117,8 @@ def _trained(
     run, provenance = _prepared(kind, config, places, data, manner, earlier, world)
     for text in messages.beginning(run, data, config, places.name):
         log.info(text)
+    if manner.start is None and getattr(config, "codes", 0):
+        log.info(messages.CODES_FIRST)
     if manner.start is not None:
         told = "starts from %s: %s items keep their weights, %s are new, %s are gone"
         log.info(told, manner.start.path, *(f"{earlier[key]:,}" for key in ("kept", "new", "dropped")))

@@ -12,7 +12,7 @@ from export.exporter import export
 from infer.errors import InputError
 from tests.helpers.interrupted import equal, interrupted, metrics, train
 from tests.helpers.rounds import write
-from train import trainer
+from train import messages, trainer
 from train.config import BertConfig
 from train.data.dataset import load
 from train.models.bert import MiniBERT4Rec
@@ -200,6 +200,18 @@ def test_a_trained_model_gets_codes_and_its_vectors_are_where_training_goes_on(t
     wanted = replace(earlier.base(given, "bert"), codes=4)
     with pytest.raises(InputError, match="--codes=4 contradicts --from"):
         earlier.agreed(wanted, given)
+
+
+def test_that_codes_are_better_cut_from_a_trained_model_is_said_where_they_are_not(tmp_path: Path, caplog) -> None:
+    def said(name: str, manner: trainer.Manner | None = None, **changes) -> bool:
+        caplog.clear()
+        with caplog.at_level("INFO", "train"):
+            trainer.train("bert", configuration("bert", artifacts=tmp_path, **SMALL | changes), name, manner)
+        return messages.CODES_FIRST in caplog.messages
+
+    write(tmp_path, list(range(10, 20)))
+    assert said("coded") and not said("whole", codes=0)
+    assert not said("cut", trainer.Manner(start=earlier.read(tmp_path / "whole.pt", "bert")))
 
 
 def test_codes_of_parts_alone_are_kept_as_earlier_versions_wrote_them(tmp_path: Path) -> None:
