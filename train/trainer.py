@@ -22,7 +22,7 @@ from infer.system.locks import alone
 from infer.system.ownership import MARK, claim
 from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE
 from train import messages
-from train.config import TrainConfig
+from train.config import BertConfig, TrainConfig
 from train.data.dataset import Data, load
 from train.loop.loop import complete, ended_by, fit
 from train.loop.run import Run
@@ -117,7 +117,7 @@ def _trained(
     run, provenance = _prepared(kind, config, places, data, manner, earlier, world)
     for text in messages.beginning(run, data, config, places.name):
         log.info(text)
-    if manner.start is None and getattr(config, "codes", 0):
+    if manner.start is None and isinstance(config, BertConfig) and config.codes:
         log.info(messages.CODES_FIRST)
     if manner.start is not None:
         told = "starts from %s: %s items keep their weights, %s are new, %s are gone"
