@@ -195,7 +195,8 @@ def main(argv: Sequence[str]) -> None:
     engine = _engine(cluster)
     publications.check()
     _, of = config.share
-    delivery = config.delivery(None if isinstance(config.model, Address) else find_model(config.model).parent)
+    beside = None if isinstance(config.model, Address) else find_model(config.model).parent
+    delivery = config.delivery(beside, config.table_options)
     if delivery is not None:
         warn_of_target(delivery)
     try:

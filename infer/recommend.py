@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> None:
             said.append(notes)
     for line in filter(None, said):
         print(line)
-    known, missing = titles(found[0].task.model, config.items, found[0].lists.schema[ITEM])
+    known, missing = titles(found[0].task.model, config.items, found[0].lists.schema[ITEM], config.item_column)
     if missing:
         print(missing)
     for line in screen(found, known, config.user, config.history, terminal()):

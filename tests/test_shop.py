@@ -97,3 +97,41 @@ def test_one_customer_is_shown_names_and_categories(shop, run) -> None:
     done = run("infer.recommend", f"--model={folder / 'hybrid.onnx'}", "--user=c-3", "--k=3")
     assert done.returncode == 0, done.stderr
     assert " no. " in done.stdout and "hybrid.onnx     1 " in done.stdout
+
+
+def test_tables_beside_the_events_may_have_the_names_that_these_have(shop, run, tmp_path: Path) -> None:
+    folder, _ = shop
+    own = {"customer": "Kunde", "sku": "Artikelnr"}
+    events().rename(own).write_csv(tmp_path / "tonight.csv")
+    table = products().rename({"sku": "Artikelnr"})
+    table.write_csv(tmp_path / "products.csv")
+    stock = table.select("Artikelnr", pl.lit(1.5).alias("weight"))[:20]
+    stock.write_csv(tmp_path / "stock.csv")
+    user = events()["customer"][0]
+    pairs = pl.DataFrame({"Kunde": [user], "Artikelnr": stock["Artikelnr"][:1], "plan": ["gold"]})
+    pairs.write_csv(tmp_path / "pairs.csv")
+    rules = [f"--{name}={tmp_path / 'stock.csv'}" for name in ("only-items", "boost")]
+    rules += [f"--exclude-pairs={tmp_path / 'pairs.csv'}", "--items-where=price > 0", "--most-per=brand=3"]
+    beside = [f"--items={tmp_path / 'products.csv'}", "--with=name", f"--segments={tmp_path / 'pairs.csv'}"]
+    done = run(
+        "infer.batch", f"--model={folder / 'hybrid.onnx'}", f"--interactions={tmp_path / 'tonight.csv'}",
+        "--user-column=Kunde", "--item-column=Artikelnr", "--timestamp-column=event_time", "--production", *rules,
+        *beside, "--segment-column=plan", f"--output={tmp_path / 'l.parquet'}", f"--to={tmp_path / 'l.csv'}",
+        "--fallback=category-popular",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "no categories" not in done.stdout, "figures beyond accuracy know the products"
+    lists = pl.read_csv(tmp_path / "l.csv", schema_overrides={"item": pl.String})
+    assert lists.height and lists["item"].is_in(stock["Artikelnr"].implode()).all() and lists["name"].null_count() == 0
+    assert lists.filter(segment="gold")["user"].unique().to_list() == [user]
+    assert not lists.filter(user=user)["item"].is_in([pairs["Artikelnr"][0]]).any()
+    shown = run(
+        "infer.recommend", f"--model={folder / 'hybrid.onnx'}", f"--interactions={tmp_path / 'tonight.csv'}",
+        "--user-column=Kunde", "--item-column=Artikelnr", "--timestamp-column=event_time", f"--user={user}", beside[0],
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    # The name of no column of theirs: said, with what helps.
+    table.rename({"Artikelnr": "nr"}).write_csv(tmp_path / "products.csv")
+    for words in (("--items-where=price > 0",), (f"--only-items={tmp_path / 'products.csv'}",)):
+        refused = run("infer.similar", f"--model={folder / 'hybrid.onnx'}", "--item=7", beside[0], *words)
+        assert refused.returncode == 2 and "call it 'item'" in refused.stderr, refused.stderr

@@ -15,6 +15,7 @@ from infer.errors import InputError
 from infer.histories.vocabulary import PAD
 from infer.model.choice import Boosts
 from infer.tables.columns import ITEM
+from infer.tables.options import TableOptions
 
 OPTION = "--boost"
 WEIGHTS = {"weight": ("weight", "multiply", "factor"), "add": ("add", "added")}
@@ -22,14 +23,18 @@ WEIGHTS = {"weight": ("weight", "multiply", "factor"), "add": ("add", "added")}
 LARGEST_WEIGHT, LARGEST_ADDED = 1e6, 1e9
 
 
-def boosts_of(given: Any, vocabulary: pl.DataFrame, model: str, said: list[str]) -> Boosts:
+def boosts_of(
+    given: Any, vocabulary: pl.DataFrame, model: str, said: list[str], events: TableOptions = TableOptions()
+) -> Boosts:
     """The boosts of the items that the model knows; none if nothing is given.
+
+    events: how the table of interactions is read, whose name of the column of items counts here, too.
 
     Raises InputError if it cannot be read, names an item twice or none of the model's, or for a number out of range.
     """
     if given is None:
         return Boosts()
-    table = rows_of(given, OPTION, [ITEM], WEIGHTS)
+    table = rows_of(given, OPTION, [ITEM], WEIGHTS, events)
     if not set(WEIGHTS) & set(table.columns):
         raise InputError(f"{OPTION} takes a column weight, by which scores are multiplied, or add; found neither")
     factor = table["weight"] if "weight" in table.columns else pl.Series("weight", [1.0] * table.height)

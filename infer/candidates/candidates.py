@@ -27,6 +27,7 @@ from infer.histories.vocabulary import PAD
 from infer.model.choice import Boosts
 from infer.system.addresses import Address
 from infer.tables.columns import ITEM, USER
+from infer.tables.options import TableOptions
 from infer.tables.periods import seconds_of
 
 # Where one in so many items at most is excluded, to drop them takes less time than to gather the weights of the others.
@@ -110,12 +111,14 @@ def resolve(
     model: str,
     seen: str = DROP,
     retired: Sequence[int] = (),
+    events: TableOptions = TableOptions(),
 ) -> Candidates:
     """Read the rules.
 
     vocabulary: (item, index) that the model knows.  table: its table of items, if there is one.  model: its name, for
     messages.  seen: what becomes of a user's own items where the options do not say.
-    retired: indexes of items that nobody gets, whatever the options say.
+    retired: indexes of items that nobody gets, whatever the options say.  events: how the table of interactions is
+    read, whose names of columns count in the rules' files, too.
     Raises InputError if a rule cannot be read, knows no item of the model, or leaves none.
     """
     seen, size, options = options.seen or seen, vocabulary.height, fetched(options)
@@ -129,11 +132,11 @@ def resolve(
     determining: dict[str, Any] = {}
     for name, value in (("only_items", options.only_items), ("exclude_items", options.exclude_items)):
         if value is not None:
-            listed = _listed(value, _option(name), vocabulary, model, said)
+            listed = _listed(value, _option(name), vocabulary, model, said, events)
             mask &= listed if name == "only_items" else ~listed
     if options.items_where is not None:
         table = options.items or table
-        mask &= items_where(options.items_where, table, vocabulary, model, said)
+        mask &= items_where(options.items_where, table, vocabulary, model, said, events.item)
     if not mask.any():
         raise InputError(f"the rules leave none of the {size} items of {model} to recommend")
     allowed = None if mask[1:].all() else np.flatnonzero(mask)
@@ -143,8 +146,8 @@ def resolve(
     pairs = {}
     for name in ("only_pairs", "exclude_pairs"):
         value = getattr(options, name)
-        pairs[name] = None if value is None else _pairs(value, _option(name), vocabulary, model, said)
-    boosts = boosts_of(options.boost, vocabulary, model, said)
+        pairs[name] = None if value is None else _pairs(value, _option(name), vocabulary, model, said, events)
+    boosts = boosts_of(options.boost, vocabulary, model, said, events)
     if len(boosts.items):
         determining["boosts"] = _digest(_ids(vocabulary, boosts.items), boosts.values.tobytes())
     within = seconds_of(options.seen_within, "--seen-within")
@@ -169,17 +172,21 @@ def resolve(
     )  # fmt: skip
 
 
-def _listed(given: Any, option: str, vocabulary: pl.DataFrame, model: str, said: list[str]) -> np.ndarray:
+def _listed(
+    given: Any, option: str, vocabulary: pl.DataFrame, model: str, said: list[str], events: TableOptions
+) -> np.ndarray:
     """(items + 1,) bool: which items a rule names."""
-    table = rows_of(given, option, [ITEM])
+    table = rows_of(given, option, [ITEM], events=events)
     listed = np.zeros(vocabulary.height + 1, dtype=bool)
     listed[known_items(table[ITEM].unique(maintain_order=True), option, given, vocabulary, model, said)] = True
     listed[PAD] = False
     return listed
 
 
-def _pairs(given: Any, option: str, vocabulary: pl.DataFrame, model: str, said: list[str]) -> Pairs:
-    table = rows_of(given, option, [USER, ITEM])
+def _pairs(
+    given: Any, option: str, vocabulary: pl.DataFrame, model: str, said: list[str], events: TableOptions
+) -> Pairs:
+    table = rows_of(given, option, [USER, ITEM], events=events)
     known_items(table[ITEM].unique(maintain_order=True), option, given, vocabulary, model, said)
     return Pairs.of(table, vocabulary, source_of(given, option))
 

@@ -24,29 +24,40 @@ from infer.formats.reading import collect
 from infer.formats.sniffing import NamelessError
 from infer.histories.vocabulary import PAD, index_of
 from infer.sources.users import QUOTED, ids_in
-from infer.tables.columns import ITEM, check_once, guessed
+from infer.tables.columns import ITEM, USER, check_once, own_name
 from infer.tables.frames import to_polars
 from infer.tables.ids import id_column
 from infer.tables.numbers import as_numbers
+from infer.tables.options import TableOptions
 
 SEPARATORS = ",;|\t"
 START = 4096  # bytes that are looked at
 
 
-def rows_of(given: Any, option: str, needed: Sequence[str], values: Mapping[str, Sequence[str]] = {}) -> pl.DataFrame:
+def rows_of(
+    given: Any,
+    option: str,
+    needed: Sequence[str],
+    values: Mapping[str, Sequence[str]] = {},
+    events: TableOptions = TableOptions(),
+) -> pl.DataFrame:
     """The columns of ids that are needed, Int64 or String, and numbers.
 
     given: a path, a data frame, or ids of items.  option: whose value it is, for messages.  values: columns of numbers
-    by the names that they may have; those that are there are given.
+    by the names that they may have; those that are there are given.  events: how the table of interactions is read,
+    whose names of the columns of ids count here, too.
     Raises InputError if it cannot be read, lacks a column or an id, or holds no rows.
     """
     source = str(given) if isinstance(given, Path) else "what was given"
-    table, written = _table(given, option, needed)
+    stated = {USER: events.user, ITEM: events.item}
+    table, written = _table(given, option, needed, stated[ITEM])
     names = {}
     for target in needed:
-        name = target if target in table.columns else guessed(table.columns, target)
+        name = own_name(table.columns, target, stated[target])
         if name is None:
-            raise InputError(f"{option}: {source} has no {target} column; its columns: {shown(table.columns)}")
+            raise InputError(
+                f"{option}: {source} has no {target} column; its columns: {shown(table.columns)}; call it '{target}'"
+            )
         names[target] = name
     for target, possible in values.items():
         found = [n for n in table.columns if n.strip().lower() in possible]
@@ -96,7 +107,7 @@ def source_of(given: Any, option: str) -> str:
     return f"{option}: {given}" if isinstance(given, Path) else option
 
 
-def _table(given: Any, option: str, needed: Sequence[str]) -> tuple[pl.DataFrame, list[str]]:
+def _table(given: Any, option: str, needed: Sequence[str], item: str | None) -> tuple[pl.DataFrame, list[str]]:
     """The rows, and the names of their columns as they are written, of which one may stand twice."""
     if not isinstance(given, Path):
         rows = _in_memory(given, option)
@@ -104,7 +115,7 @@ def _table(given: Any, option: str, needed: Sequence[str]) -> tuple[pl.DataFrame
     path = located(given)
     if list(needed) == [ITEM] and _is_plain(path):
         ids = ids_in(path, option)
-        headed = guessed(ids[:1], ITEM) is not None
+        headed = own_name(ids[:1], ITEM, item) is not None
         return pl.DataFrame({ITEM: ids[headed:]}, schema={ITEM: pl.String}), [ITEM]
     probe(path)
     try:

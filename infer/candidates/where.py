@@ -22,16 +22,18 @@ from infer.tables.items import open_items
 OPTION = "--items-where"
 
 
-def items_where(where: str, table: Path | None, vocabulary: pl.DataFrame, model: str, said: list[str]) -> np.ndarray:
+def items_where(
+    where: str, table: Path | None, vocabulary: pl.DataFrame, model: str, said: list[str], item: str | None = None
+) -> np.ndarray:
     """(items + 1,) bool: the items of the vocabulary of which `where` is true; items that the table lacks are not.
 
-    A column of lists that hold one value at most is used as that value.
+    A column of lists that hold one value at most is used as that value.  item: as of `open_items`.
     Raises InputError if there is no table, or the condition cannot be used on it, or it knows no item of the model.
     """
     if table is None:
         raise InputError(f"{OPTION} is asked of a table of items: name one with --items")
     path = located(table)
-    opened, name = open_items(path)
+    opened, name = open_items(path, item)
     rows = _single(opened.rows, path)
     table_rows = collect(rows, path)
     ids = id_column(table_rows.select(pl.col(name).alias(ITEM)), ITEM, str(path))

@@ -17,7 +17,7 @@ from infer.errors import InputError
 from infer.formats.layout import shown
 from infer.formats.places import located_items, open_place
 from infer.formats.reading import collect
-from infer.tables.columns import GENRES, ITEM, TITLE, guessed
+from infer.tables.columns import GENRES, ITEM, TITLE, guessed, own_name
 from infer.tables.ids import are_canonical, id_column
 
 UNFIT = (pl.Binary, pl.Duration, pl.Object)
@@ -28,15 +28,16 @@ EXACT = 15  # significant digits that a fraction of 64 bits keeps, whatever they
 class ItemColumns:
     """Columns of a table of items. missing: items of the lists, so far, that it lacks; found: whether it has any."""
 
-    def __init__(self, path: Path, names: str) -> None:
-        """names: of its columns, with commas; `title` and `genres` are found under other usual names, too.
+    def __init__(self, path: Path, names: str, item: str | None = None) -> None:
+        """names: of its columns, with commas; `title` and `genres` are found under other usual names, too.  item: as of
+        `infer.tables.items.open_items`.
 
         Raises InputError if the table cannot be read, or lacks one of them.
         """
         self.path, self.missing, self.found = path, set[int | str](), False
         place = located_items(path)
         opened = open_place(place)
-        item = guessed(opened.names, ITEM)
+        item = own_name(opened.names, ITEM, item)
         if item is None:
             raise InputError(f"{path} has no item column; its columns: {shown(opened.names)}; call it 'item'")
         if len(set(opened.names)) < len(opened.names):

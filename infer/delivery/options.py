@@ -18,6 +18,7 @@ from infer.delivery.targets import target_of
 from infer.errors import InputError
 from infer.tables.columns import ITEMS_FILE
 from infer.tables.config import ItemTableConfig
+from infer.tables.options import TableOptions
 
 TABLE = "recommendations"
 
@@ -41,10 +42,11 @@ class DeliveryConfig(ItemTableConfig):
         None, "its column (default: segment); {segment} in --to or --to-table gives each segment an output of its own"
     )
 
-    def delivery(self, beside: Path | None) -> Delivery | None:
+    def delivery(self, beside: Path | None, events: TableOptions = TableOptions()) -> Delivery | None:
         """The same as the library takes it, None without --to.
 
-        beside: the folder where a table of items may lie; None: there is none.
+        beside: the folder where a table of items may lie; None: there is none.  events: how the table of interactions
+        is read, whose names of columns count in those of items and segments, too.
         Raises InputError if an option needs another, or a table that is named cannot be read.
         """
         if self.to is None:
@@ -64,11 +66,11 @@ class DeliveryConfig(ItemTableConfig):
         target = target_of(self.to, self.to_table or TABLE)
         if self.to_table is not None and not target.is_database:
             raise InputError(f"--to-table is of a database; --to {self.to} is a file")
-        found = Delivery(target, self.lists_as, self._items(beside), self._segments())
+        found = Delivery(target, self.lists_as, self._items(beside, events), self._segments(events))
         found.check()
         return found
 
-    def _items(self, beside: Path | None) -> ItemColumns | None:
+    def _items(self, beside: Path | None, events: TableOptions) -> ItemColumns | None:
         if self.with_ is None:
             return None
         path = self.items or (None if beside is None else beside / ITEMS_FILE)
@@ -76,7 +78,7 @@ class DeliveryConfig(ItemTableConfig):
             raise InputError("--with: name the table of the items with --items")
         if self.items is None and not path.exists():
             raise InputError(f"--with: {path} is not there; name the table of the items with --items")
-        return ItemColumns(path, self.with_)
+        return ItemColumns(path, self.with_, events.item)
 
-    def _segments(self) -> Segments | None:
-        return None if self.segments is None else Segments(self.segments, self.segment_column)
+    def _segments(self, events: TableOptions) -> Segments | None:
+        return None if self.segments is None else Segments(self.segments, self.segment_column, events.user)

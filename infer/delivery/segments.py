@@ -18,7 +18,7 @@ from infer.formats.databases import is_database
 from infer.formats.layout import shown
 from infer.formats.places import located, open_place
 from infer.formats.reading import collect
-from infer.tables.columns import USER, check_once, guessed
+from infer.tables.columns import USER, check_once, own_name
 from infer.tables.ids import are_canonical, id_column
 from infer.tables.texts import as_written
 
@@ -31,8 +31,12 @@ GROUP = 16_384  # rows of a run that are read at once
 class Segments:
     """A table of users with their segments. absent: users of the lists, so far, that it lacks; found: those it has."""
 
-    def __init__(self, path: Path, column: str | None) -> None:
-        """column: of the segments; None: `segment`.  Raises InputError if the table cannot be read, or lacks it."""
+    def __init__(self, path: Path, column: str | None, user: str | None = None) -> None:
+        """column: of the segments; None: `segment`.  user: what the table of interactions calls the column of users,
+        which counts where this one has such a column, too.
+
+        Raises InputError if the table cannot be read, or lacks one of them.
+        """
         self.path, self.absent, self.found = path, 0, 0
         self.names: list[str] = []
         self.runs: list[Path] = []
@@ -40,7 +44,7 @@ class Segments:
             raise InputError(f"--segments is a file, a folder or an address in the cloud; found {path}, a database")
         self.place = located(path)
         self.opened = open_place(self.place)
-        names, user = self.opened.names, guessed(self.opened.names, USER)
+        names, user = self.opened.names, own_name(self.opened.names, USER, user)
         if user is None:
             raise InputError(f"{path} has no user column; its columns: {shown(names)}; call it 'user'")
         column = column or SEGMENT

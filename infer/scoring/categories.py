@@ -38,7 +38,7 @@ def categories_of(job: Job, path: Path, stated: bool) -> pl.DataFrame:
     Raises InputError if there are no categories, or none of an item that the model knows.
     """
     probe(path)
-    table = find_items(path).table if stated else pl.read_parquet(path, glob=False)
+    table = find_items(path, item=job.options.item).table if stated else pl.read_parquet(path, glob=False)
     if table.columns[:3] != [ITEM, TITLE, GENRES]:
         raise InputError(f"{path} is not the table of items that `python -m train.data` wrote: name one with --items")
     columns = [name for name, dtype in table.schema.items() if dtype == pl.List(pl.String)]

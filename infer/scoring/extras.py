@@ -61,8 +61,8 @@ class Extras:
         return Beyond(None if self.items is None else numbered(self.items, job.items), self.groups)
 
 
-def open_extras(model: Model, tables: ExtraTables | None = ExtraTables()) -> Extras:
-    """Read the tables; None: there are to be no figures.
+def open_extras(model: Model, tables: ExtraTables | None = ExtraTables(), item: str | None = None) -> Extras:
+    """Read the tables; None: there are to be no figures.  item: as of `infer.tables.items.find_items`.
 
     Raises InputError if one that is stated cannot be read; that it says nothing of this is said, and so is why the one
     beside the model cannot be used.
@@ -79,7 +79,7 @@ def open_extras(model: Model, tables: ExtraTables | None = ExtraTables()) -> Ext
         said.append(NEEDED)
     else:
         try:
-            items = category_rows(path)
+            items = category_rows(path, item)
         except InputError as error:
             if tables.items is not None and not isinstance(error, NothingSaidError):
                 raise  # such a table may be for another rule, as one of stock is
@@ -95,10 +95,10 @@ def open_extras(model: Model, tables: ExtraTables | None = ExtraTables()) -> Ext
     return Extras(items, groups, plan, tuple(said))
 
 
-def category_rows(path: Path) -> pl.DataFrame | None:
+def category_rows(path: Path, item: str | None = None) -> pl.DataFrame | None:
     """(item, column, value) every category of the items of a table: its genres, and columns of categories; None if it
     has none. Raises InputError as `find_items` does."""
-    table = find_items(path).table
+    table = find_items(path, item=item).table
     columns = {name: pl.col(name) for name, dtype in table.schema.items() if isinstance(dtype, pl.List)}
     columns |= {GENRES: pl.col(GENRES).str.split("|")}
     rows = pl.concat(

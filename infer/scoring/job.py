@@ -169,7 +169,7 @@ def candidates_of(
     beside = model.path.parent / model.metadata.items
     seen = model.metadata.rules.get("seen") or DROP
     table = beside if beside.is_file() else None
-    return resolve(rules, items, table, model.path.name, seen, model.metadata.retired)
+    return resolve(rules, items, table, model.path.name, seen, model.metadata.retired, options)
 
 
 def optional_columns(model: Model, split: str | None) -> tuple[str, ...]:

@@ -58,7 +58,7 @@ def score_table(
     if current is not None and current.damage is not None and not (settings.only_changed or settings.merge):
         current = None  # which holds the new lists, once they are there
     ids = None if settings.users is None else chosen_ids(settings.users)
-    extras = open_extras(job.model, settings.extras)
+    extras = open_extras(job.model, settings.extras, job.options.item)
     plan = plan_of(job, settings, ids, current) | ({"figures": extras.plan} if extras.plan else {})
     check_replaced(current, plan, settings.accept, publications.lists)
     output, begun = output_of(publications, plan), False

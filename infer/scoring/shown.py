@@ -69,16 +69,16 @@ def labels(paths: Sequence[Path]) -> list[str]:
     return [printable(name if names.count(name) == 1 else str(path)) for name, path in zip(names, paths, strict=True)]
 
 
-def titles(model: Model, stated: Path | None, ids: pl.DataType) -> tuple[pl.DataFrame, str]:
+def titles(model: Model, stated: Path | None, ids: pl.DataType, item: str | None = None) -> tuple[pl.DataFrame, str]:
     """(item, title, genres) from the stated table or the one beside the model, and what to say if there is none; an
-    item without genres is shown with its first column of categories."""
+    item without genres is shown with its first column of categories.  item: as of `infer.tables.items.find_items`."""
     path = stated or model.path.parent / model.metadata.items
     if stated is None and not path.is_file():
         empty = pl.DataFrame(schema={ITEM: ids, TITLE: pl.String, GENRES: pl.String})
         return empty, f"no titles: {path} is not there; name a table with --items"
     path = located_items(path)
     probe(path)
-    table = find_items(path).table if stated else pl.read_parquet(path, glob=False)
+    table = find_items(path, item=item).table if stated else pl.read_parquet(path, glob=False)
     if table.columns[:3] != [ITEM, TITLE, GENRES]:
         raise InputError(f"{path} is not the table of items that `python -m train.data` wrote: name one with --items")
     if table.schema[ITEM] != ids and ids != pl.String and not table.is_empty():

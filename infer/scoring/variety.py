@@ -59,7 +59,7 @@ class VarietyOptions:
         most, categories, vectors = 0, None, None
         if self.most_per is not None:
             column, most = self._limit()
-            categories = _categories(labels_of(self._table(job), column), job, self._table(job), said)
+            categories = _categories(labels_of(self._table(job), column, job.options.item), job, self._table(job), said)
         if self.diversity:
             unit = unit_vectors(job.model)
             vectors = np.concatenate([np.zeros((1, unit.shape[1]), dtype=np.float32), unit])  # with padding

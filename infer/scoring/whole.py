@@ -113,7 +113,7 @@ def evaluated(
         raise nothing_held_out(job.table)
     asked = FallbackOptions(recent=recent)
     asked.plan(job)
-    beyond = open_extras(job.model, tables).of(job)
+    beyond = open_extras(job.model, tables, job.options.item).of(job)
     name = name_of(job.model.path.stem)
     totals = BeyondTotals(beyond, name, job.items.height, k)
     found = counted(job, source, asked)

@@ -86,6 +86,14 @@ def guessed(found: list[str], target: str) -> str | None:
     return next((found[plain.index(_plain(g))] for g in GUESSES[target] if _plain(g) in plain), None)
 
 
+def own_name(found: list[str], target: str, stated: str | None = None) -> str | None:
+    """What a table beside that of interactions calls a column; None if it has none.
+
+    stated: what the table of interactions calls it, which counts where this one has such a column, too.
+    """
+    return next((name for name in (stated, target) if name in found), None) or guessed(found, target)
+
+
 def check_once(found: list[str], used: list[str], path: Path | str) -> None:
     """Raises InputError if a column that is used stands twice."""
     for name in used:

@@ -6,7 +6,7 @@ one row an item; and what was taken and left out, a sentence each.
     find_items(Path("products.csv")).table
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -18,7 +18,7 @@ from infer.formats.places import located, open_place
 from infer.formats.probe import probe
 from infer.formats.reading import collect
 from infer.tables.attributes import NONE, attributes
-from infer.tables.columns import GENRES, ITEM, TITLE, check_once, find, guessed
+from infer.tables.columns import GENRES, ITEM, TITLE, check_once, find, own_name
 from infer.tables.ids import are_canonical, id_column
 from infer.tables.options import TableOptions
 from infer.tables.texts import as_written
@@ -43,10 +43,13 @@ def read_items(path: Path, options: TableOptions = TableOptions()) -> pl.DataFra
     return find_items(path, options, NONE).table
 
 
-def find_items(path: Path, options: TableOptions = TableOptions(), features: str | None = None) -> Items:
+def find_items(
+    path: Path, options: TableOptions = TableOptions(), features: str | None = None, item: str | None = None
+) -> Items:
     """Read a table of items in any format.
 
-    features: further columns, as `infer.tables.attributes.attributes` takes them; None: all that can be used.
+    features: further columns, as `infer.tables.attributes.attributes` takes them; None: all that can be used.  item: as
+    of `open_items`.
     Raises InputError naming the file if it cannot be read, or says nothing of its items.
     """
     path = located(path, options.layout)
@@ -54,6 +57,8 @@ def find_items(path: Path, options: TableOptions = TableOptions(), features: str
     if len(set(opened.names)) < len(opened.names):
         raise InputError(f"{path} names a column twice: {shown(opened.names)}")
     table = collect(opened.rows, path)
+    if options.item is None and item in table.columns:
+        options = replace(options, item=item)
     names = find(table.columns, path, options, needed=(ITEM,), optional=(TITLE, GENRES))
     others = table.drop(names.values())
     found = attributes(others.drop(KNOWN, strict=False), opened.untyped, features, str(path))
@@ -80,17 +85,18 @@ def find_items(path: Path, options: TableOptions = TableOptions(), features: str
     return Items(result, said)
 
 
-def open_items(path: Path) -> tuple[Opened, str]:
+def open_items(path: Path, item: str | None = None) -> tuple[Opened, str]:
     """A table of items as it is written, and its own name of the column of items.
 
-    path: with a copy, if it is an address (`infer.formats.places.located`).
+    path: with a copy, if it is an address (`infer.formats.places.located`).  item: what the table of interactions calls
+    that column, which counts where this one has such a column, too.
     Raises InputError if it cannot be read, or has no such column.
     """
     probe(path)
     opened = open_place(path)
-    name = ITEM if ITEM in opened.names else guessed(opened.names, ITEM)
+    name = own_name(opened.names, ITEM, item)
     if name is None:
-        raise InputError(f"{path} has no item column; its columns: {shown(opened.names)}")
+        raise InputError(f"{path} has no item column; its columns: {shown(opened.names)}; call it 'item'")
     check_once(opened.names, [name], path)
     return opened, name
 

@@ -25,13 +25,14 @@ from infer.tables.texts import as_written
 COLUMN, VALUE = "column", "value"
 
 
-def labels_of(path: Path, column: str) -> pl.DataFrame:
+def labels_of(path: Path, column: str, item: str | None = None) -> pl.DataFrame:
     """(item, value): Int64 or String ids, and texts, each pair once; an item without a label has no row.
 
+    item: as of `infer.tables.items.open_items`.
     Raises InputError if the table cannot be read, or lacks the column or one of items.
     """
     path = located(path)
-    opened, name = open_items(path)
+    opened, name = open_items(path, item)
     if column not in opened.names or column == name:
         raise InputError(f"{path} has no column '{column}' of categories; its columns: {shown(opened.names)}")
     check_once(opened.names, [column], path)
