@@ -260,6 +260,43 @@ def test_a_table_may_name_its_columns_as_it_likes(files, tmp_path: Path) -> None
     assert lists_of(files[0], k=9, interactions=table, drop_bad_rows=True, **names) == {"z": "bce"}
 
 
+def test_names_of_columns_hold_in_all_tables_of_a_shop(files, tmp_path: Path, capsys) -> None:
+    def write(name: str, text: str) -> Path:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return tmp_path / name
+
+    table = write("sales.csv", "Kunde,Artikel,Zeit\nz,a,2\nz,d,1\ny,b,1\ny,e,2\n")
+    names = {"interactions": table, "user_column": "Kunde", "item_column": "Artikel", "timestamp_column": "Zeit"}
+
+    def given(**options) -> dict[str, str]:
+        return lists_of(files[0], k=9, measure=False, **names, **options)
+
+    assert given() == {"y": "acd", "z": "bce"}
+    assert given(only_items=write("stock.csv", "Artikel,Menge\nb,3\nd,1\n")) == {"y": "d", "z": "b"}
+    assert given(only_items=write("plain.txt", "Artikel\nb\nd\n")) == {"y": "d", "z": "b"}
+    assert given(exclude_pairs=write("returned.csv", "Kunde,Artikel\nz,c\n")) == {"y": "acd", "z": "be"}
+    assert given(boost=write("push.csv", "Artikel,weight\ne,1000000\n"))["z"][0] == "e"
+    items = write("items.csv", "Artikel,Name,genres\na,A,x\nb,B,x\nc,C,x\nd,D,y\ne,E,y\n")
+    assert given(items=items, items_where="Name in ('B', 'D')") == {"y": "d", "z": "b"}
+    write("customers.csv", "Kunde,segment,age\nz,gold,40\ny,none,50\n")
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in names.items()]
+    of_users = [f"--segments={tmp_path}/customers.csv", f"--user-groups={tmp_path}/customers.csv", "--group-column=age"]
+    batch.main([
+        f"--model={files[0]}", f"--output={tmp_path}/lists.parquet", "--production", *options, *of_users,
+        f"--items={items}", "--most-per=genres=1", "--fallback=category-popular", "--with=Name", "--to",
+        f"{tmp_path}/lists.csv",
+    ])  # fmt: skip
+    made = pl.read_csv(tmp_path / "lists.csv").sort("user", "rank").select("user", "item", "Name", "segment")
+    assert made.rows() == [
+        ("y", "a", "A", "none"),
+        ("y", "d", "D", "none"),
+        ("z", "b", "B", "gold"),
+        ("z", "e", "E", "gold"),
+    ]
+    recommend.main([f"--model={files[0]}", "--user=z", "--k=1", *options, f"--items={items}"])
+    assert " B " in capsys.readouterr().out
+
+
 def test_every_column_has_its_own_name_and_a_table_of_somebody_is_read_elsewhere_first(
     files, tmp_path: Path, monkeypatch
 ) -> None:

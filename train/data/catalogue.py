@@ -77,7 +77,7 @@ def given_items(config: ItemsConfig, events: TableOptions, interactions: pl.Data
     path = located_items(config.items)
     probe(path)
     options = TableOptions(
-        item=config.items_item_column or events.item,
+        item=config.items_item_column,
         title=config.title_column,
         genres=config.genres_column,
         drop_bad_rows=events.drop_bad_rows,
@@ -90,7 +90,7 @@ def given_items(config: ItemsConfig, events: TableOptions, interactions: pl.Data
         ),
     )
     try:
-        found = find_items(path, options, config.item_features)
+        found = find_items(path, options, config.item_features, events.item)
     except InputError as error:
         said = str(error).replace("--item-column", "--items-item-column").replace("--quote=", "--items-quote=")
         raise InputError(said) from None
