@@ -8,9 +8,10 @@ Rules name items by their ids only: paths and SQL, which the Python API takes to
 """
 
 from collections.abc import Sequence
+from math import inf
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from infer.candidates.boosts import LARGEST_ADDED, LARGEST_WEIGHT
 from infer.serving.limits import MAX_REASONS, Limits
@@ -19,7 +20,7 @@ from infer.serving.problems import Problem
 Number = Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)]
 Text = Annotated[StrictStr, Field(min_length=1)]
 Id = Number | Text
-Finite = Annotated[StrictFloat | StrictInt, Field(allow_inf_nan=False)]
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]  # whole numbers too, however long they are
 Weight = Annotated[Finite, Field(ge=1 / LARGEST_WEIGHT, le=LARGEST_WEIGHT)]
 Added = Annotated[Finite, Field(ge=-LARGEST_ADDED, le=LARGEST_ADDED)]
 READ, SHOWN = 100, 10  # errors of one body
@@ -157,7 +158,7 @@ def parsed(kind: type[Body], content: bytes) -> Body:
         return kind.model_validate_json(content)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)[:READ]
-        found = [one for one in found if _reached(one["loc"]) == max(_reached(o["loc"]) for o in _rivals(one, found))]
+        found = [one for one in found if _reached(one) == max(_reached(o) for o in _rivals(one, found))]
         told = dict.fromkeys((_pointer(one["loc"]), one["msg"][:200]) for one in found)
         said = [{"at": at, "detail": detail} for at, detail in list(told)[:SHOWN]]
     raise Problem(422, "the body is not what this path takes", said)
@@ -181,8 +182,11 @@ def _tried(place: Sequence[int | str]) -> int:
     return next((n for n, part in enumerate(place) if isinstance(part, str) and part.startswith("list[")), len(place))
 
 
-def _reached(place: Sequence[int | str]) -> int:
-    """How far a list of one kind was read; -1 of what is no list."""
+def _reached(one: Any) -> float:
+    """How far a list of one kind was read, which of one that is too long is all that may be; -1 of what is no list."""
+    if one["type"] == "too_long":
+        return inf
+    place = one["loc"]
     element = place[_tried(place) + 1 : _tried(place) + 2]
     return element[0] if element and isinstance(element[0], int) else -1
 

@@ -118,7 +118,8 @@ def test_what_is_served_is_told(client: Client, model: infer.Recommender) -> Non
         '{"history": [1001], "k": "3"}', '{"history": [1001], "reasons": 11}', '{"history": [1001], "seen": "all"}',
         '{"history": [1001], "unknown": 1}', '{"history": [1001], "only_items": "/etc/passwd"}',
         '{"history": [1001], "items_where": "true"}', '{"history": [1001], "boost": [{"item": 1002, "weight": NaN}]}',
-        '{"history": [1001], "boost": [{"item": 1002, "weight": 0}]}', '{"history": ' + "[" * 100_000,
+        '{"history": [1001], "boost": [{"item": 1002, "weight": 0}]}',
+        '{"history": [1001], "boost": [{"item": 1002, "add": 1' + "0" * 400 + "}]}", '{"history": ' + "[" * 100_000,
         '{"history": [1001], "x": ' + '{"a":' * 100_000, '{"history": ["\\ud800"]}', "\udcff",
     )),
 ])  # fmt: skip
@@ -144,7 +145,11 @@ def test_errors_say_where_and_give_nothing_away(client: Client, publishing: Path
 def test_limits_of_a_request_hold(client: Client) -> None:
     asked = client(Limits(max_body=300, max_history=5, max_k=7))
     assert asked.post("/v1/recommend", json={"history": [1001] * 5, "k": 7}).status_code == 200
-    problem(asked.post("/v1/recommend", json={"history": [1001] * 6}), 422, "not what this path takes")
+    for ids in ([1001] * 6, ["a"] * 6, [1001] * 30):
+        refused = asked.post("/v1/recommend", json={"history": ids})
+        problem(refused, 422, "not what this path takes")
+        [error] = refused.json()["errors"]
+        assert error["at"] == "/history" and "at most 5 items" in error["detail"], "not of the other kind of ids"
     problem(asked.post("/v1/recommend", json={"history": [1001], "k": 8}), 422, "not what this path takes")
     problem(asked.post("/v1/recommend", content=b" " * 301, headers=JSON), 413, "at most 300 bytes")
     pieces = (b" " * 100 for _ in range(10_000))  # without a length
