@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import polars as pl
 
-from infer.delivery.tables import body, create, definition, for_database, quoted, text
+from infer.delivery.tables import create, definition, for_database, made, quoted, text
 from infer.delivery.targets import LONGEST_TABLE, SQLITE, Target
 from infer.errors import InputError
 from infer.formats.databases import asked, connected, sqlite_path
@@ -131,6 +131,14 @@ class _Database:
             "--to-table"
         )
 
+    def check_replaceable(self, names: Names, found: list[str]) -> None:
+        """Raise InputError, naming it, if something of a table would not outlive its replacement by another."""
+        if found:
+            raise InputError(
+                f"{self.address}: {'.'.join(names)} has other columns than these lists, so a new table would take its "
+                f"place, without {', '.join(found)}: drop these first, or choose another --to-table{UNCHANGED}"
+            )
+
     def append(self, names: Names, rows: pl.DataFrame) -> None:
         self.written[names] = self.written.get(names, 0) + rows.height
         if rows.height:
@@ -162,14 +170,27 @@ class _SQLite(_Database):
         found = self.rows(f"select type, sql from sqlite_master where lower(name) = lower({text(names[-1])})")
         if found:
             kind, sql = found[0]
-            if kind != "table" or f"/* {PROJECT} */" not in (sql or ""):
+            ours = made(sql)
+            if kind != "table" or ours is None:
                 raise self.refuse(names, f"is a {kind} without this project's mark")
-            if sql.endswith(body(columns)):
+            there = self.rows(f"select name, lower(type) from pragma_table_xinfo({text(names[-1])}) order by cid")
+            if there == list(columns.items()):
                 self.cursor.execute(f"delete from {table}")
                 return names
+            self.check_replaceable(
+                names, self._goes_with(names[-1]) + [f"the column {name}" for name, _ in there[ours:]]
+            )
             self.cursor.execute(f"drop table {table}")
         self.cursor.execute(create(table, columns))
         return names
+
+    def _goes_with(self, table: str) -> list[str]:
+        """What is dropped with a table, in words: a view stays."""
+        listed = self.rows(
+            "select 'the ' || type || ' ' || name from sqlite_master where type in ('index', 'trigger') "
+            f"and sql is not null and lower(tbl_name) = lower({text(table)}) order by 1"
+        )
+        return [what for (what,) in listed]
 
     def finish(self, names: Names, filled: Names, remark: str) -> None:
         """Nothing is left to do."""
@@ -208,7 +229,7 @@ class _PostgreSQL(_Database):
             self.cursor.execute(f"lock table {table} in share row exclusive mode")
             self.cursor.execute(f"delete from {table}")
             return names
-        self._check_replaceable(names, place, comment, [name for name, _ in types])
+        self.check_replaceable(names, self._goes_with(place, comment, [name for name, _ in types]))
         new = (*names[:-1], names[-1].encode()[: LONGEST_TABLE - len(NEW)].decode(errors="ignore") + NEW)
         self.cursor.execute(create(quoted(*new), columns))
         rights = self.rows(
@@ -231,17 +252,12 @@ class _PostgreSQL(_Database):
         key = quoted(*names[:-1], f"{filled[-1]}_pkey")
         self.cursor.execute(f"alter index if exists {key} rename to {quoted(f'{names[-1]}_pkey')}")
 
-    def _check_replaceable(self, names: Names, place: str, comment: str, columns: list[str]) -> None:
-        """Raise InputError, naming it, if something of a table would not outlive its replacement by another."""
+    def _goes_with(self, place: str, comment: str, columns: list[str]) -> list[str]:
+        """What of a table would not outlive its replacement by another, in words."""
         found = [what for (what,) in self.rows(OF_TABLE.format(place=place))]
         # Comments of earlier versions do not say which columns were made here.
         stated = json.loads(comment.rpartition(COLUMNS)[2]) if COLUMNS in comment else columns
-        found += [f"the column {name}" for name in columns if name not in stated]
-        if found:
-            raise InputError(
-                f"{self.address}: {'.'.join(names)} has other columns than these lists, so a new table would take its "
-                f"place, without {', '.join(found)}: drop these first, or choose another --to-table{UNCHANGED}"
-            )
+        return found + [f"the column {name}" for name in columns if name not in stated]
 
     def _lock_alone(self, names: Names) -> None:
         """Wait until nobody reads the table; who comes meanwhile queues behind this, so that each wait is short."""

@@ -7,6 +7,7 @@ In: a frame. Out: the definition of its table, and its rows as Arrow.
 PostgreSQL gets lists of plain values as arrays; other lists, and all of SQLite's, are JSON texts.
 """
 
+import re
 from typing import Any, cast
 
 import polars as pl
@@ -32,6 +33,7 @@ TYPES: dict[Any, tuple[str, pl.DataType]] = {
     pl.Date: ("date", pl.Date()),
 }
 TEXT = ("text", pl.String())
+MADE = re.compile(rf"/\* {re.escape(PROJECT)} \*/(?: /\* (\d+) columns \*/)?")
 
 
 def for_database(rows: pl.DataFrame, kind: str) -> pl.DataFrame:
@@ -48,14 +50,18 @@ def definition(rows: pl.DataFrame, kind: str) -> dict[str, str]:
 
 def create(table: str, columns: dict[str, str]) -> str:
     """SQL that creates a table, by its quoted name; SQLite keeps the mark with it."""
-    return f"create table {table} {body(columns)}"
-
-
-def body(columns: dict[str, str]) -> str:
-    """What stands behind the name of a table that is created."""
     key = ", ".join(quoted(name) for name in (USER, RANK) if name in columns)
     listed = ", ".join(f"{quoted(name)} {dtype}" for name, dtype in columns.items())
-    return f"(/* {PROJECT} */ {listed}, primary key ({key}))"
+    return f"create table {table} (/* {PROJECT} */ /* {len(columns)} columns */ {listed}, primary key ({key}))"
+
+
+def made(sql: str | None) -> int | None:
+    """How many columns `create` made, of the definition that SQLite keeps: others follow them; None: it is not ours.
+
+    Those of earlier versions do not say it: all are taken for ours.
+    """
+    found = MADE.search(sql or "")
+    return None if found is None else int(found[1] or 2**15)
 
 
 def quoted(*names: str) -> str:

@@ -300,6 +300,41 @@ def test_what_would_go_with_a_table_is_named_and_the_table_stays(
     ]
 
 
+@pytest.mark.parametrize(("made", "gone", "told"), [
+    ("create index by_item on {t} (item)", "drop index by_item", "the index by_item"),
+    ("create trigger tr after insert on {t} begin select 1; end", "drop trigger tr", "the trigger tr"),
+    ("alter table {t} add column note text", "alter table {t} drop column note", "the column note"),
+    ('alter table {t} add column twice integer as ("user" * 2) virtual', "alter table {t} drop column twice",
+     "the column twice"),
+])  # fmt: skip
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_what_would_go_with_a_table_of_sqlite_is_named_and_the_table_stays(
+    database: str, made: str, gone: str, told: str, lists: Path
+) -> None:
+    to(lists, database)
+    asked(database, "create view best as select item from recommendations where rank = 1", commit=True)
+    asked(database, made.format(t=NAME.upper()), commit=True)
+    with pytest.raises(InputError, match=rf"its place, without {told}: drop these first.* unchanged$"):
+        to(lists, database, lists_as="lists")
+    assert len(all_of(database)) == 5
+    asked(database, gone.format(t=NAME), commit=True)
+    asked(database, "drop view best", commit=True)
+    to(lists, database)
+    to(lists, database, lists_as="lists")
+    assert len(all_of(database)) == 3
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_indexes_and_triggers_of_sqlite_stay_with_a_table_of_the_same_columns(database: str, lists: Path) -> None:
+    mark = "/* hybrid-recommender-onnx */"  # as earlier versions wrote it
+    asked(database, f'create table {NAME} ({mark} "user" bigint, "rank" integer, "item" bigint, "score" real, '
+          'primary key ("user", "rank"))', commit=True)  # fmt: skip
+    asked(database, f"create index by_item on {NAME} (item)", commit=True)
+    to(lists, database)
+    assert asked(database, "select count(*) from sqlite_master where name = 'by_item'") == [(1,)]
+    assert all_of(database) == ROWS
+
+
 @both
 def test_a_database_that_leaves_rows_out_is_told(database: str, lists: Path) -> None:
     to(lists, database)
