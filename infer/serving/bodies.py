@@ -50,12 +50,13 @@ class TextBoost(NumberBoost):
 
 class Recommendation(BaseModel):
     """One item of a list. because: items of the history that raised its score most, if they were asked for.
-    source: of published lists that have it, whether the list is the model's or a fallback's, whose scores are null."""
+    source: of published lists that have it, whether the list is the model's or a fallback's, whose scores and reasons
+    are null."""
 
     rank: int
     item: int | str
     score: float | None
-    because: list[int] | list[str] = []
+    because: list[int] | list[str] | None = []
     source: str = ""
 
 

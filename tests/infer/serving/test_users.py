@@ -6,6 +6,8 @@ import polars as pl
 import pytest
 
 from infer.errors import InputError
+from infer.serving import answers
+from infer.serving.bodies import Listed
 from infer.serving.users import UserLists, stamp_of_lists
 
 
@@ -13,9 +15,9 @@ from infer.serving.users import UserLists, stamp_of_lists
 def lists_of(monkeypatch):
     """Lists of a few users, without a model: what `Published` gives is put in its place."""
 
-    def make(users: list) -> UserLists:
+    def make(users: list, **more: pl.Series) -> UserLists:
         rows = pl.DataFrame({"user": [u for u in users for _ in (1, 2)], "rank": [1, 2] * len(users)})
-        rows = rows.with_columns(item=pl.int_range(pl.len()), score=pl.lit(1.0))
+        rows = rows.with_columns(item=pl.int_range(pl.len()), score=pl.lit(1.0), **more)
 
         class Given:
             name, empty = "000007", rows.clear()
@@ -42,6 +44,12 @@ def test_every_user_is_found_and_nobody_else(lists_of) -> None:
     assert [texts.of(user, 1)["item"][0] for user in ("b", "é", "", "a/b", "7")] == [0, 2, 4, 6, 8]
     assert texts.of("a", 9) is None and texts.of("zz", 9) is None and texts.of("\0", 9) is None
     assert lists_of([]).of("1", 9) is None
+
+
+def test_a_list_without_reasons_beside_others_is_as_described(lists_of) -> None:
+    lists = lists_of([1, 2], because=pl.Series([[7], [8], None, None]))  # of the second user, a fallback's
+    found = [Listed.model_validate(answers.published("l", lists, user, 9)).items for user in ("1", "2")]
+    assert [[row.because for row in rows] for rows in found] == [[[7], [8]], [None, None]]
 
 
 @pytest.mark.parametrize("part", [0, 1])
