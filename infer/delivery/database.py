@@ -97,9 +97,13 @@ def written_tables(target: Target, tables: Mapping[str, Names], empty: pl.DataFr
 
 
 def _check_folder(target: Target) -> None:
-    address = cast(Address, target.place)
-    if target.kind == SQLITE and not sqlite_path(address).parent.is_dir():
-        raise InputError(f"{address} cannot be written: {sqlite_path(address).parent} is no folder")
+    if target.kind != SQLITE:
+        return
+    path = sqlite_path(cast(Address, target.place))
+    if path.is_dir():
+        raise InputError(f"{target.place} cannot be written: {path} is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise InputError(f"{target.place} cannot be written: {path.parent} is no folder")
 
 
 @contextmanager

@@ -42,6 +42,8 @@ class ItemColumns:
             raise InputError(f"{path} has no item column; its columns: {shown(opened.names)}; call it 'item'")
         if len(set(opened.names)) < len(opened.names):
             raise InputError(f"{path} names a column twice: {shown(opened.names)}")
+        if ITEM in names.split(","):
+            raise _taken(ITEM)
         sources = {name: self._source(name, opened.names, item) for name in dict.fromkeys(names.split(","))}
         chosen = [pl.col(item).alias(ITEM), *(pl.col(source).alias(name) for name, source in sources.items())]
         table = collect(opened.rows.select(chosen), place)
@@ -67,7 +69,7 @@ class ItemColumns:
         """Lists with the columns, null where the table lacks the item; raises InputError if lists have such columns."""
         taken = next((name for name in self.table.columns[1:] if name in rows.columns), None)
         if taken is not None:
-            raise InputError(f"--with {taken}: the lists have a column of that name already")
+            raise _taken(taken)
         types = (rows.schema[ITEM], self.table.schema[ITEM])
         key = pl.col(ITEM).cast(pl.String if pl.String in types else pl.Int64).alias("__item__")
         table = self.table.select(key, pl.exclude(ITEM), pl.lit(True).alias("__known__"))
@@ -84,6 +86,10 @@ class ItemColumns:
                 f"{self.path} has none of the items of the lists, as '{min(self.missing)}'; its items are as "
                 f"'{next(iter(self.table[ITEM]), '')}': name another table with --items"
             )
+
+
+def _taken(name: str) -> InputError:
+    return InputError(f"--with {name}: the lists have a column of that name already")
 
 
 def _inner(dtype: pl.DataType) -> pl.DataType:

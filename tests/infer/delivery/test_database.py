@@ -242,6 +242,8 @@ def test_what_a_failed_first_delivery_made_is_gone(database: str, tmp_path: Path
 def test_a_folder_or_file_that_is_no_database_is_told(lists: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot be written: .*/no is no folder"):
         to(lists, f"sqlite:///{tmp_path}/no/x.db")
+    with pytest.raises(InputError, match=rf"cannot be written: {tmp_path} is a folder; name a file in it$"):
+        to(lists, f"sqlite:///{tmp_path}")
     (tmp_path / "t.db").write_text("no database, but longer than a header of one would be" * 9)
     with pytest.raises(InputError, match=r"t\.db cannot be written: .*not a database"):
         to(lists, f"sqlite:///{tmp_path}/t.db")

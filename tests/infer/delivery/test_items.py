@@ -102,6 +102,7 @@ def test_items_that_are_texts_in_one_of_both_are_found(tmp_path: Path) -> None:
         ("title,colour", TABLE, "has no column 'colour' for --with; it has: name, Genre, price, code, stock"),
         ("title", "product name,x\na,1\n", "has no item column; its columns: product name, x; call it 'item'"),
         ("score", "item,score\n30,1\n", "--with score: the lists have a column of that name already"),
+        ("title,item", "item,title\n30,a\n", "--with item: the lists have a column of that name already"),
         ("title", "item,title\n5,a\n", "has none of the items of the lists, as '10'; its items are as '5'"),
         ("title", "item,title,title\n5,a,b\n", "names a column twice"),
     ],
