@@ -7,6 +7,7 @@ In: bytes of a connection. Out: requests to the application; or status 400 and t
 
 from http import HTTPStatus
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from infer.serving.measured import Figures
@@ -20,11 +21,19 @@ class Protocol(HttpToolsProtocol):
 
     _unfinished: int | None = 0  # bytes of a request whose head has no end yet; None: it had
     _ended = False  # whether a request ended in the bytes that are being parsed
+    _kept = b""  # head of a request that offered another protocol, without the offer
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
         self._ended = False
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        rest = data
+        try:
+            while rest:
+                rest = self._parsed(rest)
+        except HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+            return
         # Where a request ended, nobody knows how many of these bytes are of the next one: it counts from then on.
         if self._unfinished is None or self._ended or self.transport.is_closing():
             return
@@ -32,13 +41,37 @@ class Protocol(HttpToolsProtocol):
         if self._unfinished > MOST:
             self.send_400_response(f"The request line and headers have at most {MOST} bytes.")
 
+    def _parsed(self, data: bytes) -> bytes:
+        """Parse; returns what is to be parsed yet."""
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as offer:
+            # The parser has left out the body of such a request, which Java's client sends: it is parsed anew without
+            # the offer, which need not be taken up, as if it were the first, for one that closes would be the last.
+            kept, self._kept = self._kept, b""
+            self.parser = HttpRequestParser(self)
+            return kept + data[offer.args[0] :]
+        return b""
+
+    def _offers(self) -> bool:
+        """Whether the request that is being parsed offers another protocol; CONNECT demands one, and is refused."""
+        return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"
+
     def on_headers_complete(self) -> None:
         """The head ended."""
+        if self._offers():
+            first = b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+            others = [b"%s: %s" % header for header in self.headers if header[0] not in (b"upgrade", b"connection")]
+            closing = any(b"close" in value.lower() for name, value in self.headers if name == b"connection")
+            self._kept = b"\r\n".join([first, *others, *([b"connection: close"] * closing), b"", b""])
+            return  # it comes again
         self._unfinished = None
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """The next one begins."""
+        if self._offers():
+            return
         self._unfinished, self._ended = 0, True
         super().on_message_complete()
 

@@ -322,6 +322,33 @@ def test_lines_without_end_and_what_is_no_http_are_refused(files: Path) -> None:
         assert served.ask("GET", "/health/live")[0] == 200
 
 
+def test_an_offer_of_another_protocol_is_passed_over(files: Path) -> None:
+    def statuses(*pieces: bytes) -> list[bytes]:
+        with socket.create_connection(("127.0.0.1", served.port), timeout=HANGS) as connection:
+            for piece in pieces:
+                connection.sendall(piece)
+                time.sleep(0.1)
+            found = b"".join(iter(lambda: connection.recv(2**16), b""))
+        assert found.count(b'"items"') == found.count(b" 200 "), "each has its list, whose request has a body"
+        return re.findall(rb"HTTP/1.1 (\d+) ", found)
+
+    # As Java's client asks, unless it is told HTTP/1.1.
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
+    ask = b"POST /v1/recommend HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    body = b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY.encode())
+    pieces = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY.encode())
+    last = ask + b"Connection: close\r\n" + body
+    with service(f"--model={files / 'm.onnx'}") as served:
+        assert statuses(ask + offer + body, last) == [b"200"] * 2
+        assert statuses((ask + offer + body) * 2 + ask + body + ask + offer + pieces + last) == [b"200"] * 5
+        head, _, rest = body.partition(b"\r\n\r\n")
+        assert statuses(ask, offer, head + b"\r\n", b"\r\n", rest[:9], rest[9:], last) == [b"200"] * 2
+        assert statuses(ask + offer.replace(b"Upgrade,", b"Upgrade, close,") + body) == [b"200"]
+        long = ask + offer + b"X-Long: " + b"a" * 30_000
+        assert statuses(long, b"a" * 30_000, b"a" * 30_000) == [b"400"]
+        assert statuses(b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n" + offer + b"\r\n") == [b"400"]
+
+
 @pytest.mark.parametrize(("words", "text"), [
     (["--host=0.0.0.0"], "--host 0.0.0.0 is reached from other machines: give --token-file, or --without-token"),
     (["--host=::"], "is reached from other machines"),
