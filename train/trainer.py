@@ -193,14 +193,17 @@ def _prepared(
 
 
 def _write(places: Places, content: dict[str, Any], run: Run, keep_state: bool) -> None:
-    """Write history and checkpoint of a finished run; its state is kept, or removed."""
+    """Write history and checkpoint of a finished run; its state is kept, or removed.
+
+    That of a finished run which had nothing left to train is still its state.
+    """
     with replacing(places.history, owned=True) as temporary:
         table = pl.DataFrame([asdict(record) for record in run.records], schema_overrides=HISTORY)
         table.with_columns(preparation_seconds=pl.lit(run.preparation_seconds)).write_parquet(temporary, metadata=MARK)
     checkpoint.save(places.finished, content)
     if keep_state and places.partial.is_file():
         places.partial.replace(places.state)
-    else:
+    elif not keep_state or run.model.closed_form:
         places.partial.unlink(missing_ok=True)
         places.state.unlink(missing_ok=True)
 

@@ -42,6 +42,18 @@ def test_a_finished_run_is_extended_to_what_one_long_run_would_be(folder: Path, 
     assert pl.read_parquet(folder / "bert.history.parquet")["epoch"].to_list() == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_finished_run_with_nothing_left_to_train_can_still_be_extended(folder: Path, capsys) -> None:
+    train(folder, "--epochs=3", "--patience=9")
+    assert len(train(folder, "--epochs=3", "--patience=8")["history"]) == 3
+    capsys.readouterr()
+    found = train(folder, "--epochs=6", "--patience=9")
+    assert "resuming after epoch 3" in capsys.readouterr().out
+    expected = train(folder, "--epochs=6", "--patience=9", "--name=whole")
+    assert metrics(found) == metrics(expected) and equal(found["model"], expected["model"])
+    train(folder, "--epochs=6", "--patience=8", "--no-keep-state")
+    assert not (folder / "bert.state.pt").exists()
+
+
 def test_fewer_epochs_than_were_trained_are_trained_anew_or_refused(folder: Path, monkeypatch, capsys) -> None:
     train(folder, "--epochs=4", "--patience=0")
     found = train(folder, "--epochs=2", "--patience=0")
