@@ -24,7 +24,7 @@ from train.data.dataset import Data
 from train.models import initial
 from train.models.bert import MiniBERT4Rec
 from train.models.carried import align, carry, fold_in, places, shift
-from train.models.chain import chain_factors, chain_matrix, start_chain, start_weight
+from train.models.chain import START, chain_factors, chain_matrix, start_chain
 from train.models.coded import CodedVectors
 from train.models.codes import singular_vectors, start_codes, start_vectors
 from train.models.weights import check_weights
@@ -149,8 +149,13 @@ def continued(data: Data, config: BertConfig, earlier: dict[str, Any]) -> tuple[
     moved |= dict.fromkeys(("head.weight", "head.bias", "bias"), place)
     carry(model, earlier["model"], moved | {"levels.weight": levels})
     model.chain_at = earlier["provenance"]["config"].get("chain_weight")
+    folds = model.rank > 0 and config.chain_initial == "transitions"
     if model.rank and config.chain_weight is not None and not config.chain_trained:
-        model.weigh_chain(config.chain_weight / (model.chain_at or start_weight(config)))
+        if model.chain_at != 0:  # to 0, too: this model's options say that it has a chain
+            model.sources.weight *= config.chain_weight / (model.chain_at or START)
+        elif config.chain_weight:  # nothing is left that could be made larger
+            start_chain(model, chain_factors(data, config), data)
+            folds = False
         model.chain_at = config.chain_weight
     if not new.any():
         return model, parents
@@ -165,7 +170,7 @@ def continued(data: Data, config: BertConfig, earlier: dict[str, Any]) -> tuple[
         align(table, vectors, new)
         if isinstance(model.items, CodedVectors):
             model.items.codes[: model.mask][new] = model.items.encoded(table[new])
-    if model.rank and config.chain_initial == "transitions":
+    if folds:
         fold_in(
             model.sources.weight[: model.mask], model.successors.weight[: model.mask], chain_matrix(data, config), new
         )

@@ -20,7 +20,7 @@ from tests.helpers.rounds import write
 from train import command, trainer
 from train.config import TrainConfig
 from train.data.dataset import load
-from train.models.registry import build
+from train.models.registry import build, restore
 from train.presets import configuration
 from train.saved import checkpoint, earlier
 
@@ -94,6 +94,24 @@ def test_the_same_table_begins_at_the_earlier_validation_figure_and_leaves_the_e
     assert [record["epoch"] for record in after["history"]] == [0, 1]
     assert f"starts from {one / f'{kind}.pt'}: 10 items keep their weights, 0 are new, 0 are gone" in said
     assert after["provenance"]["start"]["checksum"] == sha256(one / f"{kind}.pt")
+
+
+def test_the_weight_of_a_chain_can_be_set_to_nothing_and_back(nights) -> None:
+    one, two = nights
+    trainer.train("hybrid", config("hybrid", one, chain_weight=0.3))
+    begun = started(one, "hybrid").content["model"]["sources.weight"][:-1]  # without the mask token
+
+    def after(before: str, *words: str, folder: Path = one) -> torch.nn.Module:
+        command.main(["hybrid", f"--artifacts={folder}", f"--from={one / before}", "--name=next", "--epochs=1", *words])
+        return restore(checkpoint.read(folder / "next.pt", ""))
+
+    without = after("hybrid.pt", "--chain-weight=0")
+    assert without.rank == 3 and not without.sources.weight.any()
+    (one / "next.pt").replace(one / "without.pt")
+    assert not after("without.pt", folder=two).sources.weight.any(), "also with new items"
+    chained = after("without.pt", "--chain-weight=0.6").sources.weight[:-1]
+    torch.testing.assert_close(chained, begun * 2)
+    assert after("without.pt", "--chain-weight=0.6", folder=two).sources.weight[1:-1].any(1).sum() > 5
 
 
 def test_the_result_may_have_the_name_of_what_it_started_from(nights) -> None:
