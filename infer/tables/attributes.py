@@ -5,9 +5,9 @@ or texts (words), and which columns were left out, and why.
 
     attributes(pl.DataFrame({"brand": ["A", "B", "A"], "price": [1.5, 2.0, 9.0]})).kinds
 
-Columns that are not stated are taken by type: lists, truths, texts that repeat and numbers of a common name such as
-`category_id` are categories; numbers and dates are numbers; long texts are words. Left out are columns of one value,
-ids (all different), addresses, and texts of more than `MOST` values that are no words.
+Columns that are not stated are taken by type: lists, truths, texts that repeat, codes with leading zeros (`0101`) and
+numbers of a common name such as `category_id` are categories; numbers and dates are numbers; long texts are words. Left
+out are columns of one value, ids (all different), addresses, and texts of more than `MOST` values that are no words.
 """
 
 from collections.abc import Collection
@@ -29,6 +29,7 @@ COMMON = {
     },
     WORDS: {"description", "summary", "subtitle"},
 }  # fmt: skip
+CODE = r"^\s*0\d"  # no number: it would lose what tells `0101` from `101`
 BETWEEN = ("|", ";")  # categories in one text
 MOST = 10_000  # different values of a column of categories that nobody asked for
 
@@ -114,7 +115,8 @@ def _kind(values: pl.Series, untyped: bool) -> str | None:
     if not (dtype.is_numeric() or dtype == pl.String):
         return None
     common = next((kind for kind, names in COMMON.items() if name in names or name.removesuffix("_id") in names), None)
-    if dtype.is_numeric() or (untyped and _numbers(values).null_count() == values.null_count()):
+    numbers = untyped and _numbers(values).null_count() == values.null_count() and not values.str.contains(CODE).any()
+    if dtype.is_numeric() or numbers:
         return CATEGORIES if common else NUMBERS
     if common is not None:
         return common

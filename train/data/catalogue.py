@@ -9,6 +9,7 @@ The catalogue is every item of an event, and with --catalogue=items also those o
 something: nobody has bought them yet, but models that know of content can recommend them.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,8 +93,8 @@ def given_items(config: ItemsConfig, events: TableOptions, interactions: pl.Data
     try:
         found = find_items(path, options, config.item_features, events.item)
     except InputError as error:
-        said = str(error).replace("--item-column", "--items-item-column").replace("--quote=", "--items-quote=")
-        raise InputError(said) from None
+        raise InputError(_of_items(str(error))) from None
+    found.said = [_of_items(sentence) for sentence in found.said]
     types = {interactions.schema[ITEM], found.table.schema[ITEM]}
     events_before, items_before = (_described(table[ITEM]) for table in (interactions, found.table))
     if len(types) > 1:
@@ -107,6 +108,11 @@ def given_items(config: ItemsConfig, events: TableOptions, interactions: pl.Data
             f"{events_before}; --items-item-column names another column"
         )
     return interactions, found
+
+
+def _of_items(sentence: str) -> str:
+    """What was said of any table, with the options that are of the table of items."""
+    return re.sub(r"--(item-column|separator|header|encoding|quote)\b", r"--items-\1", sentence)
 
 
 def _described(ids: pl.Series) -> str:

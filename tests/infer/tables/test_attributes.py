@@ -29,6 +29,9 @@ def test_lists_truths_and_texts_that_repeat_are_categories() -> None:
     assert taken(["Le Creuset", "Acme Inc", "Acme Inc"], "Brand")[0] == "categories", "by its name"
     assert taken([10, 20, 30, 10], "category_id") == ("categories", [["10"], ["20"], ["30"], ["10"]])
     assert taken([10.0, None, 20.0, 10.0], "type") == ("categories", [["10"], None, ["20"], ["10"]])
+    codes = ["0101", "0102", "1201", "0101", "0102", "1201"]
+    assert taken(codes, untyped=True) == ("categories", [[code] for code in codes]), "0101 is not 101"
+    assert taken(["0.5", "0", "10"], untyped=True)[0] == "numbers"
 
 
 def test_numbers_and_dates_are_numbers() -> None:

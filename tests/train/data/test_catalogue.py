@@ -107,6 +107,10 @@ def test_the_table_of_items_has_options_of_its_own(written, tmp_path: Path) -> N
     )[2]  # fmt: skip
     assert found.table["title"].to_list() == ["Kim", "Zoë", "NA"]
     assert found.said[1] == "i.csv: dropped 1 rows with no item"
+    plain = DataConfig(dataset=str(tmp_path / "e.csv"), items=tmp_path / "i.csv", item_column="sku",
+                       items_item_column="item", drop_bad_rows=True)  # fmt: skip
+    said = " ".join(load(plain)[2].said)
+    assert "(--items-encoding, if it is another)" in said and "(--items-separator)" in said, "its own options"
     for name in ("sku", "item"):  # as in the table of events, or as anywhere
         folder, _ = written(f"{name},brand\n10,X\n20,X\n9,Y\n", "--item-column=sku", events=events)
         assert pl.read_parquet(folder / "items.parquet")["item"].to_list() == [9, 10, 20]
