@@ -10,6 +10,7 @@ In: a folder. Out: its files and their rows; or InputError, which names what wou
     files_of(Path("ratings"))
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -51,8 +52,9 @@ def members(folder: Path) -> list[Path]:
             f"{folder} is a folder without Parquet files; expected a file, or a folder of Parquet files or text files"
         )
     kinds = {file: _kind(file) for file in files}
-    kind = next((kinds[file] for file in files if kinds[file] == PARQUET[0]), kinds[files[0]])
-    strange = next((file for file in files if kinds[file] != kind or kind not in (PARQUET[0], *TEXT, *ARROW)), None)
+    tables = Counter(kind for kind in kinds.values() if kind in (PARQUET[0], *TEXT, *ARROW))
+    kind = PARQUET[0] if PARQUET[0] in tables else next((kind for kind, _ in tables.most_common(1)), None)
+    strange = next((file for file in files if kinds[file] != kind), None)
     if strange is not None:
         expected = "Parquet files alone" if kind == PARQUET[0] else "Parquet files, or text files of one kind, alone"
         raise _unread(folder, "file", strange.name, expected)

@@ -98,6 +98,10 @@ def test_text_files_of_two_kinds_are_refused(texts: Path) -> None:
     with pytest.raises(InputError, match=r"holds the file part-3\.tsv, which would not be read; .* text files of one"):
         read_interactions(texts)
     (texts / "part-3.tsv").unlink()
+    (texts / "README.txt").write_text("three days")  # stands before the others, and is the one that is strange
+    with pytest.raises(InputError, match=r"holds the file README\.txt, which would not be read"):
+        read_interactions(texts)
+    (texts / "README.txt").unlink()
     (texts / "day=1").mkdir()
     (texts / "day=1" / "a.csv").write_text("user,item,timestamp\n")
     with pytest.raises(InputError, match=r"expected the same keys"):
