@@ -95,6 +95,12 @@ def nights_of(publications: Publications, names: str | None) -> str:
         of_now = current is not None and against == current.name  # else later lists have been published
         pair = [p for p in ([current, held] if of_now else [*before[-1:], current]) if p is not None]
         if len(pair) < 2:
+            kept = [each.name for each in publications.all()]
+            if len(kept) > 1:  # as after a rollback to the first
+                raise InputError(
+                    f"{publications.lists}: nothing that is kept was published before what readers find; name "
+                    f"two of {', '.join(kept)} with --nights"
+                )
             raise InputError(f"{publications.lists} has fewer than two publications to compare: score again")
     earlier, later = pair
     change = compared(later, later.manifest["parts"], later.manifest["figures"]["k"], earlier)

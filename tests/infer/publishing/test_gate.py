@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from infer import batch, compare
+from infer import batch, compare, rollback
 from infer.errors import HeldError, InputError
 from infer.publishing.gate import Limits, verdict
 from tests.helpers.markov import ITEMS, NEXT, write_model
@@ -180,6 +180,10 @@ def test_two_nights_side_by_side(folder: Path, capsys) -> None:
     with pytest.raises(InputError, match="has fewer than two publications to compare"):
         compare.main([output])
     score(folder, "--k=4")
+    rollback.main([output])
+    with pytest.raises(InputError, match=r"before what readers find; name two of 000001, 000002 with --nights"):
+        compare.main([output])
+    rollback.main([output, "--to=2"])
     capsys.readouterr()
     compare.main([output])
     printed = capsys.readouterr().out
