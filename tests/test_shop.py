@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import infer
 from tests.helpers.shop import events, products, sku
 
 RULES = ("--where=event_type in ('cart', 'purchase')", "--repeats=keep")
@@ -97,6 +98,21 @@ def test_one_customer_is_shown_names_and_categories(shop, run) -> None:
     done = run("infer.recommend", f"--model={folder / 'hybrid.onnx'}", "--user=c-3", "--k=3")
     assert done.returncode == 0, done.stderr
     assert " no. " in done.stdout and "hybrid.onnx     1 " in done.stdout
+
+
+def test_a_table_without_a_column_of_the_models_rules_is_refused_with_whose_rule_it_is(
+    shop, run, tmp_path: Path
+) -> None:
+    folder, _ = shop
+    table = events().drop("event_type")
+    table.write_csv(tmp_path / "tonight.csv")
+    words = ["infer.batch", f"--model={folder / 'hybrid.onnx'}", f"--interactions={tmp_path / 'tonight.csv'}", *COLUMNS]
+    refused = run(*words, f"--output={tmp_path / 'l.parquet'}")
+    assert refused.returncode == 2
+    assert "no column 'event_type', by which hybrid.onnx counts rows, as it was trained" in refused.stderr
+    with pytest.raises(infer.InputError, match="the data frame has no column 'event_type', by which"):
+        infer.load(folder / "hybrid.onnx").score(table, user="customer", item="sku", timestamp="event_time")
+    assert run(*words, f"--output={tmp_path / 'l.parquet'}", "--where=true").returncode == 0
 
 
 def test_tables_beside_the_events_may_have_the_names_that_these_have(shop, run, tmp_path: Path) -> None:

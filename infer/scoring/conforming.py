@@ -11,10 +11,13 @@ from typing import Any
 
 import polars as pl
 
+from infer.errors import InputError
+from infer.formats.layout import shown
 from infer.formats.opening import is_parquet
 from infer.model.session import Model
 from infer.model.signature import USER_INPUT
 from infer.tables.columns import PROTOCOL_KEY, SPLIT, TIMESTAMP, guessed
+from infer.tables.events import named_in
 from infer.tables.ids import Known
 from infer.tables.interactions import column_names
 from infer.tables.options import TableOptions
@@ -30,13 +33,24 @@ def known_of(model: Model) -> Known:
 
 
 def ruled(
-    model: Model, options: TableOptions, made: dict[str, Any] | None = None
+    model: Model, options: TableOptions, names: list[str], table: Path, made: dict[str, Any] | None = None
 ) -> tuple[TableOptions, tuple[str, ...]]:
     """The options with the rules that the model was trained with, and what is said of that.
 
-    made: the rules by which the table was made, if it is one of ours.
+    names: of the table's columns.  made: the rules by which the table was made, if it is one of ours.
+    Raises InputError if a rule of the model, which the options do not state, is of a column that the table lacks.
     """
     found = with_rules(options, model.metadata.rules, made)
+    for rule, used, otherwise in (
+        ("where", named_in(found.where) if found.where else [], "say with --where which rows count, --where=true all"),
+        ("event", [found.event] if found.event else [], "name it with --event-column"),
+    ):
+        lacking = next((name for name in used if name not in names), None)
+        if lacking is not None and getattr(options, rule) is None:
+            raise InputError(
+                f"{table} has no column '{lacking}', by which {model.path.name} counts rows, as it was trained "
+                f"({getattr(found, rule)}); its columns: {shown(names)}; {otherwise}"
+            )
     said = "" if made is not None else told(found, options, model.path.name)
     return found, (said,) if said else ()
 
@@ -47,7 +61,7 @@ def options_for(model: Model, table: Path, options: TableOptions, own: bool) -> 
     own: whether the model was trained on it.
     """
     ours, names = about(table), column_names(table, options)
-    found, said = ruled(model, options, model.metadata.rules if own else rules_in(ours))
+    found, said = ruled(model, options, names, table, model.metadata.rules if own else rules_in(ours))
     if (own or PROTOCOL_KEY in ours) and found.split is None and SPLIT in names:
         found = replace(found, split=SPLIT)
     return untimed(model, names, found), said

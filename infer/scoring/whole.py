@@ -41,7 +41,7 @@ from infer.system.progress import progress
 from infer.system.scratch import scratch
 from infer.system.stages import Stages
 from infer.tables.columns import SPLIT
-from infer.tables.frames import tidy_frame, to_polars
+from infer.tables.frames import FRAME, tidy_frame, to_polars
 from infer.tables.options import TableOptions
 
 log = logging.getLogger(__name__)
@@ -63,8 +63,8 @@ def open_table(
             source = open_source(job.table, job.options, Path(folder), optional=job.optional, known=job.known)
             yield _checked(job, source)
         return
-    options, said = ruled(model, options)
     frame = to_polars(table)
+    options, said = ruled(model, options, frame.columns, FRAME)
     options = untimed(model, frame.columns, options)
     tidied = tidy_frame(frame, options, optional_columns(model, split), known_of(model))
     job = rows_job(model, split if SPLIT in tidied.interactions.columns else None, options, said, rules)
