@@ -150,7 +150,8 @@ def id_column(table: pl.DataFrame, name: str, source: str) -> pl.Series:
         _check_whole(ids, name, source)
         return ids.fill_nan(None).cast(pl.Int64)
     if not (dtype.is_integer() or (isinstance(dtype, pl.Decimal) and dtype.scale == 0)):
-        raise InputError(f"{source} column {name} holds {dtype}; expected whole numbers or texts")
+        field = "; write the field that is the id as a column of its own" if dtype == pl.Struct else ""
+        raise InputError(f"{source} column {name} holds {dtype}; expected whole numbers or texts{field}")
     limits: list[Any] = [ids.min(), ids.max()]
     beyond = next((int(n) for n in limits if n is not None and not -(2**63) <= int(n) < 2**63), None)
     if beyond is not None:

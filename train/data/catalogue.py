@@ -41,7 +41,7 @@ class ItemsConfig:
     items: Path | None = option(
         None, "table of items, of any columns, for a data set that is no named one", address=True
     )
-    items_item_column: str | None = option(None, "name of its item column (default: --item-column)")
+    items_item_column: str | None = option(None, "name of its item column (default: as --item-column, or a usual one)")
     title_column: str | None = option(None, "name of the title column")
     genres_column: str | None = option(None, "name of the genres column")
     item_features: str | None = option(

@@ -138,6 +138,10 @@ def test_items_have_one_row_each_and_lists_are_joined(tmp_path: Path) -> None:
 
 
 FAULTS = {
+    "object id": (
+        rows((1, {"sku": 2}, 3)),
+        "expected whole numbers or texts; write the field that is the id as a column of its own",
+    ),
     "list id": (rows((1, [2], 3)), "t column item holds List(Int64); expected whole numbers or texts"),
     "null id": (rows((1, None, 3), item=pl.Int64), "t row 1 has no item"),
     "empty id": (rows((1, "a", 3), (1, "", 4)), "t row 2 has no item"),

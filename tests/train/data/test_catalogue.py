@@ -111,7 +111,7 @@ def test_the_table_of_items_has_options_of_its_own(written, tmp_path: Path) -> N
                        items_item_column="item", drop_bad_rows=True)  # fmt: skip
     said = " ".join(load(plain)[2].said)
     assert "(--items-encoding, if it is another)" in said and "(--items-separator)" in said, "its own options"
-    for name in ("sku", "item"):  # as in the table of events, or as anywhere
+    for name in ("sku", "item", "product_id"):  # as in the table of events, or as anywhere
         folder, _ = written(f"{name},brand\n10,X\n20,X\n9,Y\n", "--item-column=sku", events=events)
         assert pl.read_parquet(folder / "items.parquet")["item"].to_list() == [9, 10, 20]
     with pytest.raises(InputError, match=r"name it with --items-item-column"):
