@@ -14,9 +14,17 @@ import polars as pl
 from infer.errors import InputError
 from infer.formats.reading import reading
 from infer.publishing.opening import publications_at
+from infer.publishing.publications import Publications
 from infer.tables.columns import ITEM, RANK, SCORE, USER
 
 COLUMNS = (USER, RANK, ITEM, SCORE)
+
+
+def publications_of(lists: Path) -> Publications:
+    """What was published as `lists`; raises InputError for a name that no output has."""
+    if lists.suffix != ".parquet":
+        raise InputError(f"--lists {lists}: expected an output of `python -m infer.batch`, which ends in .parquet")
+    return publications_at(lists)
 
 
 class Published:
@@ -27,9 +35,7 @@ class Published:
 
     def __init__(self, lists: Path) -> None:
         """Raises InputError if nothing is published there, or it is damaged."""
-        if lists.suffix != ".parquet":
-            raise InputError(f"--lists {lists}: expected an output of `python -m infer.batch`, which ends in .parquet")
-        publications = publications_at(lists)
+        publications = publications_of(lists)
         found = publications.current()
         if found is None:
             raise InputError(

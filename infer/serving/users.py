@@ -12,8 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from infer.delivery.published import Published
-from infer.publishing.opening import publications_at
+from infer.delivery.published import Published, publications_of
 from infer.tables.columns import USER
 
 
@@ -57,4 +56,4 @@ class UserLists:
 
 def stamp_of_lists(path: Path) -> tuple[str, int]:
     """What changes with every publication that readers find: its number, and when its manifest was written."""
-    return publications_at(path).stamp
+    return publications_of(path).stamp

@@ -79,3 +79,5 @@ def test_what_is_not_published_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no published lists"):
         UserLists(tmp_path / "lists.parquet")
     assert stamp_of_lists(tmp_path / "lists.parquet") == ("", 0)
+    with pytest.raises(InputError, match=r"^--lists m\.topk: expected an output of `python -m infer\.batch`"):
+        stamp_of_lists(Path("m.topk"))
