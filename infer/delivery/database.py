@@ -12,6 +12,7 @@ rights to read it. A table that this project did not make is refused: it lacks t
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -104,6 +105,8 @@ def _check_folder(target: Target) -> None:
         raise InputError(f"{target.place} cannot be written: {path} is a folder; name a file in it")
     if not path.parent.is_dir():
         raise InputError(f"{target.place} cannot be written: {path.parent} is no folder")
+    if not path.exists() and not os.access(path.parent, os.W_OK):  # of which SQLite says that memory is wanting
+        raise InputError(f"{target.place} cannot be written: {path.parent} may not be written to")
 
 
 @contextmanager

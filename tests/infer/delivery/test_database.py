@@ -239,6 +239,12 @@ def test_what_a_failed_first_delivery_made_is_gone(database: str, tmp_path: Path
     assert all_of(database) == ROWS[-1:]
 
 
+def test_a_folder_that_may_not_be_written_to_is_told(lists: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)  # root may write to any
+    with pytest.raises(InputError, match=rf"new\.db cannot be written: {tmp_path} may not be written to$"):
+        to(lists, f"sqlite:///{tmp_path}/new.db")
+
+
 def test_a_folder_or_file_that_is_no_database_is_told(lists: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot be written: .*/no is no folder"):
         to(lists, f"sqlite:///{tmp_path}/no/x.db")
