@@ -51,15 +51,14 @@ def carry(model: nn.Module, weights: Mapping[str, Tensor], moved: Mapping[str, n
 
 
 @torch.no_grad()
-def align(table: Tensor, vectors: Tensor, new: np.ndarray) -> None:
+def align(table: Tensor, vectors: Tensor, new: np.ndarray, kept: np.ndarray) -> None:
     """Set the rows of new items to their `vectors`, turned and stretched onto the kept rows.
 
-    table, vectors: (items + 1, dim).  new: (items + 1,) bool.  Vectors that are solved for have no directions of their
-    own: the rotation is the one that brings the kept items' nearest to what they are (orthogonal Procrustes, Schönemann
-    1966), and the stretch brings their median length to the kept rows'.
+    table, vectors: (items + 1, dim).  new, kept: (items + 1,) bool; what is neither, as a retired item, has no say.
+    Vectors that are solved for have no directions of their own: the rotation is the one that brings the kept items'
+    nearest to what they are (orthogonal Procrustes, Schönemann 1966), and the stretch brings their median length to the
+    kept rows'.
     """
-    kept = ~new
-    kept[PAD] = False
     own, there = vectors[kept], table[kept]
     left, _, right = torch.linalg.svd(own.T @ there)
     lengths, wanted = own.norm(dim=1).median(), there.norm(dim=1).median()
@@ -67,10 +66,11 @@ def align(table: Tensor, vectors: Tensor, new: np.ndarray) -> None:
 
 
 @torch.no_grad()
-def shift(bias: Tensor, fresh: Tensor, new: np.ndarray) -> None:
-    """Set the biases (items + 1,) of new items to fresh ones, moved by what the kept ones have moved in the mean."""
-    kept = ~new
-    kept[PAD] = False
+def shift(bias: Tensor, fresh: Tensor, new: np.ndarray, kept: np.ndarray) -> None:
+    """Set the biases (items + 1,) of new items to fresh ones, moved by what the kept ones have moved in the mean.
+
+    new, kept: as of `align`.
+    """
     bias[new] = fresh[new] + (bias[kept] - fresh[kept]).mean()
 
 

@@ -139,8 +139,9 @@ def continued(data: Data, config: BertConfig, earlier: dict[str, Any]) -> tuple[
     model = MiniBERT4Rec(len(data.item_ids), config, data.counts, len(data.rating_levels))
     fit_codes(model, earlier["model"])
     place, parents = places(data.item_ids, earlier["item_ids"]), dict[str, str]()
-    new = place == PAD
+    new, kept = place == PAD, place != PAD
     new[PAD] = False
+    kept[data.retired] = False  # what is solved for tonight says nothing of them
     bias = model.bias.clone() if config.item_bias and config.head == "tied" else None
     masked = np.append(place, len(earlier["item_ids"]) + 1)  # the mask token has the last row
     levels = places(data.rating_levels, earlier["rating_levels"]) if model.rated else np.zeros(0)
@@ -160,14 +161,14 @@ def continued(data: Data, config: BertConfig, earlier: dict[str, Any]) -> tuple[
     if not new.any():
         return model, parents
     if bias is not None:
-        shift(model.bias, bias, new)
+        shift(model.bias, bias, new, kept)
     if config.initial != "random":
         vectors, parents = item_vectors(data, config)
     elif config.codes:  # they are not trained: a random code would stay one
         vectors = singular_vectors(data, config.dim, config.seed)
     if config.initial != "random" or config.codes:
         table = model.item_vectors(slice(model.mask))  # a view, but of coded vectors
-        align(table, vectors, new)
+        align(table, vectors, new, kept)
         if isinstance(model.items, CodedVectors):
             model.items.codes[: model.mask][new] = model.items.encoded(table[new])
     if folds:

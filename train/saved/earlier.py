@@ -35,7 +35,7 @@ FOLLOWS = {"dim": 0, "block": "auto", "layers": 0, "heads": 0}
 OWN = ("artifacts", "device", "validation_users", "epochs", "patience", "schedule", "warm_up")
 ONCE = {"frozen_epochs": 0, "perturbation": 0.0}  # of a start from solved vectors, which is over
 
-LEAST_KEPT = 0.05  # of the earlier model's items; from fewer there is next to nothing to go on
+LEAST_KEPT = 0.05  # of the items that the earlier model may list; from fewer there is next to nothing to go on
 
 # Chosen on validation: at most so many epochs, which so many without a better one end; where nothing is held out by
 # which they could, a few.
@@ -136,11 +136,12 @@ def known(start: Start, data: Data) -> dict[str, Any]:
     """`Start.provenance`; raises InputError if the table has no item of the earlier model, or so few that it is of
     another shop."""
     said = start.provenance(data)
-    if said["kept"] >= LEAST_KEPT * len(start.content["item_ids"]):
+    listed = len(start.content["item_ids"]) - len(start.content.get("retired", ()))
+    if said["kept"] >= LEAST_KEPT * listed:
         return said
     if said["kept"]:
         raise InputError(
-            f"{start.path} knows {len(start.content['item_ids']):,} items, of which {data.name} has {said['kept']:,}, "
+            f"{start.path} knows {listed:,} items, of which {data.name} has {said['kept']:,}, "
             f"fewer than {LEAST_KEPT:.0%}: train from scratch without --from"
         )
     examples = [", ".join(repr(i)[:40] for i in ids[:3]) for ids in (start.content["item_ids"], data.item_ids)]

@@ -36,17 +36,19 @@ def test_rows_move_by_item_new_ones_stay_and_all_else_is_equal() -> None:
 
 
 def test_new_vectors_are_turned_and_stretched_as_the_kept_ones_were() -> None:
-    # The kept ones were turned by a quarter and trebled: (1, 0) -> (0, 3), (0, 1) -> (-3, 0).
-    table = torch.tensor([[0.0, 0], [0, 3], [9, 9], [-3, 0], [9, 9]])
-    vectors = torch.tensor([[0.0, 0], [1, 0], [0.6, 0.8], [0, 1], [0, 0]])
-    align(table, vectors, np.array([False, False, True, False, True]))
-    torch.testing.assert_close(table, torch.tensor([[0.0, 0], [0, 3], [-2.4, 1.8], [-3, 0], [0, 0]]))
+    # The kept ones were turned by a quarter and trebled: (1, 0) -> (0, 3), (0, 1) -> (-3, 0). The last are retired.
+    table = torch.tensor([[0.0, 0], [0, 3], [9, 9], [-3, 0], [9, 9], [5, 5], [6, 7], [8, 8]])
+    vectors = torch.tensor([[0.0, 0], [1, 0], [0.6, 0.8], [0, 1], [0, 0], [0, 0], [0, 0], [0, 0]])
+    new, kept = np.isin(np.arange(8), [2, 4]), np.isin(np.arange(8), [1, 3])
+    align(table, vectors, new, kept)
+    expected = [[0.0, 0], [0, 3], [-2.4, 1.8], [-3, 0], [0, 0], [5, 5], [6, 7], [8, 8]]
+    torch.testing.assert_close(table, torch.tensor(expected))
 
 
 def test_new_biases_stand_to_fresh_ones_as_the_kept_ones_do() -> None:
-    bias, fresh = torch.tensor([0.0, 1.0, 9.0, 4.0]), torch.tensor([0.0, 0.5, 0.25, 0.5])
-    shift(bias, fresh, np.array([False, False, True, False]))
-    assert bias.tolist() == [0, 1, 2.25, 4], "moved by the mean of 0.5 and 3.5"
+    bias, fresh = torch.tensor([0.0, 1.0, 9.0, 4.0, 8.0]), torch.tensor([0.0, 0.5, 0.25, 0.5, -8.0])
+    shift(bias, fresh, np.arange(5) == 2, np.isin(np.arange(5), [1, 3]))
+    assert bias.tolist() == [0, 1, 2.25, 4, 8], "moved by the mean of 0.5 and 3.5, whatever the retired one is"
 
 
 def test_what_is_folded_into_a_chain_is_what_its_factors_would_be() -> None:

@@ -200,6 +200,33 @@ def test_kept_items_keep_their_indexes_and_gone_ones_are_no_candidates(nights) -
     assert np.array_equal(load(one, start.content["item_ids"]).retired, [])
 
 
+def test_new_items_begin_as_they_do_where_the_gone_ones_are_dropped(nights) -> None:
+    one, two = nights
+    trainer.train("hybrid", config("hybrid", one, chain_weight=0.3))
+    write(two, [16, 17, 18, 19, 99, 5], users=14)
+    start = started(one, "hybrid")
+    options = earlier.agreed(replace(earlier.base(start, "hybrid"), artifacts=two), start)
+
+    def begun(*numbered: list[int]) -> dict[str, torch.Tensor]:
+        data = load(two, *numbered)
+        weights = build("hybrid", data, earlier.paced(options, True), start.content)[0].state_dict()
+        rows = [data.item_ids.index(item) + 1 for item in (5, 99)]
+        return {"bias": weights["bias"][rows], "lengths": weights["items.weight"][rows].norm(dim=1)}
+
+    torch.testing.assert_close(begun(start.content["item_ids"]), begun(), atol=1e-5, rtol=1e-4)
+
+
+def test_retired_items_are_not_missed_again(nights) -> None:
+    one, two = nights
+    trainer.train("bert", config("bert", one))
+    start = started(one, "bert")
+    start.content["item_ids"] += list(range(1000, 1200))
+    with pytest.raises(InputError, match=r"knows 210 items, of which .* has 9, fewer than 5%"):
+        earlier.known(start, load(two))
+    start.content["retired"] = list(range(11, 211))
+    assert earlier.known(start, load(two))["kept"] == 9
+
+
 def test_nobody_gets_a_retired_item_from_an_exported_model(nights, run) -> None:
     one, two = nights
     trainer.train("bert", config("bert", one))
