@@ -148,6 +148,8 @@ def test_tables_beside_the_events_may_have_the_names_that_these_have(shop, run, 
     assert shown.returncode == 0, shown.stderr
     # The name of no column of theirs: said, with what helps.
     table.rename({"Artikelnr": "nr"}).write_csv(tmp_path / "products.csv")
-    for words in (("--items-where=price > 0",), (f"--only-items={tmp_path / 'products.csv'}",)):
-        refused = run("infer.similar", f"--model={folder / 'hybrid.onnx'}", "--item=7", beside[0], *words)
+    for words in ((), ("--items-where=price > 0",), (f"--only-items={tmp_path / 'products.csv'}",)):
+        refused = run(
+            "infer.similar", f"--model={folder / 'hybrid.onnx'}", f"--item={stock['Artikelnr'][1]}", beside[0], *words
+        )
         assert refused.returncode == 2 and "call it 'item'" in refused.stderr, refused.stderr

@@ -57,8 +57,8 @@ def find_items(
     if len(set(opened.names)) < len(opened.names):
         raise InputError(f"{path} names a column twice: {shown(opened.names)}")
     table = collect(opened.rows, path)
-    if options.item is None and item in table.columns:
-        options = replace(options, item=item)
+    if options.item is None:
+        options = replace(options, item=_item_column(table.columns, path, item))
     names = find(table.columns, path, options, needed=(ITEM,), optional=(TITLE, GENRES))
     others = table.drop(names.values())
     found = attributes(others.drop(KNOWN, strict=False), opened.untyped, features, str(path))
@@ -94,11 +94,16 @@ def open_items(path: Path, item: str | None = None) -> tuple[Opened, str]:
     """
     probe(path)
     opened = open_place(path)
-    name = own_name(opened.names, ITEM, item)
-    if name is None:
-        raise InputError(f"{path} has no item column; its columns: {shown(opened.names)}; call it 'item'")
+    name = _item_column(opened.names, path, item)
     check_once(opened.names, [name], path)
     return opened, name
+
+
+def _item_column(names: list[str], path: Path, item: str | None) -> str:
+    name = own_name(names, ITEM, item)
+    if name is None:
+        raise InputError(f"{path} has no item column; its columns: {shown(names)}; call it 'item'")
+    return name
 
 
 def says_something(table: pl.DataFrame) -> pl.Series:

@@ -112,7 +112,8 @@ def given_items(config: ItemsConfig, events: TableOptions, interactions: pl.Data
 
 def _of_items(sentence: str) -> str:
     """What was said of any table, with the options that are of the table of items."""
-    return re.sub(r"--(item-column|separator|header|encoding|quote)\b", r"--items-\1", sentence)
+    sentence = sentence.replace("; call it 'item'", "; name it with --items-item-column")
+    return re.sub(r"--(separator|header|encoding|quote)\b", r"--items-\1", sentence)
 
 
 def _described(ids: pl.Series) -> str:
