@@ -21,7 +21,7 @@ REASONS = {
     404: "no such model, lists, user, or none of the items is known",
     408: "the body came too slowly",
     413: "the body is too long",
-    415: "the body is not JSON by its header",
+    415: "the body is not JSON by its header, or is packed",
     422: "the request is not what this path takes, or the model cannot do this",
     503: "too many requests, too slow an answer, or stopping; ask again later",
 }

@@ -126,10 +126,12 @@ class Endpoints:
             return await self._work.run(lambda: _json(call(name, model, body)), self._limits.timeout, alike)
 
     async def _content(self, request: Request) -> bytes:
-        """The body; raises Problem if it is no JSON by its header, too long, or comes too slowly."""
+        """The body; raises Problem if it is no plain JSON by its headers, too long, or comes too slowly."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise Problem(415, "the body is application/json")
+        if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+            raise Problem(415, "the body is not packed", headers={"Accept-Encoding": "identity"})
         too_long = Problem(413, f"a body has at most {self._limits.max_body} bytes", headers={"Connection": "close"})
         length = request.headers.get("content-length", "")
         if length.isdigit() and int(length) > self._limits.max_body:

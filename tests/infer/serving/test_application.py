@@ -1,5 +1,6 @@
 """The service through a test client: answers are the Python API's, and whatever is asked gets a clear one."""
 
+import gzip
 import json
 import threading
 from collections.abc import Callable
@@ -155,6 +156,8 @@ def test_limits_of_a_request_hold(client: Client) -> None:
     pieces = (b" " * 100 for _ in range(10_000))  # without a length
     problem(asked.post("/v1/recommend", content=pieces, headers=JSON), 413, "at most 300 bytes")
     problem(asked.post("/v1/recommend", content=b"{}", headers={"Content-Type": "text/plain"}), 415, "application/json")
+    packed = asked.post("/v1/recommend", content=gzip.compress(b"{}"), headers=JSON | {"Content-Encoding": "gzip"})
+    problem(packed, 415, "not packed")
     problem(asked.get("/nothing"), 404, "nothing at this path")
     problem(asked.get("/v1/models/"), 404, "nothing at this path")
     refused = asked.get("/v1/recommend")
