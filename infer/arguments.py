@@ -183,7 +183,8 @@ def in_words_of_python() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise type(error)(OPTION.sub(lambda found: OPTIONS.get(found[0], found[0]), str(error))) from None
+        error.args = (OPTION.sub(lambda found: OPTIONS.get(found[0], found[0]), str(error)),)
+        raise error from None
     except OSError as error:
         raise InputError(system_says(error)) from None
     except UnicodeEncodeError as error:

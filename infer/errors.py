@@ -16,7 +16,11 @@ class HeldError(InputError):
 
 
 class UnknownItemsError(InputError):
-    """A model knows none of the items that it was given."""
+    """A model knows none of the items that it was given.  option: of the rule that names them; empty: of none."""
+
+    def __init__(self, message: str, option: str = "") -> None:
+        super().__init__(message)
+        self.option = option
 
 
 class NothingSaidError(InputError):

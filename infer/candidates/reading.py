@@ -95,7 +95,7 @@ def known_items(
     source = source_of(given, option)
     if len(unknown) == len(ids):
         raise UnknownItemsError(
-            f"{source} names no item of {model}: it has '{ids[0]}', the model '{vocabulary[ITEM][0]}'"
+            f"{source} names no item of {model}: it has '{ids[0]}', the model '{vocabulary[ITEM][0]}'", option
         )
     if len(unknown):
         said.append(f"{source}: {model} does not know {len(unknown):,} of {len(ids):,} items, as '{unknown[0]}'")

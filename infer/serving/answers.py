@@ -22,6 +22,7 @@ from infer.tables.columns import ITEM, RANK, SCORE
 
 log = logging.getLogger(__name__)
 NUMBERS = {"weight": pl.Float64, "add": pl.Float64}  # of boosts
+IDLE = ("exclude_items", "boost")  # rules that change nothing where they name nothing that is known
 
 
 def reads_histories(model: "infer.Recommender") -> bool:
@@ -78,9 +79,8 @@ def similar(name: str, model: "infer.Recommender", body: Any) -> dict[str, Any]:
     if not finds_similar(model):
         raise Problem(422, "this model finds no similar items")
     stated = {rule: value for rule in ("only_items", "exclude_items") if (value := getattr(body, rule)) is not None}
+    stated, _ = _checked(model, stated)
     try:
-        if stated:
-            _checked(model, stated)
         found = model.similar(body.item, body.k, **stated)
     except UnknownItemsError:
         raise Problem(404, "the model does not know this item") from None
@@ -101,24 +101,33 @@ def _rules(model: "infer.Recommender", body: Any) -> Any:
     stated = {
         rule: value for rule in ("only_items", "exclude_items", "seen") if (value := getattr(body, rule)) is not None
     }
-    if body.boost is not None:
+    if body.boost:
         # Of JSON, in which the numbers of the first hundred may all be whole.
         stated["boost"] = pl.DataFrame([dict(boost) for boost in body.boost], schema_overrides=NUMBERS)
         if stated["boost"][ITEM].is_duplicated().any():
             raise Problem(422, "boost names an item twice")
-    return _checked(model, stated) if stated else None
+    return _checked(model, stated)[1]
 
 
-def _checked(model: "infer.Recommender", stated: dict[str, Any]) -> Any:
-    """Rules of one request; raises Problem if they cannot be used."""
-    try:
-        return model.rules(**stated)
-    except UnknownItemsError:
-        raise Problem(404, "the model knows no item of a rule; leave the rule out") from None
-    except InputError:
-        raise Problem(
-            422, "the rules cannot be used: they leave no item to recommend, or name what cannot be an id"
-        ) from None
+def _checked(model: "infer.Recommender", stated: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Rules of one request that say something, and what the model makes of them; raises Problem if they cannot be used.
+
+    To exclude or boost items that are newer than the model changes nothing: a shop's page need not know which are.
+    """
+    stated = {rule: value for rule, value in stated.items() if rule not in IDLE or len(value)}
+    while stated:
+        try:
+            return stated, model.rules(**stated)
+        except UnknownItemsError as error:
+            rule = error.option.removeprefix("--").replace("-", "_")
+            if rule not in IDLE:
+                raise Problem(404, "the model knows no item of a rule; leave the rule out") from None
+            del stated[rule]
+        except InputError:
+            raise Problem(
+                422, "the rules cannot be used: they leave no item to recommend, or name what cannot be an id"
+            ) from None
+    return {}, None
 
 
 def _unanswered(name: str, error: InputError) -> Problem:

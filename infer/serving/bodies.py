@@ -123,17 +123,17 @@ class Bodies:
     """The bodies of requests under limits. recommend, similar: classes of pydantic."""
 
     def __init__(self, limits: Limits) -> None:
-        def rows(kind: Any, most: int) -> Any:
-            return Annotated[list[kind], Field(min_length=1, max_length=most, fail_fast=True)]
+        def rows(kind: Any, most: int, least: int = 1) -> Any:
+            return Annotated[list[kind], Field(min_length=least, max_length=most, fail_fast=True)]
 
-        ids = rows(Number, limits.max_rule) | rows(Text, limits.max_rule)
-        boosts = rows(NumberBoost, limits.max_rule) | rows(TextBoost, limits.max_rule)
+        ids, none_too = (rows(Number, limits.max_rule, n) | rows(Text, limits.max_rule, n) for n in (1, 0))
+        boosts = rows(NumberBoost, limits.max_rule, 0) | rows(TextBoost, limits.max_rule, 0)
 
         class Rules(Strict):
             model: StrictStr | None = Field(None, description="name of a model; the first one if it is left out")
             k: Annotated[StrictInt, Field(ge=1, le=limits.max_k)] = Field(10, description="length of the list")
             only_items: ids | None = Field(None, description="the only items that may be listed")  # type: ignore[valid-type]
-            exclude_items: ids | None = Field(None, description="items that may not be")  # type: ignore[valid-type]
+            exclude_items: none_too | None = Field(None, description="items that may not be")  # type: ignore[valid-type]
 
         class RecommendRequest(Rules):
             history: rows(Number, limits.max_history) | rows(Text, limits.max_history) = Field(  # type: ignore[valid-type]

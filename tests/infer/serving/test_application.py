@@ -53,6 +53,13 @@ def test_rules_and_reasons_are_those_of_the_python_api(client: Client, model: in
         {"seen": "only", "exclude_items": [1001]},
     ):
         assert same(asked.post("/v1/recommend", json={"history": history} | rules), model.recommend(history, **rules))
+    new = {"exclude_items": [9999], "boost": [{"item": 9999, "weight": 2}]}  # items that the model does not know yet
+    for rules in (new, {"exclude_items": [], "boost": []}, {"exclude_items": ["new"]}):
+        assert same(asked.post("/v1/recommend", json={"history": history} | rules), model.recommend(history))
+    kept = {"only_items": [1002, 1004]}
+    assert same(asked.post("/v1/recommend", json={"history": history} | kept | new), model.recommend(history, **kept))
+    near = asked.post("/v1/similar", json={"item": 1001, "exclude_items": [9999]})
+    assert same(near, model.similar(1001).rename({"similar_item": "item"}))
     boosts = [{"item": 1002, "weight": 5.0}, {"item": 1004, "add": -2}]
     lifted = model.recommend(history, boost=pl.DataFrame({"item": [1002, 1004], "weight": [5.0, 1], "add": [0.0, -2]}))
     assert same(asked.post("/v1/recommend", json={"history": history, "boost": boosts}), lifted)
