@@ -31,6 +31,8 @@ def beginning(run: Run, data: Data, config: TrainConfig, name: str) -> Iterator[
         yield chosen
     if not len(validation_rows(data, config)):
         yield unmeasured(run.model, config)
+    if getattr(config, "masking", None) == "causal" and data.histories.lengths.max() < 2:
+        yield "WARNING: no user has two items to train on, so no step is taken: the weights stay as they are"
 
 
 def killed(name: str, held: list[Part]) -> str:

@@ -20,6 +20,7 @@ from infer.system.locks import locked
 from train import command, messages, trainer
 from train.config import BertConfig, MFConfig, TrainConfig
 from train.data.dataset import load
+from train.data.prepare import DataConfig, prepare
 from train.loop.loop import fit
 from train.loop.run import Run
 from train.loop.validation import target_ranks, validation_rows
@@ -224,6 +225,16 @@ def test_a_loss_that_is_not_finite_stops_the_run(folder: Path) -> None:
     model, _ = build("mf", data, config)
     with pytest.raises(InputError, match="try a smaller --learning-rate"):
         list(fit(Run(model, model.optimizer()), data, config))
+
+
+@pytest.mark.parametrize(("masking", "learns"), [("causal", False), ("last", True)])
+def test_where_no_user_has_two_items_it_is_said_that_nothing_is_learnt(
+    masking: str, learns: bool, tmp_path: Path, capsys
+) -> None:
+    (tmp_path / "events.csv").write_text("user,item,timestamp\n1,a,1\n2,b,2\n3,c,3\n", encoding="utf-8")
+    prepare(DataConfig(dataset=str(tmp_path / "events.csv"), artifacts=tmp_path))
+    command.main(["bert", f"--artifacts={tmp_path}", "--epochs=1", "--dim=4", f"--masking={masking}"])
+    assert ("no user has two items to train on, so no step is taken" in capsys.readouterr().out) != learns
 
 
 def test_the_weights_that_are_kept_are_those_of_the_best_epoch(folder: Path) -> None:
