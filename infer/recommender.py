@@ -159,6 +159,8 @@ class Recommender:
         if history is None:
             raise InputError("history is None: give item ids or a table; score() without one takes the training table")
         if not is_history(history):
+            if isinstance(history, str) and history in self.metadata.item_ids and not place(history).exists():
+                raise InputError(f"{history!r} is an item: give a history as a list, [{history!r}]")
             if number:
                 raise InputError("reasons are of one history; found a table: give the ids of each user's items")
             return self.score(

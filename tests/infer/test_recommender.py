@@ -315,6 +315,7 @@ WRONG: dict[str, tuple[Callable, str]] = {
     ),
     "no path": (lambda m, f: infer.load(None), "expected the path of a model file; found a NoneType"),
     "no history": (lambda m, f: m.recommend(None), r"history is None: give item ids or a table; score\(\)"),
+    "one item": (lambda m, f: m.recommend("a"), r"'a' is an item: give a history as a list, \['a'\]"),
     "pickled": (lambda m, f: pickle.dumps(m), "a model cannot be pickled: load its file in each process"),
     "gone": (lambda m, f: gone(m).recommend(["a"], reasons=1), "which is open, can be read no more: No such file"),
     "no model": (lambda m, f: infer.load(f / "no.onnx"), r"no\.onnx does not exist"),

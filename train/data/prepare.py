@@ -80,7 +80,8 @@ def load(config: DataConfig) -> tuple[str, Tidy, Items]:
     if name not in sources.SOURCES:
         path = place(name)
         if not isinstance(path, Address) and not path.exists():
-            raise InputError(f"--dataset {name} is neither a file nor one of {', '.join(sources.SOURCES)}")
+            whole = "; of a folder all files are read: name the folder" if "*" in name else ""
+            raise InputError(f"--dataset {name} is neither a file nor one of {', '.join(sources.SOURCES)}{whole}")
         name, path = printable(path_name(path)), located(path, config.table_options.layout)
         probe(path)
         tidied = read_interactions(path, config.table_options)

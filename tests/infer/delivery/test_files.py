@@ -13,7 +13,7 @@ from infer.delivery.receipts import receipt_of
 from infer.delivery.targets import target_of
 from infer.errors import InputError
 from infer.system.fingerprints import sha256
-from infer.system.ownership import is_ours
+from infer.system.ownership import MARK, is_ours
 from tests.helpers.disks import full, mounted, read_only
 from tests.helpers.published import PARTS, publish
 
@@ -105,6 +105,15 @@ def test_a_file_of_somebody_else_stays(name: str, lists: Path, tmp_path: Path) -
     with pytest.raises(InputError, match="move it away"):
         to(lists, tmp_path / name)
     assert (tmp_path / name).read_text() == ROWS
+
+
+@pytest.mark.parametrize("columns", [["item", "title", "genres"], ["user", "item", "timestamp"], ["user", "vector"]])
+def test_a_table_of_ours_that_holds_no_lists_stays(columns: list[str], lists: Path, tmp_path: Path) -> None:
+    pl.DataFrame({name: ["x"] for name in columns}).write_parquet(tmp_path / "a.parquet", metadata=dict(MARK))
+    before = (tmp_path / "a.parquet").read_bytes()
+    with pytest.raises(InputError, match=r"a\.parquet exists and holds no lists, but .*: choose another place"):
+        to(lists, tmp_path / "a.parquet")
+    assert (tmp_path / "a.parquet").read_bytes() == before
 
 
 def test_a_delivered_file_that_was_changed_stays(lists: Path, tmp_path: Path) -> None:

@@ -222,6 +222,8 @@ def test_a_column_that_says_what_is_held_out_is_read_only_if_that_is_asked_for()
 
 
 def test_a_name_that_is_neither_a_set_nor_a_file_is_refused() -> None:
+    with pytest.raises(InputError, match=r"daily/\*\.csv is neither a file nor .*; of a folder all files are read"):
+        load(DataConfig(dataset="daily/*.csv"))
     with pytest.raises(InputError, match="--dataset ml-2m is neither a file nor one of ml-latest-small, ml-100k"):
         load(DataConfig(dataset="ml-2m"))
 
