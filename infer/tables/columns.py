@@ -89,8 +89,11 @@ def guessed(found: list[str], target: str) -> str | None:
 def own_name(found: list[str], target: str, stated: str | None = None) -> str | None:
     """What a table beside that of interactions calls a column; None if it has none.
 
-    stated: what the table of interactions calls it, which counts where this one has such a column, too.
+    stated: what the table of interactions calls it, which counts where this one has such a column, too; not in a table
+    of items of ours, where a further column may be called so.
     """
+    if found[:3] == [ITEM, TITLE, GENRES]:
+        stated = None
     return next((name for name in (stated, target) if name in found), None) or guessed(found, target)
 
 

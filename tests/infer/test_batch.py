@@ -293,6 +293,10 @@ def test_names_of_columns_hold_in_all_tables_of_a_shop(files, tmp_path: Path, ca
         ("z", "b", "B", "gold"),
         ("z", "e", "E", "gold"),
     ]
+    ours = pl.DataFrame({"item": ["a", "b", "c", "d", "e"], "title": list("ABCDE"), "genres": list("xxxyy")})
+    ours = ours.with_columns(pl.Series("Artikel", [["p"], ["q"], ["p"], ["q"], ["p"]]))  # a further column called so
+    ours.write_parquet(tmp_path / "items.parquet")
+    assert given(items_where="genres = 'y' or Artikel = 'q'") == {"y": "d", "z": "be"}
     recommend.main([f"--model={files[0]}", "--user=z", "--k=1", *options, f"--items={items}"])
     assert " B " in capsys.readouterr().out
 
