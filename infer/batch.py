@@ -204,7 +204,7 @@ def main(argv: Sequence[str]) -> None:
             check = check_once(publications) if of > 1 else checked_sha256
             # Where workers run the model, this machine only reads what its file says.
             opening = config if cluster is None else replace(config, device="cpu", threads=1)
-            job = opening.job(config.metrics and not config.production, check)
+            job = opening.job(config.has_baselines, check)
     except InputError:
         abandon(publications, work=False)
         raise
@@ -269,7 +269,7 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
             yield _price(found.metrics, name_of(job.model.path.stem), config.k)
     elif job.split is None:
         unmeasured = "--production" if config.production else "--no-metrics"
-        why = f"{job.table} carries no split" if config.metrics and not config.production else unmeasured
+        why = f"{job.table} carries no split" if config.has_baselines else unmeasured
         yield f"no metrics ({why}): whole histories used"
     else:
         yield "no metrics: none of these users has a held-out item"

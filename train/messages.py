@@ -19,7 +19,7 @@ from train.sizing import said
 # Of a model that has codes from the start.
 CODES_FIRST = (
     "items get their codes before anything is trained; a model that is trained without --codes, and then on with "
-    "--from and --codes, loses much less"
+    "--from and --codes, lost much less where it was measured (docs/training.md)"
 )
 
 

@@ -167,8 +167,8 @@ def make(trial: Trial) -> tuple[float, float]:
         if path.is_file() and path.parent != trial.folder:
             with replacing(trial.folder / path.name, owned=True) as temporary:
                 shutil.copyfile(path, temporary)
-    earlier = _interrupted(trial)
     config, start = _configured(trial)
+    earlier = _interrupted(trial, config, start)
     run = train(trial.experiment.kind, config, name, Manner(start=start))
     model, _ = export(name, trial.folder)
     # The validation items first, whose ranks are kept beside those of the test items.
@@ -191,8 +191,10 @@ def make(trial: Trial) -> tuple[float, float]:
     return seconds, report["protocols"]["full"]["hit@10"]["value"]
 
 
-def _interrupted(trial: Trial) -> list[dict[str, Any]]:
+def _interrupted(trial: Trial, options: TrainConfig, start: "Start | None") -> list[dict[str, Any]]:
     """The epochs of an interrupted training that the trial may go on with; one of other options is removed.
+
+    options, start: as of `_configured`.
 
     Training itself would extend one of another length, whose learning rate fell otherwise.
     """
@@ -206,7 +208,6 @@ def _interrupted(trial: Trial) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     state = checkpoint.read(path, "delete it to start afresh")
-    options, start = _configured(trial)
     options = sized_for(options if start is None else paced(options, measured=True), load(trial.folder))
     config = json.loads(json.dumps(asdict(options), default=str))
     config.pop("artifacts")
