@@ -38,7 +38,7 @@ OPERATIONS = {
 TIMES = ("seconds", "elapsed", "goal_seconds", "preparation_seconds", "seconds_per_epoch")
 NEVER = 10**9
 LINK, PUBLICATIONS = b"LINK:", ".publications"
-BESIDE = ("earlier", "users_again", "users_new", "users_gone", "overlap", "items_new", "items_gone")
+BESIDE = ("earlier", "users_again", "users_new", "users_gone", "overlap", "items_earlier", "items_new", "items_gone")
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,9 @@ def _timeless(value: object) -> object:
             *TIMES,
             "peak_memory_bytes",
             "parents",  # checksums of files that hold times
-            *BESIDE,  # a run that was killed once its lists were there is compared with them
+            # A run that was killed once its lists were there is compared with them, and followed.
+            *((*BESIDE, "items") if "overlap" in value else BESIDE),
+            "follows",
             "rows" if "steps" in value.get("provenance", {}) else "",
         }
         return {key: _timeless(v) for key, v in value.items() if key not in dropped}

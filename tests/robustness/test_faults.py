@@ -16,12 +16,12 @@ FEW, MANY = 4, 50
 
 
 def kill(found: Stage, times: int, seed: int) -> None:
-    """Kill the command at random: by turns at a share of its time and at one of its file operations."""
-    draw, longest = random.Random(seed), found.undisturbed.seconds
-    for number in range(times):
+    """Kill the command at its last file operation and at random: by turns at a share of its time and at one of them."""
+    draw, longest, last = random.Random(seed), found.undisturbed.seconds, found.undisturbed.operations
+    for number in range(times + 1):
         faults.restore(found.folder, found.earlier)
-        if number % 2:
-            done = found.run(operation=draw.randint(1, found.undisturbed.operations))
+        if number == times or number % 2:
+            done = found.run(operation=last if number == times else draw.randint(1, last))
         else:
             done = found.run(seconds=(seconds := draw.random() * longest))
             while done.status == 0:  # it was done sooner than usual
