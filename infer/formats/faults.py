@@ -9,6 +9,7 @@ import re
 
 from infer.errors import first_line
 from infer.system.addresses import Address, secrets
+from infer.system.stores import EXPIRED, INVALID, RENEW
 
 # What Polars' errors hold, and what it means.
 ABSENT = ("expanded paths were empty", "404 not found", "not found:", "nosuchkey", "nosuchbucket")
@@ -30,7 +31,7 @@ def means(error: Exception, signs: tuple[str, ...]) -> bool:
 
 def denied(error: Exception) -> bool:
     """Whether an error says that access is denied."""
-    return means(error, DENIED) or STATUS.search(str(error)) is not None
+    return means(error, (*DENIED, INVALID)) or STATUS.search(str(error)) is not None
 
 
 def told(address: Address, error: Exception) -> str:
@@ -43,6 +44,8 @@ def told(address: Address, error: Exception) -> str:
         )
     if means(error, WIDE):
         return f"{address} cannot be read: a row has more fields than the first line"
+    if means(error, EXPIRED):
+        return f"{address}: {RENEW}"
     if denied(error):
         return f"{address}: access is denied: check the credentials in the environment, as AWS_ACCESS_KEY_ID"
     if means(error, UNREACHABLE):

@@ -21,12 +21,20 @@ from infer.system.project import PROJECT
 
 SCHEMES = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss")
 RETRIES: dict[str, Any] = {"max_retries": 5, "retry_timeout": datetime.timedelta(seconds=15)}
-TIMES = {"connect_timeout": "5s"}
+# `read_timeout` is until the next piece comes. `timeout` is for all of a file: 30 s by default, too little for a model.
+TIMES = {
+    "connect_timeout": datetime.timedelta(seconds=5),
+    "read_timeout": datetime.timedelta(seconds=60),
+    "timeout": datetime.timedelta(days=1),
+}
 KEYS = {"s3": "AWS_ACCESS_KEY_ID", "gs": "GOOGLE_APPLICATION_CREDENTIALS"} | dict.fromkeys(
     ("az", "ad", "ab"), "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"
 )
 STATUS = re.compile(r"status code: (\d{3})")
-UNREACHABLE = ("error sending request", "connect", "dns error", "timed out", "timeout")
+# What S3 says with status 400, where others have 401 and 403.
+EXPIRED, INVALID = ("expiredtoken", "tokenrefreshrequired"), "invalidtoken"
+RENEW = "the credentials have expired: renew those in the environment, as AWS_SESSION_TOKEN, and run again"
+UNREACHABLE = ("error sending request", "connect", "dns error", "timed out", "timeout", "body error")
 
 
 def is_object_store(path: Path) -> bool:
@@ -98,7 +106,9 @@ def _refused(folder: Address, error: Exception) -> InputError:
         return InputError(f"{folder}: there is no bucket of this name: make it, or check the address")
     if "169.254." in said or "metadata.google" in said or (status is None and "credential" in said.lower()):
         return _without_keys(folder)
-    if status is not None and status[1] in ("401", "403"):
+    if any(sign in said.lower() for sign in EXPIRED):
+        return InputError(f"{folder}: {RENEW}")
+    if (status is not None and status[1] in ("401", "403")) or INVALID in said.lower():
         return InputError(
             f"{folder}: access is denied: check the credentials in the environment, as {_keys(folder)}, and whether "
             "they may read and write there"
@@ -116,6 +126,12 @@ def _keys(folder: Address) -> str:
 
 
 def _without_keys(folder: Address) -> InputError:
+    profile = os.environ.get("AWS_PROFILE")
+    if profile and scheme_of(folder.text).startswith("s3"):
+        return InputError(
+            f"{folder}: the profile {profile} (AWS_PROFILE) has no credentials that are valid: log in again, or give "
+            f"them in the environment, as {_keys(folder)}"
+        )
     return InputError(f"{folder}: no credentials are found: give them in the environment, as {_keys(folder)}")
 
 

@@ -182,6 +182,8 @@ def test_a_server_that_is_not_there_is_one_line(store: Store, monkeypatch: pytes
     [
         ("Client error with status 403 Forbidden", "access is denied"),
         ("HTTP 401: no", "access is denied"),
+        ("status code: 400 Bad Request: <Code>ExpiredToken</Code>", "the credentials have expired: renew those"),
+        ("status code: 400 Bad Request: <Code>InvalidToken</Code>", "access is denied"),
         ("error sending request after 2 retries, elapsed 0.401s", "cannot be reached"),
         ("error sending request to the port 40312", "cannot be reached"),
     ],

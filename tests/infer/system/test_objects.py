@@ -1,18 +1,25 @@
 """Objects in the cloud: whole or absent, replaced only as they were read, and errors in one line without keys."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from infer.errors import InputError
+from infer.system import stores
 from infer.system.addresses import Address
 from infer.system.objects import Objects, fetched
 from tests.helpers.servers import BUCKET, KEYS, Store, s3
 
 pytest.importorskip("obstore", reason="obstore, which reaches the cloud, is not installed")
+DAY = "Sun, 06 Nov 1994 08:49:37 GMT"
 READS_ALONE = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}
 
 
@@ -133,7 +140,7 @@ def test_the_keys_of_a_profile_are_taken(store: Store, monkeypatch: pytest.Monke
     monkeypatch.setenv("AWS_PROFILE", "shop")
     assert objects().create("of a profile", b"1")
     monkeypatch.setenv("AWS_PROFILE", "another")
-    assert "no credentials are found" in refused()
+    assert "the profile another (AWS_PROFILE) has no credentials that are valid: log in again" in refused()
 
 
 def test_keys_that_are_wrong_or_may_only_read_say_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,3 +164,58 @@ def test_keys_that_are_wrong_or_may_only_read_say_so(store: Store, monkeypatch: 
 def test_a_server_that_does_not_answer_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     assert "cannot be reached: check the host" in refused()
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "InvalidToken"])
+def test_a_token_that_has_expired_says_so(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "old")
+    with _answering(f"<Error><Code>{code}</Code></Error>".encode(), monkeypatch, status=400):
+        expected = "the credentials have expired: renew" if code == "ExpiredToken" else "access is denied"
+        assert expected in refused()
+
+
+def test_a_file_may_take_long_as_long_as_something_comes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(stores.RETRIES, "max_retries", 0)  # the server here knows no ranges
+    usual = {"timeout": timedelta(seconds=30)}  # of the library
+    monkeypatch.setattr(stores, "TIMES", {name: time / 60 for name, time in (usual | stores.TIMES).items()})
+    with _answering(b"x" * 20, monkeypatch, pause=0.1):
+        assert objects().download("slow", tmp_path / "slow") and (tmp_path / "slow").read_bytes() == b"x" * 20
+    with _answering(b"xy", monkeypatch, pause=3), pytest.raises(InputError, match="cannot be reached: check the host"):
+        objects().download("stalled", tmp_path / "stalled")
+    with _answering(b"xy", monkeypatch, cut=True), pytest.raises(InputError, match="cannot be reached: check the host"):
+        objects().download("broken", tmp_path / "broken")
+    assert [path.name for path in tmp_path.iterdir()] == ["slow"]
+
+
+@contextmanager
+def _answering(
+    body: bytes, monkeypatch: pytest.MonkeyPatch, status: int = 200, pause: float = 0, cut: bool = False
+) -> Iterator[None]:
+    """A server that answers everything with these bytes, one after the other; cut: and ends before the last."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(status)
+            for name, value in (("Content-Length", str(len(body))), ("ETag", '"1"'), ("Last-Modified", DAY)):
+                self.send_header(name, value)
+            self.end_headers()
+            with suppress(OSError):
+                for byte in body[: len(body) - cut]:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(pause)
+
+        do_PUT = do_GET  # noqa: N815
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for name, value in (KEYS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}"}).items():
+        monkeypatch.setenv(name, value)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
