@@ -19,6 +19,7 @@ of the head's shape; measured before and after, the faster counts.
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -68,13 +69,19 @@ class ScaleConfig:
 
 
 def scored(model: Path, table: Path, config: ScaleConfig, *more: str) -> dict:
-    """Run the command, with more options, in its own process; returns its manifest."""
-    argv = [f"--model={model}", f"--interactions={table}", "--restart", f"--device={config.device}"]
-    argv += ["--no-metrics", f"--batch-size={config.batch_size}", f"--k={K}", *more]
-    done = subprocess.run([sys.executable, "-m", "infer.batch", *argv], stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise InputError(f"python -m infer.batch {' '.join(argv)} ended with status {done.returncode}")
-    return json.loads(model.with_suffix(".topk.json").read_bytes())
+    """Run the command, with more options, in its own process; returns its manifest.
+
+    The lists go to a folder of their own: beside earlier ones they would be compared with these, which takes its time,
+    and be held where the table is another.
+    """
+    argv = [f"--model={model}", f"--interactions={table}", f"--device={config.device}", "--no-metrics"]
+    argv += [f"--batch-size={config.batch_size}", f"--k={K}", *more]
+    with tempfile.TemporaryDirectory(dir=model.parent) as folder:
+        argv.append(f"--output={Path(folder) / 'lists.parquet'}")
+        done = subprocess.run([sys.executable, "-m", "infer.batch", *argv], stdout=subprocess.PIPE, text=True)
+        if done.returncode:
+            raise InputError(f"python -m infer.batch {' '.join(argv)} ended with status {done.returncode}")
+        return json.loads((Path(folder) / "lists.json").read_bytes())
 
 
 def rules_of(items: Sequence, folder: Path, seed: int = 0) -> dict[str, str]:

@@ -79,7 +79,7 @@ def ways(world: World, seed: int) -> dict[str, Callable[[], Any]]:
     lists = max(16, int(2 * len(world.items) ** 0.5))
     for name, parts in (("ivf", 0), (f"ivfpq {INDEXED}", INDEXED)):
         index = cache(partial(kinds.Inverted, world, lists, parts))
-        for probes in PROBES:
+        for probes in [number for number in PROBES if number <= lists]:
             found[f"{name}, {probes} of {lists:,} lists"] = partial(_searching, index, probes)
     return found
 
@@ -150,6 +150,8 @@ def main(argv: Sequence[str]) -> None:
     config = parse(NearestConfig, argv, __doc__)
     if config.dim % 32:
         raise InputError(f"--dim is a multiple of 32, for codes of {max(PARTS)} parts; found {config.dim}")
+    if config.users < config.batch_size:
+        raise InputError(f"a batch has --batch-size={config.batch_size} of --users={config.users} users: give more")
     if config.record is not None:
         claim([config.record])
     rows = measure(config)

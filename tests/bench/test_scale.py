@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -43,7 +44,24 @@ def test_the_record_holds_stages_floor_memory_and_ratios(kind: str, tmp_path: Pa
     assert (len(under) == 7 and min(under.values()) > 0) if kind == "bert" else under == {}
     wanted = {"bert": "torch, all positions", "mf": "implicit"}[kind]
     assert len(record["batch_seconds"][wanted]) == 1 and wanted in capsys.readouterr().out
-    assert pl.read_parquet(tmp_path / f"{kind}.topk.parquet")["user"].n_unique() == 60
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()], "lists stay nowhere"
+
+
+def test_a_kept_folder_serves_another_table_and_no_run_compares_its_lists(tmp_path: Path, monkeypatch) -> None:
+    manifests = []
+    real = scale.scored
+
+    def noted(*given: Any) -> dict:
+        manifests.append(real(*given))
+        return manifests[-1]
+
+    monkeypatch.setattr(scale, "scored", noted)
+    monkeypatch.setattr(scale, "rules_of", lambda *_: {"no figures": "--no-figures"})
+    for size, users in (("small", 60), ("1m", 200)):
+        monkeypatch.setitem(scale.SIZES, size, (users, 300, users * 50))
+        scale.main(["--kind=mf", f"--size={size}", "--rounds=1", f"--folder={tmp_path}", "--rules"])
+    assert [manifest["figures"]["users"] for manifest in manifests] == [60] * 2 + [200] * 2
+    assert not any("earlier" in manifest["figures"] for manifest in manifests)
 
 
 @pytest.mark.parametrize("kind", ["bert", "mf"])

@@ -91,6 +91,7 @@ def test_the_record_holds_every_way_beside_the_exact_one(tmp_path: Path, capsys)
     assert {name.split(",")[0] for name in found} == {
         "fp32", "int8", "codes 8", "summed 8", "codes 16", "summed 16", "codes 32", "ivf", "ivfpq 16"
     }  # fmt: skip
+    assert "ivf, 32 of 63 lists" in found and "ivf, 128 of 63 lists" not in found
     assert found["fp32"]["recall@10"] == 1 and found["codes 8"]["bytes_per_item"] < found["fp32"]["bytes_per_item"]
     assert all(row["seconds_one"] > 0 and row["ratio_batch"] > 0 for row in found.values())
     assert "recall@10" in capsys.readouterr().out
@@ -99,3 +100,8 @@ def test_the_record_holds_every_way_beside_the_exact_one(tmp_path: Path, capsys)
 def test_lengths_that_cannot_be_cut_are_refused() -> None:
     with pytest.raises(InputError, match="--dim is a multiple of 32, for codes of 32 parts; found 40"):
         command.main(["--dim=40"])
+
+
+def test_a_batch_of_more_users_than_there_are_is_refused() -> None:
+    with pytest.raises(InputError, match="a batch has --batch-size=16 of --users=15 users: give more"):
+        command.main(["--users=15"])
