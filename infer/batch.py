@@ -277,7 +277,8 @@ def told(job: Job, config: BatchConfig, found: Outcome, stages: Stages) -> Itera
     engine = manifest.get("engine")
     if engine is not None:
         yield _workers(engine)
-    yield f"{totals.users / max(1e-9, stages.elapsed):.0f} users/s; {stages}"
+    rate = f"{found.own / max(1e-9, stages.elapsed):.0f} users/s; " if found.own else ""  # not of what others scored
+    yield f"{rate}{stages}"
 
 
 def _workers(engine: dict[str, Any]) -> str:

@@ -20,8 +20,8 @@ class Outcome:
     """What a run did.
 
     already: whether the same lists had been published before.  parts, ready: how many parts of the table there are,
-    and have lists.  resumed: users scored by an earlier, stopped run.  publication: the published lists, None if
-    other shares are not done.
+    and have lists.  resumed: users scored by an earlier, stopped run.  own: users of the parts that this run made.
+    publication: the published lists, None if other shares are not done.
     """
 
     folder: Path
@@ -29,6 +29,7 @@ class Outcome:
     parts: int = 0
     ready: int = 0
     resumed: int = 0
+    own: int = 0
     publication: Publication | None = None
 
     @property

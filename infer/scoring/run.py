@@ -85,25 +85,28 @@ def _score_share(
     engine: Engine,
 ) -> Outcome:
     """Score this process's share and, if it was the last, decide."""
-    parts, resumed, notes, about = 0, 0, Notes(), dict[str, Any]()
+    parts, resumed, own, notes, about = 0, 0, 0, Notes(), dict[str, Any]()
     if not output.complete:
         job, source, found, chosen = _open(job, output, settings, ids, stages)
         parts, notes = len(source.parts), source.notes
         reranking, said = settings.variety.reranking(job)
         notes.said[:0] = [*job.said, *said]
-        resumed, about = _score_parts(job, output, settings, source, found, chosen, stages, extras, reranking, engine)
+        resumed, own, about = _score_parts(
+            job, output, settings, source, found, chosen, stages, extras, reranking, engine
+        )
     with output.locked(STORE):
         if not output.work.exists():
             return done_by_another(output)
         if not output.complete:
             ready = output.ready([part.number for part in source.parts])
             if ready < parts:
-                return Outcome(output.publications.lists, parts=parts, ready=ready, resumed=resumed)
+                return Outcome(output.publications.lists, parts=parts, ready=ready, resumed=resumed, own=own)
             _describe(job, output, settings, source.parts, notes, stages, extras, about)
         job.check_unchanged()
         with stages("publish"):
             publication = decide(output, settings)
-    return Outcome(output.publications.lists, parts=parts, ready=parts, resumed=resumed, publication=publication)
+    lists = output.publications.lists
+    return Outcome(lists, parts=parts, ready=parts, resumed=resumed, own=own, publication=publication)
 
 
 def _open(
@@ -141,9 +144,9 @@ def _score_parts(
     extras: Extras,
     reranking: Reranking | None,
     engine: Engine,
-) -> tuple[int, dict[str, Any]]:
-    """Score the parts of this process's share that are not there yet; returns how many users were there before, and
-    what is said of the engine."""
+) -> tuple[int, int, dict[str, Any]]:
+    """Score the parts of this process's share that are not there yet; returns how many users were there before and how
+    many are new, and what is said of the engine."""
     first, of = settings.share
     share = source.parts[first::of]
     missing = [part for part in share if not output.has(part.number)]
@@ -168,7 +171,7 @@ def _score_parts(
     in_memory = chosen is not None and not settings.merge
     work = Work(job, output, settings.share, source, in_memory, settings.part_users, how, earlier, stages)
     with progress(total=total, initial=done, unit=" users", desc=job.model.path.name) as bar:
-        return done, engine(work, missing, bar) if missing else {}
+        return done, total - done, engine(work, missing, bar) if missing else {}
 
 
 def _describe(

@@ -231,6 +231,18 @@ def test_a_share_counts_what_is_left_of_it_and_of_all(folder: Path, capsys) -> N
     assert "going on: 12 users were scored before" in capsys.readouterr().out
 
 
+def test_users_a_second_are_those_whom_the_run_itself_scored(folder: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("infer.system.stages.Stages.elapsed", 2.0)
+    for share in (1, 2, 3):
+        score(folder, f"--shard={share}/3")
+    assert "\n4 users/s; open " in capsys.readouterr().out, "parts 2 and 5 of 4 users each"
+    with pytest.raises(HeldError):
+        score(folder, "--k=2", "--min-overlap=2")
+    score(folder, "--k=2", "--min-overlap=2", "--accept")
+    said = capsys.readouterr().out
+    assert "accepted although" in said and "users/s" not in said
+
+
 def test_a_share_that_fails_leaves_the_others_work(folder: Path, monkeypatch) -> None:
     monkeypatch.setattr("infer.scoring.run._score_parts", lambda *_: 1 / 0)
     with output_of(folder).share((0, 3), restart=False), pytest.raises(ZeroDivisionError):
