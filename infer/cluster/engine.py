@@ -99,6 +99,8 @@ class _Run:
             self._hand_out()
             if time.monotonic() - alive > QUIET_SECONDS and head.gone_for() > GONE_SECONDS:
                 raise InputError(f"the Ray cluster at {head.address} is gone; {STAYS}")
+            if head.cut_off(TICK):  # whose workers go on for a while
+                raise InputError(f"Ray's process on this machine was ended, for want of memory perhaps; {STAYS}")
             idle = time.monotonic() - alive if not self.queue.running else 0.0
             if idle > TOLD_SECONDS and not said:
                 log.info("waiting for room for a worker in the Ray cluster")

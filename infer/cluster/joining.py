@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -85,13 +85,33 @@ def joined(cluster: Cluster) -> Iterator[None]:
 
 
 class Head:
-    """The machine of the cluster that all others ask; Ray would end the process a minute after it is gone."""
+    """The machine of the cluster that all others ask, and Ray's process on this one (the raylet). Ray would end our
+    process a minute after the first is gone, 15 s after the second."""
 
     def __init__(self) -> None:
         import ray
 
-        self.address: str = ray.get_runtime_context().gcs_address
+        nodes: Callable[[], list[dict[str, Any]]] = ray.nodes
+        about = ray.get_runtime_context()
+        self.address: str = about.gcs_address
+        own = (node for node in nodes() if node["NodeID"] == about.get_node_id())
+        self._raylet = next(((node["NodeManagerAddress"], str(node["NodeManagerPort"])) for node in own), None)
         self._gone: float | None = None
+        self._next = 0.0
+
+    def cut_off(self, every: float) -> bool:
+        """Whether Ray's process on this machine refuses connections: it has ended, and does not come back. It is asked
+        once in so many seconds."""
+        if self._raylet is None or time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + every
+        try:
+            _connect(*self._raylet, 1)
+        except ConnectionRefusedError:
+            return True
+        except OSError:  # which cannot be asked
+            self._raylet = None
+        return False
 
     def gone_for(self) -> float:
         """Seconds since it was first found to take no connection, and none has been taken since."""

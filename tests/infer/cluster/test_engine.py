@@ -302,6 +302,19 @@ def test_an_interrupted_run_on_this_machine_leaves_no_process_and_no_file(folder
     assert not work(folder).exists(), "nothing was done yet, so nothing is left"
 
 
+def test_ray_that_is_killed_on_this_machine_is_told_before_it_ends_the_process(folder: Path) -> None:
+    process = begun(folder, "--address=local")
+    (place,) = clusters_of(process.pid)
+    for pid in mentioning(place):
+        if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].endswith(b"/raylet"):
+            os.kill(pid, signal.SIGKILL)
+    out, errors = process.communicate(timeout=HANGS)
+    says = "error: Ray's process on this machine was ended, for want of memory perhaps; the parts that are done stay"
+    assert process.returncode == 2 and errors.splitlines()[-1].startswith(says), out + errors
+    until(lambda: not mentioning(place), "what Ray had started ends")
+    assert not Path(place).exists()
+
+
 def clusters_of(pid: int) -> set[str]:
     """Folders of clusters that the children of a process work in."""
     found = set()
