@@ -15,6 +15,7 @@ from bench.curves.history import DEFAULT, read
 from infer.cli import leading, option, parse, run
 from infer.errors import InputError
 from infer.system.ownership import claim
+from train.saved.places import Places
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,8 @@ def main(argv: Sequence[str]) -> None:
     if not found:
         raise InputError(f"{config.artifacts} holds no history of {', '.join(DEFAULT)}: train a model, or name one")
     output = config.output or config.artifacts / "training.html"
-    claim([output], inputs=[config.artifacts / f"{name}.history.parquet" for name in found])
+    read_too = [Places(config.artifacts, name).finished for name in found]
+    claim([output], inputs=[config.artifacts / f"{name}.history.parquet" for name in found] + read_too)
     write_curves([read(config.artifacts, name) for name in found], output)
     print(f"training curves of {', '.join(found)} -> {output}")
 

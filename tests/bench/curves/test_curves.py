@@ -1,6 +1,7 @@
 """Training curves: the best epoch and the end by hand, what is drawn, and installs without Plotly."""
 
 import json
+import shutil
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -74,6 +75,15 @@ def test_a_real_checkpoint_says_what_was_kept(artifacts: Path) -> None:
     assert training.epochs.height == 3 and training.kept in (1, 2, 3)
     assert training.ended == "all 3 epochs (--epochs) are done" and training.provenance["kind"] == "bert"
     assert "bert (3)" in head([training])[0]
+
+
+@pytest.mark.parametrize("name", ["bert.pt", "bert.history.parquet"])
+def test_a_page_is_not_written_over_what_it_is_made_of(name: str, artifacts: Path, tmp_path: Path) -> None:
+    for file in ("bert.pt", "bert.history.parquet"):
+        shutil.copy(artifacts / file, tmp_path)
+    with pytest.raises(InputError, match=rf"{name} would be written to, but .*{name} is an input"):
+        command.main(["bert", f"--artifacts={tmp_path}", f"--output={tmp_path / name}"])
+    assert (tmp_path / name).read_bytes() == (artifacts / name).read_bytes()
 
 
 def test_training_loss_is_drawn_beside_validation_loss_and_metrics_in_per_cent() -> None:
