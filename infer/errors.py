@@ -23,6 +23,10 @@ class UnknownItemsError(InputError):
         self.option = option
 
 
+class TooFewError(InputError):
+    """Fewer items can be drawn for a user than sampled negatives are asked for."""
+
+
 class NothingSaidError(InputError):
     """A table of items that can be read has no column that likens items to each other."""
 

@@ -27,7 +27,11 @@ from infer.scoring.task import prepare
 class EvaluateConfig(ScoringConfig):
     """Options of `python -m infer.evaluate`."""
 
-    negatives: int = option(100, "sampled negatives of each user; 0: full ranking alone", minimum=0)
+    negatives: int | None = option(
+        None,
+        "sampled negatives of each user; 0: full ranking alone (default: 100 if so many can be drawn, else 0)",
+        minimum=0,
+    )
     negatives_file: Path | None = option(None, "use the negatives another model was evaluated with")
     seed: int = option(0, "seed of the negatives", minimum=0)
 

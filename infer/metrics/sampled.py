@@ -10,7 +10,7 @@ differently (Krichene & Rendle 2020; Petrov & Macdonald 2022), so both are given
 
 import numpy as np
 
-from infer.errors import InputError
+from infer.errors import TooFewError
 from infer.histories.histories import Histories
 from infer.histories.vocabulary import PAD
 
@@ -32,7 +32,7 @@ def sample_negatives(
     targets: (users,) item index.  counts: (items,) histories that hold the item with index 1, 2, ...  mask: (items,)
     bool, those that may be drawn; None: all.  own: of each user the only ones that may be drawn; None: all.
     A user's negatives depend on (seed, protocol, row) alone. Drawn one after the other without
-    replacement. Raises InputError naming the user if too few items could be drawn.
+    replacement. Raises TooFewError naming the user if too few items could be drawn.
     """
     weights = counts.astype(np.float64) if protocol == "popularity" else np.ones(len(counts))
     weights = everyone = weights if mask is None else weights * mask
@@ -48,7 +48,7 @@ def sample_negatives(
             cumulative = np.concatenate([[0.0], np.cumsum(weights)])
         free = np.count_nonzero(weights) - sum(weights[item - 1] > 0 for item in blocked if item != PAD)
         if free < number:
-            raise InputError(
+            raise TooFewError(
                 f"--negatives {number}: only {free} items can be drawn for user {histories.users[row]} "
                 f"({protocol}); use fewer, or --negatives=0 for the full ranking alone"
             )

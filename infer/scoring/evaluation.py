@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from infer.errors import InputError
+from infer.errors import InputError, TooFewError
 from infer.metrics.cohorts import cohort_metrics
 from infer.metrics.ranking import summarise
 from infer.metrics.repeats import REPEAT
@@ -28,28 +28,34 @@ from infer.system.progress import progress
 from infer.tables.columns import ITEM, RANK, USER
 
 CUTOFFS = (1, 5, 10, 100)
+NEGATIVES = 100
 
 # Scores of one batch: at most so many numbers in memory at once.
 BUDGET = 16_000_000
 
 
 def evaluate_model(
-    task: Task, number: int = 100, given: Path | None = None, seed: int = 0, options: dict[str, Any] | None = None
+    task: Task,
+    number: int | None = None,
+    given: Path | None = None,
+    seed: int = 0,
+    options: dict[str, Any] | None = None,
 ) -> tuple[Path, dict[str, Any]]:
     """Rank, measure and write MODEL.evaluation.json, .ranks.parquet and, if sampled, .negatives.parquet.
 
-    number: sampled negatives of each user; 0: no sampled protocols.  given: negatives that another model was evaluated
-    with.  options: what the report says of how it was made. Returns the report's path and its content.
-    Raises InputError if a file cannot be used, or if the table has no held-out items.
+    number: sampled negatives of each user; 0: no sampled protocols; None: `NEGATIVES`, or none if the task's notes say
+    that so many cannot be drawn.  given: negatives that another model was evaluated with.  options: what the report
+    says of how it was made. Returns the report's path and its content.
+    Raises InputError if a file cannot be used, if the table has no held-out items or too few items to draw.
     """
     stem, folder = task.model.path.stem, task.model.path.parent
     ranks_file, target = folder / f"{stem}.ranks.parquet", folder / f"{stem}.evaluation.json"
     negatives_file = given or folder / f"{stem}.negatives.parquet"
-    written = [negatives_file, ranks_file, target] if number and not given else [ranks_file, target]
+    written = [negatives_file, ranks_file, target] if number != 0 and not given else [ranks_file, target]
     claim(written, inputs=[task.model.path, task.table, given, *task.job.candidates.files])
-    negatives = read_negatives(given, task) if given else negatives_of(task, number, seed)
+    negatives = read_negatives(given, task) if given else _drawn(task, number, seed)
     ranks = evaluate(task, negatives)
-    if negatives_file in written:
+    if negatives and negatives_file in written:
         with replacing(negatives_file, owned=True) as temporary:
             task.job.types.to_own(negatives_table(task, negatives)).write_parquet(temporary, metadata=MARK)
     with replacing(ranks_file, owned=True) as temporary:
@@ -61,6 +67,17 @@ def evaluate_model(
     report = MARK | describe(task, options or {}, ranks, sizes) | sums
     write_text(target, json.dumps(report, indent=2) + "\n", owned=True)
     return target, report
+
+
+def _drawn(task: Task, number: int | None, seed: int) -> dict[str, np.ndarray]:
+    try:
+        return negatives_of(task, NEGATIVES if number is None else number, seed)
+    except TooFewError as error:
+        if number is not None:
+            raise
+        why = str(error).partition(": ")[2].partition(";")[0]
+        task.notes.said.append(f"measured among all items alone, without {NEGATIVES} sampled negatives: {why}")
+        return {}
 
 
 def evaluate(task: Task, negatives: dict[str, np.ndarray]) -> pl.DataFrame:

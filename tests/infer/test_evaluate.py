@@ -93,6 +93,23 @@ def test_an_item_that_is_only_held_out_is_not_popular(by_hand: Path) -> None:
         evaluated(by_hand, negatives=2)
 
 
+def test_a_shop_of_few_items_is_measured_without_sampled_negatives(by_hand: Path, capsys) -> None:
+    assert evaluate.main([f"--model={by_hand}"]) is None
+    printed = capsys.readouterr().out
+    said = "without 100 sampled negatives: only 2 items can be drawn for user u1 (uniform)"
+    assert (
+        f"measured among all items alone, {said}" in printed
+        and "every unseen item" in printed
+        and "uniform negatives" not in printed
+    )
+    report = json.loads(by_hand.with_suffix(".evaluation.json").read_text())
+    assert list(report["protocols"]) == ["full"] and report["negatives"] == {} and not report["negatives_checksum"]
+    assert "rank_uniform" not in pl.read_parquet(by_hand.with_suffix(".ranks.parquet")).columns
+    assert not by_hand.with_suffix(".negatives.parquet").exists()
+    with pytest.raises(InputError, match="--negatives 100: only 2 items"):
+        evaluated(by_hand, negatives=100)
+
+
 def test_saved_negatives_give_the_ranks_that_they_were_drawn_for(by_hand: Path) -> None:
     _, fresh = evaluated(by_hand, seed=3)
     saved = by_hand.with_suffix(".negatives.parquet").rename(by_hand.with_name("saved.parquet"))
