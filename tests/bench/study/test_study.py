@@ -31,7 +31,7 @@ from infer.system.locks import locked
 from tests.helpers.checkerboard import HANGS, ROOT
 
 TRIALS = 6  # three experiments with two seeds
-TIMES = ("seconds", "elapsed", "goal_seconds", "peak_mib")
+TIMES = ("seconds", "preparation_seconds")
 
 
 def command(artifacts: Path, output: Path, *words: str) -> list[str]:
@@ -46,11 +46,11 @@ def run_study(artifacts: Path, output: Path, *words: str) -> subprocess.Complete
 
 
 @pytest.fixture(scope="module")
-def made(artifacts: Path, tmp_path_factory) -> tuple[Path, Path]:
-    """A study killed after its second trial and resumed, and one that was left alone."""
+def made(artifacts: Path, tmp_path_factory) -> Path:
+    """A study that was killed after its second trial and resumed; its record lies beside it, in kept."""
     folder = tmp_path_factory.mktemp("study")
-    killed, whole = folder / "killed", folder / "whole"
-    running = subprocess.Popen(command(artifacts, killed), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    killed, words = folder / "killed", f"--record={folder / 'kept'}"
+    running = subprocess.Popen(command(artifacts, killed, words), cwd=ROOT, stdout=subprocess.PIPE, text=True)
     for line in running.stdout:
         if line.startswith("[2/"):
             break
@@ -58,31 +58,44 @@ def made(artifacts: Path, tmp_path_factory) -> tuple[Path, Path]:
     running.send_signal(signal.SIGKILL)
     running.wait()
     assert not (killed / "study.html").exists()
-    done = run_study(artifacts, killed)
+    done = run_study(artifacts, killed, words)
     assert done.returncode == 0, done.stderr
     assert re.search(rf"{TRIALS} trials, [2-4] of them finished already", done.stdout), done.stdout
     assert re.search(
         rf"\[{TRIALS}/{TRIALS}\] hybrid, paper seed \d {artifacts.name} leave-one-out hit@10 \d+\.\d % \d+ s",
         done.stdout,
     )
-    assert run_study(artifacts, whole, f"--record={folder / 'kept'}").returncode == 0
-    return killed, whole
+    return killed
 
 
-def test_a_killed_study_goes_on_and_gives_the_same_tables(made) -> None:
-    killed, whole = made
-    names = sorted(path.name for path in (whole / "tables").iterdir())
-    assert len(names) == 15 and names == sorted(path.name for path in (killed / "tables").iterdir())
+def elsewhere(study: Path, output: Path) -> Path:
+    """Another output folder, for which the losses' speed is not measured again: that takes most of a short study."""
+    (output / "trials").mkdir(parents=True)
+    shutil.copy(study / "trials" / "speed.json", output / "trials")
+    return output
+
+
+def test_a_killed_study_goes_on_and_makes_what_one_that_is_left_alone_makes(
+    made, artifacts: Path, tmp_path: Path
+) -> None:
+    alone = elsewhere(made, tmp_path / "alone")
+    done = run_study(artifacts, alone, "--seeds=1", "--only=mf-paper,hybrid-paper")
+    assert done.returncode == 0 and len(_made(done)) == 2, done.stderr
+    seed = Path("trials") / artifacts.name / "leave-one-out" / "seed0"
+    names = sorted(path.name for path in (alone / seed).glob("*.parquet"))
+    assert "hybrid-paper.validation.ranks.parquet" in names and "mf-paper.history.parquet" in names
     for name in names:
-        one, other = (pl.read_parquet(folder / "tables" / name) for folder in made)
+        one, other = (pl.read_parquet(study / seed / name) for study in (made, alone))
         shared = [column for column in one.columns if column not in TIMES]
-        if name != "speed.parquet":
-            assert one.select(shared).equals(other.select(shared)), name
-    assert not list(killed.rglob("*.partial.pt"))
+        assert one.select(shared).equals(other.select(shared)), name
+    for name in ("mf-paper", "hybrid-paper"):
+        one, other = (json.loads((study / seed / f"{name}.trial.json").read_text()) for study in (made, alone))
+        assert one["weights"] == other["weights"] and one["provenance"] == other["provenance"]
+    assert len(list((made / "tables").iterdir())) == 15 and not list(made.rglob("*.partial.pt"))
 
 
 def test_the_page_needs_no_network_and_shows_every_part(made) -> None:
-    text = (made[1] / "study.html").read_text()
+    text = (made / "study.html").read_text()
     own = re.sub(r"<script>/\*\*.*?</script>", "", text, count=1, flags=re.S)
     assert not re.search(r"(src|href)\s*=\s*[\"']", own) and "@import" not in own and "http" not in own
     for title in ("RQ1", "RQ2", "RQ3", "Protocols", "Five films", "How to reproduce"):
@@ -97,8 +110,8 @@ def test_the_page_needs_no_network_and_shows_every_part(made) -> None:
     assert "transformer from scratch" in own and "held out" in own and "3 uniform" in own
 
 
-def test_only_what_is_missing_is_made_again(made, artifacts: Path) -> None:
-    killed = made[0]
+def test_only_what_is_missing_is_made_again(made, artifacts: Path, tmp_path: Path) -> None:
+    killed = shutil.copytree(made, tmp_path / "killed")
     done = run_study(artifacts, killed)
     assert f"{TRIALS} trials, {TRIALS} of them finished already" in done.stdout
     assert "[" not in done.stdout and "measuring" not in done.stdout
@@ -126,13 +139,13 @@ def _made(done: subprocess.CompletedProcess) -> list[str]:
 
 @pytest.fixture
 def recorded(made) -> tuple[Path, Path]:
-    """The study that was left alone, and its record."""
-    return made[1], made[1].with_name("kept")
+    """The study, and its record."""
+    return made, made.with_name("kept")
 
 
 def test_a_study_goes_on_elsewhere_from_its_record(recorded, artifacts: Path, tmp_path: Path) -> None:
     study, record = recorded
-    kept, output = tmp_path / "kept", tmp_path / "elsewhere"
+    kept, output = tmp_path / "kept", elsewhere(study, tmp_path / "elsewhere")
     shutil.copytree(record, kept)
     names = pl.read_parquet_schema(kept / "trials" / f"{artifacts.name}.parquet").names()
     assert "rank_uniform" in names and not {"user", "item"} & set(names), "whose ranks they are is the data's"
@@ -140,7 +153,7 @@ def test_a_study_goes_on_elsewhere_from_its_record(recorded, artifacts: Path, tm
     assert done.returncode == 0 and f"{TRIALS} trials, {TRIALS} of them finished already" in done.stdout, done.stderr
     assert _made(done) == [] and not (output / "trials" / artifacts.name / "leave-one-out/seed0/scratch.pt").exists()
     for path in sorted((study / "tables").iterdir()):
-        if path.stem not in ("speed", "top"):  # measured anew; and of models that are not here
+        if path.stem != "top":  # of models that are not here
             assert pl.read_parquet(output / "tables" / path.name).equals(pl.read_parquet(path)), path.stem
     # What starts from a kept model has it made again; what was kept stays.
     done = run_study(artifacts, output, f"--record={kept}", "--seeds=1", "--only=scratch,markov,scratch-markov")
@@ -149,7 +162,8 @@ def test_a_study_goes_on_elsewhere_from_its_record(recorded, artifacts: Path, tm
     assert set(_made(done)[:2]) == {f"transformer from scratch {seed}", f"Markov {seed}"}
     assert pl.read_parquet(kept / "trials" / f"{artifacts.name}.parquet").height == TRIALS + 2
     # One of other options is not taken for it.
-    done = run_study(artifacts, tmp_path / "other", f"--record={kept}", "--seeds=1", "--only=scratch", "--epochs=2")
+    other = elsewhere(study, tmp_path / "other")
+    done = run_study(artifacts, other, f"--record={kept}", "--seeds=1", "--only=scratch", "--epochs=2")
     assert _made(done) == [f"transformer from scratch {seed}"]
 
 
@@ -169,7 +183,7 @@ def test_what_is_finished_can_be_looked_at(recorded, artifacts: Path, tmp_path: 
 
 
 def test_studies_that_share_a_record_lose_nothing_of_each_other(made, artifacts: Path, tmp_path: Path) -> None:
-    folder, scratch = made[1] / "trials" / artifacts.name / "leave-one-out", _experiment("scratch")
+    folder, scratch = made / "trials" / artifacts.name / "leave-one-out", _experiment("scratch")
     trials = [Trial(scratch, "ratings.csv", "leave-one-out", seed, folder / f"seed{seed}", 1, 3) for seed in (0, 1)]
     path = kept_file(trials[0], tmp_path)
     with ThreadPoolExecutor() as pool:  # each has a lock of its own, as processes have
@@ -208,9 +222,9 @@ def test_what_cannot_be_studied_is_refused(made, artifacts: Path, tmp_path: Path
     shutil.copytree(artifacts, other)
     table = pl.read_parquet(other / "interactions.parquet").head(300)
     table.write_parquet(other / "interactions.parquet")
-    refused(run_study(other, made[1]), "is of a study of other data: choose another --output")
-    refused(run_study(tmp_path / "nowhere", made[1]), "run `python -m train.data` first")
-    refused(run_study(artifacts, made[1], "--user=7"), "has no held-out item of user '7'")
+    refused(run_study(other, made), "is of a study of other data: choose another --output")
+    refused(run_study(tmp_path / "nowhere", made), "run `python -m train.data` first")
+    refused(run_study(artifacts, made, "--user=7"), "has no held-out item of user '7'")
     words = [sys.executable, "-m", "bench.study", f"--artifacts={artifacts}", f"--output={tmp_path / 's'}"]
     for only, text in (("bert5", "no experiment is called 'bert5'"), ("hybrid-mf", "hybrid-mf starts from mf-ratings")):
         done = subprocess.run([*words, f"--only={only}"], cwd=ROOT, capture_output=True, text=True)
@@ -219,12 +233,12 @@ def test_what_cannot_be_studied_is_refused(made, artifacts: Path, tmp_path: Path
 
 
 def test_two_studies_do_not_write_the_same_trials(made, artifacts: Path, refused) -> None:
-    with locked(made[0] / "locks" / "study.lock", wait=False):
-        refused(run_study(artifacts, made[0]), "another process is working on")
+    with locked(made / "locks" / "study.lock", wait=False):
+        refused(run_study(artifacts, made), "another process is working on")
 
 
 def test_baselines_rank_as_their_lists_do(made, artifacts: Path) -> None:
-    folder = made[1] / "trials" / artifacts.name / "leave-one-out/seed0"
+    folder = made / "trials" / artifacts.name / "leave-one-out/seed0"
     trial = Trial(_experiment("scratch"), "ratings.csv", "leave-one-out", 0, folder, 1, 3)
     task = prepare(ScoringConfig(model=trial.file("onnx")).job())
     popularity = Popularity(task.counts, len(task.histories))
@@ -240,13 +254,13 @@ def test_baselines_rank_as_their_lists_do(made, artifacts: Path) -> None:
 
 
 def test_sections_without_trials_have_no_tables(made) -> None:
-    tables = {path.stem: pl.read_parquet(path) for path in (made[1] / "tables").iterdir()}
+    tables = {path.stem: pl.read_parquet(path) for path in (made / "tables").iterdir()}
     found = {section["title"]: section for section in sections(tables)}
     assert found["Ties and time split"]["tables"] == [] and len(found["RQ3: does it converge sooner?"]["tables"]) == 2
 
 
 def test_the_tables_say_of_which_data_and_how_sure_they_are(made, artifacts: Path) -> None:
-    tables = {path.stem: pl.read_parquet(path) for path in (made[1] / "tables").iterdir()}
+    tables = {path.stem: pl.read_parquet(path) for path in (made / "tables").iterdir()}
     for name, table in tables.items():
         assert table.columns[: 1 if name == "notes" else 2] == ["data", "split", "x"][: 1 if name == "notes" else 2]
         assert table["data"].unique().to_list() in ([], [artifacts.name])
@@ -260,7 +274,7 @@ def test_the_tables_say_of_which_data_and_how_sure_they_are(made, artifacts: Pat
     means = [
         np.mean([
             (pl.read_parquet(path)["rank"] <= 10).fill_null(False).mean()
-            for path in sorted(made[1].glob(f"trials/*/leave-one-out/seed?/scratch{part}.ranks.parquet"))
+            for path in sorted(made.glob(f"trials/*/leave-one-out/seed?/scratch{part}.ranks.parquet"))
         ])
         for part in ("", ".validation")
     ]  # fmt: skip
@@ -271,7 +285,7 @@ def test_the_tables_say_of_which_data_and_how_sure_they_are(made, artifacts: Pat
 def test_a_record_holds_the_tables_without_users_and_answers_follow_from_it(
     made, tmp_path: Path, run, refused, artifacts: Path
 ) -> None:
-    tables = {path.stem: pl.read_parquet(path) for path in (made[1] / "tables").iterdir()}
+    tables = {path.stem: pl.read_parquet(path) for path in (made / "tables").iterdir()}
     schema = tables["differences"].schema
     row = {"data": artifacts.name, "split": "leave-one-out", "one": "hybrid-ials", "other": "scratch", "seeds": 2}
     row |= {
