@@ -163,6 +163,7 @@ def train_epoch(
         total, count = total + loss * len(batch), count + len(batch)
         if snapshots is not None and snapshots.due(n + 1, world):
             loss_so_far, random = float(world.sum(total.clone())), world.gathered(random_state(device))
+            check_finite(f"loss of epoch {epoch}", loss_so_far)  # what was kept before is better than these weights
             run.midway = Midway(n + 1, loss_so_far, count, done.seconds + time.perf_counter() - began, random)
             snapshots.write(world)
     run.midway = None

@@ -83,6 +83,22 @@ def test_what_is_finished_within_an_epoch_has_no_figures_of_the_one_before(folde
     assert found["history"][-1]["validation_ndcg_at_10"] is not None
 
 
+def test_weights_that_diverge_take_no_place_of_those_before(folder: Path, monkeypatch) -> None:
+    steps = _steps(folder)
+    made, step_once = [], loop.train_step
+
+    def diverging(*given):
+        made.append(step_once(*given))
+        return made[-1] * float("nan" if len(made) == steps + 2 else 1)
+
+    monkeypatch.setattr(loop, "train_step", diverging)
+    with pytest.raises(InputError, match="the loss of epoch 2 is nan: try a smaller --learning-rate"):
+        train(folder, "--snapshot-minutes=1e-9")
+    assert len(made) == steps + 2, "it ends at once"
+    state = checkpoint.read(folder / "bert.partial.pt", "")
+    assert state["midway"]["steps"] == 1 and state["midway"]["loss"] > 0
+
+
 def test_a_snapshot_is_due_after_so_many_minutes(monkeypatch) -> None:
     now, kept = [100.0], []
     monkeypatch.setattr("time.monotonic", lambda: now[0])
