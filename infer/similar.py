@@ -27,7 +27,7 @@ from infer.model.session import open_model
 from infer.scoring.shown import Names, titles
 from infer.scoring.similar import BLOCK, SIMILAR, Similar, open_similar
 from infer.system.files import replacing
-from infer.system.ownership import MARK, claim
+from infer.system.ownership import MARK, claim_table
 from infer.system.progress import progress
 from infer.system.scratch import scratch
 from infer.tables.columns import ITEM, RANK, SCORE
@@ -67,7 +67,8 @@ def main(argv: Sequence[str]) -> None:
     if config.item is None and config.output is None:
         raise InputError("expected --item, whose nearest are shown, or --output, where those of all items are written")
     if config.output is not None:
-        claim([config.output], [config.model, config.only_items, config.exclude_items, config.items])
+        inputs = [config.model, config.only_items, config.exclude_items, config.items]
+        claim_table(config.output, [{ITEM, SIMILAR}], "similar items", inputs)
     similar = open_similar(open_model(config.model, config.device, config.threads), config.rules)
     for line in similar.job.said:
         print(line)

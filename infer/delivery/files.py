@@ -24,7 +24,7 @@ from infer.delivery.shaping import PLURAL, for_json, without_lists
 from infer.delivery.targets import CSV, PARQUET, Target
 from infer.errors import InputError, first_line
 from infer.system.files import replacing_together
-from infer.system.ownership import MARK, claim
+from infer.system.ownership import MARK, claim_table
 from infer.system.scratch import scratch
 from infer.tables.columns import ITEM, RANK, USER
 
@@ -43,20 +43,12 @@ def check_files(target: Target, segments: Sequence[str], inputs: Sequence[Path])
             why = "may not be written to" if there.is_dir() else "is no folder"
             raise InputError(f"cannot write {path}: {there} {why}")
         if not path.exists() or target.kind == PARQUET:
-            claim([path], inputs)
-            _check_lists(path)
+            claim_table(path, [{USER, of_lists} for of_lists in (RANK, PLURAL[ITEM])], "lists", inputs)
         else:
             same = next((place for place in inputs if place.exists() and path.samefile(place)), None)
             if same is not None:
                 raise InputError(f"{path} would be written to, but {same} is an input: choose another place")
             claim_text(path)
-
-
-def _check_lists(path: Path) -> None:
-    """Raises InputError if a table of this project's is there that holds no lists: items, interactions, vectors."""
-    names = set(pl.read_parquet_schema(path)) if path.exists() else set()
-    if names and not any({USER, of_lists} <= names for of_lists in (RANK, PLURAL[ITEM])):
-        raise InputError(f"{path} exists and holds no lists, but {', '.join(sorted(names)[:5])}: choose another place")
 
 
 @contextmanager

@@ -25,7 +25,7 @@ import polars as pl
 from infer.errors import InputError
 from infer.system.files import replacing
 from infer.system.fingerprints import sha256
-from infer.system.ownership import MARK, claim, refuse_foreign
+from infer.system.ownership import MARK, claim, claim_table, refuse_foreign
 from infer.system.scratch import scratch
 
 VECTOR, OF, CHECKSUM = "vector", "vectors", "vectors_sha256"
@@ -44,8 +44,10 @@ def check_output(path: Path, inputs: Iterable[Path | None]) -> None:
         raise InputError(f"{path}: expected a file that ends in {', '.join(ENDINGS)}")
     if path.suffix == INDEX:
         faiss()
-    claim([path] if path.suffix == PARQUET else [ids_beside(path)], inputs)
-    if path.suffix != PARQUET:
+    if path.suffix == PARQUET:
+        claim_table(path, [{VECTOR}], "vectors", inputs)
+    else:
+        claim([ids_beside(path)], inputs)
         _refuse_foreign(path)
 
 

@@ -53,6 +53,17 @@ def claim(outputs: Iterable[Path], inputs: Iterable[Path | None] = ()) -> None:
         refuse_foreign(path)
 
 
+def claim_table(path: Path, columns: Iterable[set[str]], what: str, inputs: Iterable[Path | None] = ()) -> None:
+    """`claim`, for a Parquet file whose place is chosen freely: what is there has all of one of these sets of columns.
+
+    what: rows of such a table, for the message. Otherwise items and interactions, which are ours as well, would be lost.
+    """
+    claim([path], inputs)
+    names = set(pl.read_parquet_schema(path)) if path.exists() else set()
+    if names and not any(needed <= names for needed in columns):
+        raise InputError(f"{path} exists and holds no {what}, but {', '.join(sorted(names)[:5])}: choose another place")
+
+
 def refuse_foreign(path: Path) -> None:
     """Raise InputError if `path` exists and was not written by this project."""
     if path.exists() and not path.is_dir() and not is_ours(path):

@@ -9,6 +9,7 @@ import pytest
 import infer
 from infer import similar
 from infer.errors import InputError
+from infer.system.ownership import MARK
 from infer.system.progress import progress
 from tests.helpers.networks import write_product
 
@@ -90,6 +91,11 @@ def test_what_cannot_be_found_is_refused_in_a_line(model: Path, tmp_path: Path) 
         similar.main([f"--model={model}", "--item=x"])
     with pytest.raises(InputError, match=r"p\.onnx does not know the item 77"):
         infer.load(model).similar(77)
+    items = tmp_path / "items.parquet"
+    pl.DataFrame({"item": [1], "title": ["One"]}).write_parquet(items, metadata=dict(MARK))
+    with pytest.raises(InputError, match=r"items\.parquet exists and holds no similar items, but item, title: choose"):
+        similar.main([f"--model={model}", f"--output={items}"])
+    assert pl.read_parquet(items).columns == ["item", "title"]
     (tmp_path / "mine.parquet").write_text("x")
     with pytest.raises(InputError, match="was not written by this project"):
         similar.main([f"--model={model}", f"--output={tmp_path / 'mine.parquet'}"])

@@ -10,6 +10,7 @@ import pytest
 from infer.errors import InputError
 from infer.publishing.vector_files import check_output, ids_beside, write_vectors
 from infer.system.fingerprints import sha256
+from infer.system.ownership import MARK
 
 PARTS = [
     (pl.Series("item", ["a", "b"]), np.array([[1, 2, 3], [4, 5, 6]], dtype=np.float32)),
@@ -52,6 +53,17 @@ def test_an_index_finds_nearly_all_that_brute_force_does(tmp_path: Path) -> None
     found = faiss.read_index(str(tmp_path / "v.faiss")).search(users, 10)[1]
     recall = np.mean([len(set(one) & set(other)) / 10 for one, other in zip(best, found, strict=True)])
     assert recall > 0.97
+
+
+def test_a_table_of_ours_that_holds_no_vectors_stays(tmp_path: Path) -> None:
+    items = tmp_path / "items.parquet"
+    pl.DataFrame({"item": ["a"], "title": ["A"]}).write_parquet(items, metadata=dict(MARK))
+    before = items.read_bytes()
+    with pytest.raises(InputError, match=r"items\.parquet exists and holds no vectors, but item, title: choose another"):
+        check_output(items, [])
+    assert items.read_bytes() == before
+    write_vectors(tmp_path / "v.parquet", 3, PARTS)
+    check_output(tmp_path / "v.parquet", [])
 
 
 def test_what_others_wrote_stays(tmp_path: Path) -> None:
