@@ -186,7 +186,8 @@ def _prepared(
     run = Run(model, None if model.closed_form else model.optimizer(), preparing)
     if start is not None and not model.closed_form:
         run.carry_on()
-    (unfinished if manner.finish else resume)(places.name, config, provenance, run)
+    if manner.finish or not model.closed_form:
+        (unfinished if manner.finish else resume)(places.name, config, provenance, run)
     if not world.alone:
         world.agreed((run.state() | {"preparation_seconds": preparing, "continued": run.continued}, provenance))
     return run, provenance
@@ -195,15 +196,18 @@ def _prepared(
 def _write(places: Places, content: dict[str, Any], run: Run, keep_state: bool) -> None:
     """Write history and checkpoint of a finished run; its state is kept, or removed.
 
-    That of a finished run which had nothing left to train is still its state.
+    That of a finished run which had nothing left to train is still its state. Beside a model in closed form an
+    interrupted run is one of another objective, and stays.
     """
     with replacing(places.history, owned=True) as temporary:
         table = pl.DataFrame([asdict(record) for record in run.records], schema_overrides=HISTORY)
         table.with_columns(preparation_seconds=pl.lit(run.preparation_seconds)).write_parquet(temporary, metadata=MARK)
     checkpoint.save(places.finished, content)
-    if keep_state and places.partial.is_file():
+    if run.model.closed_form:
+        places.state.unlink(missing_ok=True)
+    elif keep_state and places.partial.is_file():
         places.partial.replace(places.state)
-    elif not keep_state or run.model.closed_form:
+    elif not keep_state:
         places.partial.unlink(missing_ok=True)
         places.state.unlink(missing_ok=True)
 

@@ -114,6 +114,23 @@ def test_a_run_with_other_options_starts_afresh_and_says_so(folder: Path, monkey
     assert [record.epoch for record in records] == [1, 2, 3, 4]
 
 
+def test_a_model_in_closed_form_leaves_an_interrupted_run_of_another_objective(folder: Path, monkeypatch, capsys) -> None:
+    def stopping(*arguments, **options):
+        yield next(fit(*arguments, **options))
+        raise KeyboardInterrupt
+
+    config, keeping = short("mf", artifacts=folder), trainer.Manner(threads=1, keep_state=True)
+    monkeypatch.setattr(trainer, "fit", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train("mf", config, manner=keeping)
+    monkeypatch.setattr(trainer, "fit", fit)
+    trainer.train("mf", replace(config, objective="implicit"), manner=keeping)
+    assert not Places(folder, "mf").state.exists()
+    capsys.readouterr()
+    trainer.train("mf", config, manner=keeping)
+    assert "resuming after epoch 1" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("kind", "preset"), [("mf", "paper"), ("mf", "default"), ("bert", "paper"), ("hybrid", "default")]
 )
