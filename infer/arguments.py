@@ -8,7 +8,7 @@ In: arguments of `infer.Recommender`. Out: ids and whole numbers; or InputError.
 import math
 import operator
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -85,6 +85,7 @@ class CallArguments(RuleArguments, TableArguments, total=False):
 
 RULES = tuple(RuleArguments.__annotations__)
 OF_TABLES = ("only_pairs", "exclude_pairs", "seen_within")  # rules of users and times, which a history does not name
+IDLE = ("exclude_items", "boost")  # rules that change nothing where they name nothing
 LISTS = ("header", "nulls")
 TEXTS = ("items_where", "seen", "seen_within")
 # What may be an option in a message, not a part of a path; and how those that there are here are called.
@@ -102,6 +103,7 @@ def split_arguments(given: CallArguments, items: Any) -> tuple[CandidateOptions,
     """
     named: dict[str, Any] = dict(given)
     rules = {name: _rows(named.pop(name)) if name not in TEXTS else named.pop(name) for name in RULES if name in named}
+    rules = {name: rule for name, rule in rules.items() if name not in IDLE or not _is_empty(rule)}
     for name in TEXTS:
         if not isinstance(rules.get(name), str | None):
             raise InputError(f"{name} is a text; found {rules[name]!r:.80}")
@@ -116,6 +118,11 @@ def _rows(given: Any) -> Any:
     if isinstance(given, set | frozenset) or (is_history(given) and not isinstance(given, Sequence)):
         return list(ids_of(given, "the rule"))
     return given
+
+
+def _is_empty(rule: Any) -> bool:
+    """Whether it is a list or dictionary of nothing; a table without rows is none, but may be one that went wrong."""
+    return isinstance(rule, Sequence | Mapping) and not len(rule)
 
 
 def items_path(items: Any) -> Path | None:
@@ -194,8 +201,10 @@ def in_words_of_python() -> Iterator[None]:
 
 def is_history(given: Any) -> bool:
     """Whether this is a row of ids: a sequence or something of one dimension, but no text."""
-    if isinstance(given, Sequence | pl.Series | np.ndarray):
+    if isinstance(given, Sequence | pl.Series):
         return not isinstance(given, str | bytes)
+    if isinstance(given, np.ndarray):
+        return given.ndim > 0
     return getattr(given, "ndim", None) == 1  # a series of pandas
 
 
@@ -220,7 +229,8 @@ def ids_of(history: Any, what: str = "the history") -> pl.Series:
 
 def texts_of(users: Any) -> list[str]:
     """Ids of users as texts, as they are compared."""
-    return list(map(str, ids_of(users if is_history(users) else [users], "the list of users")))
+    several = is_history(users) or isinstance(users, set | frozenset)
+    return list(map(str, ids_of(users if several else [users], "the list of users")))
 
 
 def whole_number(value: Any, name: str, least: int) -> int:

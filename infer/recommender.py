@@ -112,7 +112,7 @@ class Recommender:
             return
         if not isinstance(model, str | Path):
             raise InputError(f"expected the path of a model file; found a {type(model).__name__}")
-        if device not in PROVIDERS:
+        if not isinstance(device, str) or device not in PROVIDERS:
             raise InputError(f"device is one of {', '.join(PROVIDERS)}; found {device!r}")
         with in_words_of_python():
             self.model = open_model(model, device, whole_number(threads, "threads", 0))

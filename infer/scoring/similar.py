@@ -87,14 +87,15 @@ class Similar:
             yield self._by_cosine(block, k) if self.model.metadata.vectors else self._recommended_after(block, k)
 
     def _recommended_after(self, block: np.ndarray, k: int) -> pl.DataFrame:
-        """The model's lists after a history of one item."""
+        """The model's lists after a history of one item, up to where all scores are 0: there they say nothing."""
         offsets = np.arange(len(block) + 1)
         levels = np.zeros(len(block), dtype=np.int64) if self.model.metadata.rating_levels else None
         ids = self.job.items[ITEM].gather(block - 1).alias(USER)
         histories = Histories(ids, block.astype(np.int32), offsets, levels=levels)
         task = Task(self.job, histories, np.full(len(block), PAD), targets=None)
         lists = model_lists(task, k, BLOCK).rename({ITEM: SIMILAR, USER: ITEM})
-        return lists.select(COLUMNS)
+        least = pl.col(SCORE).min().over(ITEM)
+        return lists.select(COLUMNS).filter((pl.col(SCORE) != 0) | (least < 0))
 
     def _by_cosine(self, block: np.ndarray, k: int) -> pl.DataFrame:
         """The nearest of the items that may be listed."""

@@ -130,7 +130,7 @@ def test_reasons_are_items_of_the_history(model: infer.Recommender) -> None:
 
 
 def test_chosen_users_are_one_id_or_several(model: infer.Recommender, tmp_path: Path) -> None:
-    for users, expected in (("v", BEST_TWO[2:]), (["v", "u"], BEST_TWO), (pl.Series(["u"]), BEST_TWO[:2])):
+    for users, expected in (("v", BEST_TWO[2:]), (["v", "u"], BEST_TWO), (pl.Series(["u"]), BEST_TWO[:2]), ({"u"}, BEST_TWO[:2])):
         assert model.recommend(TABLE, k=2, users=users).rows() == expected
     with pytest.raises(infer.InputError, match=r"^users: the data frame has no user 'x'$"):
         model.score(TABLE, users=["u", "x"])
@@ -241,6 +241,7 @@ WRONG: dict[str, tuple[Callable, str]] = {
         lambda m, f: m.score(TABLE, where="user = '\udcff'"),
         r"'.udcff'\" is not valid Unicode",
     ),
+    "an array without a dimension": (lambda m, f: m.recommend(np.array("a")), "expected a data frame, or the path of a table; found a numpy"),
     "an empty history": (lambda m, f: m.recommend([]), "knows none of its 0 items"),
     "an unknown history": (lambda m, f: m.recommend(["x", "y"]), r"m\.onnx cannot recommend .* none of its 2 items"),
     "names beside a history": (lambda m, f: m.recommend(["a"], item="movie"), "item is an option of tables"),
@@ -308,6 +309,7 @@ WRONG: dict[str, tuple[Callable, str]] = {
     ),
     "no split to evaluate": (lambda m, f: m.evaluate(TABLE, split=None), "split is test or validation; found None"),
     "another device": (lambda m, f: infer.load(f / "m.onnx", device="gpu"), "device is one of cpu, cuda; found 'gpu'"),
+    "a device that is no text": (lambda m, f: infer.load(f / "m.onnx", device=["cpu"]), "device is one of cpu, cuda"),
     "threads": (lambda m, f: infer.load(f / "m.onnx", threads=-1), "threads is at least 0; found -1"),
     "too many threads": (
         lambda m, f: infer.load(f / "m.onnx", threads=2**40),
@@ -329,6 +331,15 @@ def test_what_cannot_be_used_is_one_line(what: str, model: infer.Recommender, tm
     with pytest.raises(infer.InputError, match=message) as refused:
         call(model, tmp_path)
     assert "\n" not in str(refused.value) and "--" not in str(refused.value)
+
+
+@pytest.mark.parametrize("nothing", [{"exclude_items": []}, {"exclude_items": set()}, {"boost": {}}])
+def test_nothing_to_exclude_or_boost_changes_nothing(nothing: dict, model: infer.Recommender) -> None:
+    assert model.recommend(["a", "b"], k=2, **nothing).rows() == model.recommend(["a", "b"], k=2).rows()
+    assert model.score(TABLE, k=2, **nothing).rows() == BEST_TWO
+    assert repr(model.rules(**nothing)).endswith("5 of 5 items>")
+    with pytest.raises(infer.InputError, match=r"exclude_items: what was given holds no rows"):
+        model.recommend(["a"], exclude_items=pl.DataFrame({"item": []}))
 
 
 def test_names_and_nulls_may_be_lists(model: infer.Recommender, tmp_path: Path) -> None:

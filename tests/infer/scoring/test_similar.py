@@ -76,6 +76,10 @@ def test_without_vectors_it_is_what_follows_the_item_alone(tmp_path: Path) -> No
         ("e", 1, "a", -1.0),
     ]
     assert rows(model, 2, [2], only_items=["a", "c"]) == [("b", 1, "c", 3.0), ("b", 2, "a", 1.0)]
+    scores = np.zeros((6, 6))
+    scores[2] = [9, 2, 0, 0, 0, 1]
+    nothing = open_model(write_model(tmp_path / "z.onnx", ITEMS, scores, table))
+    assert rows(nothing, 4, [1]) == [] and rows(nothing, 4, [2]) == [("b", 1, "a", 2.0), ("b", 2, "e", 1.0)]
     assert "after it alone" in open_similar(model).measure
     people = open_model(write_model(tmp_path / "u.onnx", ITEMS, NEXT[:3], table, user_ids=[1, 2]))
     with pytest.raises(InputError, match="has no vectors that can be compared and reads users, not items"):
