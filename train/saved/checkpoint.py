@@ -39,10 +39,16 @@ def provenance(kind: str, config: TrainConfig, data: Data, parents: dict[str, st
         "config": values,
         "dataset": data.name,
         "dataset_checksum": data.checksum,
-        **({"items": sha256(items)} if config.reads_items and (items := data.folder / ITEMS_FILE).is_file() else {}),
+        **({"items": items} if config.reads_items and (items := _items_checksum(data)) else {}),
         "parents": parents,
         "torch": str(torch.__version__),
     } | {name: value for name, value in further.items() if value is not None}
+
+
+def _items_checksum(data: Data) -> str | None:
+    """The SHA-256 of the table of items, if there is one."""
+    items = data.folder / ITEMS_FILE
+    return sha256(items) if items.is_file() else None
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -71,11 +77,16 @@ def read(path: Path, advice: str) -> dict[str, Any]:
 
 
 def read_same_table(path: Path, data: Data, advice: str) -> tuple[dict[str, Any], str]:
-    """`read` what was trained on the table of `data`, and its SHA-256; raises InputError with `advice` otherwise."""
+    """`read` what was trained on the tables of `data`, and its SHA-256; raises InputError with `advice` otherwise.
+
+    The table of items counts where the checkpoint says which it read.
+    """
     content = read(path, advice)
     provenance = content["provenance"]
     if provenance["dataset_checksum"] != data.checksum:
         raise InputError(f"{path} was trained on another table ({provenance['dataset']}): {advice}")
+    if provenance.get("items") not in (None, _items_checksum(data)):
+        raise InputError(f"{path} was trained with another table of items than {data.folder / ITEMS_FILE}: {advice}")
     if content["item_ids"] != data.item_ids:
         raise InputError(f"{path} numbers its items otherwise (--keep-items): {advice} with the same --keep-items")
     return content, sha256(path)

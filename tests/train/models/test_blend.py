@@ -354,6 +354,15 @@ def test_a_member_of_another_table_is_refused(folder: Path, tmp_path: Path) -> N
         blend(tmp_path / "f")
 
 
+def test_a_member_that_read_another_table_of_items_is_refused(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "f")
+    items = tmp_path / "f" / "items.parquet"
+    pl.read_parquet(items).with_columns(title=pl.lit("Anything")).write_parquet(items)
+    with pytest.raises(InputError, match=r"ease\.pt was trained with another table of items .*train ease first, or leave"):
+        blend(tmp_path / "f")
+    assert blend(tmp_path / "f", "markov"), "which reads none"
+
+
 def test_without_validation_items_members_cannot_be_weighed(small: Data) -> None:
     nobody = replace(small, targets=np.zeros_like(small.targets))
     with pytest.raises(
