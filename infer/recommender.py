@@ -47,7 +47,7 @@ from infer.histories.vocabulary import PAD, index_of
 from infer.model.metadata import Metadata
 from infer.model.session import PROVIDERS, Model, open_model
 from infer.model.signature import USER_INPUT
-from infer.model.vectors import item_vectors
+from infer.model.vectors import Directions, item_vectors
 from infer.scoring.extras import ExtraTables
 from infer.scoring.fallback import NONE
 from infer.scoring.job import Job, candidates_of, kind_of, rows_job
@@ -173,7 +173,7 @@ class Recommender:
             raise InputError(f"{name} is an option of tables; found it beside a list of item ids")
         with in_words_of_python(), no_progress():
             one = self._one if rules is None and not options else self._ruled(rules, options, items).of_histories
-            reranking, _ = VarietyOptions(most_per, diversity, items_path(items)).reranking(one.job)
+            reranking, _ = VarietyOptions(most_per, diversity, items_path(items)).reranking(one.job, self._directions)
             return self._recommend_to_one(one, self._known(history), whole_number(k, "k", 1), number, reranking)
 
     def best(self, history: Any, k: int = 10, *, rules: Rules | None = None) -> tuple[list[int | str], list[float]]:
@@ -307,7 +307,11 @@ class Recommender:
 
     @cached_property
     def _similar(self) -> Similar:
-        return open_similar(self.model)
+        return replace(open_similar(self.model), directions=self._directions)
+
+    @cached_property
+    def _directions(self) -> Directions:
+        return Directions(self.model)
 
     @cached_property
     def _job(self) -> Job:

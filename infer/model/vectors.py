@@ -9,6 +9,7 @@ graph down to the nodes that one tensor needs.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import onnx
@@ -71,6 +72,18 @@ def unit_vectors(model: Model) -> np.ndarray:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: np.ndarray = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
     return unit
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Where the items of a model point to, read from its file once."""
+
+    model: Model
+
+    @cached_property
+    def unit(self) -> np.ndarray:
+        """(items, dim) float32 of length 1, or 0 of an item that training did not see."""
+        return unit_vectors(self.model)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from infer.histories.histories import Histories
 from infer.histories.vocabulary import PAD
 from infer.model.session import Model
 from infer.model.signature import WINDOW_INPUT
-from infer.model.vectors import unit_vectors
+from infer.model.vectors import Directions
 from infer.scoring.job import Job, rows_job
 from infer.scoring.lists import model_lists
 from infer.scoring.task import Task
@@ -41,18 +41,6 @@ STEPS = 1_000_000
 PLACES = 2**32
 ABSENT = np.float32(-2)  # no cosine
 GROUP = 128  # columns of which the highest is known before they are compared one by one
-
-
-@dataclass(frozen=True)
-class Directions:
-    """Where the items of a model point to, read from its file once."""
-
-    model: Model
-
-    @cached_property
-    def unit(self) -> np.ndarray:
-        """(items, dim) float32 of length 1, or 0 of an item that training did not see."""
-        return unit_vectors(self.model)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import polars as pl
 from infer.cli import option
 from infer.errors import InputError
 from infer.metrics.categories import Categories
-from infer.model.vectors import unit_vectors
+from infer.model.vectors import Directions
 from infer.scoring.job import Job, files_in
 from infer.scoring.numbering import numbered
 from infer.scoring.reranking import Reranking
@@ -48,9 +48,10 @@ class VarietyOptions:
             found["items"] = sha256(table, files_in(table))
         return found
 
-    def reranking(self, job: Job) -> tuple[Reranking | None, list[str]]:
+    def reranking(self, job: Job, directions: Directions | None = None) -> tuple[Reranking | None, list[str]]:
         """What re-ranks the lists of a job, and what was found in the table of items.
 
+        directions: of the model's items, where they are read already.
         Raises InputError if a value or the table cannot be used, or the model has no vectors for --diversity.
         """
         if self.plan(job) is None:
@@ -61,7 +62,7 @@ class VarietyOptions:
             column, most = self._limit()
             categories = _categories(labels_of(self._table(job), column, job.options.item), job, self._table(job), said)
         if self.diversity:
-            unit = unit_vectors(job.model)
+            unit = (directions or Directions(job.model)).unit
             vectors = np.concatenate([np.zeros((1, unit.shape[1]), dtype=np.float32), unit])  # with padding
         return Reranking(most, self.diversity, categories, vectors, job.candidates.mask), said
 

@@ -56,7 +56,7 @@ def claim(outputs: Iterable[Path], inputs: Iterable[Path | None] = ()) -> None:
 def claim_table(path: Path, columns: Iterable[set[str]], what: str, inputs: Iterable[Path | None] = ()) -> None:
     """`claim`, for a Parquet file whose place is chosen freely: what is there has all of one of these sets of columns.
 
-    what: rows of such a table, for the message. Otherwise items and interactions, which are ours as well, would be lost.
+    what: rows of such a table, for the message. Else items and interactions, which are ours as well, would be lost.
     """
     claim([path], inputs)
     names = set(pl.read_parquet_schema(path)) if path.exists() else set()

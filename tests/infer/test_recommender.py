@@ -21,6 +21,9 @@ from infer.errors import UnknownItemsError
 from infer.system import project
 from tests.helpers.checkerboard import ROOT
 from tests.helpers.markov import ITEMS, NEXT, write_model
+from tests.helpers.networks import write_network
+from train.models.bert import MiniBERT4Rec
+from train.presets import configuration
 
 ROWS = [("u", "b", 2), ("u", "a", 1), ("v", "d", 5), ("w", "zz", 1)]
 # u reads a b: row b, unseen e d c. v reads d: row d, unseen e a c b. w reads nothing that is known.
@@ -130,7 +133,12 @@ def test_reasons_are_items_of_the_history(model: infer.Recommender) -> None:
 
 
 def test_chosen_users_are_one_id_or_several(model: infer.Recommender, tmp_path: Path) -> None:
-    for users, expected in (("v", BEST_TWO[2:]), (["v", "u"], BEST_TWO), (pl.Series(["u"]), BEST_TWO[:2]), ({"u"}, BEST_TWO[:2])):
+    for users, expected in (
+        ("v", BEST_TWO[2:]),
+        (["v", "u"], BEST_TWO),
+        (pl.Series(["u"]), BEST_TWO[:2]),
+        ({"u"}, BEST_TWO[:2]),
+    ):
         assert model.recommend(TABLE, k=2, users=users).rows() == expected
     with pytest.raises(infer.InputError, match=r"^users: the data frame has no user 'x'$"):
         model.score(TABLE, users=["u", "x"])
@@ -241,7 +249,10 @@ WRONG: dict[str, tuple[Callable, str]] = {
         lambda m, f: m.score(TABLE, where="user = '\udcff'"),
         r"'.udcff'\" is not valid Unicode",
     ),
-    "an array without a dimension": (lambda m, f: m.recommend(np.array("a")), "expected a data frame, or the path of a table; found a numpy"),
+    "an array without a dimension": (
+        lambda m, f: m.recommend(np.array("a")),
+        "expected a data frame, or the path of a table; found a numpy",
+    ),
     "an empty history": (lambda m, f: m.recommend([]), "knows none of its 0 items"),
     "an unknown history": (lambda m, f: m.recommend(["x", "y"]), r"m\.onnx cannot recommend .* none of its 2 items"),
     "names beside a history": (lambda m, f: m.recommend(["a"], item="movie"), "item is an option of tables"),
@@ -560,6 +571,16 @@ def test_the_version_is_that_of_the_installed_project_or_of_the_checkout(monkeyp
 
     monkeypatch.setattr(metadata, "version", missing)
     assert f'version = "{infer.__version__}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_varied_lists_read_the_file_of_the_model_once(tmp_path: Path) -> None:
+    small = configuration("bert", dim=8, heads=2, feedforward=8, max_length=5, chain=0)
+    path = write_network(tmp_path / "b.onnx", MiniBERT4Rec(9, small).eval(), 9)
+    opened = infer.load(path)
+    first = opened.recommend([1, 2], k=3, diversity=0.5)
+    path.unlink()
+    assert opened.recommend([1, 2], k=3, diversity=0.5).equals(first)
+    assert opened.similar(1, k=3).height == 3
 
 
 def test_varied_lists_of_one_history_of_a_table_and_of_the_command_are_the_same(

@@ -114,7 +114,9 @@ def test_a_run_with_other_options_starts_afresh_and_says_so(folder: Path, monkey
     assert [record.epoch for record in records] == [1, 2, 3, 4]
 
 
-def test_a_model_in_closed_form_leaves_an_interrupted_run_of_another_objective(folder: Path, monkeypatch, capsys) -> None:
+def test_a_model_in_closed_form_leaves_an_interrupted_run_of_another_objective(
+    folder: Path, monkeypatch, capsys
+) -> None:
     def stopping(*arguments, **options):
         yield next(fit(*arguments, **options))
         raise KeyboardInterrupt

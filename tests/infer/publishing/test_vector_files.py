@@ -59,7 +59,9 @@ def test_a_table_of_ours_that_holds_no_vectors_stays(tmp_path: Path) -> None:
     items = tmp_path / "items.parquet"
     pl.DataFrame({"item": ["a"], "title": ["A"]}).write_parquet(items, metadata=dict(MARK))
     before = items.read_bytes()
-    with pytest.raises(InputError, match=r"items\.parquet exists and holds no vectors, but item, title: choose another"):
+    with pytest.raises(
+        InputError, match=r"items\.parquet exists and holds no vectors, but item, title: choose another"
+    ):
         check_output(items, [])
     assert items.read_bytes() == before
     write_vectors(tmp_path / "v.parquet", 3, PARTS)

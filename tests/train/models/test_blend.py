@@ -358,7 +358,9 @@ def test_a_member_that_read_another_table_of_items_is_refused(folder: Path, tmp_
     shutil.copytree(folder, tmp_path / "f")
     items = tmp_path / "f" / "items.parquet"
     pl.read_parquet(items).with_columns(title=pl.lit("Anything")).write_parquet(items)
-    with pytest.raises(InputError, match=r"ease\.pt was trained with another table of items .*train ease first, or leave"):
+    with pytest.raises(
+        InputError, match=r"ease\.pt was trained with another table of items .*train ease first, or leave"
+    ):
         blend(tmp_path / "f")
     assert blend(tmp_path / "f", "markov"), "which reads none"
 
