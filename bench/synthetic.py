@@ -43,6 +43,7 @@ LEAST, SPREAD = 20, 1.39  # ratings of a user; sigma of the lognormal part
 TAIL = 3.0  # item rank = items * uniform^TAIL
 FIRST_SECOND, LAST_SECOND = 820_454_400, 1_697_000_000
 BLOCK = 2_000_000  # interactions generated at once
+NAMED = "synthetic "  # how the name of such a data set begins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,8 +170,12 @@ def generate(config: SyntheticConfig) -> pl.DataFrame:
 def write(config: SyntheticConfig) -> pl.DataFrame:
     """Generate and write; returns the table."""
     claim([config.output])
+    if config.output.exists():  # one of `train.data` is ours, too
+        name = pl.read_parquet_metadata(config.output).get(DATASET_KEY, "of another kind")
+        if not name.startswith(NAMED):
+            raise InputError(f"{config.output} exists and is no synthetic table, but {name}: choose another place")
     table = generate(config)
-    name = f"synthetic {config.size}, seed {config.seed}"
+    name = f"{NAMED}{config.size}, seed {config.seed}"
     with replacing(config.output, owned=True) as temporary:
         table.write_parquet(temporary, metadata={DATASET_KEY: name, TIDY_KEY: "1"})
     return table

@@ -6,7 +6,7 @@ NAME.pt (checkpoint) and NAME.history.parquet (a row an epoch).
     python -m train bert --preset=sasrec --epochs=3
 
 An interrupted run is resumed by the same command and ends with the same weights; with --finish it is kept as it is.
-Several processes train one model where `torchrun` starts them: torchrun --nproc-per-node=2 -m train bert
+Several processes train one model where `torchrun` starts them: torchrun --nproc-per-node=2 -m train bert.
 Other --epochs or another --patience go on with an interrupted or finished run. --from goes on from an earlier model.
 """
 

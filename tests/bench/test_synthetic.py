@@ -1,5 +1,6 @@
 """Synthetic interactions: sizes, order, seeds, and the structure that a model can find."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -68,3 +69,11 @@ def test_the_command_writes_the_table_that_the_scorer_reads(tmp_path: Path, run,
     assert pl.read_parquet(target).columns == ["user", "item", "timestamp", "rating"]
     refused(run("bench.synthetic", "--follow=1.5", f"--output={tmp_path / 'x.parquet'}"), "--follow 1.5 is above 1")
     assert not (tmp_path / "x.parquet").exists()
+
+
+def test_it_replaces_no_table_of_real_events(tmp_path: Path, artifacts: Path, run, refused) -> None:
+    shop = tmp_path / "interactions.parquet"
+    shutil.copy(artifacts / "interactions.parquet", shop)
+    before = shop.read_bytes()
+    refused(run("bench.synthetic", f"--output={shop}"), "exists and is no synthetic table, but ratings.csv")
+    assert shop.read_bytes() == before

@@ -113,7 +113,7 @@ def ending(by: str, done: int, epochs: int, patience: int | None) -> str:
     if by == STOPPED:
         return f"it was stopped after {done} epoch{'s' * (done != 1)} (--finish)"
     if by == CAP:
-        return f"all {epochs} epochs (--epochs) are done"
+        return f"all {epochs} epochs (--epochs) are done" if epochs > 1 else "the one epoch (--epochs) is done"
     return f"no epoch was better for {patience} (--patience)"
 
 

@@ -35,7 +35,7 @@ class Kept:
     measured: bool
 
     def __str__(self) -> str:
-        steps = f" and {self.steps:,} steps of the next" if self.steps else ""
+        steps = f" and {self.steps:,} step{'s' * (self.steps != 1)} of the next" if self.steps else ""
         return f"after epoch {self.epochs}{steps}"
 
 
@@ -126,5 +126,5 @@ def lost(kept: Kept, partial: Path) -> str:
     if not partial.is_file() or not (kept.measured or kept.steps):
         return "stopped before the first epoch was done: nothing is kept, and the same command starts again"
     finish = ", and with --finish it keeps the model as it is" if kept.measured else ""
-    since = f"steps after the {kept.steps:,}th" if kept.steps else "steps"
+    since = f"steps after number {kept.steps:,}" if kept.steps else "steps"
     return f"stopped in epoch {kept.epochs + 1}, whose {since} are lost: the same command resumes {kept}{finish}"
