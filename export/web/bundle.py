@@ -8,16 +8,17 @@ In: model files and a table of items. Out: the folder, and what it holds; or Inp
 import html
 import json
 import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from export.web.catalogue import Catalogue, catalogue, repeats
-from export.web.models import LABELS, Shipped, check_sizes, shipped
+from export.web.models import LABELS, Shipped, asked, check_sizes, shipped
+from export.web.precision import Source
 from export.web.publishing import ABOUT, check_output, publish, staged
 from export.web.runtime import PAGE, runtime
 from infer.errors import InputError
-from infer.model.session import Model, find_model
+from infer.model.session import find_model
 from infer.system.ownership import MARK
 from infer.system.progress import progress
 
@@ -65,37 +66,36 @@ def bundle(paths: list[Path], output: Path, options: WebOptions = WebOptions()) 
         raise InputError(f"two models are called {twice}: rename one, or give it once")
     check_output(output, [*paths, *filter(None, [options.items, options.runtime])])
     check_sizes(paths)
-    vendored = runtime(options.runtime)
     found = Bundle()
+    # What is refused is refused before packages are fetched and models made, which takes minutes.
+    sources = [asked(path) for path in progress(paths, desc="opening", unit=" models", leave=False)]
+    items = catalogue([source.model for source in sources], options.items, options.words)
+    found.said += [items.missing] if items.missing else []
+    vendored = runtime(options.runtime)
     with staged(output) as stage:
-        models, opened = _models(paths, stage / "models", options, found)
-        items = catalogue(opened, options.items, options.words)
-        found.said += [items.missing] if items.missing else []
+        models = _models(sources, stage / "models", options, found)
         _write(stage / "catalogue.json", items.values)
         _copy(vendored, stage / "vendor")
         for name in SOURCES:
             shutil.copyfile(PAGE / name, stage / name)
         title = options.title or items.values["words"]["title"]
-        _write(stage / ABOUT, _about(models, opened, items, stage, title, options))
+        _write(stage / ABOUT, _about(models, items, stage, title, options))
         found.sizes = _sizes(stage, [model.name for model in models])
         found.version = publish(output, stage, lambda version: _index(version, title))
     return found
 
 
-def _models(paths: list[Path], folder: Path, options: WebOptions, found: Bundle) -> tuple[list[Shipped], list[Model]]:
-    """The models; and the same, open, under their given paths, beside which tables lie."""
-    models, opened = [], []
-    for path in progress(paths, desc="writing", unit=" models", leave=False):
-        model = shipped(path, options.precision, options.largest_loss)
-        opened.append(replace(model.write(folder / model.name), path=path))
+def _models(sources: list[Source], folder: Path, options: WebOptions, found: Bundle) -> list[Shipped]:
+    models = []
+    for source in progress(sources, desc="writing", unit=" models", leave=False):
+        model = shipped(source, options.precision, options.largest_loss)
+        model.write(folder / model.name)
         models.append(model)
-        found.said += [f"{path.name}: {model.said}"] if model.said else []
-    return models, opened
+        found.said += [f"{model.path.name}: {model.said}"] if model.said else []
+    return models
 
 
-def _about(
-    models: list[Shipped], opened: list[Model], items: Catalogue, stage: Path, title: str, options: WebOptions
-) -> dict[str, Any]:
+def _about(models: list[Shipped], items: Catalogue, stage: Path, title: str, options: WebOptions) -> dict[str, Any]:
     """What the page reads first: which files there are and how large they are."""
     labels = [LABELS.get(model.metadata.kind, model.name) for model in models]
     return MARK | {
@@ -107,9 +107,9 @@ def _about(
                 "name": model.name,
                 "label": label if labels.count(label) == 1 else f"{label} ({model.name})",
                 "places": places,
-                "repeats": repeats(each),
+                "repeats": repeats(model.metadata),
             }
-            for model, each, label, places in zip(models, opened, labels, items.places, strict=True)
+            for model, label, places in zip(models, labels, items.places, strict=True)
         ],
         "files": {
             path.relative_to(stage).as_posix(): path.stat().st_size

@@ -13,12 +13,13 @@ import polars as pl
 
 from infer.formats.opening import Opened
 from infer.formats.places import located_items
+from infer.model.metadata import Metadata
 from infer.model.session import Model
 from infer.scoring.shown import titles
 from infer.system.fingerprints import sha256
 from infer.tables.columns import GENRES, ITEM, TITLE, USER
 from infer.tables.items import open_items
-from infer.tables.rules import KEEP
+from infer.tables.rules import keeps_seen
 
 FILMS, ITEMS = "films", "items"
 WORDS = {
@@ -97,9 +98,9 @@ def popular(model: Model) -> list[str]:
     return first[ITEM].cast(pl.String).to_list()
 
 
-def repeats(model: Model) -> bool:
+def repeats(metadata: Metadata) -> bool:
     """Whether the model's lists are to hold what is in the history."""
-    return model.metadata.rules.get("seen") == KEEP
+    return keeps_seen(metadata.rules)
 
 
 def _labels(text: str | None) -> list[str]:

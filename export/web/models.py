@@ -3,7 +3,7 @@
 In: a file of `python -m export`. Out: such a file for the folder, what the page is to know of it, and the scores of
 nobody, by which reasons of a history of a single item are told.
 
-    shipped(Path("hybrid.onnx"), None, 0.02).write(Path("web/models/hybrid"))
+    shipped(asked(Path("hybrid.onnx")), None, 0.02).write(Path("web/models/hybrid"))
 
 The graph stays as it is, but for `mf`, which gets one that solves the user from the history (`export.web.folding`), and
 for another precision. Golden vectors are drawn anew: those of an export may be histories of three users.
@@ -93,14 +93,13 @@ def check_sizes(paths: list[Path]) -> None:
         )
 
 
-def shipped(path: Path, precision: str | None, largest_loss: float) -> Shipped:
+def shipped(source: Source, precision: str | None, largest_loss: float) -> Shipped:
     """A model as the page takes it.
 
     precision: fp32, int8 or fp16; None: as the file is; "auto": the smallest that loses no more than `largest_loss` of
     NDCG@10 on the validation items.
-    Raises InputError if the file is none that a history alone can ask, or cannot be had in that precision.
+    Raises InputError if the file cannot be had in that precision.
     """
-    source = _source(find_model(path))
     given = source.metadata.precision
     if precision == AUTO:
         (proto, told), said = _smallest(source, largest_loss)
@@ -110,22 +109,24 @@ def shipped(path: Path, precision: str | None, largest_loss: float) -> Shipped:
     base, origin = drawn(told, 0, len(told.rating_levels))
     golden = golden_vectors(proto, told, base, origin, 0)
     content = file_content(proto, told, {"golden": json.dumps(golden)})
-    return Shipped(source.path, content, told, golden, said.lstrip("; "))
+    return Shipped(source.model.path, content, told, golden, said.lstrip("; "))
 
 
-def _source(path: Path) -> Source:
-    """What a file is asked by a history; errors as of `shipped`."""
+def asked(path: Path) -> Source:
+    """What a file is asked by a history; raises InputError if it is none that a history alone can ask."""
+    path = find_model(path)
     content, metadata, session = open_session(path, threads=1)
     refuse_apart(path, content, "a page")
     names = tuple(value.name for value in session.get_inputs())
+    model = Model(path, hashlib.sha256(content).hexdigest(), metadata, session, names, "cpu")
     if USER_INPUT not in names:
         check_signature(path, session, metadata)
-        return Source(path, content, metadata)
-    solved = folded(Model(path, hashlib.sha256(content).hexdigest(), metadata, session, names, "cpu"))
+        return Source(model, content, metadata)
+    solved = folded(model)
     metadata = replace(
         metadata, user_ids=[], user_ids_are=KEPT, window=solved.window, attribution=solved.attribution, precision="fp32"
     )
-    return Source(path, content, metadata, solved)
+    return Source(model, content, metadata, solved)
 
 
 def _smallest(source: Source, largest_loss: float) -> tuple[Made, str]:

@@ -26,6 +26,7 @@ from export.web.folding import FoldedIn
 from infer.errors import InputError
 from infer.model.metadata import Metadata
 from infer.model.modelfile import load
+from infer.model.session import Model
 from infer.tables.columns import INTERACTIONS_FILE
 from train.saved.places import Places
 
@@ -39,11 +40,11 @@ Made = tuple[onnx.ModelProto, Metadata]
 class Source:
     """A model that a history can ask, as it is given and in other precisions.
 
-    path, content: of its file.  metadata: what the graph is to say; of `mf` without users.  solved: the model of `mf`,
-    whose graph is another than the file's.
+    model, content: its file, open, and its bytes.  metadata: what the graph is to say; of `mf` without users.  solved:
+    the model of `mf`, whose graph is another than the file's.
     """
 
-    path: Path
+    model: Model
     content: bytes
     metadata: Metadata
     solved: FoldedIn | None = None
@@ -60,13 +61,13 @@ class Source:
         if precision == self.metadata.precision:
             return self.given
         if self.solved is None:
-            return _exported(self.path, self.metadata, precision, largest_loss)
+            return _exported(self.model.path, self.metadata, precision, largest_loss)
         proto, told = _graph(self.solved, self.metadata, precision)
         with tempfile.TemporaryDirectory() as folder:
             paths = Path(folder) / "fp32.onnx", Path(folder) / f"{precision}.onnx"
             for place, graph in zip(paths, (self.given[0], proto), strict=True):
                 place.write_bytes(file_content(graph, told))
-            loss = check_quality(*paths, self.path.parent / INTERACTIONS_FILE, largest_loss)
+            loss = check_quality(*paths, self.model.path.parent / INTERACTIONS_FILE, largest_loss)
             loss |= {"size": paths[1].stat().st_size / paths[0].stat().st_size}
         return proto, replace(told, parity=told.parity | loss)
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from export.web.bundle import SOURCES
+import export.web.bundle
+from export.web.bundle import SOURCES, WebOptions, bundle
 from export.web.runtime import PAGE
+from infer.errors import InputError
 from tests.helpers.nights import tree
 from tests.helpers.page import stand_in
 
@@ -116,6 +118,26 @@ def test_bad_input_is_one_line_and_an_earlier_page_stays(
     name = option.partition("=")[0]
     refused(run("export.web", *[w for w in words if not w.startswith(f"{name}=")], option), line)
     assert tree(tmp_path / "web") == before
+
+
+@pytest.mark.parametrize(
+    ("model", "items", "line"),
+    [
+        ("{models}/hybrid.onnx", "{models}/other.csv", "knows no item of the model"),
+        ("{models}/hybrid.onnx,{artifacts}/mf.onnx", "{models}/items.parquet", "mf.onnx cannot be asked by a history"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_before_packages_are_fetched_and_models_made(
+    monkeypatch: pytest.MonkeyPatch, models: Path, artifacts: Path, tmp_path: Path, model: str, items: str, line: str
+) -> None:
+    pl.DataFrame({"item": [1, 2], "title": ["a", "b"]}).write_csv(models / "other.csv")
+    for name in ("runtime", "shipped"):
+        monkeypatch.setattr(export.web.bundle, name, lambda *_, name=name: pytest.fail(f"{name} was asked"))
+    places = {"models": models, "artifacts": artifacts}
+    paths = [Path(path) for path in model.format(**places).split(",")]
+    with pytest.raises(InputError, match=line):
+        bundle(paths, tmp_path / "web", WebOptions(Path(items.format(**places))))
+    assert not (tmp_path / "web").exists()
 
 
 def test_every_source_of_the_page_is_shipped_and_every_import_leads_to_one() -> None:

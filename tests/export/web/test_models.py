@@ -13,7 +13,7 @@ import pytest
 from export.cases import DRAWN
 from export.web import models as module
 from export.web import precision
-from export.web.models import check_sizes, nobody, shipped
+from export.web.models import asked, check_sizes, nobody, shipped
 from infer.errors import InputError
 from infer.golden import check
 from infer.model.metadata import Metadata
@@ -24,7 +24,7 @@ HISTORY = [1005, 1002, 1009]
 
 
 def test_the_file_gives_the_same_lists_and_its_golden_vectors_are_drawn(models: Path, tmp_path: Path) -> None:
-    model = shipped(models / "hybrid.onnx", None, 0.02)
+    model = shipped(asked(models / "hybrid.onnx"), None, 0.02)
     model.write(tmp_path / "hybrid")
     place = tmp_path / "hybrid" / "model.onnx"
     given, written = Recommender(models / "hybrid.onnx"), Recommender(place)
@@ -40,7 +40,7 @@ def test_the_file_gives_the_same_lists_and_its_golden_vectors_are_drawn(models: 
 
 
 def test_the_scores_of_nobody_are_those_that_reasons_of_one_item_are_told_by(models: Path, tmp_path: Path) -> None:
-    opened = shipped(models / "hybrid.onnx", None, 0.02).write(tmp_path / "hybrid")
+    opened = shipped(asked(models / "hybrid.onnx"), None, 0.02).write(tmp_path / "hybrid")
     scores = np.fromfile(tmp_path / "hybrid" / "nobody.bin", dtype="<f4")
     assert len(scores) == 25 and np.array_equal(scores, nobody(opened))
     one = Recommender(opened).recommend([1005], k=23, reasons=1)
@@ -68,15 +68,15 @@ def test_mf_is_asked_by_a_history_and_holds_no_user(web: Path, models: Path) -> 
 
 
 def test_another_precision_is_made_from_the_checkpoint_and_its_loss_is_told(models: Path) -> None:
-    model = shipped(models / "hybrid.onnx", "fp16", 1.0)
+    model = shipped(asked(models / "hybrid.onnx"), "fp16", 1.0)
     assert model.metadata.precision == "fp16" and "against" in model.said and "in fp32" in model.said
     assert model.golden["origin"] == DRAWN
-    given = shipped(models / "hybrid.onnx", None, 0.02)
+    given = shipped(asked(models / "hybrid.onnx"), None, 0.02)
     assert len(model.content) < len(given.content) and given.said == ""
 
 
 def test_mf_in_int8_asks_by_a_history_too(models: Path, web: Path, tmp_path: Path) -> None:
-    model = shipped(models / "mf.onnx", "int8", 1.0)
+    model = shipped(asked(models / "mf.onnx"), "int8", 1.0)
     assert model.metadata.precision == "int8" and model.metadata.user_ids == [] and "in fp32" in model.said
     model.write(tmp_path / "mf")
     (exact,) = web.glob("*/models/mf/model.onnx")
@@ -94,7 +94,7 @@ def test_auto_takes_the_smallest_and_says_why_not_another(models: Path, monkeypa
         return proto, replace(metadata, precision=wanted, parity=parity)
 
     monkeypatch.setattr(precision, "_exported", exported)
-    model = shipped(models / "hybrid.onnx", "auto", 0.02)
+    model = shipped(asked(models / "hybrid.onnx"), "auto", 0.02)
     assert model.metadata.precision == "fp16"
     assert re.fullmatch(
         r"fp32 \S+ MB, fp16 \S+ MB: fp16 is taken; NDCG@10 0\.1999 against 0\.2000 in fp32, 99\.0% of the same items, "
@@ -105,10 +105,10 @@ def test_auto_takes_the_smallest_and_says_why_not_another(models: Path, monkeypa
 
 def test_without_a_checkpoint_auto_takes_the_file_and_a_precision_is_refused(models: Path, tmp_path: Path) -> None:
     shutil.copy(models / "hybrid.onnx", tmp_path)
-    alone = shipped(tmp_path / "hybrid.onnx", "auto", 0.02)
+    alone = shipped(asked(tmp_path / "hybrid.onnx"), "auto", 0.02)
     assert alone.metadata.precision == "fp32" and "hybrid.pt, from which hybrid.onnx would be made" in alone.said
     with pytest.raises(InputError, match=r"hybrid.pt, from which hybrid.onnx would be made in int8, is not there"):
-        shipped(tmp_path / "hybrid.onnx", "int8", 0.02)
+        shipped(asked(tmp_path / "hybrid.onnx"), "int8", 0.02)
 
 
 def test_a_checkpoint_of_another_training_is_refused(
@@ -116,7 +116,7 @@ def test_a_checkpoint_of_another_training_is_refused(
 ) -> None:
     monkeypatch.setattr(precision, "export", lambda *_: (artifacts / "bert.onnx", None))
     with pytest.raises(InputError, match=r"hybrid.pt is not what hybrid.onnx was exported from: export hybrid again"):
-        shipped(models / "hybrid.onnx", "fp16", 1.0)
+        shipped(asked(models / "hybrid.onnx"), "fp16", 1.0)
 
 
 def test_models_beyond_what_a_browser_opens_are_refused_before_they_are_read(
