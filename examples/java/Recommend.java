@@ -47,12 +47,14 @@ public class Recommend {
             }
             int longest = contract.get("window").get("longest").asInt();
             List<Long> window = known.subList(Math.max(0, known.size() - longest), known.size());
+            boolean again = contract.get("table_rules").path("seen").asText().equals("keep");
+            List<Long> seen = again ? List.of(0L) : known; // padding: what was had may come again
             Map<String, OnnxTensor> feeds = new HashMap<>();
             for (JsonNode input : contract.get("inputs")) {
                 String name = input.get("name").asText();
                 List<Long> row = switch (name) {
                     case "window" -> window; // any length from 1 on, newest last
-                    case "seen" -> known;
+                    case "seen" -> seen;
                     case "levels" -> Collections.nCopies(window.size(), 0L);
                     default -> throw new IllegalArgumentException("this file also takes " + name);
                 };

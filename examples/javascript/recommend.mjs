@@ -56,7 +56,8 @@ if (history === undefined) {
   // An item that comes again stands once, at its latest place.
   if (contract.history.repeats === "latest") known = [...new Set(known.reverse())].reverse();
   const window = known.slice(-contract.window.longest); // any length from 1 on, newest last
-  const plain = { window: [window, [1, window.length]], seen: [known, [1, known.length]], k: [[5], [1]] };
+  const seen = contract.table_rules.seen === "keep" ? [0] : known; // padding: what was had may come again
+  const plain = { window: [window, [1, window.length]], seen: [seen, [1, seen.length]], k: [[5], [1]] };
   plain.levels = [window.map(() => 0), [1, window.length]];
   const feeds = {};
   for (const input of contract.inputs) {

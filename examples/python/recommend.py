@@ -30,7 +30,8 @@ def main(path, history=None):
     if contract["history"]["repeats"] == "latest":  # an item that comes again stands once, at its latest place
         known = list(dict.fromkeys(known[::-1]))[::-1]
     window = np.array([known[-contract["window"]["longest"] :]], dtype=np.int64)  # any length from 1 on, newest last
-    feeds = {"window": window, "seen": np.array([known], dtype=np.int64), "levels": np.zeros_like(window)}
+    seen = [0] if contract["table_rules"].get("seen") == "keep" else known  # padding: what was had may come again
+    feeds = {"window": window, "seen": np.array([seen], dtype=np.int64), "levels": np.zeros_like(window)}
     feeds["k"] = np.array([5], dtype=np.int64)
     names = [given["name"] for given in contract["inputs"]]
     rules = {given["name"]: without_rule(given) for given in contract["inputs"] if "shape_without_rules" in given}

@@ -43,11 +43,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let longest = contract["window"]["longest"].as_u64().unwrap() as usize;
     let window = known[known.len().saturating_sub(longest)..].to_vec(); // any length from 1 on, newest last
+    let again = contract["table_rules"]["seen"] == "keep";
+    let seen = if again { vec![0] } else { known.clone() }; // padding: what was had may come again
     let mut feeds = Vec::new();
     for input in contract["inputs"].as_array().unwrap() {
         let row = match input["name"].as_str().unwrap() {
             "window" => window.clone(),
-            "seen" => known.clone(),
+            "seen" => seen.clone(),
             "levels" => vec![0; window.len()],
             other => return Err(format!("this file also takes {other}").into()),
         };

@@ -13,7 +13,7 @@ from export.packages.measured import Figure
 from export.packages.packed import Packed
 from infer.model.metadata import KEPT
 from infer.system.project import PROJECT
-from infer.tables.rules import KEEP
+from infer.tables.rules import KEEP, keeps_seen
 
 KINDS = {
     "mf": "matrix factorisation: a vector for each user and item",
@@ -87,11 +87,12 @@ def personal(packed: Packed) -> str:
 
 def _program(packed: Packed, model: str, beside: str) -> str:
     """How to call the file, by the inputs that it has."""
+    again = keeps_seen(packed.metadata.rules)
     values = {
         "window": 'np.array([known[-contract["window"]["longest"] :]])',
         "levels": 'np.zeros((1, min(len(known), contract["window"]["longest"])), dtype=np.int64)',
         "user": "np.array([1])",
-        "seen": "np.array([known])",
+        "seen": "np.zeros((1, 1), dtype=np.int64)" if again else "np.array([known])",
         "k": "np.array([10])",
         "candidates": "np.zeros(0, dtype=np.int64)",
         "own_candidates": "np.zeros((1, 0), dtype=np.int64)",
@@ -99,7 +100,8 @@ def _program(packed: Packed, model: str, beside: str) -> str:
         "boosts": "np.zeros((0, 2), dtype=np.float32)",
     }
     lines = [f'    "{tensor.name}": {values[tensor.name]},' for tensor in packed.inputs]
-    user = ["# The user 1 is user_ids[0] of the contract, if it has ids; the history is left out of the list."]
+    left_out = "" if again else "; the history is left out of the list"
+    user = [f"# The user 1 is user_ids[0] of the contract, if it has ids{left_out}."]
     known = [WINDOW] if packed.metadata.rules.get("repeats") == KEEP else [WINDOW, LATEST]
     feeds = [*(user if packed.by_user else []), *known, "feeds = {", *lines, "}"]
     return RUN.format(model=model, contract=beside, feeds="\n".join(feeds))

@@ -31,7 +31,7 @@ from infer.model.signature import (
     WINDOW_INPUT,
 )
 from infer.system.project import PROJECT
-from infer.tables.rules import KEEP, LATEST
+from infer.tables.rules import KEEP, LATEST, keeps_seen
 
 SCHEMA = 1  # of this JSON
 LARGEST_NUMBER = 2**53 - 1  # that every reader of JSON keeps (RFC 7493); JavaScript rounds others
@@ -62,6 +62,11 @@ HISTORY = {
     LATEST: {"repeats": LATEST, "rule": "an item that comes again stands once, at its latest place"},
     KEEP: {"repeats": KEEP, "rule": "an item stands as often as it comes, each time at its place"},
 }
+SEEN = (
+    "what is seen is what this input holds: the file knows no history; leave an item out and it may be recommended "
+    "again"
+)
+SEEN_AGAIN = "feed padding alone: the model was trained to recommend also what a user has had (seen of table_rules)"
 SCORED = {
     KEPT: "users of the training table, by their id (user_ids)",
     HASHED: "users of the training table, by HMAC-SHA256 of their id as text under the exporter's key, in hexadecimal "
@@ -113,8 +118,7 @@ def contract(graph: GraphProto, metadata: Metadata) -> dict[str, Any]:
         if WINDOW_INPUT in names
         else None,
         "rating_levels": metadata.rating_levels,
-        "seen": "what is seen is what this input holds: the file knows no history; leave an item out and it may be "
-        "recommended again",
+        "seen": SEEN_AGAIN if keeps_seen(metadata.rules) else SEEN,
         "k": {"fixed": listed.dim_value} if K_INPUT not in names else {"least": 1, "largest": items + 1},
         "dropped": {
             "score": DROPPED,

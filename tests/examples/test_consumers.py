@@ -16,6 +16,7 @@ from infer.model.golden import KEY
 from infer.model.modelfile import with_checksum
 from infer.model.signature import OUTPUTS
 from infer.recommender import Recommender
+from tests.helpers.again import bought_again
 from tests.helpers.checkerboard import HANGS, ROOT
 from tests.helpers.hostile import body
 
@@ -74,6 +75,11 @@ def checks_itself(command: list, files: list[Path], spoiled: Path, **environment
         assert [int(item) for item, _ in lines] == expected["item"].to_list()[:rows], done.stderr
         for (item, rest), score in zip(lines, expected["score"], strict=False):
             assert rest.split()[-1] == f"{score:.4f}" and rest.startswith(title.format(item))
+    again = bought_again(whole, whole.with_name("again.onnx"))
+    expected = Recommender(again).recommend([1003, 1001, 1004, 1003], k=5)
+    done = ran(command, again, HISTORY, **environment)
+    assert {1001, 1003, 1004} & set(expected["item"])
+    assert [int(line.split()[0]) for line in done.stdout.splitlines()] == expected["item"].to_list(), done.stderr
 
 
 def test_python_with_onnxruntime_and_numpy_alone(files: list[Path], spoiled: Path) -> None:

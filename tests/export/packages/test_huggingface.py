@@ -20,6 +20,7 @@ from export.packages.measured import figures
 from export.packages.packed import read
 from infer.errors import InputError
 from infer.recommender import Recommender
+from tests.helpers.again import bought_again
 from tests.helpers.checkerboard import HANGS
 
 STATED = "--data-license=The tests' own."
@@ -106,18 +107,21 @@ def test_figures_are_those_of_the_weights_in_whatever_file(hub: Any, models: Pat
             figures(replace(fixed, metadata=replace(fixed.metadata, **change)), of["hybrid"])
 
 
-@pytest.mark.parametrize("name", ["hybrid", "mf.k4"])
+@pytest.mark.parametrize("name", ["hybrid", "mf.k4", "again"])
 def test_the_program_of_the_card_runs(name: str, hub: Any, models: Path, run, tmp_path: Path) -> None:
-    folder = packed(run, models / f"{name}.onnx", tmp_path / "out", STATED, "--personal-data")
+    again = bought_again(models / "hybrid.onnx", tmp_path / "again.onnx")
+    model = again if name == "again" else models / f"{name}.onnx"
+    folder = packed(run, model, tmp_path / "out", STATED, "--personal-data")
     (program,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
     done = subprocess.run(
         [sys.executable, "-I", "-c", program], cwd=folder, capture_output=True, text=True, timeout=HANGS
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    if name == "hybrid":
-        expected = Recommender(models / "hybrid.onnx").recommend([1001, 1002, 1003], k=10)
+    if name != "mf.k4":
+        expected = Recommender(model).recommend([1001, 1002, 1003], k=10)
         assert found == expected["item"].to_list()
+        assert bool({1001, 1002, 1003} & set(found)) == (name == "again")
     else:
         assert len(found) == 4 and not {1001, 1002, 1003} & set(found)
 
