@@ -24,7 +24,7 @@ from infer.system.progress import progress
 
 SOURCES = (
     "style.css", "icon.svg", "start.js", "main.js", "loading.js", "engine.js", "worker.js", "feeds.js", "reasons.js",
-    "catalogue.js", "history.js", "search.js", "lists.js", "check.js",
+    "catalogue.js", "terms.js", "history.js", "search.js", "lists.js", "check.js",
 )  # fmt: skip
 
 

@@ -4,9 +4,9 @@
 //     await items.indexed();
 //     items.search("matr");   // places, best first
 
+import { holding, plain } from "./terms.js";
 import MiniSearch from "./vendor/minisearch/minisearch.js";
 
-const ACCENTS = /\p{Diacritic}/gu;
 const FUZZY = 0.2; // of a word's length may be mistyped
 const KNOWN = 1.5; // how much sooner what is popular is found
 const CHUNK = 1000; // titles
@@ -19,7 +19,7 @@ export class Catalogue {
     this.place = new Map(this.ids.map((id, place) => [id, place]));
     this.index = new MiniSearch({
       fields: ["title"],
-      processTerm: (term) => term.normalize("NFD").replace(ACCENTS, "").toLowerCase() || null,
+      processTerm: (term) => plain(term) || null,
       searchOptions: {
         prefix: true,
         combineWith: "AND",
@@ -44,8 +44,15 @@ export class Catalogue {
     return this.of[place].map((number) => this.categories[number]);
   }
 
+  // By words; then what holds the text anywhere: Japanese, Chinese and Thai titles put no spaces between words.
   search(text, most) {
-    return this.index.search(text).slice(0, most).map(({ id }) => id);
+    const found = new Set(this.index.search(text).slice(0, most).map(({ id }) => id));
+    this.plain ??= this.ids.map((_, place) => plain(this.title(place)));
+    for (const place of holding(this.plain, text)) {
+      if (found.size >= most) break;
+      found.add(place);
+    }
+    return [...found];
   }
 
   // Places of a category; null: no filter.

@@ -109,6 +109,13 @@ def test_an_item_is_taken_out_or_its_place_left_empty() -> None:
     assert one == {"windows": [[0] * 7 + [3], [0] * 8], "dropped": [3]}
 
 
+def test_a_title_holds_a_text_anywhere_whatever_its_accents_and_capitals() -> None:
+    titles = ["千と千尋の神隠し", "ล่าสุดของฉัน", "Matrix", "Amélie", "...", "$9.99"]
+    wanted = {"千尋": [0], "ของ": [1], "TRIX ": [2], "lie": [3], "...": [4], ".": [4, 5], "9.9": [5], " ": [], "́": []}
+    found = "v.wanted.map((text) => [...m.holding(v.titles.map(m.plain), text)])"
+    assert computed("terms.js", found, titles=titles, wanted=list(wanted)) == list(wanted.values())
+
+
 def test_reasons_are_what_raises_a_score_most_the_newest_of_equal_ones_first() -> None:
     # Without item 1 the score of 8 falls from 10 to 7, without 2 to 9, without 3 to 9, without 4 it rises, without 5 it
     # falls by a rounding error.

@@ -105,6 +105,8 @@ const scenarios = {
     found.after = { status: await page.textContent("#status"), kept: await kept(), focus: (await focus()).id };
     await page.fill("#search", "zzzz");
     found.nothing = await page.textContent("#found");
+    await page.fill("#search", "ilm 1005");
+    found.within = await page.textContent("#found");
     await page.fill("#search", "");
     return found;
   },
