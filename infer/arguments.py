@@ -121,8 +121,8 @@ def _rows(given: Any) -> Any:
 
 
 def _is_empty(rule: Any) -> bool:
-    """Whether it is a list or dictionary of nothing; an empty path or a table without rows may be one that went wrong."""
-    return isinstance(rule, Sequence | Mapping) and not isinstance(rule, str) and not len(rule)
+    """Whether it is a list or dictionary of nothing; a table without rows is none, but may be one that went wrong."""
+    return isinstance(rule, Sequence | Mapping) and not len(rule)
 
 
 def items_path(items: Any) -> Path | None:

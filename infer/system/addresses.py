@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from infer.errors import InputError
+
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 # Names in what follows a `?` whose values are keys.
 SECRET = re.compile(r"pass|sig|token|key|secret|credential", re.IGNORECASE)
@@ -108,5 +110,7 @@ def path_name(path: Path) -> str:
 
 
 def place(text: str) -> Path:
-    """A path, or an `Address` if it is written as one."""
+    """A path, or an `Address` if it is written as one; raises InputError if it is empty, which would be this folder."""
+    if not text:
+        raise InputError("expected a path; found an empty text")
     return Address(text) if is_address(text) else Path(text)

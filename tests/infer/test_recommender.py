@@ -351,8 +351,14 @@ def test_nothing_to_exclude_or_boost_changes_nothing(nothing: dict, model: infer
     assert repr(model.rules(**nothing)).endswith("5 of 5 items>")
     with pytest.raises(infer.InputError, match=r"exclude_items: what was given holds no rows"):
         model.recommend(["a"], exclude_items=pl.DataFrame({"item": []}))
-    with pytest.raises(infer.InputError, match="exclude_items"):
-        model.recommend(["a"], exclude_items="")
+    for empty in (
+        lambda: model.recommend(["a"], exclude_items=""),
+        lambda: model.recommend(["a"], items="", items_where="item > 'a'"),
+        lambda: model.score(""),
+        lambda: infer.Recommender(""),
+    ):
+        with pytest.raises(infer.InputError, match="found an empty text"):
+            empty()
 
 
 def test_names_and_nulls_may_be_lists(model: infer.Recommender, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_run_goes_on_from_a_snapshot_to_the_same_weights(
     steps = _steps(folder)
     killed(folder, monkeypatch, more + 2 + steps * (more > 0), *words)
     said = capsys.readouterr().out
-    after = f"after epoch {int(more > 0)} and {more + 1} steps of the next"
+    after = f"after epoch {int(more > 0)} and {more + 1} step{'s' * (more > 0)} of the next"
     assert f"whose steps after number {more + 1} are lost: the same command resumes {after}" in said
     found = train(folder, *words)
     assert f"resuming {after} (" in capsys.readouterr().out
