@@ -16,7 +16,7 @@ from export import apart, exporter
 from export.carried import Carried
 from export.exporter import export
 from export.packages import packed
-from export.web.models import shipped
+from export.web.models import asked
 from infer.errors import InputError
 from infer.golden import check
 from infer.model import modelfile, session
@@ -287,7 +287,7 @@ def test_what_takes_one_file_refuses_two(pair: Path) -> None:
     with pytest.raises(InputError, match="has its weights in a second file beside it, and a package takes one"):
         packed.read(pair)
     with pytest.raises(InputError, match="has its weights in a second file beside it, and a page takes one"):
-        shipped(pair, None, 0.02)
+        asked(pair)
 
 
 def test_other_precisions_are_made_of_one_file(folder: Path, monkeypatch) -> None:

@@ -65,7 +65,7 @@ def told(monkeypatch) -> Callable[..., float]:
         run.seconds, run.peak = Counter(), 0
         monkeypatch.setattr(run, "_adopt", lambda: None)
         monkeypatch.setattr(engine, "check_same", lambda *given: None)
-        monkeypatch.setattr(engine, "Head", lambda: SimpleNamespace(gone_for=lambda: 0.0))
+        monkeypatch.setattr(engine, "Head", lambda: SimpleNamespace(gone_for=lambda: 0.0, cut_off=lambda every: False))
         monkeypatch.setattr(engine, "time", SimpleNamespace(monotonic=lambda: workers.now))
         workers.start()
         run.told()
