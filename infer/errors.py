@@ -24,7 +24,11 @@ class UnknownItemsError(InputError):
 
 
 class TooFewError(InputError):
-    """Fewer items can be drawn for a user than sampled negatives are asked for."""
+    """Fewer items can be drawn for a user than sampled negatives are asked for.  why: how many, and for whom."""
+
+    def __init__(self, number: int, why: str) -> None:
+        super().__init__(f"--negatives {number}: {why}; use fewer, or --negatives=0 for the full ranking alone")
+        self.why = why
 
 
 class NothingSaidError(InputError):

@@ -48,10 +48,7 @@ def sample_negatives(
             cumulative = np.concatenate([[0.0], np.cumsum(weights)])
         free = np.count_nonzero(weights) - sum(weights[item - 1] > 0 for item in blocked if item != PAD)
         if free < number:
-            raise TooFewError(
-                f"--negatives {number}: only {free} items can be drawn for user {histories.users[row]} "
-                f"({protocol}); use fewer, or --negatives=0 for the full ranking alone"
-            )
+            raise TooFewError(number, f"only {free} items can be drawn for user {histories.users[row]} ({protocol})")
         generator = np.random.default_rng([seed, PROTOCOLS.index(protocol), row])
         negatives[row] = _draw(cumulative, blocked, number, generator)
     return negatives

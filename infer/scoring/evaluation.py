@@ -75,8 +75,7 @@ def _drawn(task: Task, number: int | None, seed: int) -> dict[str, np.ndarray]:
     except TooFewError as error:
         if number is not None:
             raise
-        why = str(error).partition(": ")[2].partition(";")[0]
-        task.notes.said.append(f"measured among all items alone, without {NEGATIVES} sampled negatives: {why}")
+        task.notes.said.append(f"measured among all items alone, without {NEGATIVES} sampled negatives: {error.why}")
         return {}
 
 
