@@ -21,6 +21,8 @@ from infer.model.metadata import LEFT_OUT, Metadata
 # Scores of padding and seen items inside the graph. Finite, because minus infinity has been seen to
 # return arbitrary items from TopK on GPUs; the scorer drops every entry at or below it.
 DROPPED = -3.0e38
+# The largest score that says of an item only how often it occurs: where a model of neighbours knows nothing better.
+SAYS_NOTHING = 1e-20
 
 
 USER_INPUT, WINDOW_INPUT, LEVELS_INPUT, SEEN_INPUT, K_INPUT = "user", "window", "levels", "seen", "k"

@@ -25,7 +25,7 @@ from infer.errors import InputError
 from infer.histories.histories import Histories
 from infer.histories.vocabulary import PAD
 from infer.model.session import Model
-from infer.model.signature import WINDOW_INPUT
+from infer.model.signature import SAYS_NOTHING, WINDOW_INPUT
 from infer.model.vectors import Directions
 from infer.scoring.job import Job, rows_job
 from infer.scoring.lists import model_lists
@@ -75,7 +75,7 @@ class Similar:
             yield self._by_cosine(block, k) if self.model.metadata.vectors else self._recommended_after(block, k)
 
     def _recommended_after(self, block: np.ndarray, k: int) -> pl.DataFrame:
-        """The model's lists after a history of one item, up to where all scores are 0: there they say nothing."""
+        """The model's lists after a history of one item, up to where scores say nothing of it."""
         offsets = np.arange(len(block) + 1)
         levels = np.zeros(len(block), dtype=np.int64) if self.model.metadata.rating_levels else None
         ids = self.job.items[ITEM].gather(block - 1).alias(USER)
@@ -83,7 +83,7 @@ class Similar:
         task = Task(self.job, histories, np.full(len(block), PAD), targets=None)
         lists = model_lists(task, k, BLOCK).rename({ITEM: SIMILAR, USER: ITEM})
         least = pl.col(SCORE).min().over(ITEM)
-        return lists.select(COLUMNS).filter((pl.col(SCORE) != 0) | (least < 0))
+        return lists.select(COLUMNS).filter((pl.col(SCORE).abs() > SAYS_NOTHING) | (least < 0))
 
     def _by_cosine(self, block: np.ndarray, k: int) -> pl.DataFrame:
         """The nearest of the items that may be listed."""

@@ -1,7 +1,8 @@
 """Item-item models, solved in closed form: a score is a sum over what the recent items recommend.
 
 In: training histories (and for ease and content the items' features). Out: for every item its
-strongest neighbours and their weights. A user's item of age a counts decay^a times as much.
+strongest neighbours and their weights. A user's item of age a counts decay^a times as much; items that no recent
+one recommends follow by how often they occur.
 
     python -m train ease
 
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from infer.errors import InputError
 from infer.model.metadata import PADDING
+from infer.model.signature import SAYS_NOTHING
 from infer.system.progress import is_shown, progress
 from train.config import LinearConfig
 from train.data import content
@@ -35,13 +37,18 @@ STEP = 1024  # rows whose neighbours are found at once
 
 
 class Neighbours(ScoringModel):
-    """The neighbours of every item: (items + 1, K) indexes and weights, row 0 empty."""
+    """The neighbours of every item: (items + 1, K) indexes and weights, row 0 empty.
+
+    Items that no recent one recommends have a score of at most `SAYS_NOTHING`, the more the oftener they occur: too
+    small to move another, so that it only orders what nothing is known of.
+    """
 
     any_length = True
     closed_form = True
     attribution = PADDING  # a sum over places
     neighbours: Tensor  # (items + 1, K) int32
     weights: Tensor  # (items + 1, K)
+    popularity: Tensor  # (items + 1,): 0 to SAYS_NOTHING
     lags: Tensor  # (window,): what an item counts at each place
 
     def __init__(self, items: int, config: LinearConfig) -> None:
@@ -52,6 +59,7 @@ class Neighbours(ScoringModel):
         size = (items + 1, min(config.neighbours, items))
         self.register_buffer("neighbours", torch.zeros(size, dtype=torch.int32))
         self.register_buffer("weights", torch.zeros(size))
+        self.register_buffer("popularity", torch.zeros(items + 1))
         age = torch.arange(config.max_length - 1, -1, -1)
         self.register_buffer("lags", config.decay**age, persistent=False)
 
@@ -60,12 +68,13 @@ class Neighbours(ScoringModel):
         near = self.neighbours[window].flatten(1).long()  # (batch, length * K)
         lags = self.lags[self.window - window.shape[1] :]  # of a shorter window those of its newest places
         weight = (self.weights[window] * lags[:, None]).flatten(1)
-        scores = torch.zeros(1, len(self.neighbours), device=window.device).expand(window.shape[0], -1)
-        return scores.scatter_add(1, near, weight)
+        return self.popularity.expand(window.shape[0], -1).scatter_add(1, near, weight)
 
     def solve(self, data: Data) -> None:
         """Find the neighbours of the configured kind; raises InputError if there is nothing to find."""
         table = SOLVERS[self.config.kind](data, self.config)
+        counts = torch.from_numpy(data.counts).float()
+        self.popularity.copy_(counts * (SAYS_NOTHING / counts.max().clamp(min=1)))
         self.neighbours.zero_()
         self.weights.zero_()
         most = self.weights.shape[1]
@@ -82,6 +91,11 @@ class Neighbours(ScoringModel):
             neighbours[row, place], weights[row, place] = kept.indices + 1, kept.data
             rows = slice(first + 1, first + 1 + len(lengths))
             self.neighbours[rows], self.weights[rows] = torch.from_numpy(neighbours), torch.from_numpy(weights)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        """Of earlier versions, whose checkpoints do not say how often items occur, all stay equal."""
+        state_dict.setdefault(f"{prefix}popularity", torch.zeros_like(self.popularity))
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
 
 def build(data: Data, config: LinearConfig) -> tuple[Neighbours, dict[str, str]]:

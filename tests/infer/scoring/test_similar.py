@@ -9,6 +9,7 @@ import pytest
 from infer.candidates.options import CandidateOptions
 from infer.errors import InputError
 from infer.model.session import Model, open_model
+from infer.model.signature import SAYS_NOTHING
 from infer.scoring import similar
 from infer.scoring.similar import STEPS, highest, open_similar
 from tests.helpers.markov import ITEMS, NEXT, write_model
@@ -77,7 +78,7 @@ def test_without_vectors_it_is_what_follows_the_item_alone(tmp_path: Path) -> No
     ]
     assert rows(model, 2, [2], only_items=["a", "c"]) == [("b", 1, "c", 3.0), ("b", 2, "a", 1.0)]
     scores = np.zeros((6, 6))
-    scores[2] = [9, 2, 0, 0, 0, 1]
+    scores[2] = [9, 2, 0, SAYS_NOTHING, 1e-24, 1]
     nothing = open_model(write_model(tmp_path / "z.onnx", ITEMS, scores, table))
     assert rows(nothing, 4, [1]) == [] and rows(nothing, 4, [2]) == [("b", 1, "a", 2.0), ("b", 2, "e", 1.0)]
     assert "after it alone" in open_similar(model).measure

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import polars as pl
 import pytest
 import scipy.sparse as sp
@@ -15,10 +16,12 @@ from export.graph import export_graph
 from export.parity import check_parity
 from infer.errors import InputError
 from infer.histories.histories import Histories
+from infer.model.signature import SAYS_NOTHING
 from tests.helpers.cosines import cosines
-from train.config import LinearConfig
+from train.config import BestConfig, LinearConfig
 from train.data.content import load as features
 from train.data.dataset import Data
+from train.models.blend import Blend
 from train.models.chain import TRANSITIONS
 from train.models.linear import Neighbours, _reach, by_content, ease, knn, markov
 from train.models.transitions import strongest
@@ -215,7 +218,51 @@ def test_a_score_is_the_sum_over_recent_items_newest_strongest() -> None:
     scores = model(torch.tensor([[0, 0, 2, 4], [1, 2, 3, 4], [0, 0, 0, 0]])).numpy()
     np.testing.assert_allclose(scores[0, 1:], table[3] + 0.5 * table[1], atol=1e-6)
     np.testing.assert_allclose(scores[1, 1:], table[3] + table[2] / 2 + table[1] / 4 + table[0] / 8, atol=1e-6)
-    assert not scores[2].any()
+    assert (scores[2] <= SAYS_NOTHING).all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["knn", "markov", "ease"])
+def test_what_no_recent_item_recommends_follows_by_how_often_it_occurs(kind: str) -> None:
+    # The first two items occur least; nothing follows or stands beside the sixth, and nobody has the seventh.
+    source = data([[1, 2], [3, 4, 5], [5, 4], [5, 3, 4], [5], [6]], 7)
+    changes = {"content": 0.0, "least_count": 0} if kind == "ease" else {}
+    model = filled(kind, source, **changes)
+    session = ort.InferenceSession(export_graph(model, 7).SerializeToString())
+    seen = np.zeros((2, 1), np.int64)
+    given = {
+        "window": np.array([[0, 0, 6], [0, 0, 1]]),
+        "seen": seen,
+        "k": np.array([7]),
+        "candidates": np.arange(1, 8),
+        "own_candidates": seen[:, :0],
+        "boosted": np.zeros(0, np.int64),
+        "boosts": np.zeros((0, 2), np.float32),
+    }
+    items, scores = session.run(None, {name.name: given[name.name] for name in session.get_inputs()})
+    often = [5, 4, 3, 1, 2, 6, 7]  # 4, 3, 2, 1, 1, 1 and 0 times
+    assert items[0].tolist() == often and 0 < scores[0, 0] <= SAYS_NOTHING and scores[0, -1] == 0
+    others = [item for item in often if item in items[1][np.abs(scores[1]) <= SAYS_NOTHING]]
+    assert items[1, 0] == 2 and items[1].tolist()[1 : 1 + len(others)] == others and len(others) >= 5
+    # No score that says something is moved by it.
+    without = filled(kind, source, **changes)
+    without.popularity.zero_()
+    window = torch.tensor([[0, 3, 4], [0, 0, 1]])
+    told = without(window) != 0
+    assert told.any() and torch.equal(model(window)[told], without(window)[told])
+
+
+@torch.no_grad()
+def test_of_an_earlier_checkpoint_what_nothing_is_known_of_stays_equal() -> None:
+    earlier = filled("markov").state_dict()
+    del earlier["popularity"]
+    model = Neighbours(5, configuration("markov", max_length=4))
+    model.load_state_dict(earlier)
+    assert not model.popularity.any() and torch.equal(model.weights, earlier["weights"])
+    beside = Blend([filled("knn")], 5, BestConfig(members="knn"))
+    old = {name: value for name, value in beside.state_dict().items() if not name.endswith("popularity")}
+    beside.load_state_dict(old)
+    assert not beside.members[0].popularity.any()
 
 
 def test_only_the_strongest_neighbours_are_kept() -> None:
