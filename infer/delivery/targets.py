@@ -15,6 +15,7 @@ from pathlib import Path
 from infer.errors import InputError
 from infer.formats import databases
 from infer.system.addresses import Address, scheme_of
+from infer.system.inputs import check_path
 
 CSV, LINES, PARQUET, POSTGRESQL, SQLITE = "csv", "jsonl", "parquet", "postgresql", "sqlite"
 ENDINGS = {".csv": CSV, ".ndjson": LINES, ".jsonl": LINES, ".parquet": PARQUET}
@@ -80,6 +81,7 @@ def target_of(place: Path, table: str) -> Target:
                 "to a file, and copy it"
             )
         return Target(place, SQLITE if scheme == SQLITE else POSTGRESQL, table=table)
+    check_path(place)
     name = place.name.lower()
     ending = next((end for end in ENDINGS if name.removesuffix(PACKING).endswith(end)), None)
     packed = name.endswith(PACKING)

@@ -32,6 +32,7 @@ from pathlib import Path
 from infer.errors import InputError
 from infer.publishing.publication import FOLLOWS, LISTS, MANIFEST, METRICS, Publication, read_json
 from infer.system.files import point, sync_folder, sync_tree, write_text
+from infer.system.inputs import check_path
 from infer.system.project import PROJECT
 
 log = logging.getLogger(__name__)
@@ -49,9 +50,10 @@ class Publications:
     """
 
     def __init__(self, output: Path) -> None:
-        """Raises InputError if the name does not end in .parquet, or cannot be one."""
+        """Raises InputError if the name does not end in .parquet, is not UTF-8, or cannot be one."""
         if output.suffix != ".parquet":
             raise InputError(f"--output {output}: expected a name that ends in .parquet")
+        check_path(output)
         self.lists = output
         try:
             for _ in range(40):  # as many links as Linux follows

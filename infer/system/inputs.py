@@ -1,5 +1,5 @@
-"""What a command opens must be a file or a folder: a pipe without a writer would keep it waiting for ever. Its path
-must be UTF-8, as which Polars takes it.
+"""What a command opens must be a file or a folder: a pipe without a writer would keep it waiting for ever. Its path, as
+that of what it writes, must be UTF-8, as which Polars takes it.
 
 In: a path that somebody named. Out: nothing, or InputError.
 
@@ -18,7 +18,13 @@ def check_input(path: Path) -> None:
         raise InputError(f"{path} does not exist")
     if not (path.is_file() or path.is_dir()):
         raise InputError(f"{path} is a pipe or device; expected a file: write what it gives into one first")
+    check_path(path)
+
+
+def check_path(path: Path) -> None:
+    """Raises InputError if `path`, or the current folder that it stands in, is not UTF-8."""
+    whole = str(path.absolute())
     try:
-        str(path).encode()
+        whole.encode()
     except UnicodeEncodeError:
-        raise InputError(f"{path} is no UTF-8 path in this locale: rename it, or set LC_ALL=C.UTF-8") from None
+        raise InputError(f"{whole} is no UTF-8 path in this locale: rename it, or set LC_ALL=C.UTF-8") from None

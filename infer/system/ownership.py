@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from infer.errors import InputError
+from infer.system.inputs import check_path
 from infer.system.project import PROJECT
 
 # What the metadata of a Parquet file, or the keys of a JSON file, start with.
@@ -37,12 +38,13 @@ COLUMNS = {"user", "item"}
 
 
 def claim(outputs: Iterable[Path], inputs: Iterable[Path | None] = ()) -> None:
-    """Raise InputError if one of the outputs exists and is not this project's, or is one of the inputs.
+    """Raise InputError if one of the outputs exists and is not this project's, is one of the inputs, or is not UTF-8.
 
     For the begin of a command: afterwards `infer.system.files.replacing` asks for each file again.
     """
     read = [path for path in inputs if path is not None and path.exists()]
     for path in outputs:
+        check_path(path)
         for place in read:
             if path.exists() and path.samefile(place):
                 raise InputError(f"{path} would be written to, but {place} is an input: choose another place")
