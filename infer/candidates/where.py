@@ -17,7 +17,7 @@ from infer.histories.vocabulary import PAD, index_of
 from infer.tables.columns import ITEM
 from infer.tables.events import chosen
 from infer.tables.ids import id_column
-from infer.tables.items import open_items
+from infer.tables.items import open_items, values_alone
 
 OPTION = "--items-where"
 
@@ -27,15 +27,15 @@ def items_where(
 ) -> np.ndarray:
     """(items + 1,) bool: the items of the vocabulary of which `where` is true; items that the table lacks are not.
 
-    A column of lists that hold one value at most is used as that value.  item: as of `open_items`.
+    A column of lists that hold one value at most is used as that value, but as lists where the condition asks for these
+    (`array_contains`), so that it holds on nights of any stock.  item: as of `open_items`.
     Raises InputError if there is no table, or the condition cannot be used on it, or it knows no item of the model.
     """
     if table is None:
         raise InputError(f"{OPTION} is asked of a table of items: name one with --items")
     path = located(table)
     opened, name = open_items(path, item)
-    rows = _single(opened.rows, path)
-    table_rows = collect(rows, path)
+    table_rows = collect(opened.rows, path)
     ids = id_column(table_rows.select(pl.col(name).alias(ITEM)), ITEM, str(path))
     known = index_of(ids, vocabulary)
     if not ids.count():
@@ -44,8 +44,18 @@ def items_where(
         raise InputError(
             f"{path} knows no item of {model}: it has '{ids.drop_nulls()[0]}', the model '{vocabulary[ITEM][0]}'"
         )
-    numbered = table_rows.lazy().with_columns(pl.Series("", known))
-    found = collect(chosen(numbered, where, opened.names, opened.untyped, str(path), OPTION).select(""), path)[""]
+    numbered = table_rows.with_columns(pl.Series("", known))
+
+    def true_of(rows: pl.DataFrame) -> pl.Series:
+        return collect(chosen(rows.lazy(), where, opened.names, opened.untyped, str(path), OPTION).select(""), path)[""]
+
+    try:
+        found = true_of(values_alone(numbered))
+    except InputError as reason:
+        try:
+            found = true_of(numbered)
+        except InputError:
+            raise reason from None
     mask = np.zeros(vocabulary.height + 1, dtype=bool)
     mask[found.to_numpy()] = True
     mask[PAD] = False
@@ -53,12 +63,3 @@ def items_where(
     if missing:
         said.append(f"{path} lacks {missing:,} of {vocabulary.height:,} items, which {OPTION} leaves out")
     return mask
-
-
-def _single(rows: pl.LazyFrame, path: Path) -> pl.LazyFrame:
-    lists = [name for name, dtype in rows.collect_schema().items() if isinstance(dtype, pl.List)]
-    if not lists:
-        return rows
-    longest = collect(rows.select(pl.col(lists).list.len().max()), path).row(0)
-    single = [name for name, size in zip(lists, longest, strict=True) if size is not None and size <= 1]
-    return rows.with_columns(pl.col(name).list.first() for name in single)

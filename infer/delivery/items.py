@@ -4,8 +4,9 @@ In: a table of items in any format, and names of its columns. Out: lists with th
 
     python -m infer.deliver --lists=artifacts/hybrid.topk.parquet --to=lists.csv --with=title,genres
 
-Values keep the types of their table. Of a table whose values are all text (CSV), a column is of numbers if each value
-is written as one that loses nothing.
+Values keep the types of their table. A column of this project's table of items in which each has one value at most, as
+a brand, is that value and no list. Of a table whose values are all text (CSV), a column is of numbers if each value is
+written as one that loses nothing.
 """
 
 from pathlib import Path
@@ -17,8 +18,10 @@ from infer.errors import InputError
 from infer.formats.layout import shown
 from infer.formats.places import located_items, open_place
 from infer.formats.reading import collect
+from infer.system.ownership import is_ours
 from infer.tables.columns import GENRES, ITEM, TITLE, guessed, own_name
 from infer.tables.ids import are_canonical, id_column
+from infer.tables.items import values_alone
 
 UNFIT = (pl.Binary, pl.Duration, pl.Object)
 NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"
@@ -55,6 +58,8 @@ class ItemColumns:
             if any(_inner(column.dtype) == kind for kind in UNFIT):
                 raise InputError(f"--with {column.name}: no target takes {column.dtype}: make it text or a number")
         self.table = pl.DataFrame([ids, *typed]).filter(pl.col(ITEM).is_not_null())
+        if is_ours(place):  # which has a list of every category
+            self.table = values_alone(self.table)
         self.table = self.table.unique(ITEM, keep="first", maintain_order=True)
 
     def _source(self, name: str, found: list[str], item: str) -> str:

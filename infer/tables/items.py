@@ -99,6 +99,13 @@ def open_items(path: Path, item: str | None = None) -> tuple[Opened, str]:
     return opened, name
 
 
+def values_alone(table: pl.DataFrame) -> pl.DataFrame:
+    """The table with columns of lists that hold one value at most as columns of values; an empty list is null."""
+    lists = [name for name, dtype in table.schema.items() if isinstance(dtype, pl.List)]
+    single = [name for name in lists if (table[name].list.len().max() or 0) <= 1]
+    return table.with_columns(pl.col(name).list.first() for name in single)
+
+
 def _item_column(names: list[str], path: Path, item: str | None) -> str:
     name = own_name(names, ITEM, item)
     if name is None:

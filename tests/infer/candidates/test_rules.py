@@ -171,6 +171,20 @@ def test_items_are_chosen_by_sql_and_those_that_the_table_lacks_are_not(products
     assert found.given["items_where"]["sql"] == "price < 20 and kind = 'toys'"
 
 
+def test_a_condition_holds_on_nights_when_each_item_has_one_value_and_when_one_has_several(tmp_path: Path) -> None:
+    stock = tmp_path / "stock.parquet"
+    for tags, wool in ([["wool"], ["silk"], []], [10]), ([["wool"], ["silk", "wool"], None], [10, 20]):
+        pl.DataFrame({"item": [10, 20, 30], "tags": tags}).write_parquet(stock)
+        found = rules(items=stock, items_where="array_contains(tags, 'wool')")
+        assert [10 * index for index in allowed(found)] == wool
+    with pytest.raises(InputError, match=r"cannot be used on .*stock\.parquet"):
+        rules(items=stock, items_where="tags = 'wool'")
+    pl.DataFrame({"item": [10, 20, 30], "tags": [["wool"], ["silk"], []]}).write_parquet(stock)
+    assert allowed(rules(items=stock, items_where="tags = 'wool'")) == [1]
+    with pytest.raises(InputError, match="has no column 'size'"):
+        rules(items=stock, items_where="size = 'L'")
+
+
 @pytest.mark.parametrize(
     ("where", "message"),
     [

@@ -12,6 +12,7 @@ from infer.delivery.delivering import Delivered, Delivery, deliver
 from infer.delivery.items import ItemColumns
 from infer.delivery.targets import target_of
 from infer.errors import InputError
+from infer.system.ownership import MARK
 from tests.helpers.published import PARTS, publish
 
 TABLE = 'sku,name,Genre,price,code,stock\n30,"Lamp, ""big""",x|y,9.50,007,4\n10,Desk,,2.00,8,\n30,Other,z,1.00,9,5\n'
@@ -88,6 +89,20 @@ def test_titles_are_lists_beside_lists(tmp_path: Path) -> None:
     row = json.loads((tmp_path / "a.ndjson").read_text().splitlines()[1])
     assert row == {"user": 2, "items": [20, 10], "scores": [0.5, 0.5], "title": [None, "Desk"]}
     assert pl.read_csv(tmp_path / "a.csv")["title"].to_list() == ['["Lamp, \\"big\\"","Desk"]', '[null,"Desk"]', '["Lamp, \\"big\\""]']  # fmt: skip # noqa: E501
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_what_each_item_has_once_is_a_value_in_this_projects_table(ours: bool, tmp_path: Path) -> None:
+    publish(tmp_path / "l.parquet", *PARTS)
+    table = pl.DataFrame(
+        {"item": [30, 10, 20], "brand": [["Acme"], [], ["Bolt, Inc."]], "tags": [["a"], ["a", "b"], None]}
+    )
+    table.write_parquet(tmp_path / "items.parquet", metadata=MARK if ours else None)
+    items = ItemColumns(tmp_path / "items.parquet", "brand,tags")
+    deliver(tmp_path / "l.parquet", Delivery(target_of(tmp_path / "a.csv", ""), items=items))
+    found = pl.read_csv(tmp_path / "a.csv").unique("item").sort("item")
+    assert found["brand"].to_list() == ([None, "Bolt, Inc.", "Acme"] if ours else ["[]", '["Bolt, Inc."]', '["Acme"]'])
+    assert found["tags"].to_list() == ['["a","b"]', None, '["a"]']
 
 
 def test_items_that_are_texts_in_one_of_both_are_found(tmp_path: Path) -> None:
