@@ -28,6 +28,7 @@ from infer.system.addresses import place
 from infer.system.project import PROJECT
 
 TOKEN = "RECOMMENDER_TOKEN"
+LONGEST_TOKEN = 16_384  # characters, with blanks around it
 NEEDED = ("prometheus_client", "pydantic", "starlette", "uvicorn", "httptools", "uvloop")
 log = logging.getLogger(__name__)
 
@@ -69,13 +70,15 @@ def token_of(config: ServeConfig) -> str | None:
             return None
     else:
         try:
-            text = config.token_file.read_text(encoding="utf-8")
+            with config.token_file.open(encoding="utf-8") as file:
+                text = file.read(LONGEST_TOKEN + 1)  # a device would never end
         except OSError as error:
             raise InputError(f"--token-file: {system_says(error)}") from None
         except UnicodeDecodeError:
             raise InputError(f"--token-file {config.token_file}: expected text; found something else") from None
     token = text.strip()
-    if not (token.isascii() and token.isprintable() and " " not in token and len(token) >= 16):
+    fits = token.isascii() and token.isprintable() and " " not in token and len(token) >= 16
+    if not fits or len(text) > LONGEST_TOKEN:
         source = f"--token-file {config.token_file}" if config.token_file is not None else f"${TOKEN}"
         raise InputError(f"{source}: a token is one line of at least 16 printable ASCII characters without blanks")
     return token

@@ -47,9 +47,9 @@ def check_output(output: Path, inputs: list[Path]) -> None:
 
 @contextmanager
 def staged(output: Path) -> Iterator[Path]:
-    """An empty folder beside what is shown, for one process at a time; it is gone afterwards, with an output that has
-    nothing else."""
-    stage = output / PART
+    """An empty folder beside what is shown, for one process at a time; it is gone afterwards, with an output that was
+    not there before and has nothing else."""
+    stage, existed = output / PART, output.exists()
     try:
         with alone(output / LOCKS / "web.lock"):
             if stage.is_dir() and any(stage.iterdir()) and not (stage / STAGED).exists():
@@ -64,8 +64,9 @@ def staged(output: Path) -> Iterator[Path]:
             finally:
                 _remove(stage)
     finally:
-        with suppress(OSError):  # anything but empty it stays
-            output.rmdir()
+        if not existed:
+            with suppress(OSError):  # anything but empty it stays
+                output.rmdir()
 
 
 def publish(output: Path, stage: Path, page: Callable[[str], str]) -> str:

@@ -51,11 +51,14 @@ def evaluate_model(
     stem, folder = task.model.path.stem, task.model.path.parent
     ranks_file, target = folder / f"{stem}.ranks.parquet", folder / f"{stem}.evaluation.json"
     negatives_file = given or folder / f"{stem}.negatives.parquet"
-    written = [negatives_file, ranks_file, target] if number != 0 and not given else [ranks_file, target]
-    claim(written, inputs=[task.model.path, task.table, given, *task.job.candidates.files])
+    inputs = [task.model.path, task.table, given, *task.job.candidates.files]
+    claim([ranks_file, target], inputs)
     negatives = read_negatives(given, task) if given else _drawn(task, number, seed)
+    drawn = bool(negatives) and not given
+    if drawn:
+        claim([negatives_file], inputs)
     ranks = evaluate(task, negatives)
-    if negatives and negatives_file in written:
+    if drawn:
         with replacing(negatives_file, owned=True) as temporary:
             task.job.types.to_own(negatives_table(task, negatives)).write_parquet(temporary, metadata=MARK)
     with replacing(ranks_file, owned=True) as temporary:

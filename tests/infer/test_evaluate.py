@@ -108,6 +108,12 @@ def test_a_shop_of_few_items_is_measured_without_sampled_negatives(by_hand: Path
     assert not by_hand.with_suffix(".negatives.parquet").exists()
     with pytest.raises(InputError, match="--negatives 100: only 2 items"):
         evaluated(by_hand, negatives=100)
+    strange = by_hand.with_suffix(".negatives.parquet")
+    pl.DataFrame({"a": [1]}).write_parquet(strange)  # where nothing would be written
+    evaluate.main([f"--model={by_hand}"])
+    with pytest.raises(InputError, match=r"negatives\.parquet exists and was not written by this project"):
+        evaluated(by_hand, negatives=1)
+    assert pl.read_parquet(strange).columns == ["a"]
 
 
 def test_saved_negatives_give_the_ranks_that_they_were_drawn_for(by_hand: Path) -> None:

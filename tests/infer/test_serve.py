@@ -355,6 +355,8 @@ def test_an_offer_of_another_protocol_is_passed_over(files: Path) -> None:
     (["--host=example.org"], "is reached from other machines"),
     (["--token-file={f}/none"], "none: No such file"),
     (["--token-file={f}/short"], "a token is one line of at least 16"),
+    (["--token-file={f}/long"], "a token is one line of at least 16"),
+    (["--token-file=/dev/zero"], "a token is one line of at least 16"),
     (["--lists={f}/none.parquet"], "holds no published lists"),
     (["--lists=a.parquet,"], "names lists without a name"),
     (["--model={f}/none.onnx"], "none.onnx does not exist"),
@@ -368,6 +370,7 @@ def test_what_cannot_be_served_is_one_line(
     words: list[str], text: str, artifacts: Path, tmp_path: Path, run, refused
 ) -> None:
     (tmp_path / "short").write_text("short")
+    (tmp_path / "long").write_text("a" * 20_000)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         given = [word.format(f=tmp_path, taken=taken.getsockname()[1]) for word in words]
         if not any(word.startswith("--model") for word in given):

@@ -55,6 +55,10 @@ def test_a_failure_leaves_the_earlier_page_or_no_folder_and_the_next_run_clears_
     with pytest.raises(ZeroDivisionError):
         fail(output, ZeroDivisionError())
     assert not output.exists()
+    output.mkdir()  # as the mount of a server
+    with pytest.raises(ZeroDivisionError):
+        fail(output, ZeroDivisionError())
+    assert output.is_dir() and not any(output.iterdir())
     write(output, "one")
     before = tree(output)
     with pytest.raises(ZeroDivisionError):
