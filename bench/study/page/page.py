@@ -66,7 +66,7 @@ def write_study(tables: dict[str, pl.DataFrame], path: Path, command: str) -> Pa
         glossary=GLOSSARY,
         command=command,
         summary=summary(tables),
-        about=tables["about"].select("name", "value").rows(),
+        about=[(name, of_set(tables, name)["about"].select("name", "value").rows()) for name in sets(tables)],
     )
 
 

@@ -20,7 +20,7 @@ def test_sections_without_content_are_named_and_long_tables_are_folded(tmp_path:
         title="T",
         summary=["S"],
         command="c",
-        about=[("name", "v&")],
+        about=[("d", [("name", "v&")])],
     )
     text = page.read_text()
     own = text[text.index("<body>") :]
@@ -39,7 +39,8 @@ def test_a_plot_takes_what_its_page_asks_for() -> None:
 def test_who_does_not_see_the_page_finds_its_parts_by_name(tmp_path: Path) -> None:
     plot = drawn(figure().add_scatter(x=[1], y=[2]))
     parts = [section("Part", tables=[table("short", ["a", "b"], [["x", "y"]])], plots=[("shown & said", plot)])]
-    values = {"title": "T", "summary": ["S"], "picture": ("seen first", plot), "command": "c", "about": [("n", "v")]}
+    values = {"title": "T", "summary": ["S"], "command": "c", "about": [("d", [("n", "v")])]}
+    values["picture"] = ("seen first", plot)
     text = write_page(tmp_path / "p.html", "study/page/study.html.j2", parts, **values).read_text()
     own = re.sub(r"<script>.*?</script>", "", text[text.index("<body>") :], flags=re.DOTALL)
     assert [int(level) for level in re.findall(r"<h(\d)", own)] == [1, 2, 2, 3, 2], "no level is skipped"
