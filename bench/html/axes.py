@@ -15,7 +15,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 STEPS = (1, 2, 5)
-MOST = 9  # ticks that fit on a narrow page
+LEAST, MOST = 3, 9  # ticks by which an axis is read, and that fit on a narrow page
 
 
 def drawn(plot: go.Figure) -> str | None:
@@ -32,7 +32,8 @@ def drawn(plot: go.Figure) -> str | None:
 def log_axis(values: Iterable[float]) -> dict[str, Any]:
     """Layout of a logarithmic axis over these values, of which those not above 0 have no place on it.
 
-    Ticks are at 1, 2 and 5 times the powers of ten, or at the powers alone where these would be too many.
+    Ticks are at 1, 2 and 5 times the powers of ten, at the powers alone where these would be too many, and at even
+    steps where they would be too few.
     """
     positive = [value for value in values if value > 0]
     if not positive:
@@ -43,18 +44,20 @@ def log_axis(values: Iterable[float]) -> dict[str, Any]:
     powers = range(math.floor(low), math.ceil(high) + 1)
     ticks = [step * 10.0**power for power in powers for step in STEPS]
     ticks = [tick for tick in ticks if low <= math.log10(tick) <= high]
-    if len(ticks) > MOST:
+    if len(ticks) < LEAST:
+        ticks = _even(10**low, 10**high)
+    elif len(ticks) > MOST:
         whole = [power for power in powers if low <= power <= high]
         ticks = [10.0**power for power in whole[:: math.ceil(len(whole) / MOST)]]
-    texts = [plain(tick) for tick in ticks]
+    texts = [plain(tick, 3) for tick in ticks]
     return {"type": "log", "range": [low, high], "tickmode": "array", "tickvals": ticks, "ticktext": texts}
 
 
-def plain(value: float) -> str:
-    """A number in plain digits, two of them at least: 0.2, 1, 1.1, 20, 1,000."""
+def plain(value: float, most: int = 2) -> str:
+    """A number in plain digits, `most` of them, or more before the point: 0.2, 1, 1.1, 20, 1,000."""
     if value == 0:
         return "0"
-    digits = max(0, 1 - math.floor(math.log10(abs(value))))
+    digits = max(0, most - 1 - math.floor(math.log10(abs(value))))
     text = f"{value:,.{digits}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -75,6 +78,14 @@ def whole(greatest: int) -> dict[str, Any]:
     """Layout of an axis of whole numbers from 1 on, as of epochs: a tick each, or every other, and so on."""
     step = max(1, math.ceil(greatest / MOST))
     return {"tick0": 0 if step > 1 else 1, "dtick": step, "tickformat": ",d"}
+
+
+def _even(low: float, high: float) -> list[float]:
+    """At least three multiples of a plain step between two positive numbers, of which the second is not much larger."""
+    least = (high - low) / 7.5  # of which the next plain step is 2.5 times as much at most
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(size * power for size in (*STEPS, 10) if size * power >= least)
+    return [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def _values(trace: Any, key: str) -> Iterable[float]:

@@ -24,7 +24,20 @@ def test_ticks_of_a_logarithmic_axis_are_said_in_full() -> None:
     assert log_axis([1, 1e6])["ticktext"] == ["1", "10", "100", "1,000", "10,000", "100,000", "1,000,000"]
     assert len(log_axis([1e-9, 1e9])["tickvals"]) <= 10
     assert log_axis([0.0]) == {"type": "log"}
-    assert log_axis([5.0])["ticktext"] == ["5"]
+
+
+@pytest.mark.parametrize(
+    ("values", "ticks"),
+    [
+        ([17.0, 45.0], ["20", "30", "40", "50"]),  # at 1, 2 and 5 times the powers of ten: 20 and 50
+        ([0.19, 0.7], ["0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8"]),
+        ([5.0], ["4.5", "5", "5.5", "6"]),
+        ([100.0, 101.0], ["90", "100", "110", "120"]),
+        ([0.95], ["0.8", "0.85", "0.9", "0.95", "1", "1.05", "1.1"]),
+    ],
+)
+def test_a_short_logarithmic_axis_has_ticks_enough_to_be_read(values: list[float], ticks: list[str]) -> None:
+    assert log_axis(values)["ticktext"] == ticks
 
 
 def test_drawn_figures_have_ticks_over_their_values_and_intervals() -> None:
