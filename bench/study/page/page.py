@@ -23,7 +23,7 @@ from bench.study.page.answers import (
     sets,
 )
 from bench.study.page.opening import GLOSSARY, head, picture
-from bench.study.page.plots import bars, cohorts, curves, front, scarcity
+from bench.study.page.plots import bars, cohorts, curves, front, scarcity, untimed
 
 PROTOCOLS = (
     "The same exported models and held-out items, ranked among every unseen item, or among sampled ones. Sampled "
@@ -129,13 +129,16 @@ def _training(tables: dict[str, pl.DataFrame]) -> Parts:
 
 
 def _scarce(tables: dict[str, pl.DataFrame]) -> Parts:
-    return [("What the start from iALS adds to NDCG@10", scarcity(tables)), ("", shown.scarcity(tables))]
+    return [
+        ("What the start from iALS adds to NDCG@10, 95% interval", scarcity(tables)),
+        ("", shown.scarcity(tables)),
+    ]
 
 
 def _published(tables: dict[str, pl.DataFrame]) -> Parts:
     known = tables["anchors"].height > 0
     plot = front(tables) if known else None
-    return [("NDCG@10 against seconds; dotted: published", plot), ("", shown.anchors(tables))]
+    return [(f"NDCG@10 against seconds; dotted: published{untimed(tables)}", plot), ("", shown.anchors(tables))]
 
 
 def _effort(tables: dict[str, pl.DataFrame]) -> Parts:

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from bench.html.axes import drawn
+from bench.html.labels import places
 from bench.html.page import COLOURS, GREY, figure
 from bench.html.texts import metric_title
 from bench.study.experiments import LEAVE_ONE_OUT
@@ -63,13 +64,21 @@ def front(tables: dict[str, pl.DataFrame]) -> str | None:
     for on, label, colour in ((True, "none is both better and quicker", COLOURS[0]), (False, "others", COLOURS[1])):
         own = rows.filter(pl.col("experiment").is_in(names) == on).sort("seconds")
         plot.add_scatter(
-            x=own["seconds"].to_list(), y=(own["value"] * 100).to_list(), name=label, text=own["title"].to_list(),
-            mode="lines+markers+text" if on else "markers", textposition="top center", textfont={"size": 10},
+            x=own["seconds"].to_list(), y=(own["value"] * 100).to_list(), name=label, hovertext=own["title"].to_list(),
+            mode="lines+markers+text" if on else "markers", textfont={"size": 10}, cliponaxis=False,
+            **(_named(own, rows) if on else {}),
             line={"color": colour, "width": 1}, marker={"color": colour, "size": 8},
             error_y=_whiskers(own) | {"color": GREY, "thickness": 1},
-            hovertemplate="%{text}: %{y:.2f} %, %{x:,.0f} s",
+            hovertemplate="%{hovertext}: %{y:.2f} %, %{x:,.0f} s",
         )  # fmt: skip
     return drawn(plot)
+
+
+def untimed(tables: dict[str, pl.DataFrame]) -> str:
+    """What a caption says of the models that `front` cannot show; empty if it shows all."""
+    known = pl.col("seconds").is_not_null().any()
+    absent = tables["costs"].group_by("title", maintain_order=True).agg(known).filter(~pl.col("seconds"))["title"]
+    return f"; not drawn, since their seconds are not known: {', '.join(absent)}" if len(absent) else ""
 
 
 def scarcity(tables: dict[str, pl.DataFrame]) -> str | None:
@@ -77,7 +86,7 @@ def scarcity(tables: dict[str, pl.DataFrame]) -> str | None:
     rows = tables["scarcity"].filter(pl.col("metric") == "ndcg@10")
     if not rows.height:
         return None
-    plot = figure(yaxis_title="NDCG@10: iALS start − from scratch, points", height=360)
+    plot = figure(yaxis_title="points of NDCG@10", height=360)
     labels = [f"{row['users']:,} users<br>{row['history'] or 'all'} items" for row in rows.to_dicts()]
     plot.add_hline(y=0, line={"color": GREY, "width": 1.5})
     plot.add_scatter(
@@ -122,6 +131,21 @@ def curves(tables: dict[str, pl.DataFrame], column: str, axis: str) -> str | Non
                 showlegend=number == 0,
             )
     return drawn(plot) if names else None
+
+
+def _named(own: pl.DataFrame, rows: pl.DataFrame) -> dict[str, list[str]]:
+    """Names of `own`, and where they stand in a plot of all rows; none where there is no room."""
+    seconds, ends = rows["seconds"].log(), (rows["low"].fill_null(1).min(), rows["high"].fill_null(0).max())
+    x = _shares(own["seconds"].log(), seconds.min(), seconds.max())  # type: ignore[arg-type]
+    y = _shares(own["value"], *ends)  # type: ignore[arg-type]
+    found = places(list(zip(x, y, strict=True)), own["title"].to_list())
+    text = [title if place else "" for title, place in zip(own["title"], found, strict=True)]
+    return {"text": text, "textposition": [place or "top center" for place in found]}
+
+
+def _shares(values: pl.Series, low: float, high: float) -> list[float]:
+    """How far values are from `low` to `high`."""
+    return ((values - low) / ((high - low) or 1.0)).to_list()
 
 
 def _whiskers(rows: pl.DataFrame) -> dict[str, list[float]]:

@@ -5,7 +5,7 @@ import json
 import polars as pl
 
 from bench.study.experiments import COHORT_PAIRS
-from bench.study.page.plots import cohorts, front
+from bench.study.page.plots import cohorts, front, untimed
 
 
 def test_of_published_results_the_lowest_and_the_highest_are_named() -> None:
@@ -26,8 +26,22 @@ def test_models_whose_seconds_nobody_knows_are_left_out() -> None:
     summary = pl.DataFrame([names | {"experiment": name, "title": name} for name in ("scratch", "hybrid")])
     costs = pl.DataFrame({"experiment": ["scratch", "hybrid"], "seconds": [60.0, None]})
     anchors = pl.DataFrame(schema={"name": pl.String, "source": pl.String, "ndcg": pl.Float64})
-    plot = json.loads(front({"summary": summary, "costs": costs, "anchors": anchors}))
+    tables = {"summary": summary, "costs": costs.with_columns(title=pl.col("experiment")), "anchors": anchors}
+    plot = json.loads(front(tables))
     assert [name for trace in plot["data"] for name in trace.get("text", [])] == ["scratch"]
+    assert untimed(tables) == "; not drawn, since their seconds are not known: hybrid"
+    assert untimed(tables | {"costs": tables["costs"][:1]}) == ""
+
+
+def test_names_that_would_lie_on_each_other_stand_apart() -> None:
+    names = {"split": "leave-one-out", "protocol": "full", "metric": "ndcg@10", "low": 0.1, "high": 0.2}
+    near = {"markov": (0.149, 1.0), "the hybrid": (0.151, 62.0), "best.onnx": (0.152, 64.0)}
+    summary = pl.DataFrame([names | {"experiment": n, "title": n, "value": value} for n, (value, _) in near.items()])
+    costs = pl.DataFrame({"experiment": list(near), "seconds": [seconds for _, seconds in near.values()]})
+    anchors = pl.DataFrame(schema={"name": pl.String, "source": pl.String, "ndcg": pl.Float64})
+    drawn = json.loads(front({"summary": summary, "costs": costs, "anchors": anchors}))["data"][0]
+    assert drawn["hovertext"] == drawn["text"] == list(near) and drawn["cliponaxis"] is False
+    assert drawn["textposition"] == ["top right", "bottom left", "top left"]
 
 
 def test_cohorts_show_the_models_that_are_compared_in_them() -> None:
