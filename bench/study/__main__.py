@@ -9,6 +9,7 @@ RECORD/*.parquet and RECORD/trials/*.parquet, small enough for a repository, fro
     python -m bench.study --artifacts=artifacts/small,artifacts/ml-1m --curve --record=bench/results/study
 """
 
+import shlex
 from collections.abc import Sequence
 
 from bench.study.caveats import caveats
@@ -44,7 +45,7 @@ def main(argv: Sequence[str]) -> None:
         found.notes.extend(caveats(found))
         speed = measure_speed(found.trials[0].folder, config.output / "trials" / "speed.json")
         tables = write_tables(found, speed, user, folder)
-        write_study(tables, page, " ".join(["python -m bench.study", *argv]))
+        write_study(tables, page, shlex.join(["python", "-m", "bench.study", *argv]))
         if record is not None:
             write_record(tables, record)
     print(f"-> {folder}, {page}" + (f", {record}" if record is not None else ""))

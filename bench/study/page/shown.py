@@ -30,7 +30,7 @@ def overview(tables: Tables) -> dict:
         optimism = by_metric["ndcg@10"]["optimism"]
         more = NOTHING if optimism is None else f"{optimism * 100:+.2f}"
         rows.append([by_metric["mrr"]["title"], str(by_metric["mrr"]["seeds"]), *shown, more, paper])
-    header = ["model", "seeds", "Hit@10 %", "NDCG@10 %", "Hit@100 %", "MRR %", "validation − test, NDCG@10"]
+    header = ["model", "seeds", "Hit@10 %", "NDCG@10 %", "Hit@100 %", "MRR %", "optimism of NDCG@10, points"]
     header += ["paper: Hit / NDCG"]
     return table(
         "Test items, full ranking, seen items dropped; mean over seeds [95%, crossed bootstrap of users and seeds]",

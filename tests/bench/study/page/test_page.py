@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bench.study.page.page import write_study
+from bench.study.page.opening import GLOSSARY
+from bench.study.page.page import sections, write_study
 from bench.study.record import read_record
 from tests.helpers.checkerboard import ROOT
 
@@ -30,3 +31,20 @@ def test_the_facts_of_each_data_set_are_its_own(text: str) -> None:
     assert [re.search(r"<caption>(.*?)</caption>", each).group(1) for each in facts] == list(SETS)
     for each, users in zip(facts, ("6,040", "19,412"), strict=True):
         assert f'<th scope="row">users measured</th><td class="wrapped">{users}</td>' in each
+
+
+def test_what_is_said_of_ties_and_splits_is_of_those_that_were_tried(tmp_path: Path) -> None:
+    tables = read_record(ROOT / "bench" / "results" / "study" / "ml-latest-small")
+    (found,) = (part for part in sections(tables) if part["title"] == "Ties and time split")
+    assert set(tables["summary"]["split"]) == {"leave-one-out", "random-ties"}
+    assert len(found["sentences"]) == 1 and "time split" not in found["sentences"][0]
+    assert not any("time" in name for name in found["tables"][0]["header"])
+
+
+def test_every_word_that_is_explained_stands_on_the_page() -> None:
+    tables = read_record(ROOT / "bench" / "results" / "study" / "ml-latest-small")
+    parts = sections(tables)
+    said = str([[part[key] for key in ("title", "sentences", "tables")] for part in parts])
+    for term, _ in GLOSSARY:
+        for word in term.split(", "):
+            assert word in said, word
