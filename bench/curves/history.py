@@ -51,6 +51,13 @@ class Training:
         return self.epochs["epoch"][-1]
 
     @property
+    def others(self) -> list[str]:
+        """Names of the models that it is made of or begins with, whose training is in none of its seconds."""
+        said = self.provenance or {}
+        files = [*said.get("parents", {}), *([said["start"]["name"]] if said.get("start") else [])]
+        return [Path(file).stem for file in files]
+
+    @property
     def best(self) -> dict[str, Any] | None:
         """The first epoch of the highest validation NDCG@10; None where nothing is held out."""
         return _first(self.epochs, pl.col(NDCG) == pl.col(NDCG).max())

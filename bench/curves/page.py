@@ -38,11 +38,18 @@ def write_curves(trainings: list[Training], path: Path) -> Path:
         sections(trainings),
         title="How the models trained",
         head=head(trainings),
-        picture=("NDCG@10 by second of training: up and to the left is better", metric(trainings, NDCG, "elapsed")),
+        picture=(_caption(trainings), metric(trainings, NDCG, "elapsed")),
         summary=[sentence(training) for training in trainings],
         overview=overview(trainings),
         glossary=GLOSSARY,
     )
+
+
+def _caption(trainings: list[Training]) -> str:
+    """Of the first plot; what took more than its seconds is no quicker than others."""
+    more = [training.name for training in trainings if training.others]
+    without = f"; of {', '.join(more)} without the models that they are made of" if more else ""
+    return f"NDCG@10 by second of training: up and to the left is better{without}"
 
 
 def sections(trainings: list[Training]) -> list[dict]:
@@ -79,7 +86,8 @@ def sentence(training: Training) -> str:
     best, least = training.best, training.least_loss
     end = f"{training.name} ended after {_epochs(training.trained)}: {training.ended}."
     if training.solved and best is not None:
-        return f"{training.name} was solved in one step of {duration(best['elapsed'])}, NDCG@10 {percent(best[NDCG])}%."
+        step = f"{training.name} was solved in one step of {duration(best['elapsed'])}"
+        return f"{step}, NDCG@10 {percent(best[NDCG])}%.{_others(training)}"
     if best is None:
         return f"{end} Nothing is held out for validation, so no epoch is the best."
     said = f"{end} Best was epoch {best['epoch']}, after {duration(best['elapsed'])}: NDCG@10 {percent(best[NDCG])}%, "
@@ -88,7 +96,7 @@ def sentence(training: Training) -> str:
         said += f" The weights of epoch {training.kept} were kept."
     if least is not None and least["epoch"] != best["epoch"]:
         said += f" Its validation loss was least at epoch {least['epoch']}: lists can improve while the loss grows."
-    return said
+    return said + _others(training)
 
 
 def overview(trainings: list[Training]) -> Table:
@@ -105,6 +113,11 @@ def overview(trainings: list[Training]) -> Table:
     header = ["model", "epochs", "best epoch", "NDCG@10 %", "Hit@10 %", "least validation loss, at epoch"]
     header += ["seconds to the best", "seconds in all", "of it preparation", "ended by"]
     return table("Validation metrics are those of the best epoch", header, rows)
+
+
+def _others(training: Training) -> str:
+    """Whose training its seconds are without."""
+    return f" Its seconds are without those of {', '.join(training.others)}." if training.others else ""
 
 
 def _epochs(number: int) -> str:

@@ -77,6 +77,17 @@ def test_a_real_checkpoint_says_what_was_kept(artifacts: Path) -> None:
     assert "bert (3)" in head([training])[0]
 
 
+def test_what_a_model_is_made_of_is_not_in_its_seconds_and_the_page_says_so(tmp_path: Path) -> None:
+    blend, next_one = trained(rows=SOLVED), trained()
+    made_of = replace(blend, name="best", provenance=blend.provenance | {"parents": {"ease.pt": "0", "hybrid.pt": "1"}})
+    assert sentence(made_of).endswith(", NDCG@10 5.00%. Its seconds are without those of ease, hybrid.")
+    begun = replace(next_one, name="next", provenance=next_one.provenance | {"start": {"name": "bert.pt"}})
+    assert sentence(begun).endswith("Hit@10 30.00%. Its seconds are without those of bert.")
+    text = write_curves([trained(), made_of, begun], tmp_path / "t.html").read_text()
+    assert "up and to the left is better; of best, next without the models that they are made of</h2>" in text
+    assert "is better</h2>" in write_curves([trained()], tmp_path / "t.html").read_text()
+
+
 @pytest.mark.parametrize("name", ["bert.pt", "bert.history.parquet"])
 def test_a_page_is_not_written_over_what_it_is_made_of(name: str, artifacts: Path, tmp_path: Path) -> None:
     for file in ("bert.pt", "bert.history.parquet"):
