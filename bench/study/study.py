@@ -111,12 +111,20 @@ def _searches(config: StudyConfig, sets: list[DataSet]) -> dict[str, Path]:
 
 
 def finished_part(found: Plan) -> Plan:
-    """The finished trials of a plan; raises InputError if a data set has none with the last item held out."""
+    """The finished trials of a plan, and notes on the others; raises InputError if a data set has none with the last
+    item held out."""
     made = [trial for trial in found.trials if finished(trial)]
+    notes = list(found.notes)
     for data in found.sets:
-        if not any(trial.data == data.name and trial.split == LEAVE_ONE_OUT for trial in made):
+        own = [trial for trial in found.trials if trial.data == data.name]
+        open_ones = [trial for trial in own if trial not in made]
+        if not any(trial.split == LEAVE_ONE_OUT for trial in own if trial in made):
             raise InputError(f"--finished: no trial of {data.path} is finished in this study")
-    return replace(found, trials=made)
+        if open_ones:
+            names = ", ".join(dict.fromkeys(trial.experiment.name for trial in open_ones))
+            note = f"{len(open_ones)} of {len(own)} trials are not finished and left out, of {names}"
+            notes.append((data.name, note))
+    return replace(found, trials=made, notes=notes)
 
 
 def _splits(config: StudyConfig, data: DataSet, experiments: list[Experiment], found: Plan) -> dict[str, set[str]]:

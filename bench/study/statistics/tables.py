@@ -170,7 +170,7 @@ def _about(trials: list[Trial]) -> pl.DataFrame:
         "users, items, interactions": ", ".join(f"{n:,}" for n in _shape(trials[0].folder / INTERACTIONS_FILE)),
         "users measured": f"{report['users_measured']:,}",
         "seeds": ", ".join(str(seed) for seed in sorted({trial.seed for trial in trials})),
-        EPOCHS: f"at most {trials[0].epochs} epochs" if cut else WHOLE,
+        EPOCHS: f"at most {trials[0].epochs} epoch{'s' * (trials[0].epochs != 1)}" if cut else WHOLE,
         "sampled negatives": str(trials[0].negatives),
         "machine": f"{' and '.join(said) or here}; one thread a model",
         **versions(*LIBRARIES),

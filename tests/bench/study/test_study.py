@@ -179,6 +179,9 @@ def test_what_is_finished_can_be_looked_at(recorded, artifacts: Path, tmp_path: 
     measured = pl.read_parquet(study / "tables/metrics.parquet").filter(pl.col("experiment") != "random")
     assert measured.filter(pl.col("experiment") == "scratch")["seed"].unique().to_list() == [0]
     assert measured["seed"].unique().sort().to_list() == [0, 1]
+    note = f"1 of {TRIALS} trials are not finished and left out, of scratch"
+    assert pl.read_parquet(study / "tables/notes.parquet")["note"].to_list()[0] == note
+    assert f": {note}.</p>" in (study / "study.html").read_text()
     refused(run_study(artifacts, tmp_path / "none", "--finished"), "is finished in this study")
 
 
@@ -306,7 +309,7 @@ def test_a_record_holds_the_tables_without_users_and_answers_follow_from_it(
     assert not any("user" in table.columns for name, table in kept.items() if name != "top")
     assert answers_top(kept) == answers_top(tables) and sections(kept)
     done = run("bench.study.record", f"--record={tmp_path}")
-    assert done.stdout.startswith("This study trained for at most 1 epochs, fewer than configured"), done.stderr
+    assert done.stdout.startswith("This study trained for at most 1 epoch, fewer than configured"), done.stderr
     assert answers_top(tables)[-1] in done.stdout.splitlines() and "better than" not in done.stdout
     refused(run("bench.study.record", f"--record={tmp_path / 'none'}"), "holds no record of a study")
 
