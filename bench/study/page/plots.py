@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from bench.html.axes import drawn
+from bench.html.axes import drawn, whole
 from bench.html.labels import places
 from bench.html.page import COLOURS, GREY, figure
 from bench.html.texts import metric_title
@@ -117,6 +117,8 @@ def curves(tables: dict[str, pl.DataFrame], column: str, axis: str) -> str | Non
     names = [name for name in CURVES if name in history["experiment"]]
     scale = 100 if "_at_" in column else 1  # losses are no shares
     plot = figure(xaxis_title=axis if axis == "epoch" else "seconds")
+    if names and axis == "epoch":
+        plot.update_xaxes(whole(history.filter(pl.col("experiment").is_in(names))["epoch"].max()))  # type: ignore[arg-type]
     for colour, name in zip(COLOURS, names, strict=False):
         by_seed = history.filter(pl.col("experiment") == name).partition_by("seed", maintain_order=True)
         for number, curve in enumerate(by_seed):

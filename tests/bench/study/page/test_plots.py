@@ -5,7 +5,7 @@ import json
 import polars as pl
 
 from bench.study.experiments import COHORT_PAIRS
-from bench.study.page.plots import cohorts, front, untimed
+from bench.study.page.plots import cohorts, curves, front, untimed
 
 
 def test_of_published_results_the_lowest_and_the_highest_are_named() -> None:
@@ -58,3 +58,10 @@ def test_cohorts_show_the_models_that_are_compared_in_them() -> None:
     rows = pl.DataFrame([names | {"experiment": name, "title": name} for name in dict.fromkeys(asked)])
     drawn = json.loads(cohorts({"cohorts": rows}, "target count", "hit@10"))["data"]
     assert sorted(trace["name"] for trace in drawn) == sorted(set(asked))
+
+
+def test_epochs_of_a_short_study_have_whole_ticks() -> None:
+    names = {"experiment": "scratch", "title": "from scratch", "seed": 0, "train_loss": 7.0}
+    rows = pl.DataFrame([names | {"epoch": epoch, "elapsed": 2.5 * epoch} for epoch in (1, 2)])
+    by_epoch, by_second = (json.loads(curves({"history": rows}, "train_loss", axis)) for axis in ("epoch", "elapsed"))
+    assert by_epoch["layout"]["xaxis"]["dtick"] == 1 and "dtick" not in by_second["layout"]["xaxis"]
