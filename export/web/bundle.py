@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from export.web.catalogue import Catalogue, catalogue, repeats
+from export.web.catalogue import Catalogue, catalogue, repeats, several_tables
 from export.web.models import LABELS, Shipped, asked, check_sizes, shipped
 from export.web.precision import Source
 from export.web.publishing import ABOUT, check_output, publish, staged
@@ -69,8 +69,9 @@ def bundle(paths: list[Path], output: Path, options: WebOptions = WebOptions()) 
     found = Bundle()
     # What is refused is refused before packages are fetched and models made, which takes minutes.
     sources = [asked(path) for path in progress(paths, desc="opening", unit=" models", leave=False)]
-    items = catalogue([source.model for source in sources], options.items, options.words)
-    found.said += [items.missing] if items.missing else []
+    models_given = [source.model for source in sources]
+    items = catalogue(models_given, options.items, options.words)
+    found.said += filter(None, [items.missing, several_tables(models_given)])
     vendored = runtime(options.runtime)
     with staged(output) as stage:
         models = _models(sources, stage / "models", options, found)

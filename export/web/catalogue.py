@@ -85,6 +85,14 @@ def catalogue(models: list[Model], items: Path | None, words: str) -> Catalogue:
     )
 
 
+def several_tables(models: list[Model]) -> str:
+    """What is to be said of models that were not trained on one table; empty if they were."""
+    if len({model.metadata.dataset_checksum for model in models}) == 1:
+        return ""
+    told = ", ".join(f"{model.path.name} on {model.metadata.dataset}" for model in models)
+    return f"trained on several tables: {told}; items with the same id are one item on the page"
+
+
 def popular(model: Model) -> list[str]:
     """The ids of the items that most users of the training table have, most first; none without that table.
 

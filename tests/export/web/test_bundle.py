@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -12,8 +13,10 @@ import pytest
 
 import export.web.bundle
 from export.web.bundle import SOURCES, WebOptions, bundle
+from export.web.catalogue import several_tables
 from export.web.runtime import PAGE
 from infer.errors import InputError
+from infer.model.session import open_model
 from tests.helpers.nights import tree
 from tests.helpers.page import stand_in
 
@@ -81,6 +84,21 @@ def test_several_models_share_one_catalogue(web: Path) -> None:
     (about,) = web.glob("*/recommender.json")
     found = json.loads(about.read_text())["models"]
     assert [each["label"] for each in found] == ["Matrix factorisation", "Hybrid"]
+
+
+def test_models_of_several_tables_are_named_since_their_ids_may_mean_other_items(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [open_model(models / f"{name}.onnx", threads=1) for name in ("mf", "hybrid")]
+    assert several_tables(found) == ""
+    other = replace(found[1], metadata=replace(found[1].metadata, dataset="toys.csv", dataset_checksum="0"))
+    assert several_tables([found[0], other]) == (
+        f"trained on several tables: mf.onnx on {found[0].metadata.dataset}, hybrid.onnx on toys.csv; items with the "
+        "same id are one item on the page"
+    )
+    monkeypatch.setattr(export.web.bundle, "several_tables", lambda found: f"{len(found)} tables")
+    options = WebOptions(runtime=stand_in(tmp_path / "packages"))
+    assert bundle([models / "hybrid.onnx"], tmp_path / "web", options).said == ["1 tables"]
 
 
 def test_without_titles_it_says_so_and_items_are_called_by_their_ids(
