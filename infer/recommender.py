@@ -58,7 +58,7 @@ from infer.scoring.recency import RECENT
 from infer.scoring.reranking import Reranking
 from infer.scoring.similar import Similar, open_similar
 from infer.scoring.task import Task
-from infer.scoring.variety import VarietyOptions
+from infer.scoring.variety import Kept, VarietyOptions
 from infer.scoring.whole import evaluated, lists_by_part, open_table
 from infer.sources.source import Source, select_users
 from infer.system.addresses import place
@@ -173,7 +173,8 @@ class Recommender:
             raise InputError(f"{name} is an option of tables; found it beside a list of item ids")
         with in_words_of_python(), no_progress():
             one = self._one if rules is None and not options else self._ruled(rules, options, items).of_histories
-            reranking, _ = VarietyOptions(most_per, diversity, items_path(items)).reranking(one.job, self._directions)
+            variety = VarietyOptions(most_per, diversity, items_path(items))
+            reranking, _ = variety.reranking(one.job, self._directions, self._categories)
             return self._recommend_to_one(one, self._known(history), whole_number(k, "k", 1), number, reranking)
 
     def best(self, history: Any, k: int = 10, *, rules: Rules | None = None) -> tuple[list[int | str], list[float]]:
@@ -312,6 +313,10 @@ class Recommender:
     @cached_property
     def _directions(self) -> Directions:
         return Directions(self.model)
+
+    @cached_property
+    def _categories(self) -> Kept:
+        return {}
 
     @cached_property
     def _job(self) -> Job:

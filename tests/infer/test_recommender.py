@@ -18,6 +18,7 @@ import infer
 from infer import batch
 from infer.arguments import in_words_of_python
 from infer.errors import UnknownItemsError
+from infer.scoring import variety
 from infer.system import project
 from tests.helpers.checkerboard import ROOT
 from tests.helpers.markov import ITEMS, NEXT, write_model
@@ -589,6 +590,29 @@ def test_varied_lists_read_the_file_of_the_model_once(tmp_path: Path) -> None:
     path.unlink()
     assert opened.recommend([1, 2], k=3, diversity=0.5).equals(first)
     assert opened.similar(1, k=3).height == 3
+
+
+def test_a_limit_for_each_category_reads_the_table_of_items_again_where_it_has_changed(
+    model: infer.Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+    read = variety.labels_of
+    monkeypatch.setattr(variety, "labels_of", lambda *given: reads.append(given[1]) or read(*given))
+    items = tmp_path / "items.parquet"
+    brands = pl.DataFrame({"item": ITEMS, "brand": ["x", "x", "y", "x", "x"]})
+    brands.write_parquet(items)
+    for _ in range(3):  # e and d are of one brand
+        assert model.recommend(["a", "b"], k=2, most_per="brand=1", items=items)["item"].to_list() == ["e", "c"]
+    assert model.recommend(["a", "b"], k=2, most_per="brand=2", items=items)["item"].to_list() == ["e", "d"]
+    assert reads == ["brand"]
+    brands.with_columns(brand=pl.lit("x")).write_parquet(items)
+    assert model.recommend(["a", "b"], k=2, most_per="brand=1", items=items)["item"].to_list() == ["e"]
+    brands.rename({"brand": "maker"}).write_parquet(items)
+    assert model.recommend(["a", "b"], k=2, most_per="maker=1", items=items)["item"].to_list() == ["e", "c"]
+    assert reads == ["brand", "brand", "maker"]
+    items.unlink()
+    with pytest.raises(infer.InputError, match=r"items\.parquet does not exist"):
+        model.recommend(["a", "b"], most_per="maker=1", items=items)
 
 
 def test_varied_lists_of_one_history_of_a_table_and_of_the_command_are_the_same(
