@@ -200,17 +200,25 @@ def in_words_of_python() -> Iterator[None]:
 
 
 def is_history(given: Any) -> bool:
-    """Whether this is a row of ids: a sequence or something of one dimension, but no text."""
+    """Whether this is a row of ids: a sequence, a column of Arrow or something of one dimension, but no text."""
     if isinstance(given, Sequence | pl.Series):
         return not isinstance(given, str | bytes)
     if isinstance(given, np.ndarray):
         return given.ndim > 0
-    return getattr(given, "ndim", None) == 1  # a series of pandas
+    return getattr(given, "ndim", None) == 1 or _is_of_arrow(given)  # a series of pandas
+
+
+def _is_of_arrow(given: Any) -> bool:
+    """Whether this is one column of pyarrow, in one piece or several, and no table."""
+    return hasattr(given, "to_pylist") and not hasattr(given, "column_names")
 
 
 def ids_of(history: Any, what: str = "the history") -> pl.Series:
     """The ids of a history as Int64 or String; what: whose they are, for messages."""
-    values = history.to_list() if isinstance(history, pl.Series) else list(history)
+    if isinstance(history, pl.Series):
+        values = history.to_list()
+    else:
+        values = history.to_pylist() if _is_of_arrow(history) else list(history)
     for value in values:
         if isinstance(value, bool | np.bool) or not isinstance(value, int | np.integer | str):
             raise InputError(f"{what} holds {value!r:.80}; expected ids, whole numbers or texts")

@@ -210,6 +210,26 @@ def test_an_arrow_table_is_a_table(model: infer.Recommender) -> None:
     assert model.recommend(pyarrow.table(columns), k=2).rows() == BEST_TWO
 
 
+def test_a_column_of_arrow_is_a_row_of_ids(model: infer.Recommender) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    pieces = pyarrow.chunked_array([["a"], ["b"]])
+    whole = pyarrow.array(["a", "b"])
+    for history in (pieces, whole, whole.dictionary_encode(), pyarrow.table({"item": whole})["item"]):
+        assert model.recommend(history, k=1).rows() == [(1, "e", 5.0)]
+        assert model.best(history, k=1) == (["e"], [5.0])
+    assert model.recommend(["a"], only_items=pieces)["item"].to_list() == ["b"]
+    assert set(model.recommend(["a"], exclude_items=pieces)["item"]) == {"c", "d", "e"}
+    assert model.recommend(TABLE, k=2, users=pyarrow.array(["v"])).rows() == BEST_TWO[2:]
+    for wrong, said in (
+        (pyarrow.array(["a", None]), "holds None"),
+        (pyarrow.array([["a"]]), "holds .'a'.; expected ids"),
+    ):
+        with pytest.raises(infer.InputError, match=said):
+            model.recommend(wrong)
+    with pytest.raises(infer.InputError, match="found a StringArray"):
+        model.score(whole)
+
+
 def test_whatever_gives_its_columns_as_arrow_does_is_a_table(model: infer.Recommender) -> None:
     class Foreign:
         def __arrow_c_stream__(self, requested: object = None) -> object:
