@@ -20,9 +20,11 @@ import polars as pl
 from infer.candidates.options import CandidateOptions
 from infer.errors import InputError, check_unicode, system_says
 from infer.formats.layout import Layout
+from infer.formats.places import held_frame
 from infer.scoring.fallback import KINDS, FallbackOptions
 from infer.system.addresses import place
 from infer.tables.columns import ITEM
+from infer.tables.frames import to_polars
 from infer.tables.options import TableOptions
 from infer.tables.rules import KEEP, LATEST
 
@@ -126,10 +128,15 @@ def _is_empty(rule: Any) -> bool:
 
 
 def items_path(items: Any) -> Path | None:
-    """The path of a table of items; raises InputError if it is none."""
-    if not isinstance(items, str | Path | None):
-        raise InputError(f"items is the path of a table of items; found a {type(items).__name__}")
-    return place(items) if isinstance(items, str) else items
+    """The path of a table of items, of a data frame that of a copy; raises InputError if it is neither."""
+    if isinstance(items, str):
+        return place(items)
+    if isinstance(items, Path | None):
+        return items
+    try:
+        return held_frame(to_polars(items), "items")
+    except InputError as error:
+        raise InputError(f"items: {str(error).removeprefix('items ')}") from None
 
 
 def table_options(given: TableArguments) -> TableOptions:

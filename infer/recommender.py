@@ -136,7 +136,7 @@ class Recommender:
         users: Any = None,
         fallback: str = NONE,
         recent: str = RECENT,
-        items: str | Path | None = None,
+        items: Any = None,
         reasons: int = 0,
         most_per: str | None = None,
         diversity: float = 0.0,
@@ -148,14 +148,15 @@ class Recommender:
         history: item ids of one person, oldest first (list, tuple, array or series) -> (rank, item, score); or a data
         frame or path of interactions -> (user, rank, item, score) from everybody's whole history.
         users: of a table, only these: an id or several.  fallback, recent: of tables, as of `score`.  items: table of
-        items, for `items_where` and fallbacks.  reasons: of one history, a column `because` lists at most so many of
-        its items, those that raised the score most.  rules: which items may be recommended, as `rules` gives them; or
-        options say so: only_items, exclude_items, items_where, boost, seen.  most_per: as "genres=2", most items of a
-        category in a list.  diversity: from 0 to 1, how much unlike items count beside good ones.
+        items, a path or a data frame, for `items_where`, `most_per` and fallbacks.  reasons: of one history, a column
+        `because` lists at most so many of its items, those that raised the score most.  rules: which items may be
+        recommended, as `rules` gives them; or options say so: only_items, exclude_items, items_where, boost, seen.
+        most_per: as "genres=2", most items of a category in a list.  diversity: from 0 to 1, how much unlike items
+        count beside good ones.
         For one history no table is read.
         Raises InputError if nothing in a single history is known to the model; of tables, such users are left out.
         """
-        number = whole_number(reasons, "reasons", 0)
+        number, items = whole_number(reasons, "reasons", 0), items_path(items)
         if history is None:
             raise InputError("history is None: give item ids or a table; score() without one takes the training table")
         if not is_history(history):
@@ -173,7 +174,7 @@ class Recommender:
             raise InputError(f"{name} is an option of tables; found it beside a list of item ids")
         with in_words_of_python(), no_progress():
             one = self._one if rules is None and not options else self._ruled(rules, options, items).of_histories
-            variety = VarietyOptions(most_per, diversity, items_path(items))
+            variety = VarietyOptions(most_per, diversity, items)
             reranking, _ = variety.reranking(one.job, self._directions, self._categories)
             return self._recommend_to_one(one, self._known(history), whole_number(k, "k", 1), number, reranking)
 
@@ -190,7 +191,7 @@ class Recommender:
         known = self.metadata.item_ids
         return [known[item - PAD - 1] for item in items.tolist()], scores.tolist()
 
-    def rules(self, *, items: str | Path | None = None, **options: Unpack[RuleArguments]) -> Rules:
+    def rules(self, *, items: Any = None, **options: Unpack[RuleArguments]) -> Rules:
         """Which items may be recommended, read once for many calls of `recommend`, `score` and `evaluate`.
 
         only_items, exclude_items: ids, a data frame or a path.  items_where: SQL that is true of the items that may be,
@@ -220,7 +221,7 @@ class Recommender:
         batch_size: int = 256,
         fallback: str = NONE,
         recent: str = RECENT,
-        items: str | Path | None = None,
+        items: Any = None,
         most_per: str | None = None,
         diversity: float = 0.0,
         rules: Rules | None = None,
@@ -234,14 +235,16 @@ class Recommender:
 
         fallback: "popular", "recent-popular" or "category-popular" gives them such items of the table; a column
         `source` then says which lists are the model's.  recent: how long before the newest event is of late, as "30d".
-        items: a table with the items' categories; None is the one beside the model.  rules: as of `recommend`; options
-        may also be only_pairs, exclude_pairs and seen_within.  most_per, diversity: as of `recommend`.
+        items: a table with the items' categories, a path or a data frame; None is the one beside the model.  rules: as
+        of `recommend`; options may also be only_pairs, exclude_pairs and seen_within.  most_per, diversity: as of
+        `recommend`.
         """
+        items = items_path(items)
         asked = fallback_options(fallback, recent, items)
         k, batch_size = whole_number(k, "k", 1), whole_number(batch_size, "batch_size", 1)
         with self._opened(table, split, options, rules, items) as (job, source):
             chosen = source if users is None else select_users(source, texts_of(users))
-            variety = VarietyOptions(most_per, diversity, items_path(items))
+            variety = VarietyOptions(most_per, diversity, items)
             return pl.concat(lists_by_part(job, chosen, k, batch_size, source, asked, variety))
 
     def evaluate(
@@ -253,7 +256,7 @@ class Recommender:
         seed: int = 0,
         batch_size: int = 256,
         recent: str = RECENT,
-        items: str | Path | None = None,
+        items: Any = None,
         most_per: str | None = None,
         diversity: float = 0.0,
         rules: Rules | None = None,
@@ -269,28 +272,29 @@ class Recommender:
         most_per, diversity: as of `recommend`; "not re-ranked" are the same lists without.
         """
         k, batch_size = whole_number(k, "k", 1), whole_number(batch_size, "batch_size", 1)
+        items = items_path(items)
         if split is None:
             raise InputError(f"split is {TEST} or {VALIDATION}; found None, which holds nothing out to measure")
         with self._opened(table, split, options, rules, items) as (job, source):
-            tables = ExtraTables(items=place(items) if isinstance(items, str) else items)
-            variety = VarietyOptions(most_per, diversity, items_path(items))
+            tables = ExtraTables(items=items)
+            variety = VarietyOptions(most_per, diversity, items)
             return evaluated(job, source, k, batch_size, whole_number(seed, "seed", 0), recent, tables, variety)
 
     def similar(
         self, item: int | str, k: int = 10, *, only_items: Any = None, exclude_items: Any = None,
-        items_where: str | None = None,
+        items_where: str | None = None, items: Any = None,
     ) -> pl.DataFrame:  # fmt: skip
         """(rank, similar_item, score): the k items nearest to one, best first.
 
         The score is the cosine of item vectors, or of models without these what they recommend after this item alone.
         only_items, exclude_items: ids, a data frame or a path: items that may be listed, or not.  items_where: SQL
-        that is true of those that may be.
+        that is true of those that may be, of the columns of the table of items: `items`, or the one beside the model.
         Raises InputError if the model does not know the item, or a rule cannot be used.
         """
         with in_words_of_python(), no_progress():
             given = {"only_items": only_items, "exclude_items": exclude_items, "items_where": items_where}
             stated = {name: rule for name, rule in given.items() if rule is not None}
-            rules, _ = split_arguments(stated, None)  # type: ignore[arg-type]
+            rules, _ = split_arguments(stated, items)  # type: ignore[arg-type]
             finder = self._similar.ruled(rules) if stated else self._similar
             index = index_of(ids_of([item], "item"), finder.job.items)
             if index[0] == PAD:

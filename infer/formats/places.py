@@ -148,6 +148,20 @@ def _fetched(address: Address, layout: Layout) -> Address:
     return held
 
 
+def held_frame(frame: pl.DataFrame, shown: str) -> Address:
+    """A data frame for what reads tables by their paths: an address with a copy, which lasts as long as the object.
+
+    shown: what messages call it.
+    Raises InputError if it has columns that no file can hold.
+    """
+    held = _held(Address("frame://", shown=shown))
+    copy = Path(os.fspath(held))
+    with reading(held):
+        frame.write_parquet(copy)
+    copy.with_suffix(KNOWN).write_text("{}", encoding="utf-8")
+    return held
+
+
 def _text_copy(folder: Path, layout: Layout) -> Address:
     """Text files of a folder, each with its header, in one Parquet file: so any slice can be read at once."""
     held = _held(Address(f"file://{folder}", shown=str(folder)))

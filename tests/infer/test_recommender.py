@@ -210,6 +210,34 @@ def test_an_arrow_table_is_a_table(model: infer.Recommender) -> None:
     assert model.recommend(pyarrow.table(columns), k=2).rows() == BEST_TWO
 
 
+def test_a_table_of_items_may_be_a_data_frame(model: infer.Recommender, tmp_path: Path) -> None:
+    items = pl.DataFrame({"item": ITEMS, "brand": ["x", "x", "y", "x", "x"], "price": [1, 2, 3, 4, 5]})
+    items.write_parquet(tmp_path / "products.parquet")
+    cold = {"user": ["w", "w"], "item": ["c", "zz"], "timestamp": [1, 2]}
+    table = pl.concat([TABLE.filter(pl.col("user") != "w"), pl.DataFrame(cold)])
+    cheap, limit = "price < 5", "brand=1"
+    found = [
+        (
+            model.recommend(["a", "b"], items_where=cheap, items=given),
+            model.recommend(["a", "b"], rules=model.rules(items_where=cheap, items=given)),
+            model.recommend(["a", "b"], most_per=limit, items=given),
+            model.similar("a", items_where=cheap, items=given),
+            model.score(table, most_per=limit, items_where=cheap, items=given, fallback="category-popular"),
+        )
+        for given in (items, items.lazy(), str(tmp_path / "products.parquet"))
+    ]
+    assert found[0][0]["item"].to_list() == found[0][1]["item"].to_list() == ["d", "c"]
+    assert found[0][2]["item"].to_list() == ["e", "c"]
+    assert all(one.equals(other) for lists in found[:2] for one, other in zip(lists, found[2], strict=True))
+    for wrong, said in (
+        (5, "items: expected a data frame, or the path of a table; found a builtins.int"),
+        (pl.DataFrame({"x": [1]}), "items has no item column; its columns: x"),
+        (pl.DataFrame({"item": ["a"], "x": pl.Series([object()], dtype=pl.Object)}), "items: cannot be read: .*Object"),
+    ):
+        with pytest.raises(infer.InputError, match=said):
+            model.recommend(["a"], most_per=limit, items=wrong)
+
+
 def test_a_column_of_arrow_is_a_row_of_ids(model: infer.Recommender) -> None:
     pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     pieces = pyarrow.chunked_array([["a"], ["b"]])
