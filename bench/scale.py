@@ -181,7 +181,7 @@ def main(argv: Sequence[str]) -> None:
     print(f"{config.size}, {config.kind}, {config.device}: {record['users']} users, {record['items']} items: {stages}")
     print(
         f"{record['users_per_second']:.0f} users/s, {record['times_floor']:.2f} times the floor of "
-        f"{floor['head_seconds']:.1f} s; peak memory {record['peak_memory_bytes'] / 2**30:.2f} GiB"
+        f"{floor['head_seconds']:.3g} s; peak memory {record['peak_memory_bytes'] / 2**30:.2f} GiB"
     )
     if record["searched"]:
         other = record["searched"]["seconds"]

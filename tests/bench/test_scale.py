@@ -1,6 +1,7 @@
 """The scale benchmark: its record, and that what it compares gives the same lists."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,10 @@ def test_the_record_holds_stages_floor_memory_and_ratios(kind: str, tmp_path: Pa
     under = record["seconds_under_rules"]
     assert (len(under) == 7 and min(under.values()) > 0) if kind == "bert" else under == {}
     wanted = {"bert": "torch, all positions", "mf": "implicit"}[kind]
-    assert len(record["batch_seconds"][wanted]) == 1 and wanted in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert len(record["batch_seconds"][wanted]) == 1 and wanted in said
+    floor = float(re.search(r"times the floor of (\S+) s;", said)[1])
+    assert floor == pytest.approx(record["floor"]["head_seconds"], rel=0.01), "of small tables, too"
     assert not [path for path in tmp_path.iterdir() if path.is_dir()], "lists stay nowhere"
 
 
