@@ -254,7 +254,9 @@ def whole_number(value: Any, name: str, least: int) -> int:
         number = operator.index(value)
     except TypeError:
         raise InputError(f"{name} is a whole number; found {value!r:.80}") from None
-    if isinstance(value, bool) or number < least:
+    if isinstance(value, bool):
+        raise InputError(f"{name} is a whole number; found {value}")
+    if number < least:
         raise InputError(f"{name} is at least {least}; found {value}")
     if number >= 2**63:
         raise InputError(f"{name} is a number of 64 bits; found {str(value)[:80]}")

@@ -215,9 +215,9 @@ def find_model(path: Path) -> Path:
             return candidate
     other = "is a pipe or device" if path.exists() else "does not exist"
     problem = "is a folder" if path.is_dir() else other
+    below = "" if path.is_absolute() else f" (nor is there {ARTIFACTS / path})"
     raise InputError(
-        f"{path} {problem} (nor is there {ARTIFACTS / path}): "
-        "give a file written by `python -m export`, or run `just train-all` first"
+        f"{path} {problem}{below}: give a file written by `python -m export`, or run `just train-all` first"
     )
 
 

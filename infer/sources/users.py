@@ -36,7 +36,7 @@ def rows_of(rows: pl.LazyFrame, wanted: str | Sequence[str], table: Path, option
     """
     texts = chosen_ids(wanted, option) if isinstance(wanted, str) else list(wanted)
     if not texts:
-        raise InputError(f"{option} names no user; {EXPECTED}")
+        raise InputError(f"{option} is a list without ids; expected at least one")
     for text in texts:
         check_unicode(text, option)
     stripped = {text: text.strip() if isinstance(wanted, str) else text for text in texts}

@@ -305,6 +305,11 @@ WRONG: dict[str, tuple[Callable, str]] = {
     "an empty history": (lambda m, f: m.recommend([]), "knows none of its 0 items"),
     "an unknown history": (lambda m, f: m.recommend(["x", "y"]), r"m\.onnx cannot recommend .* none of its 2 items"),
     "names beside a history": (lambda m, f: m.recommend(["a"], item="movie"), "item is an option of tables"),
+    "nobody": (lambda m, f: m.score(TABLE, users=[]), "^users is a list without ids; expected at least one$"),
+    "a model that is nowhere": (
+        lambda m, f: infer.load(f / "no.onnx"),
+        r"^/\S+/no\.onnx does not exist: give a file written by `python -m export`, or run `just train-all` first$",
+    ),
     "users beside a history": (lambda m, f: m.recommend(["a"], users=1), "users is an option of tables"),
     "pairs beside a history": (lambda m, f: m.recommend(["a"], only_pairs=TABLE), "only_pairs is an option of tables"),
     "rules of pairs beside a history": (
@@ -359,7 +364,7 @@ WRONG: dict[str, tuple[Callable, str]] = {
     "an option of score": (lambda m, f: m.evaluate(TABLE, fallback="popular"), "there is no option fallback here"),
     "k of a table": (lambda m, f: m.score(TABLE, k=-1), "k is at least 1; found -1"),
     "k that is a fraction": (lambda m, f: m.evaluate(TABLE, k=2.5), "k is a whole number; found 2.5"),
-    "k that is a truth": (lambda m, f: m.recommend(["a"], k=True), "k is at least 1; found True"),
+    "k that is a truth": (lambda m, f: m.recommend(["a"], k=True), "k is a whole number; found True"),
     "no batch": (lambda m, f: m.score(TABLE, batch_size=0), "batch_size is at least 1; found 0"),
     "another split": (lambda m, f: m.score(TABLE, split="train"), "split is test, validation or None; found 'train'"),
     "nothing held out": (lambda m, f: m.evaluate(TABLE), "the data frame carries no held-out items"),

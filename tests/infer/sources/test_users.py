@@ -73,7 +73,7 @@ def test_what_is_no_file_of_ids_is_refused_in_a_line(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=message):
             chosen_ids(f"{tmp_path}/{name}")
-    for wanted, message in ((" , ", "holds no ids"), ([], "--users names no user; expected")):
+    for wanted, message in ((" , ", "holds no ids"), ([], "--users is a list without ids; expected at least one$")):
         with pytest.raises(InputError, match=message):
             found(wanted)
 
