@@ -102,7 +102,7 @@ def open_items(path: Path, item: str | None = None) -> tuple[Opened, str]:
 def values_alone(table: pl.DataFrame) -> pl.DataFrame:
     """The table with columns of lists that hold one value at most as columns of values; an empty list is null."""
     lists = [name for name, dtype in table.schema.items() if isinstance(dtype, pl.List)]
-    single = [name for name in lists if (table[name].list.len().max() or 0) <= 1]
+    single = [name for name in lists if not (table[name].list.len() > 1).any()]
     return table.with_columns(pl.col(name).list.first() for name in single)
 
 
