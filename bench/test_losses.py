@@ -13,6 +13,7 @@ from train.data.dataset import Data
 from train.models.bert import MiniBERT4Rec
 from train.models.masking import batches
 from train.presets import configuration
+from train.sizing import sized_for
 
 ITEMS, USERS, LENGTH, STEPS = 9_724, 200, 160, 20
 
@@ -28,7 +29,8 @@ def data() -> Data:
 def test_losses(benchmark, one_thread, loss: str, data: Data) -> None:
     """STEPS steps of the default model; every weight must have moved and stayed finite."""
     torch.manual_seed(0)
-    config = configuration("bert", loss=loss, negatives={"gbce": 256}.get(loss, 512))  # as published, and the default
+    negatives = {"gbce": 256}.get(loss, 512)  # as published, and the default
+    config = sized_for(configuration("bert", loss=loss, negatives=negatives), data)
     assert isinstance(config, BertConfig)
     model = MiniBERT4Rec(ITEMS, config, data.counts).train()
     optimizer = model.optimizer()

@@ -18,6 +18,7 @@ from export.graph import ALL_SCORES, export_graph
 from infer.histories.vocabulary import PAD
 from infer.model.choice import Choice
 from infer.model.signature import DROPPED
+from infer.model.vectors import ITEM_VECTORS, USER_VECTORS, cut
 from train.config import MFConfig
 from train.models.mf import MF
 
@@ -48,15 +49,20 @@ def k_at_export(proto: onnx.ModelProto, user: np.ndarray, seen: np.ndarray) -> L
 
 
 def outside_in_numpy(proto: onnx.ModelProto, user: np.ndarray, seen: np.ndarray) -> Lists:
-    scores_only = onnx.ModelProto()
-    scores_only.CopyFrom(proto)
-    last = next(i for i, node in enumerate(proto.graph.node) if ALL_SCORES in node.output)
-    del scores_only.graph.node[last + 1 :], scores_only.graph.input[1:], scores_only.graph.output[:]
-    scores_only.graph.output.append(onnx.helper.make_tensor_value_info(ALL_SCORES, onnx.TensorProto.FLOAT, None))
+    whole = onnx.ModelProto()
+    whole.CopyFrom(proto)
+    whole.graph.node.extend([
+        onnx.helper.make_node("Transpose", [ITEM_VECTORS], ["by_dimension"], perm=[1, 0]),
+        onnx.helper.make_node("MatMul", [USER_VECTORS, "by_dimension"], [ALL_SCORES]),
+    ])  # fmt: skip
+    scores_only = cut(whole, ALL_SCORES)
+    assert scores_only is not None, "it was just appended"
     session = ort.InferenceSession(scores_only.SerializeToString(), providers=["CPUExecutionProvider"])
+    # The graph appends columns of zeros.
+    (rows,) = (weights.dims[0] for weights in proto.graph.initializer if weights.name == "items.weight")
 
     def top() -> tuple[np.ndarray, np.ndarray]:
-        scores = session.run(None, {"user": user})[0]
+        scores = session.run(None, {"user": user, "seen": seen})[0][:, :rows]  # the batch is what all inputs say
         np.put_along_axis(scores, seen, DROPPED, axis=1)
         scores[:, PAD] = DROPPED
         best = np.argpartition(-scores, K, axis=1)[:, :K]

@@ -9,7 +9,7 @@ from bench.records.runs import load_all
 from bench.report.page import write_report
 from tests.helpers.checkerboard import HANGS, ROOT
 
-QUICK = "mf and (test_session or test_latency or test_command)"
+QUICK = "mf and (test_session or test_latency or test_command) or test_top_k and 10k or test_losses and sampled"
 
 
 def test_quick_benchmarks_run_and_are_shown(tmp_path: Path) -> None:
@@ -23,6 +23,10 @@ def test_quick_benchmarks_run_and_are_shown(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     records = load_all([saved])
-    assert {record.part for record in records} == {"session", "latency", "command"}
+    assert {record.part for record in records} == {"session", "latency", "command", "other"}
+    assert {record.name.partition("[")[0] for record in records if record.part == "other"} == {
+        "test_top_k",
+        "test_losses",
+    }
     page = write_report(records, tmp_path / "report.html").read_text()
     assert "Latency of one user" in page and "mf, cpu" in page
