@@ -137,8 +137,8 @@ def answers_top(tables: Tables, pairs: Collection[tuple[str, str]] = ()) -> list
 
 def _also(row: dict, judged: bool) -> str:
     """The difference in the other of the two metrics that are asked about first."""
-    verdict = f", {'significant' if row['significant'] else 'not significant'}" if judged else ""
-    return f" {metric_title(row['metric'])}: {_figures(row)}{verdict}."
+    verdict = "significant" if row["significant"] else f"not significant, as {row['why']}"
+    return f" {metric_title(row['metric'])}: {_figures(row)}{f', {verdict}' if judged else ''}."
 
 
 def answers_cold(tables: Tables) -> list[str]:
