@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from bench.study.page.opening import GLOSSARY
-from bench.study.page.page import sections, write_study
+from bench.study.page.page import sections, summary, write_study
 from bench.study.record import read_record
 from tests.helpers.checkerboard import ROOT
 
@@ -48,3 +48,11 @@ def test_every_word_that_is_explained_stands_on_the_page() -> None:
     for term, _ in GLOSSARY:
         for word in term.split(", "):
             assert word in said, word
+
+
+def test_the_first_claim_stands_beside_its_control() -> None:
+    said = summary(read_record(ROOT / "bench" / "results" / "study" / "ml-1m-latest-5"))
+    assert said[0].startswith("Does matrix factorization help BERT? The transformer started from iALS alone is better")
+    assert said[1].startswith("Control, norms alone: The transformer started from random directions")
+    said = summary(read_record(ROOT / "bench" / "results" / "study" / "amazon-toys"))
+    assert said[0].startswith("Against the Markov chain: The hybrid is better than Markov")
