@@ -56,7 +56,7 @@ def test_table_and_front_show_both() -> None:
     plot = json.loads(plots.front(both))
     on, off = plot["data"]
     # From scratch is slower than the chain and worse.
-    assert on["text"] == ["MARKOV", "HYBRID"] and off["text"] == ["SCRATCH"]
+    assert on["text"] == ["MARKOV", "HYBRID"] and off["hovertext"] == ["SCRATCH"]
     assert {shape["y0"] for shape in plot["layout"]["shapes"]} == {p.ndcg * 100 for p in PUBLISHED[ML_1M]}
     assert plots.front({name: table.clear() for name, table in both.items()}) is None
 
