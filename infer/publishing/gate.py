@@ -44,7 +44,11 @@ def verdict(figures: dict[str, Any], earlier: dict[str, Any] | None, limits: Lim
 
 def _breaches(figures: dict[str, Any], earlier: dict[str, Any] | None, limits: Limits) -> Iterator[str]:
     if not figures["rows"]:
-        yield f"nobody of {figures['users']:,} users has a list"
+        yield f"nobody of {figures['users']:,} users has a list" + (
+            f", as the model knows no item of their {figures['interactions']:,} interactions"
+            if figures["unknown"] == figures["interactions"] > 0
+            else ""
+        )
     if figures["left_out"] > limits.left_out:
         yield f"{_percent(figures['left_out'])} of the users have no list, limit --max-left-out={limits.left_out:g}"
     if _share("unknown", figures) > limits.unknown:

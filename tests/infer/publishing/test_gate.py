@@ -23,6 +23,11 @@ SAME = EARLIER | {"users_again": 100, "overlap": 1.0, "items": 40, "items_earlie
     [
         ({}, None),
         ({"rows": 0, "users": 611}, "nobody of 611 users has a list"),
+        ({"rows": 0, "interactions": 0}, "nobody of 100 users has a list"),
+        (
+            {"rows": 0, "unknown": 400},
+            "nobody of 100 users has a list, as the model knows no item of their 400 interactions",
+        ),
         ({"left_out": 0.51}, "51.0% of the users have no list, limit --max-left-out=0.5"),
         (
             {"unknown": 201},
@@ -167,7 +172,7 @@ def test_held_lists_are_published_without_scoring_them_again(folder: Path, monke
 def test_a_first_run_that_lists_nobody_publishes_nothing(folder: Path) -> None:
     table = pl.read_parquet(folder / "interactions.parquet").with_columns(pl.col("item") + 1000)
     table.write_parquet(folder / "tonight.parquet")
-    with pytest.raises(HeldError, match="nobody of 30 users has a list"):
+    with pytest.raises(HeldError, match="nobody of 30 users has a list, as the model knows no item of their 300 inter"):
         score(folder, f"--interactions={folder / 'tonight.parquet'}")
     assert not (folder / "m.topk.parquet").exists()
     score(folder, f"--interactions={folder / 'tonight.parquet'}", "--accept")
