@@ -100,7 +100,7 @@ def sections(tables: dict[str, pl.DataFrame]) -> list[dict]:
                 else:
                     plots.append((named, rows))
         found.append(section(title, sentences, shown_tables, plots))
-    return [*found, section("Five films for one user", tables=shown.top(first))]
+    return [*found, section("The best five for one user", tables=shown.top(first))]
 
 
 Parts = list[tuple[str, dict | str | None]]  # caption of a plot and the plot, or a table

@@ -103,7 +103,10 @@ def cohorts(tables: dict[str, pl.DataFrame], by: str, metric: str) -> str | None
     for name in (n for n in COHORT_BARS if n in rows["experiment"]):
         bars = rows.filter(pl.col("experiment") == name)
         plot.add_bar(
-            x=[f"{cohort}<br>({users} users)" for cohort, users in bars.select("cohort", "users").iter_rows()],
+            x=[
+                f"{cohort}<br>({users:,} user{'s' * (users != 1)})"
+                for cohort, users in bars.select("cohort", "users").iter_rows()
+            ],
             y=(bars["value"] * 100).to_list(),
             name=bars["title"][0],
             error_y=_whiskers(bars) | {"thickness": 1, "color": GREY},

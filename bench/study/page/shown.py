@@ -215,12 +215,12 @@ def variations(tables: Tables) -> dict:
 
 
 def top(tables: Tables) -> list[dict]:
-    """Five films and genres by model, and the film that was held out."""
+    """Five items and their genres by model, and the item that was held out."""
     lists = []
     for group in tables["top"].partition_by("experiment", maintain_order=True):
         rows = [
             [str(row["rank"] or "held out"), row["film"], (row["genres"] or NOTHING).replace("|", ", ")]
             for row in [*group.filter(pl.col("rank") > 0).to_dicts(), *group.filter(pl.col("rank") == 0).to_dicts()]
         ]
-        lists.append(table(f"{group['title'][0]}, user {group['user'][0]}", ["rank", "film", "genres"], rows))
+        lists.append(table(f"{group['title'][0]}, user {group['user'][0]}", ["rank", "item", "genres"], rows))
     return lists

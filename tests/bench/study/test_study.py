@@ -98,7 +98,7 @@ def test_the_page_needs_no_network_and_shows_every_part(made) -> None:
     text = (made / "study.html").read_text()
     own = re.sub(r"<script>/\*\*.*?</script>", "", text, count=1, flags=re.S)
     assert not re.search(r"(src|href)\s*=\s*[\"']", own) and "@import" not in own and "http" not in own
-    for title in ("RQ1", "RQ2", "RQ3", "Protocols", "Five films", "How to reproduce"):
+    for title in ("RQ1", "RQ2", "RQ3", "Protocols", "The best five", "How to reproduce"):
         assert f"<h2>{title}" in own
     assert (
         "Does it help where data are scarce?, Beside published results, Is the effort the same?, Ties and time split."
