@@ -120,5 +120,6 @@ def _categories(table: Path, column: str, job: Job, kept: Kept) -> tuple[Categor
     without = int((found.sizes[1:] == 0).sum())
     if without:
         said.append(f"{table}: {without:,} of {job.items.height:,} items have no category, of which there is no limit")
-    kept[key] = stamp, found, said
+    if stamp:
+        kept[key] = stamp, found, said
     return found, said
