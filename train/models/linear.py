@@ -62,6 +62,7 @@ class Neighbours(ScoringModel):
         self.register_buffer("popularity", torch.zeros(items + 1))
         age = torch.arange(config.max_length - 1, -1, -1)
         self.register_buffer("lags", config.decay**age, persistent=False)
+        self.register_load_state_dict_pre_hook(_of_earlier_versions)
 
     def forward(self, window: Tensor) -> Tensor:
         """Scores of the next item: (batch, length) items to (batch, items + 1)."""
@@ -92,10 +93,10 @@ class Neighbours(ScoringModel):
             rows = slice(first + 1, first + 1 + len(lengths))
             self.neighbours[rows], self.weights[rows] = torch.from_numpy(neighbours), torch.from_numpy(weights)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
-        """Of earlier versions, whose checkpoints do not say how often items occur, all stay equal."""
-        state_dict.setdefault(f"{prefix}popularity", torch.zeros_like(self.popularity))
-        super()._load_from_state_dict(state_dict, prefix, *others)
+
+def _of_earlier_versions(model: "Neighbours", state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Where a checkpoint does not say how often items occur, all stay equal."""
+    state.setdefault(f"{prefix}popularity", torch.zeros_like(model.popularity))
 
 
 def build(data: Data, config: LinearConfig) -> tuple[Neighbours, dict[str, str]]:
