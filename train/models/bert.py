@@ -31,14 +31,12 @@ from train.models.base import ScoringModel
 from train.models.coded import CodedVectors
 from train.models.encoders import encoder
 from train.models.layers import Dropout, sinusoidal
-from train.models.losses import collisions, generalised_bce, next_item_loss, sampled_softmax
+from train.models.losses import collisions, generalised_bce, next_item_loss, own_scores, sampled_softmax
 from train.models.masking import SequenceBatch, batches, negative_probability
 from train.models.rows import RowAdamW
 from train.models.starting import groups, initialise
 from train.sizing import sized, window_count
 
-# To look up and score one item for one state takes as long as about a hundred scores of one large product.
-WORTH_SCORING_ALL = 100
 # Weights with a row for each item, as far as a model has them.
 OF_ITEMS = {
     "items.weight", "items.codes", "sources.weight", "successors.weight", "head.weight", "head.bias", "bias"
@@ -204,9 +202,12 @@ class MiniBERT4Rec(ScoringModel):
 
     def score_own(self, states: Tensor, items: Tensor) -> Tensor:
         """(targets, dim + rank) states and (targets, n) items to (targets, n): each state scores items of its own."""
-        weight, bias = self.output(items)
-        scores = (states[:, None] * weight).sum(2)
-        return scores if bias is None else scores + bias
+        rows, place = (slice(self.mask), items) if self.mask <= items.numel() else items.unique(return_inverse=True)
+        weight, bias = self.output(rows)
+        if bias is not None:
+            states = torch.cat([states, torch.ones_like(states[:, :1])], 1)
+            weight = torch.cat([weight, bias[:, None]], 1)
+        return own_scores(states, weight, place)
 
     def forward(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
         """Scores of the next item: (batch, window) items and levels to (batch, items + 1)."""
@@ -230,14 +231,11 @@ class MiniBERT4Rec(ScoringModel):
         return nn.functional.cross_entropy(self.score(self._asked_states(batch)), batch.item, reduction="none")
 
     def _binary_loss(self, batch: SequenceBatch) -> Tensor:
-        """(targets,): by all scores, where that is less work than to look up every target's own negatives."""
-        states, item = self._asked_states(batch), batch.item[:, None]
-        if self.mask <= WORTH_SCORING_ALL * batch.negatives.shape[1]:
-            negative = self.score(states).gather(1, batch.negatives)
-        else:
-            negative = self.score_own(states, batch.negatives)
-        positive, collides = self.score_own(states, item), item == batch.negatives
-        return generalised_bce(positive, negative, collides, self.mask - 1, self.config.calibration)
+        """(targets,)"""
+        item = batch.item[:, None]
+        scores = self.score_own(self._asked_states(batch), torch.cat([item, batch.negatives], 1))
+        collides = item == batch.negatives
+        return generalised_bce(scores[:, :1], scores[:, 1:], collides, self.mask - 1, self.config.calibration)
 
     def _sampled_loss(self, batch: SequenceBatch) -> Tensor:
         """(targets,): with one lookup of items, as the gradient of the whole table is filled and added to for each."""

@@ -64,6 +64,50 @@ def collisions(item: Tensor, negatives: Tensor) -> Tensor:
     return torch.stack([target, order[place]], 1)
 
 
+def own_scores(states: Tensor, vectors: Tensor, index: Tensor) -> Tensor:
+    """(targets, n) products of each state (targets, dim) with n vectors of its own.
+
+    vectors: (items, dim).  index: (targets, n) rows of these, the same ones often.
+    Neither looked-up vectors (targets, n, dim) nor scores of all items are ever made: of the latter few are wanted.
+    """
+    return _OwnScores.apply(states, vectors, index)
+
+
+class _OwnScores(torch.autograd.Function):
+    """`own_scores` by sums of weighed rows, which PyTorch has a kernel for: its gradient by the weights is the scores,
+    the sums of a target's vectors are the gradient of its state, and those of an item's states that of its vector."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, vectors: Tensor, index: Tensor) -> Tensor:
+        """(targets, n)"""
+        begins = torch.arange(0, index.numel(), index.shape[1], device=index.device)
+        ctx.save_for_backward(states, vectors, index, begins)
+        with torch.enable_grad():
+            weights = torch.zeros(index.shape, dtype=states.dtype, device=states.device, requires_grad=True)
+            sums = _weighed_sums(index.flatten(), vectors.detach(), begins, weights.flatten())
+        return torch.autograd.grad(sums, weights, states.detach())[0]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """(targets, dim) and (items, dim)"""
+        states, vectors, index, begins = ctx.saved_tensors
+        of_states = of_vectors = None
+        if ctx.needs_input_grad[0]:
+            of_states = _weighed_sums(index.flatten(), vectors, begins, gradients[0].flatten())
+        if ctx.needs_input_grad[1]:
+            order = index.flatten().argsort()
+            counts = index.flatten().bincount(minlength=len(vectors))
+            begins, each = counts.cumsum(0) - counts, gradients[0].flatten()[order]
+            of_vectors = _weighed_sums(order // index.shape[1], states, begins, each)
+        return of_states, of_vectors, None
+
+
+def _weighed_sums(index: Tensor, rows: Tensor, begins: Tensor, weights: Tensor) -> Tensor:
+    """(sums, dim), each of rows (m, dim) at the places of index (n,) from its begin to the next, times weights (n,)."""
+    return functional.embedding_bag(index, rows, begins, mode="sum", per_sample_weights=weights)
+
+
 def generalised_bce(positive: Tensor, negative: Tensor, collides: Tensor, items: int, calibration: float) -> Tensor:
     """gBCE (Petrov & Macdonald 2023, equation 15): -log sigmoid(s+)^beta - mean... over negatives.
 

@@ -13,7 +13,6 @@ are left-padded, so that the last column is the newest item.
     causal   nothing is hidden: every item predicts the next (Kang & McAuley 2018, SASRec)
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -81,7 +80,7 @@ class SequenceBatch:
 def batches(data: Data, config: BertConfig, mask: int, generator: torch.Generator) -> Iterator[SequenceBatch]:
     """One epoch of shuffled batches.
 
-    mask: the index of the mask token.
+    mask: the index of the mask token, one more than there are items.
     """
     length = config.max_length + 1 if config.masking == "causal" else config.max_length
     begin, end, owner = _spans(data, config.stride, generator)
@@ -106,13 +105,13 @@ def batches(data: Data, config: BertConfig, mask: int, generator: torch.Generato
         if config.ratings == "weight":
             weight = weights[target_levels.flatten()[place]]
         negatives = torch.empty(0, dtype=torch.int64)
-        if config.loss != "softmax":
-            each = (len(place), config.negatives) if config.loss == "gbce" else (config.negatives,)
-            draws = torch.multinomial(probability, math.prod(each), replacement=True, generator=generator)
-            negatives = draws.view(each)
+        if config.loss == "sampled":
+            negatives = torch.multinomial(probability, config.negatives, replacement=True, generator=generator)
+        elif config.loss == "gbce":
+            negatives = torch.randint(1, mask, (len(place), config.negatives), generator=generator)
             if seen is not None:
                 users = torch.from_numpy(owner)[rows][place // inputs.shape[1]]
-                negatives = unseen(negatives, users, targets.flatten()[place], seen, probability, generator)
+                negatives = unseen(negatives, users, targets.flatten()[place], seen, mask, generator)
         yield SequenceBatch(inputs, input_levels, place, targets.flatten()[place], weight, negatives)
 
 
@@ -133,21 +132,20 @@ def _trimmed(items: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def unseen(
-    negatives: Tensor, users: Tensor, target: Tensor, seen: Tensor, probability: Tensor, generator: torch.Generator
+    negatives: Tensor, users: Tensor, target: Tensor, seen: Tensor, rows: int, generator: torch.Generator
 ) -> Tensor:
     """(targets, n) negatives, in which items that the user has seen are drawn again.
 
-    users, target: (targets,) rows of the users and what they chose.  seen: sorted user * (items + 1) + item.
+    users, target: (targets,) rows of the users and what they chose.  seen: sorted user * rows + item.  rows: items + 1.
     What is still seen after MOST_DRAWS, of a user who has seen nearly all, becomes the target, which a loss leaves out.
     """
     for _ in range(MOST_DRAWS):
-        key = users[:, None] * len(probability) + negatives
+        key = users[:, None] * rows + negatives
         found = seen[torch.searchsorted(seen, key).clamp(max=len(seen) - 1)] == key
         if not found.any():
             return negatives
-        again = torch.multinomial(probability, int(found.sum()), replacement=True, generator=generator)
-        negatives = negatives.masked_scatter(found, again)
-    key = users[:, None] * len(probability) + negatives
+        negatives = negatives.masked_scatter(found, torch.randint(1, rows, (int(found.sum()),), generator=generator))
+    key = users[:, None] * rows + negatives
     found = seen[torch.searchsorted(seen, key).clamp(max=len(seen) - 1)] == key
     return torch.where(found, target[:, None], negatives)
 

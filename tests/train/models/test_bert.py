@@ -12,7 +12,6 @@ from infer.errors import InputError
 from infer.histories.histories import Histories
 from train.config import BertConfig, HybridConfig
 from train.data.dataset import Data
-from train.models import bert
 from train.models.bert import MiniBERT4Rec
 from train.models.hybrid import start_from
 from train.models.layers import sinusoidal
@@ -188,10 +187,9 @@ def test_the_papers_loss_is_the_cross_entropy_at_the_masked_position() -> None:
     torch.testing.assert_close(model.loss(batch(window, [3], [2])), -torch.log_softmax(logits, 0)[2])
 
 
-@pytest.mark.parametrize(("loss", "worth"), [("sampled", 100), ("gbce", 100), ("gbce", 0)])
+@pytest.mark.parametrize("loss", ["sampled", "gbce"])
 @pytest.mark.parametrize("head", ["tied", "separate"])
-def test_sampled_losses_see_the_scores_that_forward_gives(loss: str, worth: int, head: str, monkeypatch) -> None:
-    monkeypatch.setattr(bert, "WORTH_SCORING_ALL", worth)
+def test_sampled_losses_see_the_scores_that_forward_gives(loss: str, head: str) -> None:
     model = made("default", loss=loss, head=head, chain=3, chain_trained=True)
     window, negatives = windows([6, 4]), ((5, 2, 2), (5, 2, 2) if loss == "sampled" else (9, 2, 1))
     found = model.loss(batch(window, [5, 11], [7, 2], negatives[0] if loss == "sampled" else negatives))
@@ -208,6 +206,16 @@ def test_sampled_losses_see_the_scores_that_forward_gives(loss: str, worth: int,
             false = sum(torch.nn.functional.softplus(scores[row, n]) for n in others)
             each.append((beta * torch.nn.functional.softplus(-own) + false) / 4)
     torch.testing.assert_close(found, sum(each) / 2)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("own", [2, 30])  # fewer and more looked-up items than there are
+@pytest.mark.parametrize("options", [{"head": "separate"}, {"chain": 3}, {"item_bias": False}, {"codes": 2}])
+def test_states_score_items_of_their_own_as_among_all(own: int, options: dict) -> None:
+    model, generator = made("default", **options), torch.Generator().manual_seed(0)
+    states = torch.randn(2, model.config.dim + model.rank, generator=generator)
+    items = torch.randint(1, MASK, (2, own), generator=generator)
+    torch.testing.assert_close(model.score_own(states, items), model.score(states).gather(1, items))
 
 
 def test_weights_of_targets_weigh_their_losses() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from train.models.losses import collisions, generalised_bce, next_item_loss, sampled_softmax
+from train.models.losses import collisions, generalised_bce, next_item_loss, own_scores, sampled_softmax
 
 
 def test_sampling_every_item_once_is_the_full_softmax() -> None:
@@ -68,6 +68,21 @@ def test_a_loss_far_from_zero_stays_finite() -> None:
         for own, other in ((1e4, 0.0), (0.0, 1e4), (-1e4, -1e4))
     ]
     assert found == pytest.approx([0, 1e4 + math.log(2), math.log(3)], rel=1e-6)
+
+
+@pytest.mark.parametrize("targets", [0, 1, 5])
+def test_own_scores_are_products_with_looked_up_vectors(targets: int) -> None:
+    generator = torch.Generator().manual_seed(3)
+    states = torch.randn(targets, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    vectors = torch.randn(7, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    index = torch.randint(1, 6, (targets, 4), generator=generator)  # some stand twice, the first and last never
+    found = own_scores(states, vectors, index)
+    torch.testing.assert_close(found, (states[:, None] * vectors[index]).sum(2))
+    weights = torch.randn(targets, 4, generator=generator, dtype=torch.float64)
+    expected = torch.autograd.grad(((states[:, None] * vectors[index]).sum(2) * weights).sum(), (states, vectors))
+    torch.testing.assert_close(torch.autograd.grad((found * weights).sum(), (states, vectors)), expected)
+    (of_vectors,) = torch.autograd.grad((own_scores(states.detach(), vectors, index) * weights).sum(), vectors)
+    torch.testing.assert_close(of_vectors, expected[1])
 
 
 def test_gbce_is_the_papers_formula() -> None:
