@@ -277,9 +277,8 @@ GSASREC = SASREC | {
     "beta2": of("petrov: PyTorch, Adam", 0.999),
     "weight_decay": of("petrov: PyTorch, Adam", 0.0),
     "batch_size": of("petrov: train_batch_size", 128),
-    # Theirs are of a hundred batches each, and cannot be compared.
-    "epochs": Row(2000),
-    "patience": Row(100),
+    "epochs": of("petrov: config.py, max_epochs", 10_000),
+    "patience": of("petrov: config.py, early_stopping_patience", 200),
 }
 # Which values of an encoder that starts from matrix factorization nobody but us has published.
 STARTED = {"initial": Row("ials"), "chain": Row(0)}
