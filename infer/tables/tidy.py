@@ -192,7 +192,7 @@ def checked(table: pl.DataFrame, rules: Rules, first_row: int = 0) -> tuple[pl.D
         notes.first = _complaint(table, next(name for name in bad if bad[name][row]), row, first_row, rules)
         left = pl.Series([True]).new_from_index(0, table.height)
         for name, mask in bad.items():
-            notes.unusable[_reason(name)] += int((mask & left).sum())
+            notes.unusable[_reason(name, rules.options)] += int((mask & left).sum())
             left = left & ~mask
         used = used.filter(~wrong)
     used = _rated(used, rules.options.least_rating, notes).drop(ROW, strict=False)
@@ -263,5 +263,7 @@ def _complaint(table: pl.DataFrame, name: str, row: int, first_row: int, rules: 
     return f"{place} has the {name} {text}; expected {expected}"
 
 
-def _reason(name: str) -> str:
+def _reason(name: str, options: TableOptions) -> str:
+    if name == RATING and options.event_weights is not None:
+        return "an event for which --event-weights has no weight"
     return f"no {name}" if name in IDS else f"a {name} that is none"

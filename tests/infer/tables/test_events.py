@@ -203,6 +203,8 @@ def test_events_weigh_what_is_said_of_their_type(tmp_path: Path) -> None:
     assert both(path, **options, least_rating=2)[0] == [(1, 10, 6)]
     with pytest.raises(InputError, match="row 2 has the event 'cart', for which --event-weights has no weight"):
         read_interactions(path, TableOptions(event="event type", event_weights="view=1"))
+    dropped = read_interactions(path, TableOptions(event="event type", event_weights="view=1", drop_bad_rows=True))
+    assert "rows with an event for which --event-weights has no weight" in str(dropped.notes)
     with pytest.raises(InputError, match="has no column 'kind'; its columns: user"):
         read_interactions(path, TableOptions(event="kind", event_weights="view=1"))
     for wrong in ("view", "view=", "=1", "view=nan", "view=1,,"):
