@@ -1,5 +1,10 @@
 """The errors that a command turns into a single line and a non-zero exit status."""
 
+import re
+
+# A limit on files, a full disk or a quota, as Python and Rust number what the system says.
+NO_ROOM = re.compile(r"\b(os error|errno) (27|28|122)\b", re.IGNORECASE)
+
 
 class InputError(Exception):
     """Something the user gave cannot be used.
@@ -44,6 +49,17 @@ def system_says(error: OSError) -> str:
 def first_line(error: BaseException) -> str:
     """What a library's error says, cut to its first line; its class name if it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def unread(what: object, error: BaseException, said: str = "") -> str:
+    """What to say of a table that could not be read, or not be copied where its rows are put in order.
+
+    said: what the error says, where its first line does not tell it.
+    """
+    said = said or first_line(error)
+    if NO_ROOM.search(str(error)):
+        return f"{what} cannot be copied: {said}; free space where the output and temporary files lie"
+    return f"{what} cannot be read: {said}"
 
 
 def check_unicode(text: str, what: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from infer.errors import InputError, first_line
+from infer.errors import InputError, unread
 from infer.formats.databases import is_database
 from infer.formats.layout import shown
 from infer.formats.places import located, open_place
@@ -64,7 +64,7 @@ class Segments:
         try:
             rows.sink_parquet(whole)
         except (pl.exceptions.PolarsError, OSError) as error:
-            raise InputError(f"{self.path} cannot be read: {first_line(error)}") from None
+            raise InputError(unread(self.path, error)) from None
         if rows.collect_schema()[SEGMENT].is_nested():
             raise InputError(f"{self.path} column '{self.column}' holds lists; expected one segment a user")
         scanned = pl.scan_parquet(whole, glob=False)

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import polars as pl
 
-from infer.errors import InputError, first_line
+from infer.errors import InputError, first_line, unread
 from infer.formats.lakes import needs
 from infer.formats.layout import shown
 from infer.system.addresses import Address, scheme_of, secrets
@@ -184,4 +184,5 @@ def asked(address: Address, doing: str = "read", then: str = "") -> Iterator[Non
         said = first_line(error).rstrip(":")
         if any(piece in said for piece in secrets(address.text)):
             said = "its driver's message is left out, since the password stands in it"
-        raise InputError(f"{address} cannot be {doing}: {said:.300}{then}") from None
+        line = f"{address} cannot be {doing}: {said:.300}{then}"
+        raise InputError(unread(address, error, f"{said:.300}") if doing == "read" else line) from None

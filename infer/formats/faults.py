@@ -7,7 +7,7 @@ In: an address and an error. Out: a line that names the address and what to chec
 
 import re
 
-from infer.errors import first_line
+from infer.errors import NO_ROOM, first_line, unread
 from infer.system.addresses import Address, secrets
 from infer.system.stores import EXPIRED, INVALID, RENEW
 
@@ -57,4 +57,6 @@ def told(address: Address, error: Exception) -> str:
     said = URL.sub("the address", first_line(error))
     if any(piece in said for piece in secrets(address.text)):
         said = type(error).__name__
+    if NO_ROOM.search(str(error)):
+        return unread(address, error, f"{said:.300}")
     return f"{address} cannot be read: {said:.300}; say what it is with --format, or download it first"

@@ -15,7 +15,7 @@ from typing import IO, cast
 
 import polars as pl
 
-from infer.errors import InputError, first_line
+from infer.errors import InputError, unread
 
 STDERR = 2
 MORE_FIELDS = "found more fields than defined"  # what Polars says of a text
@@ -31,8 +31,7 @@ def reading(path: Path) -> Iterator[None]:
     except pl.exceptions.PanicException:
         raise InputError(f"{path} cannot be read: it is damaged") from None
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        said = TOO_WIDE if MORE_FIELDS in str(error) else first_line(error)
-        raise InputError(f"{path} cannot be read: {said}") from None
+        raise InputError(unread(path, error, TOO_WIDE if MORE_FIELDS in str(error) else "")) from None
 
 
 class _Quiet:

@@ -1,5 +1,6 @@
 """Tables are read whatever has become of standard error, and what keeps one from being read is named."""
 
+import errno
 import gzip
 import os
 import subprocess
@@ -7,10 +8,14 @@ import sys
 import threading
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from infer.errors import InputError
+from infer.formats.databases import asked
+from infer.formats.faults import told
 from infer.formats.reading import reading
+from infer.system.addresses import Address
 from infer.tables.interactions import read_interactions
 from infer.tables.options import TableOptions
 from tests.helpers.checkerboard import HANGS, ROOT
@@ -73,3 +78,24 @@ def test_threads_that_read_at_once_leave_standard_error_where_it_was(capfd: pyte
         thread.join()
         os.write(2, b"second")
     assert os.fstat(2).st_ino == before and capfd.readouterr().err == "first second"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pl.exceptions.ComputeError("parquet: underlying IO error: No space left on device (os error 28)\nmore"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+    ],
+)
+def test_a_disk_that_is_full_is_not_taken_for_damage_of_the_table(error: Exception) -> None:
+    with (
+        pytest.raises(InputError, match=r"^t\.csv cannot be copied: .*; free space where "),
+        reading(Path("t.csv")),
+    ):
+        raise error
+    with pytest.raises(InputError, match=r"^s3://b/t\.csv cannot be copied: [^;]*; free space"):
+        raise InputError(told(Address("s3://b/t.csv"), error))
+    with pytest.raises(InputError, match="cannot be copied: "), asked(Address("postgresql://h/d")):
+        raise error
+    with pytest.raises(InputError, match=r"^t\.csv cannot be read: row 28$"), reading(Path("t.csv")):
+        raise pl.exceptions.ComputeError("row 28")
