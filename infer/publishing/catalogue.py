@@ -62,7 +62,7 @@ class Catalogue:
 
     def publishing(self, name: str, keep: int, way: Sequence[str] = ()) -> "Catalogue":
         """With a run as what readers find; of the others those of `way`, which leads back from it, and the latest stay,
-        `keep` in all, and no run that is long out of date."""
+        `keep` in all, no run that is long out of date, and what was held as long as there is anything from before."""
         way = [known for known in way if known in self.published][: keep - 1]
         others = [known for known in self.published if known != name and known not in way]
         gone = others[: max(0, len(others) - (keep - 1 - len(way)))]
@@ -72,7 +72,8 @@ class Catalogue:
             for digest, run in self.runs.items()
             if run != name and int(run) > int(name) - max(keep, ABANDONED)
         }
-        return replace(self, published=kept, current=name, runs=runs)
+        held = self.held if self.held and any(int(known) < int(self.held[0]) for known in kept) else None
+        return replace(self, published=kept, current=name, runs=runs, held=held)
 
     def holding(self, name: str, digest: str) -> "Catalogue":
         """With a run put aside, in the place of what was held before."""

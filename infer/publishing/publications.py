@@ -7,7 +7,7 @@
         current -> 000012    the one symbolic link whose replacement publishes, or goes back
         000012/              lists/part-00000.parquet ..., users/part-00000.parquet ..., manifest.json, metrics.json
         000011/              earlier ones, as many as were to be kept
-        held/                complete lists that a limit kept from publication
+        held/                complete lists that a limit kept from publication, beside what they were compared with
         work/                an unfinished run (`infer.publishing.output`)
         locks/, format.json
 
@@ -206,7 +206,7 @@ class Publications:
 
     def prune(self, keep: int) -> None:
         """Remove all but the current publication, those that lead back from it, and the latest others: `keep` in
-        all."""
+        all; and lists that are held, with the publication that they were held against, as they are people's data."""
         current = self.current()
         way = [] if current is None else [p.name for p in islice(self.way_back(current), keep - 1)]
         others = [p for p in self.all() if p.name not in way and (current is None or p.name != current.name)]
@@ -217,6 +217,12 @@ class Publications:
             if NUMBER.fullmatch(path.name) and not (path / MANIFEST).exists():  # also of a prune that was killed
                 with _removing():
                     shutil.rmtree(path)
+        held = self.held()
+        against = None if held is None or held.damage is not None else held.manifest.get(FOLLOWS)
+        if against not in [p.name for p in self.all()]:
+            with _removing():
+                (self.store / HELD / MANIFEST).unlink(missing_ok=True)  # first, as above
+                shutil.rmtree(self.store / HELD)
 
     def _is_own(self, path: Path) -> bool:
         """Whether one of the `links` is there as `switch` makes it."""

@@ -279,13 +279,14 @@ def test_only_what_is_ours_and_in_use_no_more_is_removed(store: Store, folder: P
         store.put(key, b"precious")
     with pytest.raises(HeldError):
         score(folder, output, 7, "--min-overlap=2")
-    score(folder, output, 5, "--keep=2")
-    score(folder, output, 5, "--keep=2")
+    score(folder, output, 5, "--keep=3")
+    score(folder, output, 5, "--keep=3")
     names = {key.removeprefix(below(output)).partition("/")[0] for key in store.keys(below(output))}
-    assert names == {"current.json", "notes.txt", "999999", "000002", "000003", "000004"}  # 2 is held
+    assert names == {"current.json", "notes.txt", "999999", "000001", "000002", "000003", "000004"}  # 2 is held
     assert foreign <= set(store.keys(below(output).split("/")[0]))
     score(folder, output, 5, "--keep=1")
-    assert catalogue(store, output)["published"] == ["000005"] and catalogue(store, output)["held"]["name"] == "000002"
+    assert catalogue(store, output)["published"] == ["000005"] and catalogue(store, output)["held"] is None
+    assert not store.keys(f"{below(output)}000002/")  # what it was held against is gone, too
 
 
 def test_what_may_not_be_removed_is_said_and_stays(

@@ -149,6 +149,25 @@ def test_a_broken_table_does_not_replace_good_lists(folder: Path, broken: str, k
     assert not (store(folder) / "held").exists()
 
 
+def test_held_lists_go_with_what_they_were_held_against(folder: Path) -> None:
+    held = store(folder) / "held"
+    pl.read_parquet(folder / "interactions.parquet").with_columns(pl.col("item") + 1000).write_parquet(
+        folder / "t.parquet"
+    )
+    score(folder)
+    with pytest.raises(HeldError):
+        score(folder, f"--interactions={folder / 't.parquet'}")
+    score(folder, "--k=9", "--keep=2")
+    assert held.exists()
+    score(folder, "--k=8", "--keep=2")
+    assert not held.exists()
+    # Against nothing: they go with the first publication.
+    with pytest.raises(HeldError):
+        score(folder, f"--interactions={folder / 't.parquet'}", f"--output={folder / 'o.parquet'}")
+    score(folder, f"--output={folder / 'o.parquet'}")
+    assert not (folder / "o.publications" / "held").exists()
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A model of 40 items, m.onnx, and the interactions of 30 users that it was trained on."""
