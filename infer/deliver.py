@@ -21,6 +21,7 @@ from infer.delivery.options import DeliveryConfig
 from infer.delivery.published import Published
 from infer.errors import InputError
 from infer.system.addresses import Address
+from infer.tables.options import TableOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,8 @@ class DeliverConfig(DeliveryConfig):
     """Options of `python -m infer.deliver`."""
 
     lists: Path = option(MISSING, "the published lists, as --output of infer.batch", address=True)
+    user_column: str | None = option(None, "name of the user column of --segments (default: a usual one)")
+    item_column: str | None = option(None, "name of the item column of --items (default: a usual one)")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -36,7 +39,12 @@ def main(argv: Sequence[str]) -> None:
     lists = Published(config.lists).lists
     if config.items is not None and config.with_ is None:
         raise InputError("--items is of no use without --with, which names columns of it")
-    delivery = config.delivery(None if isinstance(lists, Address) else lists.parent)
+    if config.item_column is not None and config.with_ is None:
+        raise InputError("--item-column is of no use without --with: it names a column of the table of items")
+    if config.user_column is not None and config.segments is None:
+        raise InputError("--user-column is of no use without --segments: it names a column of that table")
+    columns = TableOptions(user=config.user_column, item=config.item_column)
+    delivery = config.delivery(None if isinstance(lists, Address) else lists.parent, columns)
     if delivery is None:
         raise InputError("option --to is missing: --to=lists.csv, or --to=sqlite:///FILE")
     print("\n".join(deliver(lists, delivery).told()))

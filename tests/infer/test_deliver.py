@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from infer import batch
+from infer import batch, deliver
 from infer.delivery.delivering import Delivery
 from infer.delivery.published import Published
 from infer.delivery.targets import target_of
@@ -41,6 +41,20 @@ def test_the_command_says_what_it_did(run, tmp_path: Path) -> None:
     database.close()
 
 
+def test_tables_of_items_and_segments_may_name_their_columns(tmp_path: Path) -> None:
+    publish(tmp_path / "l.parquet", *PARTS)
+    (tmp_path / "items.csv").write_text("ware,title\n10,a\n20,b\n30,c\n")
+    users = pl.read_parquet(tmp_path / "l.parquet")["user"].unique().sort()
+    pl.DataFrame({"kunde": users, "plan": ["gold"] * len(users)}).write_csv(tmp_path / "users.csv")
+    words = ["--with=title", f"--items={tmp_path / 'items.csv'}", f"--segments={tmp_path / 'users.csv'}"]
+    words += [f"--lists={tmp_path / 'l.parquet'}", f"--to={tmp_path / 'a.csv'}", "--segment-column=plan"]
+    with pytest.raises(InputError, match="has no item column"):
+        deliver.main(words)
+    deliver.main([*words, "--item-column=ware", "--user-column=kunde"])
+    delivered = pl.read_csv(tmp_path / "a.csv")
+    assert delivered["title"].null_count() == 0 and set(delivered["segment"]) == {"gold"}
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -53,6 +67,8 @@ def test_the_command_says_what_it_did(run, tmp_path: Path) -> None:
         ("--to=a.csv --to-table=t", "--to-table is of a database; --to a.csv is a file"),
         ("--to=a.csv --items=i.csv", "--items is of no use without --with"),
         ("--to=a.csv --segment-column=plan", "--segment-column is of no use without --segments"),
+        ("--to=a.csv --user-column=u", "--user-column is of no use without --segments"),
+        ("--to=a.csv --item-column=i", "--item-column is of no use without --with"),
         ("--to=a.csv --with=title", "--with: items.parquet is not there; name the table of the items with --items"),
         ("--to=a.csv --with=title --items=no.csv", "no.csv does not exist"),
         ("--to=a.csv --segments=no.csv", "no.csv does not exist"),
