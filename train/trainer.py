@@ -185,7 +185,7 @@ def _prepared(
     )  # fmt: skip
     run = Run(model, None if model.closed_form else model.optimizer(), preparing)
     if start is not None and not model.closed_form:
-        run.carry_on()
+        run.carry_on(run.model.expected_steps(data))
     if manner.finish or not model.closed_form:
         (unfinished if manner.finish else resume)(places.name, config, provenance, run)
     if not world.alone:

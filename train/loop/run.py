@@ -15,8 +15,9 @@ from torch import Tensor
 from train.models.base import ScoringModel
 from train.models.rows import RowAdamW
 
-# Chosen on validation: an average that begins anew forgets within an epoch what makes the earlier weights good.
-BEHIND = 10_000
+# Chosen on validation: an average that begins anew forgets within an epoch what makes the earlier weights good. Where
+# an epoch has a few steps, it has followed as many epochs as where BEHIND was chosen: else nothing would move it.
+BEHIND, BEHIND_EPOCHS = 10_000, 40
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,13 @@ class Run:
         compared = [record for record in self.records if record.epoch >= self.compared_from]
         return max(compared, key=lambda record: (record.validation_ndcg_at_10 or 0.0, -record.epoch))
 
-    def carry_on(self) -> None:
+    def carry_on(self, epoch_steps: int) -> None:
         """Say that the model starts from an earlier one's weights: its average begins with them.
 
-        It moves on from them slowly, as one that has followed BEHIND steps already.
+        It moves on from them slowly, as one that has followed BEHIND steps already, or BEHIND_EPOCHS of so many.
         """
-        self.continued, self.average, self.steps = True, self.weights(), BEHIND
+        behind = min(BEHIND, BEHIND_EPOCHS * epoch_steps)
+        self.continued, self.average, self.steps = True, self.weights(), behind
 
     @torch.no_grad()
     def follow(self, decay: float) -> None:

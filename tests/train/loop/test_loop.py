@@ -161,12 +161,26 @@ def test_a_continued_model_is_epoch_0_and_its_average_begins_with_its_weights(mo
     model = Steps([[1.0]])
     model.weight.data += 8
     run = Run(model, torch.optim.SGD(model.parameters(), lr=1.0))
-    run.carry_on()
+    run.carry_on(epoch_steps=1)
     list(fit(run, DATA, replace(CONFIG, epochs=9, average=0.75, patience=2)))
     # The weights are 7 and 6: 8 * 0.75 + 7 * 0.25 = 7.75, then 7.75 * 0.75 + 6 * 0.25.
     assert run.average["weight"].item() == pytest.approx(7.3125)
     assert [(r.epoch, r.train_loss is None) for r in run.records] == [(0, True), (1, False), (2, False)]
     assert run.epochs == 2 and run.best_record.epoch == 0 and model.weight.item() == 8, "what it began with is better"
+
+
+def test_a_continued_average_moves_by_epochs_where_these_are_of_a_few_steps() -> None:
+    moved = []
+    for steps in (1, 8, 256, 20_000):
+        run = Run(Steps([[1.0]]), None)
+        run.model.weight.data.fill_(0)
+        run.carry_on(steps)
+        run.model.weight.data.fill_(1)
+        for _ in range(min(steps, 256)):
+            run.follow(0.9998)
+        moved.append(run.average["weight"].item())
+    # An epoch of any size up to 256 steps moves it by about a fifth, as 256 of 10,000 do.
+    assert moved == pytest.approx([10 / 51, 0.216, 0.223, 0.223], abs=0.001)
 
 
 def test_without_an_average_the_last_weights_are_kept() -> None:
