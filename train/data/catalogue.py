@@ -102,10 +102,17 @@ def given_items(config: ItemsConfig, events: TableOptions, interactions: pl.Data
         if interactions.schema[ITEM] != pl.String:
             interactions = interactions.cast({ITEM: pl.String})
             found.said.append(f"{config.items.name}: not all item ids are whole numbers, so all are read as texts")
-    if interactions.join(found.table, on=ITEM, how="semi").is_empty():
+    named = interactions.select(ITEM).unique()
+    lacking = named.join(found.table, on=ITEM, how="anti")[ITEM]
+    if len(lacking) == named.height:
         raise InputError(
             f"{config.items} knows no item of the interactions: its ids are {items_before}, those of the interactions "
             f"{events_before}; --items-item-column names another column"
+        )
+    if len(lacking):
+        found.said.append(
+            f"{config.items.name} lacks {len(lacking):,} of the {named.height:,} items of the events, as "
+            f"{lacking.min()!r:.40}: nothing tells what they are like"
         )
     return interactions, found
 

@@ -36,6 +36,7 @@ def test_items_without_events_are_candidates_if_something_is_known_of_them(writt
     assert dataset.load(folder).item_ids == [9, 10, 15, 20, 30]
     assert "1 items that no event names are candidates, too; --catalogue=events leaves them out" in printed
     assert "i.csv: categories from 'brand'" in printed
+    assert "i.csv lacks 1 of the 4 items of the events, as 9: nothing tells what they are like" in printed
     found = content.load(folder, [9, 10, 15, 20, 30]).toarray().tolist()
     assert found == [[0, 1, 1, 0, 0], [0, 0, 0, 1, 1]], "brand:X and brand:Y"
     pl.read_parquet(folder / "items.parquet").head(2).write_parquet(folder / "items.parquet")
