@@ -5,7 +5,8 @@ In: a run and its configuration. Out: lines of text, which `train.trainer` logs.
     for text in beginning(run, data, config, "bert"): ...
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from train.config import TrainConfig
 from train.data.dataset import Data
@@ -33,6 +34,17 @@ def beginning(run: Run, data: Data, config: TrainConfig, name: str) -> Iterator[
         yield unmeasured(run.model, config)
     if getattr(config, "masking", None) == "causal" and data.histories.lengths.max() < 2:
         yield "WARNING: no user has two items to train on, so no step is taken: the weights stay as they are"
+
+
+def other_rules(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """How the rules by which the rows of two tables count differ, as options; empty if they are the same."""
+    differing = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    shown = (
+        ", ".join(f"--{name.replace('_', '-')}={rules[name]}" if name in rules else f"no --{name.replace('_', '-')}"
+                  for name in differing)
+        for rules in (before, now)
+    )  # fmt: skip
+    return ", now ".join(shown) if differing else ""
 
 
 def killed(name: str, held: list[Part]) -> str:

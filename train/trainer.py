@@ -122,6 +122,8 @@ def _trained(
     if manner.start is not None:
         told = "starts from %s: %s items keep their weights, %s are new, %s are gone"
         log.info(told, manner.start.path, *(f"{earlier[key]:,}" for key in ("kept", "new", "dropped")))
+        if other := messages.other_rules(manner.start.content.get("rules") or {}, data.rules):
+            log.info("WARNING: %s learned from other rows than this table has: %s", manner.start.path, other)
     if manner.numbering is not None:
         told = "items have their indexes of %s: %s of them are gone and nobody gets them"
         log.info(told, manner.numbering.path, f"{len(data.retired):,}")

@@ -1,5 +1,6 @@
 """Training from an earlier model: what is kept, new and gone, which options hold, and where it begins."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +17,12 @@ from infer.model.choice import Choice
 from infer.model.signature import DROPPED
 from infer.recommender import Recommender
 from infer.system.fingerprints import sha256
+from infer.tables.columns import RULES_KEY
 from tests.helpers.rounds import write
 from train import command, trainer
 from train.config import TrainConfig
 from train.data.dataset import load
+from train.messages import other_rules
 from train.models.registry import build, restore
 from train.presets import configuration
 from train.saved import checkpoint, earlier
@@ -94,6 +97,26 @@ def test_the_same_table_begins_at_the_earlier_validation_figure_and_leaves_the_e
     assert [record["epoch"] for record in after["history"]] == [0, 1]
     assert f"starts from {one / f'{kind}.pt'}: 10 items keep their weights, 0 are new, 0 are gone" in said
     assert after["provenance"]["start"]["checksum"] == sha256(one / f"{kind}.pt")
+    assert "other rows" not in said
+
+
+def test_rows_that_count_by_other_rules_than_those_of_the_earlier_model_are_told(nights, capsys) -> None:
+    one, _ = nights
+    trainer.train("bert", config("bert", one))
+    table = pl.read_parquet(one / "interactions.parquet")
+    about = pl.read_parquet_metadata(one / "interactions.parquet")
+    about = {name: value for name, value in about.items() if name != "ARROW:schema"}
+    table.write_parquet(
+        one / "interactions.parquet", metadata=about | {RULES_KEY: json.dumps({"where": "land = 'JP'"})}
+    )
+    command.main(["bert", f"--artifacts={one}", "--from=bert.pt", "--name=next", "--epochs=1"])
+    said = (
+        f"WARNING: {one / 'bert.pt'} learned from other rows than this table has: no --where, now --where=land = 'JP'"
+    )
+    assert said in capsys.readouterr().out
+    assert (
+        other_rules({"where": "a", "repeats": "keep"}, {"where": "b", "repeats": "keep"}) == "--where=a, now --where=b"
+    )
 
 
 def test_the_weight_of_a_chain_can_be_set_to_nothing_and_back(nights) -> None:
