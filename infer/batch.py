@@ -86,6 +86,9 @@ class BatchConfig(ClusterConfig, DeliveryConfig, VarietyConfig, FallbackConfig, 
     only_changed: bool = option(False, "score users whose history has changed; keep the earlier lists of the others")
     restart: bool = option(False, "drop an unfinished run and begin anew")
     part_users: int = option(PART_USERS, "users in one file of lists, at most", minimum=1)
+    max_age: str | None = option(
+        None, "refuse a table whose newest event is older, as 12h, 2d or 1w (default: none is)"
+    )
     max_left_out: float = option(0.5, "limit: share of users without a list", minimum=0)
     max_unknown: float = option(0.5, "limit: share of interactions with items that the model does not know", minimum=0)
     max_popular: float = option(0.9, "limit: share of lists that equal the popular one", minimum=0)
@@ -175,6 +178,7 @@ class BatchConfig(ClusterConfig, DeliveryConfig, VarietyConfig, FallbackConfig, 
             limits=self.limits,
             accept=self.accept,
             keep=self.keep,
+            max_age=self.max_age,
             fallback=self.fallback_options,
             variety=self.variety,
             reasons=self.reasons,

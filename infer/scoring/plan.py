@@ -19,6 +19,7 @@ from infer.scoring.extras import ExtraTables
 from infer.scoring.fallback import FallbackOptions
 from infer.scoring.job import Job
 from infer.scoring.reasons import check_reasons
+from infer.scoring.recency import checked_period
 from infer.scoring.variety import VarietyOptions
 from infer.sources.source import PART_USERS
 
@@ -34,8 +35,9 @@ class Settings:
     part of the table, from the i-th, counted from 0.  only_changed: score users whose history has changed, keep the
     earlier lists of the others.  restart: drop an unfinished run.  part_users: users in one file of lists, at most.
     limits: beyond which lists are held.  accept: publish them all the same.  keep: publications to keep, this one
-    included.  fallback: for users whom the model cannot personalise.  variety: how lists are re-ranked.  reasons: items
-    of the history to name for each recommendation.  options: what the report says of how it was made.
+    included.  max_age: refuse a table whose newest event is older (`2d`), None: never.  fallback: for users whom the
+    model cannot personalise.  variety: how lists are re-ranked.  reasons: items of the history to name for each
+    recommendation.  options: what the report says of how it was made.
     extras: tables of items and users that figures beyond accuracy are made with; None: no such figures.
     """
 
@@ -51,6 +53,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     accept: bool = False
     keep: int = 3
+    max_age: str | None = None
     fallback: FallbackOptions = FallbackOptions()
     variety: VarietyOptions = VarietyOptions()
     reasons: int = 0
@@ -64,6 +67,8 @@ def plan_of(job: Job, settings: Settings, ids: Sequence[str] | None, current: Pu
     ids: of the users to score, None for all.  current: the lists that readers find now.
     Raises InputError if options contradict each other.
     """
+    if settings.max_age is not None:
+        checked_period(settings.max_age, "--max-age")
     if settings.merge and ids is None:
         raise InputError("--merge puts the lists of some users among the earlier ones: name them with --users")
     if settings.merge and settings.only_changed:

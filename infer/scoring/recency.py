@@ -8,6 +8,7 @@ found far stronger than all-time popularity.
 """
 
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ from infer.scoring.popularity import Popularity
 from infer.sources.source import Source
 from infer.system.progress import progress
 from infer.tables.columns import ITEM, SPLIT, TIMESTAMP, USER
+from infer.tables.notes import date
 from infer.tables.periods import seconds_of
 
 RECENT = "30d"  # by default
@@ -54,12 +56,29 @@ def is_timed(job: Job) -> bool:
     return job.options.order == "time"
 
 
-def checked_period(period: str) -> float:
-    """Seconds of `30d`; raises InputError if it is no period."""
-    seconds = seconds_of(period, "--recent")
+def checked_period(period: str, name: str = "--recent") -> float:
+    """Seconds of `30d`; raises InputError, naming the option, if it is no period."""
+    seconds = seconds_of(period, name)
     if not seconds:
-        raise InputError(f"--recent={period} is no time at all; give hours, days or weeks, as 12h, 7d or 2w")
+        raise InputError(f"{name}={period} is no time at all; give hours, days or weeks, as 12h, 7d or 2w")
     return seconds
+
+
+def check_age(job: Job, newest: float | None, period: str | None) -> None:
+    """Raises InputError if the newest event of a job's table is longer ago than a period: nobody has written it since.
+
+    newest: seconds since 1970; None: the table has no times.  period: `2d`; None: any age will do.
+    """
+    if period is None:
+        return
+    if newest is None:
+        raise InputError(f"--max-age={period} is for events with times, which {job.table} has not")
+    ago = time.time() - newest
+    if ago > checked_period(period, "--max-age"):
+        age = f"{ago / 86_400:.1f} days" if ago > 172_800 else f"{ago / 3600:.1f} hours"
+        raise InputError(
+            f"{job.table} is out of date: its newest event is of {date(newest)}, {age} ago (--max-age={period})"
+        )
 
 
 def lately(job: Job, source: Source, seconds: float) -> Popularity:

@@ -26,6 +26,7 @@ from infer.scoring.job import Job, check_held_out, typed, with_newest, with_user
 from infer.scoring.outcome import Outcome
 from infer.scoring.parts import How
 from infer.scoring.plan import Settings, check_replaced, plan_of
+from infer.scoring.recency import check_age
 from infer.scoring.report import LIBRARIES, report
 from infer.scoring.reranking import Reranking
 from infer.scoring.totals import metrics_of, name_of, totals_of
@@ -39,6 +40,8 @@ from infer.system.stages import Stages
 from infer.system.versions import versions
 from infer.tables.columns import USER
 from infer.tables.notes import Notes
+
+NEWEST = "newest_event"  # in a manifest: seconds since 1970, or null
 
 
 def score_table(
@@ -66,12 +69,15 @@ def score_table(
         with output.share(settings.share, settings.restart) as published:
             begun = True
             if published:
-                return Outcome(publications.lists, already=True, publication=publications.current())
+                there = publications.current()
+                if there is not None and NEWEST in there.manifest:  # which earlier versions did not say
+                    check_age(job, there.manifest[NEWEST], settings.max_age)
+                return Outcome(publications.lists, already=True, publication=there)
             return _score_share(job, output, settings, ids, stages, extras, engine)
     except BaseException:
         # What fails at once leaves nothing to go on with, nor do lists of a table that is no longer there.
-        there = any(output.part(0).parent.glob("part-*"))
-        output.abandon(begun and (not there or (settings.share[1] == 1 and not job.unchanged)))
+        scored = any(output.part(0).parent.glob("part-*"))
+        output.abandon(begun and (not scored or (settings.share[1] == 1 and not job.unchanged)))
         raise
 
 
@@ -119,6 +125,7 @@ def _open(
             whole = open_source(
                 job.table, job.options, output.source, settings.part_users, optional=job.optional, known=job.known
             )
+            check_age(job, whole.notes.latest, settings.max_age)
             job = typed(job, whole)
             check_held_out(job, whole.rows)
             job = with_users(with_newest(job, whole), whole.rows)
@@ -208,6 +215,7 @@ def _describe(
             "rows": figures["rows"],
             "users": totals.users,
             "notes": found.lines,
+            NEWEST: found.latest,
             "figures": figures,
             "beyond_accuracy": beyond.as_json(extras.said),
             "versions": versions(*LIBRARIES),
