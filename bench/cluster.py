@@ -16,6 +16,7 @@ from infer.cli import option, parse, run
 from infer.cluster.queue import Queue
 from infer.errors import InputError
 from infer.sources.source import PART_USERS
+from infer.system.progress import progress
 
 LOSS, LOOK = -1, -2  # a node is lost; idle workers look again
 TICK = 1.0  # seconds between two looks
@@ -103,24 +104,25 @@ def simulate(config: ClusterBenchConfig) -> Simulated:
     for worker in range(config.nodes * config.workers):
         hand_out(worker, 0.0)
     moment = 0.0
-    while queue.left:
-        moment, node, worker = heapq.heappop(events)
-        if worker == LOSS:
-            gone.add(node)
-            for one in range(node * config.workers, (node + 1) * config.workers):
-                queue.lost(one)
-        elif worker >= 0 and node not in gone:
-            queue.done(worker, moment)
-            hand_out(worker, moment)
-        if worker < 0:  # who is idle may be of use, and asks until there is nothing
-            asking, idle = [one for one in idle if one // config.workers not in gone], []
-            for place, one in enumerate(asking):
-                hand_out(one, moment)
-                if idle:
-                    idle += asking[place + 1 :]
-                    break
-        if worker == LOOK:
-            heapq.heappush(events, (moment + TICK, 0, LOOK))
+    with progress(total=parts, desc="simulating", unit=" parts", leave=False) as told:
+        while queue.left:
+            moment, node, worker = heapq.heappop(events)
+            if worker == LOSS:
+                gone.add(node)
+                for one in range(node * config.workers, (node + 1) * config.workers):
+                    queue.lost(one)
+            elif worker >= 0 and node not in gone:
+                told.update(queue.done(worker, moment) is not None)
+                hand_out(worker, moment)
+            if worker < 0:  # who is idle may be of use, and asks until there is nothing
+                asking, idle = [one for one in idle if one // config.workers not in gone], []
+                for place, one in enumerate(asking):
+                    hand_out(one, moment)
+                    if idle:
+                        idle += asking[place + 1 :]
+                        break
+            if worker == LOOK:
+                heapq.heappush(events, (moment + TICK, 0, LOOK))
     stayed = [w for w in range(len(taken)) if w // config.workers not in gone]
     return Simulated(
         parts, moment, ideal, busy, int(taken.sum()) - parts, int(taken[stayed].min()), int(taken[stayed].max())

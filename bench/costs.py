@@ -79,6 +79,7 @@ def learn(artifacts: Path, threads: int, steps: int) -> dict[str, Any]:
     import torch
 
     from bench.training.steps import take
+    from infer.system.progress import progress
     from train.data.dataset import load
     from train.loop.run import Run
     from train.models.chain import chain_factors
@@ -102,8 +103,13 @@ def learn(artifacts: Path, threads: int, steps: int) -> dict[str, Any]:
         training = Run(model.train(), model.optimizer())
         generator = torch.Generator().manual_seed(config.seed)
         batches = chain.from_iterable(model.training_batches(data, generator) for _ in count())
-        take(training, config, islice(batches, WARM_UP))
-        targets, stages["steps"] = staged(lambda: take(training, config, islice(batches, steps)))
+
+        def taken(name: str, number: int) -> int:
+            told = progress(islice(batches, number), total=number, desc=name, unit=" steps", leave=False)
+            return take(training, config, told)
+
+        taken("warming up", WARM_UP)
+        targets, stages["steps"] = staged(lambda: taken("steps", steps))
     whole = math.ceil(window_count(data.histories.lengths, config.stride) / config.batch_size)
     shape = {"users": len(data.user_ids), "items": len(data.item_ids), "interactions": len(data.histories.items)}
     more = {"config": asdict(config) | {"artifacts": None}, "threads": chosen.threads, "threads_why": chosen.why}

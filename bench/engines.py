@@ -25,6 +25,7 @@ from infer.histories.vocabulary import PAD, vocabulary
 from infer.histories.windows import seen, windows
 from infer.model.session import Model
 from infer.model.signature import DROPPED
+from infer.system.progress import progress
 from infer.tables.columns import USER
 
 OURS = "onnxruntime"
@@ -113,7 +114,7 @@ def compare(ways: dict[str, Way], histories: Histories, batch_size: int, rounds:
     """Seconds of each way on the same random batches, in turn; raises InputError if their lists differ."""
     rng = np.random.default_rng(0)
     taken: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(rounds + 1):
+    for number in progress(range(rounds + 1), desc="engines", unit=" rounds", leave=False):
         batch = histories.take(np.sort(rng.choice(len(histories), min(batch_size, len(histories)), replace=False)))
         expected = None
         for name, way in ways.items():

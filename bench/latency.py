@@ -28,6 +28,7 @@ from infer.cli import option, parse, run
 from infer.errors import InputError
 from infer.recommender import Rules
 from infer.system.ownership import claim
+from infer.system.progress import progress
 from infer.tables.columns import ITEM, TIMESTAMP, USER
 from train.config import BertConfig
 from train.presets import configuration
@@ -35,6 +36,7 @@ from train.sizing import sized
 
 KINDS = ("bert", "hybrid")
 LONGEST = 100  # a history
+CHECKED = 2  # users whose lists are checked and not timed: with the first ones come what is worked out once
 LARGE, LARGE_CHAIN = 500_000, 64  # from so many items on the chain is of this rank: with more a file outgrows 2 GB
 
 
@@ -91,16 +93,17 @@ def measure(path: Path, rounds: int) -> dict[str, list[float]]:
     calls: dict[str, Callable[[list[int]], pl.DataFrame]] = {
         name: partial(model.recommend, k=K, rules=rule) for name, rule in rules.items()
     }
-    asked = histories(len(model.metadata.item_ids), rounds + 2)
-    for history in asked[:2]:  # what is worked out once
-        for name, call in calls.items():
-            check(model, rules[name], history, call(history))
+    asked = histories(len(model.metadata.item_ids), CHECKED + rounds)
     taken: dict[str, list[float]] = {name: [] for name in calls}
-    for history in asked[2:]:
+    for number, history in enumerate(progress(asked, desc=path.name, unit=" users", leave=False)):
         for name, call in calls.items():
             began = time.perf_counter()
-            call(history)
-            taken[name].append(time.perf_counter() - began)
+            found = call(history)
+            seconds = time.perf_counter() - began
+            if number < CHECKED:
+                check(model, rules[name], history, found)
+            else:
+                taken[name].append(seconds)
     return taken
 
 

@@ -35,6 +35,7 @@ from infer.errors import InputError
 from infer.histories.histories import Histories
 from infer.model.session import Model
 from infer.system.ownership import claim
+from infer.system.progress import progress
 from infer.tables.columns import USER
 
 K, LENGTH, TOGETHER = 10, 20, 8
@@ -120,12 +121,13 @@ def measure(path: Path, rounds: int, seconds: int) -> dict[str, Any]:
         script = Path(folder) / "ask.lua"
         script.write_text(SCRIPT.replace("{body}", json.dumps({"history": history, "k": K})), encoding="utf-8")
         loaded(url, script, 1, 1)
-        for _ in range(rounds):
+        for _ in progress(range(rounds), desc="loops and service", unit=" rounds", leave=False):
             for name, call in calls.items():
                 taken[name] += loop(call, seconds / 2)
             alone.append(loaded(url, script, 1, seconds))
         middle = {name: float(np.median([each[name] for each in alone])) for name in alone[0]}
-        under = {1: middle} | {c: loaded(url, script, c, seconds) for c in CONNECTIONS[1:]}
+        more = progress(CONNECTIONS[1:], desc="connections", unit=" loads", leave=False)
+        under = {1: middle} | {c: loaded(url, script, c, seconds) for c in more}
     batch = [float(np.median(loop(graph(model.model, rows), seconds / 2))) for rows in (1, TOGETHER)]
     plain = {name: percentiles(each) | {"calls_per_second": len(each) / sum(each)} for name, each in taken.items()}
     return {

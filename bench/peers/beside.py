@@ -23,6 +23,7 @@ from bench.workloads.cases import K
 from infer.errors import InputError
 from infer.histories.histories import Histories
 from infer.model.session import Model
+from infer.system.progress import progress
 from train.config import BertConfig
 
 LIBRARIES = tuple(name for name, (_, kind) in PEERS.items() if kind == "bert")
@@ -54,7 +55,7 @@ def beside(
 def _in_turn(peer: Peer, model: Model, chosen: Histories, rounds: int) -> dict[str, Any]:
     ours, theirs = list[float](), list[float]()
     try:
-        for number in range(rounds + 1):
+        for number in progress(range(rounds + 1), desc=peer.name, unit=" rounds", leave=False):
             seconds = peer.round()
             rest()
             began = time.perf_counter()

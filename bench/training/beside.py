@@ -25,6 +25,7 @@ from bench.training.steps import TrainingConfig
 from bench.training.ways import NARROW, OURS, as_users, in_turn, ours, theirs, write_sequences
 from infer.errors import InputError
 from infer.system.ownership import claim
+from infer.system.progress import progress
 from train.config import BertConfig
 from train.data.dataset import Data
 from train.presets import configuration
@@ -124,7 +125,7 @@ def measure(config: TrainingConfig, data: Data, folder: Path) -> dict[str, Any]:
 def started(folder: Path) -> tuple[list[Peer], dict[str, str]]:
     """The libraries' processes, when they are ready, and why others are left out."""
     peers, without = [], {}
-    for name in LIBRARIES:
+    for name in progress(LIBRARIES, desc="starting", unit=" libraries", leave=False):
         if not is_installed(PEERS[name][0]):
             without[name] = f"its environment is not made: python -m bench.peers --only={PEERS[name][0]}"
             continue

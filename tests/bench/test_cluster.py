@@ -4,6 +4,7 @@ import pytest
 
 from bench.cluster import ClusterBenchConfig, simulate
 from infer.errors import InputError
+from tests.helpers.told import bars_told
 
 
 def config(**options) -> ClusterBenchConfig:
@@ -11,10 +12,12 @@ def config(**options) -> ClusterBenchConfig:
     return ClusterBenchConfig(**calm | {"driver_seconds": 0.0} | options)
 
 
-def test_equal_machines_take_equal_shares() -> None:
+def test_equal_machines_take_equal_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = bars_told(monkeypatch)
     found = simulate(config(users=75))  # 8 parts for 4 workers: two rounds of 3 seconds
     assert (found.parts, found.seconds, found.ideal) == (8, 6.0, 6.0)
     assert (found.again, found.fewest, found.most, found.driver) == (0, 2, 2, 0.0)
+    assert [(bar.n, bar.total) for bar in told] == [(8, 8)]
 
 
 def test_the_process_that_hands_out_is_a_bottleneck_if_it_is_slow() -> None:

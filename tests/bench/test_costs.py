@@ -10,6 +10,7 @@ import pytest
 from bench import costs
 from bench.synthetic import SIZES
 from infer.errors import InputError
+from tests.helpers.told import bars_told
 from train.data.dataset import load
 from train.sizing import window_count
 
@@ -34,6 +35,13 @@ def test_the_record_has_every_stage_and_what_follows_from_the_steps(tmp_path: Pa
     assert record["pass_seconds"] == pytest.approx(record["step_seconds"] * record["steps_of_a_pass"])
     assert record["targets_per_second"] < 9 * len(data.histories.items) / stages["steps"]["seconds"]
     assert all(f"\n{name} " in said for name in STAGES) and "targets/s" in said
+
+
+def test_whoever_waits_is_told_how_many_steps_are_left(artifacts: Path, monkeypatch) -> None:
+    monkeypatch.setattr(costs, "WARM_UP", 1)
+    told = bars_told(monkeypatch)
+    costs.learn(artifacts, 1, 3)
+    assert [(bar.desc, bar.n, bar.total) for bar in told][-2:] == [("warming up", 1, 1), ("steps", 3, 3)]
 
 
 def test_what_is_not_ours_is_not_replaced_and_nothing_is_made_for_it(tmp_path: Path) -> None:

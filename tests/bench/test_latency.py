@@ -9,9 +9,11 @@ import pytest
 from bench import latency
 from infer import Recommender
 from infer.errors import InputError
+from tests.helpers.told import bars_told
 
 
-def test_the_record_holds_percentiles_of_every_rule(tmp_path: Path, capsys) -> None:
+def test_the_record_holds_percentiles_of_every_rule(tmp_path: Path, capsys, monkeypatch) -> None:
+    told = bars_told(monkeypatch)
     words = ["--items=300", "--kinds=bert", "--rounds=3", f"--folder={tmp_path}", f"--record={tmp_path / 'r.json'}"]
     latency.main(words)
     [record] = json.loads((tmp_path / "r.json").read_text())["records"]
@@ -19,6 +21,7 @@ def test_the_record_holds_percentiles_of_every_rule(tmp_path: Path, capsys) -> N
     assert list(record["seconds"]) == ["no rules", "100 allowed", "half allowed", "1% excluded", "10 boosts"]
     assert all(0 < taken["p50"] <= taken["p95"] <= taken["p99"] for taken in record["seconds"].values())
     assert "bert, 300 items: p50/p99 ms: no rules " in capsys.readouterr().out
+    assert [(bar.desc, bar.n) for bar in told] == [("bert.onnx", 2 + 3)], "two are checked"
     model = Recommender(tmp_path / "300" / "bert.onnx", threads=1)
     rules, history = latency.rules_of(model)["half allowed"], latency.histories(300, 1)[0]
     found = model.recommend(history, rules=rules)

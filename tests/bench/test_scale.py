@@ -21,6 +21,7 @@ from infer.histories.histories import Histories, build_histories
 from infer.histories.vocabulary import vocabulary
 from infer.model.session import open_model
 from tests.helpers.elsewhere import elsewhere
+from tests.helpers.told import bars_told
 
 
 def histories(*seen: list[int]) -> Histories:
@@ -30,6 +31,7 @@ def histories(*seen: list[int]) -> Histories:
 
 @pytest.mark.parametrize("kind", ["bert", "mf"])
 def test_the_record_holds_stages_floor_memory_and_ratios(kind: str, tmp_path: Path, monkeypatch, capsys) -> None:
+    told = bars_told(monkeypatch)
     monkeypatch.setitem(scale.SyntheticConfig.__init__.__globals__["SIZES"], "small", (60, 300, 3_000))
     scale.main(
         [f"--kind={kind}", "--size=small", "--rounds=1", f"--folder={tmp_path}", f"--record={tmp_path / 'r.json'}"]
@@ -48,6 +50,7 @@ def test_the_record_holds_stages_floor_memory_and_ratios(kind: str, tmp_path: Pa
     assert len(record["batch_seconds"][wanted]) == 1 and wanted in said
     floor = float(re.search(r"times the floor of (\S+) s;", said)[1])
     assert floor == pytest.approx(record["floor"]["head_seconds"], rel=0.01), "of small tables, too"
+    assert ("engines", 2) in [(bar.desc, bar.n) for bar in told], "the first warms up"
     assert not [path for path in tmp_path.iterdir() if path.is_dir()], "lists stay nowhere"
 
 
@@ -121,12 +124,13 @@ def test_libraries_are_timed_in_turn_where_their_environment_is(artifacts: Path,
     table = pl.read_parquet(artifacts / "interactions.parquet")
     known = build_histories(table, vocabulary(model.metadata.item_ids, "item"), in_order=True)
     asked: list[str] = []
+    told = bars_told(monkeypatch)
 
     class Stood:
         """A library that answers at once, or cannot start."""
 
         def __init__(self, name: str, folder: Path) -> None:
-            self.about = {"version": "1.0", "note": "none"}
+            self.name, self.about = name, {"version": "1.0", "note": "none"}
             with np.load(folder / "work.npz") as work:
                 assert work["encoder"].tolist() == [2, 4, 32]
             if name == "rectools":
@@ -145,6 +149,7 @@ def test_libraries_are_timed_in_turn_where_their_environment_is(artifacts: Path,
     assert without == {"rectools": "rectools failed: no such module"} and set(found) == {"replay"}
     assert found["replay"]["seconds"] == [2.0, 2.0] and len(found["replay"]["ours"]) == 2
     assert found["replay"]["note"] == "none; ours has 2 transformer blocks of 32 dimensions"
+    assert [(bar.desc, bar.n) for bar in told] == [("replay", 3)]
     assert asked == ["round"] * 3 + ["close"] and found["replay"]["ratio"] > 1
 
 

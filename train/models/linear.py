@@ -179,6 +179,29 @@ def ease(data: Data, config: LinearConfig) -> np.ndarray | sp.csr_matrix:
         )
     if not len(kept):
         raise InputError(f"--least-count {config.least_count}: no item is rated so often, so that none has weights")
+    with progress(total=4, desc="EASE", unit=" steps", leave=False) as told:
+        gram = torch.from_numpy(_gram(data, config, kept))
+        told.update()
+        try:
+            triangle = torch.linalg.cholesky(gram)
+        except torch.linalg.LinAlgError:
+            raise InputError(
+                f"--regularization {config.regularization:g} leaves a matrix that cannot be inverted: raise it"
+            ) from None
+        told.update()
+        inverse = torch.cholesky_inverse(triangle).numpy()
+        del gram, triangle  # gigabytes of many items
+        told.update()
+        weights = -inverse / np.diag(inverse)
+        weights[np.diag_indices_from(weights)] = 0
+        found = sparse(weights, config.neighbours).tocoo()
+        told.update()
+    shape = (len(data.item_ids), len(data.item_ids))
+    return sp.csr_matrix((found.data, (kept[found.row], kept[found.col])), shape=shape)
+
+
+def _gram(data: Data, config: LinearConfig, kept: np.ndarray) -> np.ndarray:
+    """(kept, kept) what `ease` inverts, of these items by index."""
     if config.locality < 1:
         gram = transitions(data, _reach(config.locality), config.locality, finish=lambda counts: counts[:, kept])[kept]
         gram = (gram + gram.T) * config.locality + sp.diags(data.counts[1:][kept].astype(np.float64))
@@ -190,17 +213,7 @@ def ease(data: Data, config: LinearConfig) -> np.ndarray | sp.csr_matrix:
         gram = gram + config.content * (known.T @ known)
     gram = gram.toarray().astype(np.float32)
     gram[np.diag_indices_from(gram)] += config.regularization
-    try:
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(torch.from_numpy(gram))).numpy()
-    except torch.linalg.LinAlgError:
-        raise InputError(
-            f"--regularization {config.regularization:g} leaves a matrix that cannot be inverted: raise it"
-        ) from None
-    weights = -inverse / np.diag(inverse)
-    weights[np.diag_indices_from(weights)] = 0
-    found = sparse(weights, config.neighbours).tocoo()
-    shape = (len(data.item_ids), len(data.item_ids))
-    return sp.csr_matrix((found.data, (kept[found.row], kept[found.col])), shape=shape)
+    return gram
 
 
 def sparse(rows: np.ndarray, most: int) -> sp.csr_matrix:

@@ -19,6 +19,7 @@ from bench.training.ways import Measured, as_users, in_turn, needed, ours, their
 from bench.workloads.tail import long_tailed
 from infer.errors import InputError
 from tests.helpers.checkerboard import ROOT
+from tests.helpers.told import bars_told
 
 SIZES = {"items": 600, "window": 5, "dim": 8, "layers": 1, "heads": 2, "dropout": 0.2, "negatives": 512}
 # A library that moves one weight, and counts what it is told to.
@@ -66,8 +67,9 @@ WORDS = [
 ]
 
 
-def test_the_record_holds_all_ways_and_the_best_of_each(stub, tmp_path: Path, capsys) -> None:
+def test_the_record_holds_all_ways_and_the_best_of_each(stub, tmp_path: Path, capsys, monkeypatch) -> None:
     stub()
+    told = bars_told(monkeypatch)
     command([*WORDS, f"--record={tmp_path / 'r.json'}"])
     record, said = json.loads((tmp_path / "r.json").read_text()), capsys.readouterr().out
     # By default a step has about 800 items: all six sequences.
@@ -88,6 +90,7 @@ def test_the_record_holds_all_ways_and_the_best_of_each(stub, tmp_path: Path, ca
     assert best["ratio_to_best"] == pytest.approx(max(own.values()) / max(rates))
     assert record["libraries"] == {"rectools": {"versions": {"rectools": "9.9"}, "note": "a stub"}}
     assert record["left_out"] == {"replay": "its environment is not made: python -m bench.peers --only=replay"}
+    assert [(bar.desc, bar.n) for bar in told] == [("starting", 2), ("rounds", 3)]
     assert record["device_name"] and record["versions"]["torch"] and record["part"] == "training beside others"
     assert "rectools 9.9" in said and "x floor" in said and "replay                  left out: its envi" in said
 

@@ -18,6 +18,7 @@ from infer.errors import InputError
 from infer.histories.histories import Histories
 from infer.model.signature import SAYS_NOTHING
 from tests.helpers.cosines import cosines
+from tests.helpers.told import bars_told
 from train.config import BestConfig, LinearConfig
 from train.data.content import load as features
 from train.data.dataset import Data
@@ -53,13 +54,15 @@ def as_matrix(model: Neighbours) -> np.ndarray:
     return found[1:, 1:]
 
 
-def test_ease_without_locality_is_the_textbooks() -> None:
+def test_ease_without_locality_is_the_textbooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = bars_told(monkeypatch)
     matrix = np.array([[1, 1, 1, 0, 0], [1, 1, 0, 0, 0], [1, 0, 1, 1, 0], [0, 1, 0, 1, 0]], dtype=float)
     inverse = np.linalg.inv(matrix.T @ matrix + 2.0 * np.eye(5))
     expected = -inverse / np.diag(inverse)
     np.fill_diagonal(expected, 0)
     options = {"locality": 1.0, "content": 0.0, "regularization": 2.0, "least_count": 0}
     np.testing.assert_allclose(as_matrix(filled("ease", **options)), expected, atol=1e-5)
+    assert ("EASE", 4) in [(bar.desc, bar.n) for bar in told]
     # Items 3 and 4 have been rated exactly twice, item 5 never.
     least = as_matrix(filled("ease", **options | {"least_count": 2}))
     assert least[:4, 3].any() and least[3, :4].any() and not least[4].any() and not least[:, 4].any()
