@@ -199,10 +199,10 @@ def in_turn(learners: Sequence[Learner], most: float) -> None:
     with progress(total=round(most * len(learners)), desc="training", unit=" s", leave=False) as told:
         while left := [learner for learner in learners if not learner.ended]:
             learner = min(left, key=lambda learner: learner.seconds)
-            before = learner.seconds
+            before = min(most, learner.seconds)
             with no_progress():
                 learner.go_on(most)
-            told.update(round(most if learner.ended else learner.seconds) - round(before))
+            told.update(round(most if learner.ended else min(most, learner.seconds)) - round(before))
 
 
 def lines(record: dict[str, Any]) -> Iterator[str]:

@@ -21,6 +21,7 @@ from infer.errors import InputError
 from infer.histories.histories import Histories
 from infer.histories.windows import windows
 from tests.helpers.checkerboard import ROOT
+from tests.helpers.told import bars_told
 from train.data.dataset import Data, load
 
 # A library whose states and vectors are given: what each user wants, from its second epoch on.
@@ -108,12 +109,14 @@ def test_vectors_of_a_library_are_measured_as_our_scores_are(stub: Data) -> None
     assert ndcg(users, items, stub, rows) < 0.5
 
 
-def test_whoever_had_the_least_seconds_is_next_until_all_have_had_theirs() -> None:
+def test_whoever_had_the_least_seconds_is_next_until_all_have_had_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
     turns: list[str] = []
+    told, shown = bars_told(monkeypatch), list[float]()
 
     def learner(way: str, seconds: float, most: int = 99) -> Learner:
         def epoch() -> tuple[float, float] | None:
             turns.append(way)
+            shown.append(told[0].n)
             return (seconds, 0.1 * turns.count(way)) if turns.count(way) <= most else None
 
         return Learner(way, "loss", 2, epoch)
@@ -123,6 +126,8 @@ def test_whoever_had_the_least_seconds_is_next_until_all_have_had_theirs() -> No
     # "short" is asked once more, and is done.
     assert turns == ["slow", "fast", "short", "short", "fast", "slow", "fast"]
     assert [one.seconds for one in (slow, fast, short)] == [8, 6, 1]
+    # An epoch that ends later than its seconds counts as these.
+    assert shown == [0, 4, 6, 7, 12, 14, 16] and told[0].n == told[0].total == 18
     assert fast.curve == [(2, 0.1), (4, 0.2), (6, pytest.approx(0.3))]
     assert fast.reached(0.2) == 4 and slow.reached(0.3) is None and slow.best == 0.2
 
