@@ -233,8 +233,8 @@ def main(argv: Sequence[str]) -> None:
     data = load(config.artifacts)
     with on_threads(1), tempfile.TemporaryDirectory() as folder:
         record = measure(config, data, Path(folder))
-    save(record, config.record)
     print("\n".join(lines(record)))
+    save(record, config.record)
 
 
 if __name__ == "__main__":

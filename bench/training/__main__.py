@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bench.records.records import save
 from bench.training.floor import step_floor, step_rates, step_work, trained_weights
 from bench.training.steps import TrainingConfig, fastest, steps_of
 from bench.workloads.tail import long_tailed
@@ -39,10 +40,12 @@ def main(argv: Sequence[str]) -> None:
         load(config.artifacts) if config.artifacts else long_tailed(config.items, np.full(config.users, config.length))
     )
     if config.peers:
-        from bench.training.beside import compare
+        from bench.training.beside import compare, lines
 
         with on_threads(1):
-            print("\n".join(compare(config, data)))
+            record = compare(config, data)
+        print("\n".join(lines(record)))
+        save(record, config.record)
         return
     with on_threads(config.threads):
         steps = steps_of(

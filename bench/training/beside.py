@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.peers.peer import PEERS, TRAINER, Peer, is_installed
-from bench.records.records import about, save
+from bench.records.records import about
 from bench.training.steps import TrainingConfig
 from bench.training.ways import NARROW, OURS, as_users, in_turn, ours, theirs, write_sequences
 from infer.errors import InputError
@@ -159,11 +159,9 @@ def lines(record: dict[str, Any]) -> Iterator[str]:
         yield f"{name:24}left out: {reason}"
 
 
-def compare(config: TrainingConfig, data: Data) -> Iterator[str]:
-    """Measure, and write the record if one is asked for; what is to be printed."""
+def compare(config: TrainingConfig, data: Data) -> dict[str, Any]:
+    """The record; raises InputError where its file is not to be written, or as `measure` does."""
     if config.record is not None:
         claim([config.record])
     with tempfile.TemporaryDirectory() as folder:
-        record = measure(config, data, Path(folder))
-    save(record, config.record)
-    return lines(record)
+        return measure(config, data, Path(folder))

@@ -94,6 +94,15 @@ def test_the_record_holds_curves_and_lines_say_when_a_share_of_ours_is_reached(
     assert "rectools, softmax, batch 3" in said and "left out: its environment" in said
 
 
+def test_figures_are_shown_also_where_their_record_cannot_be_written(
+    stub: Data, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "file").write_text("no folder")
+    with pytest.raises((InputError, OSError)):
+        command([f"--artifacts={folder}", "--seconds=1", "--batch-sizes=2", f"--record={folder / 'file' / 'r.json'}"])
+    assert "rectools, softmax, batch 2" in capsys.readouterr().out
+
+
 def test_vectors_of_a_library_are_measured_as_our_scores_are(stub: Data) -> None:
     rows = torch.from_numpy(np.flatnonzero(stub.targets))
     users = np.eye(len(stub.item_ids) + 1, dtype=np.float32)[stub.targets[rows.numpy()]]

@@ -95,6 +95,14 @@ def test_the_record_holds_all_ways_and_the_best_of_each(stub, tmp_path: Path, ca
     assert "rectools 9.9" in said and "x floor" in said and "replay                  left out: its envi" in said
 
 
+def test_figures_are_shown_also_where_their_record_cannot_be_written(stub, tmp_path: Path, capsys) -> None:
+    stub()
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises((InputError, OSError)):
+        command([*WORDS, f"--record={tmp_path / 'file' / 'r.json'}"])
+    assert "rectools 9.9" in capsys.readouterr().out
+
+
 def test_a_library_that_counts_other_targets_is_an_error(stub) -> None:
     stub(more=1)
     with pytest.raises(InputError, match=r"rectools counts \d+ targets of the same sequences, transformer \d+$"):
