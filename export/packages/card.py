@@ -43,7 +43,7 @@ history = contract["item_ids"][:3]  # somebody's items, oldest first
 items, scores = session.run(["items", "scores"], feeds)
 print([contract["item_ids"][n - 1] for n, s in zip(items[0], scores[0]) if s > contract["dropped"]["score"]])
 ```"""
-WINDOW = "known = [index[item] for item in history if item in index]"
+WINDOW = "known = [index[item] for item in history if item in index] or [0]  # none: padding, and no list"
 LATEST = "known = list(dict.fromkeys(known[::-1]))[::-1]  # an item that comes again stands once, at its latest place"
 
 

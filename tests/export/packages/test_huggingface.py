@@ -113,11 +113,17 @@ def test_the_program_of_the_card_runs(name: str, hub: Any, models: Path, run, tm
     model = again if name == "again" else models / f"{name}.onnx"
     folder = packed(run, model, tmp_path / "out", STATED, "--personal-data")
     (program,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", program], cwd=folder, capture_output=True, text=True, timeout=HANGS
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+
+    def lists(program: str) -> list[int]:
+        words = [sys.executable, "-I", "-c", program]
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=HANGS)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    found = lists(program)
+    for history in ("[]", "[99]"):
+        changed = re.sub(r"history = .*", f"history = {history}", program)
+        assert len(lists(changed)) == (4 if name == "mf.k4" else 0), "an empty or unknown history"
     if name != "mf.k4":
         expected = Recommender(model).recommend([1001, 1002, 1003], k=10)
         assert found == expected["item"].to_list()
