@@ -38,7 +38,8 @@ def head(records: list[Record]) -> list[str]:
         for users, items in dict.fromkeys((r.info["users"], r.info["items"]) for r in timed if "users" in r.info)
     ]
     rounds = [r.stats["rounds"] for r in records if r.part not in ("scale", "convergence") and r.stats["rounds"] > 1]
-    how = f" Between {min(rounds):,} and {max(rounds):,} rounds each." if rounds else ""
+    least, most = min(rounds, default=0), max(rounds, default=0)
+    how = f" Between {least:,} and {most:,} rounds each." if most > least else f" {most:,} rounds each." if most else ""
     sentences += [f"Synthetic data: {'; '.join(data)}.{how}"] if data else []
     machines = dict.fromkeys(f"{r.info['device_name']}, {r.info['cores']} cores ({r.info['device']})" for r in timed)
     days = sorted({r.day for r in records if r.day})

@@ -18,6 +18,7 @@ def test_the_head_says_what_on_what_and_when() -> None:
         "Synthetic data: 1,024 users and 2,000 items. Between 7 and 20 rounds each.",
         "Machine: Abacus, 2 cores (cpu), 2026-11-24 to 2026-11-25.",
     ]
+    assert head(records[:1])[1] == "Synthetic data: 1,024 users and 2,000 items. 20 rounds each."
     assert head(records[:1])[-1] == "Machine: Abacus, 2 cores (cpu), 2026-11-24."
 
 

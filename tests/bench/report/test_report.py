@@ -118,6 +118,13 @@ def test_parts_that_were_not_measured_are_left_out(records) -> None:
     assert len(found["Throughput"]["plots"]) == 2 and found["Engines and precision"]["tables"] == []
 
 
+def test_the_page_of_other_libraries_alone_has_no_empty_table(records, tmp_path: Path) -> None:
+    page = write_report(records, tmp_path / "all.html").read_text()
+    alone = write_report([record for record in records if record.part == "peers"], tmp_path / "peers.html").read_text()
+    assert "Which model, on which device, at what cost" in page
+    assert "Which model, on which device, at what cost" not in alone and "Other libraries, same data" in alone
+
+
 def test_the_page_needs_no_network_and_draws_every_plot(records, tmp_path: Path) -> None:
     gpu = measured("best", run="other", device="cuda")
     page = write_report([*records, *gpu], tmp_path / "report.html")
