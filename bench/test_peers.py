@@ -26,7 +26,6 @@ def test_peers(benchmark, case, peer: str, tmp_path: Path, request: pytest.Fixtu
     """Ours is `model_lists`: windows, session and the table of lists."""
     if not request.config.getoption("--peers"):
         pytest.skip("other libraries are timed with --peers")
-    benchmark.group = f"peers: {BATCH} users"
     ours = case(PEERS[peer][1], "cpu")
     rows = ours.batch(BATCH)
     task = ours.task.take(rows)
@@ -48,9 +47,13 @@ def test_peers(benchmark, case, peer: str, tmp_path: Path, request: pytest.Fixtu
     other.close()
     lists = np.load(other.lists)
     _check(ours, rows, lists, exact=bool(vectors))
+    name, ratio = f"{peer} {other.about['version']}", paired_ratio(theirs, benchmark.stats.stats.data)
+    # The seconds in the table are ours.
+    between = f"{ratio['ratio']:.1f} [{ratio['low']:.1f}, {ratio['high']:.1f}]"
+    benchmark.stats.group = f"ours, {BATCH} users; {name} took {between} times as long"
     benchmark.extra_info |= ours.about(
-        "peers", batch=BATCH, peer=f"{peer} {other.about['version']}", note=other.about["note"],
-        peer_seconds=float(np.median(theirs[-ROUNDS:])), **paired_ratio(theirs, benchmark.stats.stats.data),
+        "peers", batch=BATCH, peer=name, note=other.about["note"],
+        peer_seconds=float(np.median(theirs[-ROUNDS:])), **ratio,
         calm=calm_ratio(theirs, benchmark.stats.stats.data), at_rest=other.at_rest,
         load=os.getloadavg()[0],
     )  # fmt: skip
