@@ -17,15 +17,19 @@ and the others in another; a peak is the most memory of the process during the s
 
 import math
 import os
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import chain, count, islice
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any, Literal
+
+from tqdm import tqdm
 
 from bench.records.records import about, save, workplace
 from bench.synthetic import SIZES, SyntheticConfig, write
@@ -117,6 +121,22 @@ def learn(artifacts: Path, threads: int, steps: int) -> dict[str, Any]:
     return {**stages, **shape, **more, "targets": targets / steps, "pass": whole}
 
 
+def _own_lock() -> None:
+    """Of a stage that is ended a lock of the system, as tqdm would take one, would be left over."""
+    tqdm.set_lock(threading.RLock())
+
+
+@contextmanager
+def _ended_with_us() -> Iterator[None]:
+    """What ends the wait for a stage ends the stage, too, which else would be waited for, however long it takes."""
+    try:
+        yield
+    except BaseException:
+        for process in active_children():
+            process.terminate()
+        raise
+
+
 def measure(config: CostsConfig, folder: Path) -> dict[str, Any]:
     """Everything that the record holds."""
     table, artifacts = folder / f"{config.size}.parquet", folder / f"{config.size}-artifacts"
@@ -126,7 +146,7 @@ def measure(config: CostsConfig, folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for call, args in ((prepare, (table, artifacts)), (learn, (artifacts, config.threads, config.steps))):
         try:
-            with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+            with ProcessPoolExecutor(1, get_context("spawn"), initializer=_own_lock) as alone, _ended_with_us():
                 found |= alone.submit(call, *args).result()
         except BrokenProcessPool:
             raise InputError(

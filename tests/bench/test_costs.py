@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,19 @@ def test_a_stage_that_is_killed_is_told_in_a_line(tmp_path: Path, monkeypatch) -
     monkeypatch.setattr(costs, "prepare", _killed)
     with pytest.raises(InputError, match="for want of memory"):
         costs.main(["--size=small", f"--folder={tmp_path}"])
+
+
+def interrupted(*_) -> dict:
+    """A stage during which the command is interrupted, and which would go on for long."""
+    os.kill(os.getppid(), signal.SIGINT)
+    time.sleep(100)
+    return {}
+
+
+def test_a_command_that_is_ended_waits_for_no_stage(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(SIZES, "small", (60, 300, 3_000))
+    monkeypatch.setattr(costs, "prepare", interrupted)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        costs.main(["--size=small", f"--folder={tmp_path}"])
+    assert time.monotonic() - began < 60
