@@ -64,6 +64,8 @@ def export_graph(
     axes = {0: batch, 1: length} if model.any_length else {0: batch}
     if model.appends_columns and not chunk:
         model.extra_columns = -(items + 1) % BLOCK
+    if chunk and precision == "fp32":
+        model.join_tables()
     levels = {name: logging.getLogger(name).level for name in EXPORTERS}
     for name in EXPORTERS:
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -88,6 +90,7 @@ def export_graph(
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
         model.extra_columns = 0
+        model.part_tables()
     if beside is not None and precision == "fp32" and too_large(program):
         proto = written_apart(program, beside)
     else:

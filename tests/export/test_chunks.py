@@ -25,7 +25,7 @@ from infer.model.choice import Choice
 from infer.model.golden import differences, stored
 from infer.model.session import open_model
 from infer.model.signature import DROPPED
-from infer.model.vectors import item_vectors
+from infer.model.vectors import CHUNK_ITEMS, item_vectors
 from infer.recommender import Recommender
 from infer.scoring.lists import batches
 from tests.helpers.chunked import write_chunked
@@ -153,12 +153,30 @@ def test_a_fixed_number_is_listed_in_chunks() -> None:
     np.testing.assert_array_equal(found[1], expected[1])
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_a_model_with_chain_and_bias_is_pytorchs(precision: str) -> None:
+@pytest.mark.parametrize(
+    ("precision", "options"),
+    [
+        ("fp32", {}),
+        ("int8", {}),
+        ("fp32", {"head": "separate"}),
+        ("fp32", {"item_bias": False}),
+        ("fp32", {"masking": "cloze", "mask_ratio": 0.2, "append_mask": True, "chain": 0}),
+    ],
+)
+def test_a_model_with_chain_and_bias_is_pytorchs(precision: str, options: dict) -> None:
     torch.manual_seed(0)
-    config = BertConfig(dim=8, heads=2, feedforward=8, max_length=5, chain=4, item_bias=True, layers=1, initial_std=1.0)
+    config = BertConfig(
+        dim=8, heads=2, feedforward=8, max_length=5, layers=1, initial_std=1.0, **{"chain": 4} | options
+    )
     model = MiniBERT4Rec(2_500, config).eval()
     proto = export_graph(model, 2_500, precision, chunk=1_023)
+    assert model.joined is None
+    if precision == "fp32":
+        tables = sum(int(np.prod(tensor.dims)) for tensor in proto.graph.initializer if tensor.dims[:1] >= [2_500])
+        expected = sum(weight.numel() for weight in model.state_dict().values() if weight.shape[:1] >= (2_500,))
+        assert tables <= expected + 2, "each number of an item is in the file once"
+        nodes = [node for g in branches(proto.graph) if "chunk" in g.name for node in g.node]
+        assert {node.input[0] for node in nodes if node.input[1:2] == [CHUNK_ITEMS]} == {"joined"}, "beside its others"
     joined = [
         node.input for g in branches(proto.graph) if "chunk" in g.name for node in g.node if "Gather" in node.op_type
     ]

@@ -126,6 +126,13 @@ class ScoringModel(nn.Module):
     def spare(self) -> None:
         """Hold what a file has of each item in fewer bytes, where the model is `coded`; here nothing."""
 
+    def join_tables(self) -> None:
+        """Have what scores an item in one table, from which a graph that scores some items takes rows as they are; here
+        it is in one."""
+
+    def part_tables(self) -> None:
+        """Undo `join_tables`."""
+
     def start_epoch(self, epoch: int) -> None:
         """Change what changes between epochs, which count from 1; here nothing."""
 

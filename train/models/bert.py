@@ -54,6 +54,7 @@ class MiniBERT4Rec(ScoringModel):
     appends_columns = True
     fading: Tensor  # (length, length): what an item counts for the chain at a later position
     expected: Tensor  # (items + 1,): draws of each item among the negatives
+    joined: Tensor | None  # (items + 1 or + 2, dim + rank + 1): what scores an item, after `join_tables`
     by_rows: RowAdamW | None = None  # in training, where only rows that a step reads are updated
     chain_at: float | None = None  # the weight that a continued model's fixed chain has already; None: that of a start
 
@@ -68,6 +69,7 @@ class MiniBERT4Rec(ScoringModel):
         self.rated = config.ratings == "embedding"
         if self.rated:
             self.input_names, self.level_count = (WINDOW_INPUT, LEVELS_INPUT), levels
+        self.register_buffer("joined", None, persistent=False)
         self.items: nn.Embedding | CodedVectors
         self.coded = config.codes > 0
         if self.coded:
@@ -132,7 +134,7 @@ class MiniBERT4Rec(ScoringModel):
 
         items: the vectors of the window's items, where somebody has them.
         """
-        hidden, length = self.items(window) if items is None else items, window.shape[1]
+        hidden, length = self._read(window) if items is None else items, window.shape[1]
         if self.config.scale_embeddings:
             hidden = hidden * self.config.dim**0.5
         if self.config.positions != "none":
@@ -142,6 +144,12 @@ class MiniBERT4Rec(ScoringModel):
         if self.config.input_norm:
             hidden = self.input_norm(hidden)
         return self.input_dropout(hidden)
+
+    def _read(self, window: Tensor) -> Tensor:
+        """(batch, length, dim)"""
+        if self.joined is None or self.config.head == "separate":
+            return self.items(window)
+        return nn.functional.embedding(window, self.joined)[..., : self.config.dim]
 
     def states(self, window: Tensor, levels: Tensor | None = None, items: Tensor | None = None) -> Tensor:
         """(batch, length) item indexes and rating levels to (batch, length, dim + rank), rank 0 unless `chained`.
@@ -214,12 +222,33 @@ class MiniBERT4Rec(ScoringModel):
         if self.config.append_mask:
             window = nn.functional.pad(window, (0, 1), value=self.mask)
             levels = None if levels is None else nn.functional.pad(levels, (0, 1), value=PAD)
-        states, (weight, bias) = self.newest_state(window, levels), self.output(slice(self.mask))
-        if bias is not None:
-            # One product with the bias as a further column: adding it to all scores takes half as long again.
+        states, weight = self.newest_state(window, levels), self._with_bias(slice(self.mask))
+        if weight.shape[1] > states.shape[1]:
             states = torch.cat([states, torch.ones_like(states[:, :1])], 1)
-            weight = torch.cat([weight, bias[:, None]], 1)
         return states @ nn.functional.pad(weight, (0, 0, 0, self.extra_columns)).T
+
+    def _with_bias(self, items: slice) -> Tensor:
+        """(n, dim + rank), with the bias as a further column: adding it to all scores takes half as long again."""
+        if self.joined is not None:
+            return self.joined[items]
+        weight, bias = self.output(items)
+        return weight if bias is None else torch.cat([weight, bias[:, None]], 1)
+
+    @torch.no_grad()
+    def join_tables(self) -> None:
+        """Hold an item's vector, its part of the chain and its bias beside each other."""
+        if isinstance(self.items, CodedVectors):
+            return
+        # A tied table has a row for the mask, too.
+        weight, bias = self.output(slice(self.mask) if self.config.head == "separate" else slice(None))
+        if bias is not None:
+            shift = nn.functional.pad(bias, (0, len(weight) - len(bias)))
+            weight = torch.cat([weight, shift[:, None]], 1)
+        self.joined = weight
+
+    def part_tables(self) -> None:
+        """Undo `join_tables`."""
+        self.joined = None
 
     def loss(self, batch: SequenceBatch) -> Tensor:
         """Mean loss of the hidden (or next) items, each times its weight."""

@@ -45,7 +45,7 @@ def test_the_hub_reads_the_card(hub: Any, models: Path, run, tmp_path: Path) -> 
     assert (folder / "hybrid.onnx").read_bytes() == (models / "hybrid.onnx").read_bytes()
     assert (folder / "hybrid.contract.json").read_text() == (models / "hybrid.contract.json").read_text()
     card = hub.ModelCard.load(folder / "README.md")
-    data = hub.repocard.metadata_load(folder / "README.md")
+    data = hub.metadata_load(folder / "README.md")
     assert data["license"] == card.data.license == "mit" and data["library_name"] == "onnx"
     assert {"recommendation", "hybrid"} <= set(data["tags"]) and "datasets" not in data
     stated = read(models / "hybrid.onnx").metadata.metrics
@@ -153,6 +153,6 @@ def test_the_licence_of_the_data_is_known_or_stated(hub: Any, models: Path, tmp_
     assert films is not None and "commercial" in films.terms and known("ml-latest-small.csv") is None
     object.__setattr__(packed.metadata, "dataset", "ml-latest-small")
     huggingface.write(tmp_path, packed, "x", HubOptions(personal_data=True))
-    data = hub.repocard.metadata_load(tmp_path / "README.md")
+    data = hub.metadata_load(tmp_path / "README.md")
     assert (data["license"], data["license_name"], data["license_link"]) == ("other", "movielens", films.link)
     assert data["datasets"] == ["ml-latest-small"] and films.terms in (tmp_path / "README.md").read_text()
