@@ -102,7 +102,8 @@ class Reranking:
         return scaled
 
     def _value(self, relevance: np.ndarray, nearest: np.ndarray) -> np.ndarray:
-        value: np.ndarray = (1 - self.diversity) * relevance - self.diversity * nearest
+        # As far as numbers can be told apart, so that of equal ones rounding chooses none.
+        value: np.ndarray = np.round((1 - self.diversity) * relevance - self.diversity * nearest, 9)
         return value
 
 
