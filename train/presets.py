@@ -27,8 +27,8 @@ Where the three published models still differ from their authors' code, and why:
               Dropout also follows the second layer of the feed-forward block, as the paper has it and the code has not.
               The loss is halved, the mean over a positive and a negative, which Adam does not see.
     gsasrec   An epoch is a pass, also where that is more than 100 batches; of MovieLens 1M it is 48 there, too. The
-              feed-forward blocks have the ReLU of SASRec, which the repository's lack. A negative that is the target
-              counts for nothing.
+              patience of their configuration ends training, which their script does not read. The feed-forward blocks
+              have the ReLU of SASRec, which the repository's lack. A negative that is the target counts for nothing.
 """
 
 from dataclasses import asdict, fields, replace
