@@ -211,11 +211,8 @@ class MiniBERT4Rec(ScoringModel):
     def score_own(self, states: Tensor, items: Tensor) -> Tensor:
         """(targets, dim + rank) states and (targets, n) items to (targets, n): each state scores items of its own."""
         rows, place = (slice(self.mask), items) if self.mask <= items.numel() else items.unique(return_inverse=True)
-        weight, bias = self.output(rows)
-        if bias is not None:
-            states = torch.cat([states, torch.ones_like(states[:, :1])], 1)
-            weight = torch.cat([weight, bias[:, None]], 1)
-        return own_scores(states, weight, place)
+        weight = self._with_bias(rows)
+        return own_scores(_as_wide(states, weight), weight, place)
 
     def forward(self, window: Tensor, levels: Tensor | None = None) -> Tensor:
         """Scores of the next item: (batch, window) items and levels to (batch, items + 1)."""
@@ -223,11 +220,9 @@ class MiniBERT4Rec(ScoringModel):
             window = nn.functional.pad(window, (0, 1), value=self.mask)
             levels = None if levels is None else nn.functional.pad(levels, (0, 1), value=PAD)
         states, weight = self.newest_state(window, levels), self._with_bias(slice(self.mask))
-        if weight.shape[1] > states.shape[1]:
-            states = torch.cat([states, torch.ones_like(states[:, :1])], 1)
-        return states @ nn.functional.pad(weight, (0, 0, 0, self.extra_columns)).T
+        return _as_wide(states, weight) @ nn.functional.pad(weight, (0, 0, 0, self.extra_columns)).T
 
-    def _with_bias(self, items: slice) -> Tensor:
+    def _with_bias(self, items: Tensor | slice) -> Tensor:
         """(n, dim + rank), with the bias as a further column: adding it to all scores takes half as long again."""
         if self.joined is not None:
             return self.joined[items]
@@ -357,3 +352,8 @@ class MiniBERT4Rec(ScoringModel):
         """The users' windows, and those of their rating levels if they are read."""
         window = data.windows(rows, self.window)
         return (window, data.level_windows(rows, self.window)) if self.rated else (window,)
+
+
+def _as_wide(states: Tensor, weight: Tensor) -> Tensor:
+    """(targets, columns of weight): with a 1 for the bias where there is one."""
+    return states if weight.shape[1] == states.shape[1] else torch.cat([states, torch.ones_like(states[:, :1])], 1)
