@@ -20,7 +20,7 @@ from infer.formats.places import located_items, open_place
 from infer.formats.reading import collect
 from infer.system.ownership import is_ours
 from infer.tables.columns import GENRES, ITEM, TITLE, guessed, own_name
-from infer.tables.ids import are_canonical, id_column
+from infer.tables.ids import are_canonical, id_column, in_type
 from infer.tables.items import values_alone
 
 UNFIT = (pl.Binary, pl.Duration, pl.Object)
@@ -75,10 +75,12 @@ class ItemColumns:
         taken = next((name for name in self.table.columns[1:] if name in rows.columns), None)
         if taken is not None:
             raise _taken(taken)
-        types = (rows.schema[ITEM], self.table.schema[ITEM])
-        key = pl.col(ITEM).cast(pl.String if pl.String in types else pl.Int64).alias("__item__")
+        wanted = pl.Int64() if rows.schema[ITEM].is_integer() else pl.String()
+        key = in_type(self.table[ITEM], wanted).alias("__item__")
         table = self.table.select(key, pl.exclude(ITEM), pl.lit(True).alias("__known__"))
-        whole = rows.with_columns(key).join(table, on="__item__", how="left", maintain_order="left")
+        table = table.drop_nulls("__item__").unique("__item__", keep="first")  # `7` and `7.0` are one
+        keyed = rows.with_columns(pl.col(ITEM).cast(wanted).alias("__item__"))
+        whole = keyed.join(table, on="__item__", how="left", maintain_order="left")
         known = whole["__known__"].is_not_null()
         self.found = self.found or bool(known.any())
         self.missing.update(whole[ITEM].filter(~known).unique())

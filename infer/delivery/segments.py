@@ -19,7 +19,7 @@ from infer.formats.layout import shown
 from infer.formats.places import located, open_place
 from infer.formats.reading import collect
 from infer.tables.columns import USER, check_once, own_name
-from infer.tables.ids import are_canonical, id_column
+from infer.tables.ids import id_column, in_type
 from infer.tables.texts import as_written
 
 SEGMENT, NONE = "segment", "none"
@@ -91,13 +91,11 @@ class Segments:
         ids = id_column(run, USER, str(self.path))
         if users == pl.String:
             return ids.cast(pl.String)
-        texts = ids.drop_nulls()
-        if ids.dtype == pl.String and not are_canonical(texts):
-            strange = texts.filter(texts.cast(pl.Int64, strict=False).is_null())
-            raise InputError(
-                f"{self.path} has texts as users, as '{next(iter(strange), texts[0])}'; the lists have whole numbers"
-            )
-        return ids.cast(pl.Int64)
+        numbers = in_type(ids, pl.Int64())
+        strange = ids.filter(numbers.is_null() & ids.is_not_null())
+        if len(strange):
+            raise InputError(f"{self.path} has texts as users, as '{strange[0]}'; the lists have whole numbers")
+        return numbers
 
     def joined(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows of consecutive users with a further column `segment`; raises InputError if the lists have one."""

@@ -26,6 +26,7 @@ from infer.formats.probe import probe
 from infer.histories.vocabulary import PAD
 from infer.system.fingerprints import sha256
 from infer.tables.columns import GENRES, ITEM, ITEMS_FILE, TITLE
+from infer.tables.ids import are_whole, in_type
 from infer.tables.items import Items, find_items, says_something
 from infer.tables.options import TableOptions
 
@@ -69,7 +70,7 @@ def check_items(config: ItemsConfig, extra: Sequence[str] = ()) -> None:
 def given_items(config: ItemsConfig, events: TableOptions, interactions: pl.DataFrame) -> tuple[pl.DataFrame, Items]:
     """The interactions and the stated table of items (or one without rows), with ids of one type.
 
-    events: how the interactions were read. Ids are numbers only if both tables' are; else both are texts.
+    events: how the interactions were read. Ids are numbers only if both tables' are (`7.0` is 7); else both are texts.
     Raises InputError if the table of items cannot be read, or knows no item of the interactions.
     """
     if config.items is None:
@@ -95,6 +96,10 @@ def given_items(config: ItemsConfig, events: TableOptions, interactions: pl.Data
     except InputError as error:
         raise InputError(_of_items(str(error))) from None
     found.said = [_of_items(sentence) for sentence in found.said]
+    before = interactions.schema[ITEM], found.table.schema[ITEM]
+    if before == (pl.Int64, pl.String) and are_whole(found.table[ITEM]):
+        whole = found.table.with_columns(in_type(found.table[ITEM], pl.Int64()))
+        found.table = whole.unique(ITEM, keep="first", maintain_order=True).sort(ITEM)
     types = {interactions.schema[ITEM], found.table.schema[ITEM]}
     events_before, items_before = (_described(table[ITEM]) for table in (interactions, found.table))
     if len(types) > 1:

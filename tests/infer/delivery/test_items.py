@@ -105,6 +105,12 @@ def test_what_each_item_has_once_is_a_value_in_this_projects_table(ours: bool, t
     assert found["tags"].to_list() == ['["a","b"]', None, '["a"]']
 
 
+def test_items_written_with_a_point_are_the_whole_numbers_of_the_lists(tmp_path: Path) -> None:
+    to(tmp_path, "a.csv", "name", "item,name\n30.0,Lamp\n10.0,Desk\n10,Other\n20,Bed\n")
+    rows = (tmp_path / "a.csv").read_text().splitlines()[1:4]
+    assert rows == ["1,1,30,2.5,Lamp", "1,2,10,1.0,Desk", "2,1,20,0.5,Bed"]
+
+
 def test_items_that_are_texts_in_one_of_both_are_found(tmp_path: Path) -> None:
     publish(tmp_path / "l.parquet", *(part.with_columns(pl.col("item").cast(pl.String)) for part in PARTS))
     to(tmp_path, "a.csv", "title")

@@ -62,6 +62,13 @@ def test_a_table_of_any_order_and_length_is_read_in_runs(tmp_path: Path, monkeyp
     assert (tmp_path / "p1.csv").read_text().splitlines()[1:] == ["1,1,30,2.5", "1,2,10,1.0"]
 
 
+def test_users_written_with_a_point_are_the_whole_numbers_of_the_lists(tmp_path: Path) -> None:
+    done = to(tmp_path, "{segment}.csv", "user,plan\n2.0,gold\n1,basic\n9.0,gold\n")
+    assert done.users == {"basic": 1, "gold": 2, "none": 0}
+    with pytest.raises(InputError, match="has texts as users, as '009'; the lists have whole numbers"):
+        to(tmp_path, "{segment}.csv", "user,plan\n2.0,gold\n009,basic\n")
+
+
 def test_texts_and_numbers_are_compared_as_texts_where_lists_have_texts(tmp_path: Path) -> None:
     publish(tmp_path / "l.parquet", *(part.with_columns(pl.col("user").cast(pl.String)) for part in PARTS))
     assert to(tmp_path, "{segment}.csv").users == {"basic": 1, "gold": 1, "none": 1, "vip": 0}

@@ -85,6 +85,13 @@ def test_ids_are_numbers_only_if_both_tables_say_so(written) -> None:
     assert load(config)[1].interactions["item"].to_list() == ["9", "10"]
 
 
+def test_items_written_with_a_point_are_the_numbers_of_the_events(written) -> None:
+    folder, printed = written("item,brand\n10.0,X\n20.0,X\n30.0,Y\n9.0,Y\n")
+    table = pl.read_parquet(folder / "items.parquet")
+    assert (table["item"].to_list(), table["brand"].to_list()) == ([9, 10, 20, 30], [["Y"], ["X"], ["X"], ["Y"]])
+    assert "texts" not in printed
+
+
 def test_a_table_that_knows_no_item_of_the_events_is_refused(written) -> None:
     message = (
         r"i\.csv knows no item of the interactions: its ids are texts such as 'A1', 'A2', 'A3', "
