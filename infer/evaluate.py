@@ -7,8 +7,9 @@ target_count, history_length[, repeat]) and MODEL.negatives.parquet (protocol, u
     python -m infer.evaluate --model hybrid.onnx
     python -m infer.evaluate --model bert.onnx --negatives-file artifacts/hybrid.negatives.parquet
 
-A user whom the model cannot personalise has no rank and counts as a miss; likewise one whose held-out item is dropped
-as seen, or excluded by a rule. repeat, where repeats are kept: whether the user had the item before.
+A user whom the model cannot personalise has no rank and counts as a miss; likewise one without a history, and one
+whose held-out item the model does not know, is dropped as seen, or excluded by a rule. repeat, where repeats are kept:
+whether the user had the item before.
 """
 
 from collections.abc import Sequence

@@ -19,7 +19,7 @@ from infer.model.session import Model
 from infer.model.signature import DROPPED
 from infer.scoring.negatives import negatives_of, negatives_table, read_negatives
 from infer.scoring.report import provenance
-from infer.scoring.task import Task, target_rows
+from infer.scoring.task import Task, rankable
 from infer.scoring.totals import totals
 from infer.system.files import replacing, write_text
 from infer.system.fingerprints import sha256
@@ -58,6 +58,11 @@ def evaluate_model(
     if drawn:
         claim([negatives_file], inputs)
     ranks = evaluate(task, negatives)
+    without = task.held_out.height - len(rankable(task)[0])
+    if without:
+        task.notes.said.append(
+            f"{without:,} held-out items are misses: the model does not know them, or their user has no history"
+        )
     if drawn:
         with replacing(negatives_file, owned=True) as temporary:
             task.job.types.to_own(negatives_table(task, negatives)).write_parquet(temporary, metadata=MARK)
@@ -85,12 +90,12 @@ def _drawn(task: Task, number: int | None, seed: int) -> dict[str, np.ndarray]:
 def evaluate(task: Task, negatives: dict[str, np.ndarray]) -> pl.DataFrame:
     """Ranks of the held-out items: (user, item, rank, rank_PROTOCOL..., target_count, history_length[, repeat]).
 
-    An item that no list holds has no rank: its user is cold, or may not get it, as it was seen and is dropped, or is
-    excluded by a rule.
-    negatives: protocol -> (users, n) item indexes, in the order of `task.targets`.
+    An item that no list holds has no rank: the model does not know it, its user is cold or has no history, or may not
+    get it, as it was seen and is dropped, or is excluded by a rule.
+    negatives: protocol -> (users, n) item indexes, in the order of `rankable`.
     Raises InputError naming the user if a score is NaN or infinite.
     """
-    rows, targets = target_rows(task)
+    held, rows, targets = rankable(task)
     ranks = {name: np.zeros(len(rows), dtype=np.int64) for name in (RANK, *(f"{RANK}_{p}" for p in negatives))}
     personalisable = task.model.personalisable(task.histories, task.user_index)[rows]
     listed = np.ones(len(rows), dtype=bool)
@@ -102,13 +107,15 @@ def evaluate(task: Task, negatives: dict[str, np.ndarray]) -> pl.DataFrame:
         ranks[RANK][batch] = rank_among(scores, targets[batch])
         for protocol, items in negatives.items():
             ranks[f"{RANK}_{protocol}"][batch] = rank_among(scores, targets[batch], items[batch])
-    ids, ranked = task.held_out.select(USER, ITEM), pl.Series(personalisable & listed)
-    return ids.with_columns(
-        *(pl.when(ranked).then(pl.Series(values)).alias(name) for name, values in ranks.items()),
-        pl.Series("target_count", task.counts[targets - 1]),
-        pl.Series("history_length", task.histories.lengths[rows]),
-        *([task.held_out[REPEAT]] if REPEAT in task.held_out.columns else []),
-    )
+    ranked = pl.Series(personalisable & listed)
+    found = held.select(USER, *(pl.when(ranked).then(pl.Series(values)).alias(name) for name, values in ranks.items()))
+    whole = task.held_out.join(found, on=USER, how="left", maintain_order="left")
+    for name, on, numbers in (("target_count", ITEM, task.counts), ("history_length", USER, task.histories.lengths)):
+        known = task.job.items[ITEM] if on == ITEM else task.histories.users
+        counts = pl.DataFrame([known, pl.Series(name, numbers)])
+        whole = whole.join(counts, on=on, how="left", maintain_order="left").with_columns(pl.col(name).fill_null(0))
+    kept = [USER, ITEM, *ranks, "target_count", "history_length", REPEAT]
+    return whole.select(name for name in kept if name in whole.columns)
 
 
 def describe(task: Task, options: dict[str, Any], ranks: pl.DataFrame, sizes: dict[str, int]) -> dict[str, Any]:

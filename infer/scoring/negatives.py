@@ -9,15 +9,15 @@ from infer.errors import InputError
 from infer.formats.opening import is_parquet, read_table
 from infer.formats.probe import probe
 from infer.metrics.sampled import PROTOCOLS, sample_negatives
-from infer.scoring.task import Task, target_rows
+from infer.scoring.task import Task, rankable
 from infer.tables.columns import ITEM, USER
 
 
 def negatives_of(task: Task, number: int, seed: int) -> dict[str, np.ndarray]:
-    """Freshly sampled negatives of every protocol, in the order of `task.targets`: items that the user may get."""
+    """Freshly sampled negatives of every protocol, in the order of `rankable`: items that the user may get."""
     if not number:
         return {}
-    rows, targets = target_rows(task)
+    _, rows, targets = rankable(task)
     blocked, mask = task.blocked.take(rows), task.job.candidates.mask[1:]
     own = None if task.own is None else task.own.take(rows)
     return {p: sample_negatives(blocked, targets, task.counts, p, number, seed, mask, own) for p in PROTOCOLS}
@@ -29,9 +29,9 @@ def read_negatives(path: Path, task: Task) -> dict[str, np.ndarray]:
     table = read_table(path)
     if not is_parquet(path) or table.columns != ["protocol", USER, ITEM]:
         raise InputError(f"{path} holds no negatives: expected a MODEL.negatives.parquet")
-    rows, targets = target_rows(task)
+    held, rows, targets = rankable(task)
     items = task.job.items
-    order = task.held_out.select(USER).with_row_index("row")
+    order = held.select(USER).with_row_index("row")
     kinds = {USER: order, ITEM: items}
     if any(table.schema[name] not in (task.job.types.own[name], ids[name].dtype) for name, ids in kinds.items()):
         raise InputError(f"{path} has other ids than {task.table}: they belong to another table")
@@ -70,7 +70,7 @@ def _check_unseen(task: Task, path: Path, rows: np.ndarray, targets: np.ndarray,
 def negatives_table(task: Task, negatives: dict[str, np.ndarray]) -> pl.DataFrame:
     """(protocol, user, item): a row a negative, as they are written."""
     ids = task.job.items[ITEM]
-    users = task.held_out[USER]
+    users = rankable(task)[0][USER]
     parts = [
         pl.DataFrame(
             {

@@ -13,7 +13,6 @@ import numpy as np
 import polars as pl
 
 from infer.candidates.options import DROP, ONLY
-from infer.errors import InputError
 from infer.histories.digests import combined, digests
 from infer.histories.histories import Histories, before, build_histories, merged
 from infer.histories.vocabulary import PAD, index_of
@@ -203,20 +202,16 @@ def select_users(task: Task, wanted: str | Sequence[str], name: str = "--users")
     return task.take(rows_of(users.lazy(), wanted, task.table, name)["row"].to_numpy())
 
 
-def target_rows(task: Task) -> tuple[np.ndarray, np.ndarray]:
-    """Row in the histories and item index of each held-out item, in the order of `task.targets`.
-
-    Raises InputError if the model does not know a held-out item: it has no score to rank.
+def rankable(task: Task) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
+    """The held-out rows whose item the model knows and whose user has a history, in the order of `task.targets`; the
+    row in the histories and the item index of each. Others have no score to rank.
     """
     users = task.histories.users.to_frame(USER).with_row_index("row")
-    joined = task.held_out.join(users, on=USER, how="left", maintain_order="left").join(
-        task.job.items, on=ITEM, how="left", maintain_order="left"
+    joined = task.held_out.join(users, on=USER, maintain_order="left").join(
+        task.job.items, on=ITEM, maintain_order="left"
     )
-    for column, what in (("row", USER), ("index", ITEM)):
-        if joined[column].null_count():
-            missing = joined.filter(pl.col(column).is_null())[what][0]
-            raise InputError(f"{task.table}: {task.model.path.name} cannot rank the held-out {what} {missing}")
-    return joined["row"].to_numpy().astype(np.int64), joined["index"].to_numpy().astype(np.int64)
+    row, index = (joined[name].to_numpy().astype(np.int64) for name in ("row", "index"))
+    return joined.drop("row", "index"), row, index
 
 
 def _user_index(known: pl.DataFrame, users: pl.Series) -> np.ndarray:

@@ -141,16 +141,33 @@ def test_scores_are_held_for_a_bounded_number_of_users(by_hand: Path, monkeypatc
         sizes.clear()
 
 
-def test_a_broken_score_and_an_unknown_item_name_whom_they_are_of(by_hand: Path) -> None:
+def test_a_broken_score_names_whom_it_is_of(by_hand: Path) -> None:
     table = by_hand.with_name("interactions.parquet")
     broken = np.abs(NEXT) + 1.0
     broken[3, 4] = -1  # of d after c, which u1 alone reads last
     write_model(by_hand, list("abcdef"), broken, table, operator="Log")
     with pytest.raises(InputError, match="gives user u1 a NaN or infinite score"):
         evaluated(by_hand)
-    write_model(by_hand, list("abcdeg"), NEXT, table)
-    with pytest.raises(InputError, match=r"m\.onnx cannot rank the held-out item f"):
-        evaluated(by_hand)
+
+
+def test_an_unknown_item_and_a_user_without_a_history_are_misses(by_hand: Path, capsys) -> None:
+    table = by_hand.with_name("interactions.parquet")
+    rows = pl.read_parquet(table)
+    pl.concat([pl.DataFrame([("u0", "a", 0, "test")], rows.schema, orient="row"), rows]).write_parquet(table)
+    write_model(by_hand, list("abcdeg"), NEXT, table)  # which does not know f, of u3
+    report, ranks = evaluated(by_hand)
+    assert ranks["user"].to_list() == ["u0", "u1", "u2", "u3"]
+    assert ranks["rank"].is_null().to_list() == [True, False, False, True]
+    assert ranks["rank_uniform"].is_null().to_list() == [True, False, False, True]
+    assert ranks.select("target_count", "history_length").rows()[::3] == [(3, 0), (0, 3)]
+    assert report["users_measured"] == 4 and report["protocols"]["full"]["hit@100"]["value"] == 0.5
+    negatives = by_hand.with_suffix(".negatives.parquet")
+    assert pl.read_parquet(negatives)["user"].unique().sort().to_list() == ["u1", "u2"]
+    saved = negatives.rename(by_hand.with_name("saved.parquet"))
+    assert evaluated(by_hand, negatives_file=saved)[1].equals(ranks)
+    evaluate.main([f"--model={by_hand}", "--negatives=1"])
+    told = "2 held-out items are misses: the model does not know them, or their user has no history"
+    assert told in capsys.readouterr().out
 
 
 def test_the_reciprocal_rank_has_no_cutoff_and_hits_have_theirs() -> None:
