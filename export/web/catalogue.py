@@ -19,6 +19,7 @@ from infer.scoring.shown import titles
 from infer.system.fingerprints import sha256
 from infer.tables.columns import GENRES, ITEM, TITLE, USER
 from infer.tables.items import open_items
+from infer.tables.labels import NO_LABEL
 from infer.tables.rules import keeps_seen
 
 FILMS, ITEMS = "films", "items"
@@ -34,7 +35,6 @@ WORDS = {
 }  # fmt: skip
 OF_FILMS = ("movie", "film")
 MOVIELENS = "ml-"
-NO_CATEGORY = "(no genres listed)"  # how MovieLens says it
 POPULAR = 200
 
 
@@ -113,7 +113,7 @@ def repeats(metadata: Metadata) -> bool:
 
 def _labels(text: str | None) -> list[str]:
     found = dict.fromkeys(label.strip() for label in (text or "").split("|"))
-    return [label for label in found if label and label != NO_CATEGORY]
+    return [label for label in found if label not in NO_LABEL]
 
 
 def _says_films(model: Model, items: Path | None) -> bool:

@@ -18,6 +18,7 @@ from infer.scoring.job import Job
 from infer.tables.columns import GENRES, ITEM, TITLE, USER
 from infer.tables.ids import in_type
 from infer.tables.items import find_items
+from infer.tables.labels import is_label
 
 CATEGORY, WEIGHT = "category", "weight"
 
@@ -51,7 +52,8 @@ def categories_of(job: Job, path: Path, stated: bool) -> pl.DataFrame:
     found = (
         table.select(in_type(table[ITEM], job.items.schema[ITEM]), lists.alias(CATEGORY))
         .explode(CATEGORY)
-        .filter(pl.col(ITEM).is_not_null() & (pl.col(CATEGORY) != ""))
+        .with_columns(pl.col(CATEGORY).str.strip_chars())
+        .filter(pl.col(ITEM).is_not_null() & is_label(CATEGORY))
         .unique(maintain_order=True)
     )
     if found.join(job.items, on=ITEM, how="semi").is_empty():

@@ -21,7 +21,7 @@ from infer.system.fingerprints import sha256
 from infer.tables.columns import GENRES, ITEM
 from infer.tables.groups import UserGroups, find_groups
 from infer.tables.items import find_items
-from infer.tables.labels import COLUMN, VALUE
+from infer.tables.labels import COLUMN, VALUE, is_label
 
 NEEDED = "diversity and calibration need a table of items with categories: --items FILE"
 
@@ -106,7 +106,7 @@ def category_rows(path: Path, item: str | None = None) -> pl.DataFrame | None:
         .select(ITEM, pl.lit(name).alias(COLUMN), values.alias(VALUE))
         .explode(VALUE)
         .with_columns(pl.col(VALUE).str.strip_chars())
-        .filter(pl.col(VALUE) != "")
+        .filter(is_label(VALUE))
         .unique()
         for name, values in columns.items()
     ).collect()

@@ -5,7 +5,7 @@ In: a table of items and the name of a column. Out: (item, value), a row for eac
     labels_of(Path("products.csv"), "brand")
 
 Values of a text column are separated by `|` or, where none has that, by `;`, as those of features are; lists are lists;
-anything else is one label as it is written.
+anything else is one label as it is written. `(no genres listed)`, as MovieLens has it, is none.
 """
 
 from pathlib import Path
@@ -23,6 +23,7 @@ from infer.tables.items import open_items
 from infer.tables.texts import as_written
 
 COLUMN, VALUE = "column", "value"
+NO_LABEL = ("", "(no genres listed)")  # the latter is how MovieLens says it
 
 
 def labels_of(path: Path, column: str, item: str | None = None) -> pl.DataFrame:
@@ -45,7 +46,12 @@ def labels_of(path: Path, column: str, item: str | None = None) -> pl.DataFrame:
     values = as_written(table[VALUE], f"{path} column {column}", expected)
     lists = values if isinstance(dtype, pl.List) else values.str.split(between(values))
     table = table.with_columns(lists.alias(VALUE)).explode(VALUE)
-    table = table.with_columns(pl.col(VALUE).str.strip_chars()).filter(pl.col(ITEM).is_not_null(), pl.col(VALUE) != "")
+    table = table.with_columns(pl.col(VALUE).str.strip_chars()).filter(pl.col(ITEM).is_not_null(), is_label(VALUE))
     if table.is_empty():
         raise InputError(f"{path} has no value in the column '{column}'")
     return table.unique().sort(ITEM, VALUE)
+
+
+def is_label(name: str) -> pl.Expr:
+    """Whether a column of texts without spaces around them says anything; null where there is no text."""
+    return ~pl.col(name).is_in(NO_LABEL)
