@@ -122,10 +122,10 @@ def measured(table: pl.DataFrame, config: SplitConfig) -> Iterator[str]:
     users, tested, validated = (
         rows[USER].n_unique() for rows in (table, *(table.filter(pl.col(SPLIT) == name) for name in (TEST, VALIDATION)))
     )
-    only_held = table.group_by(ITEM).agg((pl.col(SPLIT) != TRAIN).all().alias("held"))["held"].sum()
+    untrained = table.group_by(ITEM).agg((pl.col(SPLIT) != TRAIN).all().alias("untrained"))["untrained"].sum()
     yield (
         f"{tested:,} users are measured, {users - tested:,} {UNMEASURED[config.split]}; "
-        f"{only_held:,} items occur only {'with held-out users' if config.split == 'users' else 'as held-out items'}"
+        f"{untrained:,} items are in no row that is trained on"
     )
     if not tested:
         yield "nothing is held out to test on: scoring measures with --split=validation, or not with --no-metrics"

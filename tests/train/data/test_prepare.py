@@ -38,7 +38,7 @@ def test_a_table_of_ones_own_is_ordered_cleaned_and_counted(tmp_path: Path, caps
     assert "4 interactions of 2 users with 4 items" in printed and "dropped 1 repeated (user, item) rows" in printed
     assert "events from 1970-01-01 00:00:01 UTC to 1970-01-01 00:00:09 UTC" in printed
     assert "1 users are measured, 1 have too few interactions" in printed
-    assert "2 items occur only as held-out items" in printed
+    assert "2 items are in no row that is trained on" in printed
     metadata = pl.read_parquet_metadata(tmp_path / "out" / "interactions.parquet")
     assert metadata[DATASET_KEY] == "plays.tsv"
 
@@ -150,17 +150,19 @@ def test_every_split_is_asked_for_by_its_options(tmp_path: Path, capsys) -> None
     one, other = ["history"] * 3 + ["test"], ["train"] * 4
     assert {tuple(way) for way in ways} == {(*one, *other), (*other, *one)}
     printed = capsys.readouterr().out
-    assert (
-        "1 users are measured, 1 are not among those held out to test on; 0 items occur only with held-out" in printed
-    )
+    told = "1 users are measured, 1 are not among those held out to test on; 0 items are in no row that is trained on"
+    assert told in printed
     assert "nothing is held out for validation: every epoch is trained" in printed
 
 
 def test_moments_of_numbered_rows_are_rows(tmp_path: Path, capsys) -> None:
     source = tmp_path / "r.csv"
     source.write_text("user,item\n" + "".join(f"{n % 3},{n}\n" for n in range(30)))
-    written(tmp_path, f"--dataset={source}", "--order=rows", "--split=time")
-    assert "global time split at row 25 and row 28, the first item" in capsys.readouterr().out
+    table = written(tmp_path, f"--dataset={source}", "--order=rows", "--split=time")
+    printed = capsys.readouterr().out
+    assert "global time split at row 25 and row 28, the first item" in printed
+    # Each row has an item of its own, and not all that are not trained on are held out.
+    assert (table["split"] != "train").sum() == 6 and "; 6 items are in no row that is trained on" in printed
 
 
 def test_what_is_not_asked_for_is_said(tmp_path: Path, capsys) -> None:
