@@ -168,7 +168,7 @@ def _table_value(name: str, value: Any) -> Any:
         return ",".join(value)
     if name == "event_weights" and isinstance(value, dict):
         return ",".join(f"{event}={weight}" for event, weight in value.items())
-    if kind is bool and not isinstance(value, bool | np.bool):
+    if kind is bool and not isinstance(value, bool | np.bool_):
         raise InputError(f"{name} is True or False; found {value!r:.80}")
     if kind is float and not (_is_number(value) and math.isfinite(value)):
         raise InputError(f"{name} is a number; found {value!r:.80}")
@@ -227,7 +227,7 @@ def ids_of(history: Any, what: str = "the history") -> pl.Series:
     else:
         values = history.to_pylist() if _is_of_arrow(history) else list(history)
     for value in values:
-        if isinstance(value, bool | np.bool) or not isinstance(value, int | np.integer | str):
+        if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer | str):
             raise InputError(f"{what} holds {value!r:.80}; expected ids, whole numbers or texts")
     if len({isinstance(value, str) for value in values}) > 1:
         raise InputError(f"{what} holds whole numbers and texts; expected ids of one kind")

@@ -9,13 +9,14 @@ import threading
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
 
 import infer
-from infer import batch
+from infer import arguments, batch
 from infer.arguments import in_words_of_python
 from infer.errors import UnknownItemsError
 from infer.scoring import variety
@@ -107,6 +108,13 @@ def test_ids_may_come_in_any_row(numbers: infer.Recommender) -> None:
     series = pl.Series([1, 2], dtype=pl.Int16)
     for history in ([1, 2], (1, 2), range(1, 3), np.array([1, 2], dtype=np.int32), series, pandas.Series([1, 2])):
         assert numbers.recommend(history, k=1).rows() == [(1, 5, 5.0)]
+
+
+def test_numpy_before_2_has_no_bool(model: infer.Recommender, tmp_path: Path, monkeypatch) -> None:
+    before = SimpleNamespace(**{name: value for name, value in vars(np).items() if name != "bool"})
+    monkeypatch.setattr(arguments, "np", before)
+    (tmp_path / "r.csv").write_text("user,item,timestamp\n1,a,1\n", encoding="utf-8")
+    assert model.recommend(["a"], k=1).height == model.score(tmp_path / "r.csv", k=1, drop_bad_rows=True).height == 1
 
 
 def test_a_table_gives_the_lists_of_whole_histories(model: infer.Recommender, tmp_path: Path) -> None:
