@@ -20,6 +20,9 @@ from train.config import BertConfig, MFConfig, TrainConfig
 
 FLOAT, GIB = 4, 2**30  # bytes
 SCORES = 2  # copies of a step's scores: themselves, and their gradient or shares
+# Scores of full softmax that are held at once: on a CPU what its caches hold, with at least so many targets, since each
+# part of them adds to the gradient of all items.
+HELD, HELD_ON_GPU, FEWEST = 2**20, 2**28, 64
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,19 @@ def parts(
     known = lengths[lengths > 0]
     filled = float(np.minimum(known, config.max_length).mean()) if len(known) else 1.0
     asked = filled if config.masking == "causal" else 1.0
-    scored = items + 1 if config.loss == "softmax" else 1 + config.negatives
-    less = "--loss=sampled or a smaller --batch-size" if config.loss == "softmax" else "--batch-size or --negatives"
-    scores = FLOAT * SCORES * config.batch_size / processes * asked * scored
-    step = Part(f"the scores of {config.batch_size} sequences", int(scores), less)
+    targets = config.batch_size / processes * asked
+    if config.loss == "softmax":
+        held = FLOAT * min(targets, scored_at_once(items + 1)) * (items + 1)
+        step = Part(f"scores of {items:,} items", int(held), "--loss=sampled")
+    else:
+        held = FLOAT * SCORES * targets * (1 + config.negatives)
+        step = Part(f"the scores of {config.batch_size} sequences", int(held), "--batch-size or --negatives")
     return sorted((tables, step), key=lambda part: part.bytes, reverse=True)
+
+
+def scored_at_once(items: int, on_cpu: bool = True) -> int:
+    """How many targets' scores of all items full softmax holds at once."""
+    return max(FEWEST, (HELD if on_cpu else HELD_ON_GPU) // items)
 
 
 def check_memory(found: list[Part], free: int | None = None) -> None:

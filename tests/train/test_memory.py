@@ -17,6 +17,7 @@ from infer.system.memory import peak_memory, reset_peak_memory
 from tests.helpers.checkerboard import ROOT
 from train import trainer
 from train.memory import check_memory, parts, told_if_exhausted
+from train.models.losses import softmax_loss
 from train.presets import configuration
 from train.sizing import sized
 
@@ -29,7 +30,12 @@ def test_weights_and_scores_by_hand() -> None:
     # Weight, gradient, two moments, average and the best epoch's, of 64 numbers and a bias.
     assert weights.bytes == 4 * 1000 * 65 * 6 and scores.bytes == 4 * 2 * 10 * (50 + 20) / 2 * 10
     whole = {part.what: part for part in parts(replace(config, loss="softmax"), 3, 1000, LENGTHS)}
-    assert whole[scores.what].bytes == 4 * 2 * 10 * 35 * 1001 and "--loss=sampled" in whole[scores.what].less
+    held = whole["scores of 1,000 items"]
+    assert held.bytes == 4 * 10 * 35 * 1001 and held.less == "--loss=sampled"
+    many = {part.what: part for part in parts(replace(config, loss="softmax", batch_size=500), 3, 1000, LENGTHS)}
+    assert many[held.what].bytes == 4 * (2**20 // 1001) * 1001, "of some of the targets at a time"
+    vast = {part.what: part for part in parts(replace(config, loss="softmax"), 3, 10**6, LENGTHS)}
+    assert vast["scores of 1,000,000 items"].bytes == 4 * 64 * (10**6 + 1)
     rows = parts(replace(config, sparse_updates="on", average=0.0), 3, 1000, LENGTHS)
     assert max(part.bytes for part in rows) == 4 * 1000 * 65 * 4
     coded = {part.what: part.bytes for part in parts(replace(config, codes=16), 3, 1000, LENGTHS)}
@@ -46,30 +52,39 @@ def test_weights_and_scores_by_hand() -> None:
 
 
 def test_what_does_not_fit_is_refused_with_the_estimate_and_an_option() -> None:
-    config = sized(configuration("bert", loss="softmax", batch_size=512), np.full(1000, 200), items=1_000_000)
-    found = parts(config, 1000, 1_000_000, np.full(1000, 200))
+    config = sized(configuration("bert", batch_size=100_000, negatives=10**4), np.full(1000, 200), items=1_000)
+    found = parts(config, 1000, 1_000, np.full(1000, 200))
     needed = sum(part.bytes for part in found)
     check_memory(found, needed)
     with pytest.raises(InputError) as refused:
         check_memory(found, needed - 1)
     said = str(refused.value)
-    assert said.startswith("training needs 192.2 GiB at least, 190.7 of them for the scores of 512 sequences"), said
-    assert said.endswith("GiB are free: try --loss=sampled or a smaller --batch-size")
+    assert said.startswith("training needs 372.6 GiB at least, 372.6 of them for the scores of 100000 sequences"), said
+    assert said.endswith("GiB are free: try --batch-size or --negatives")
 
 
 def test_a_training_takes_what_was_said_at_least() -> None:
     items = 30_000
     data = long_tailed(items, np.full(64, 60))
     reset_peak_memory()
-    config = steps_of(data, 1, loss="softmax", batch_size=32).config
+    config = steps_of(data, 1, batch_size=32, negatives=20_000).config
     needed = sum(part.bytes for part in parts(config, 64, items, data.histories.lengths))
-    assert 300 * 2**20 < needed < peak_memory() < 6 * needed
+    assert 250 * 2**20 < needed < peak_memory() < 6 * needed
+
+
+def test_full_softmax_never_holds_the_scores_of_all_targets() -> None:
+    items, targets = 30_000, 2_000
+    states, weight = torch.randn(targets, 8, requires_grad=True), torch.randn(items, 8, requires_grad=True)
+    reset_peak_memory()
+    before = peak_memory()
+    softmax_loss(states, weight, None, torch.arange(targets), torch.full((targets,), 1 / targets)).backward()
+    assert peak_memory() - before < 4 * items * targets / 4
 
 
 def test_the_command_refuses_in_a_line(artifacts: Path, refused) -> None:
-    words = ["--epochs=1", "--loss=softmax", "--batch-size=2000000000", f"--artifacts={artifacts}", "--name=vast"]
+    words = ["--epochs=1", "--batch-size=2000000000", f"--artifacts={artifacts}", "--name=vast"]
     done = subprocess.run([sys.executable, "-m", "train", "bert", *words], cwd=ROOT, capture_output=True, text=True)
-    refused(done, "try --loss=sampled or a smaller --batch-size")
+    refused(done, "try --batch-size or --negatives")
     assert not list(artifacts.glob("vast*"))
 
 

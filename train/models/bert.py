@@ -31,7 +31,7 @@ from train.models.base import ScoringModel
 from train.models.coded import CodedVectors
 from train.models.encoders import encoder
 from train.models.layers import Dropout, sinusoidal
-from train.models.losses import collisions, generalised_bce, next_item_loss, own_scores, sampled_softmax
+from train.models.losses import collisions, generalised_bce, next_item_loss, own_scores, sampled_softmax, softmax_loss
 from train.models.masking import SequenceBatch, batches, negative_probability
 from train.models.rows import RowAdamW
 from train.models.starting import groups, initialise
@@ -247,12 +247,11 @@ class MiniBERT4Rec(ScoringModel):
 
     def loss(self, batch: SequenceBatch) -> Tensor:
         """Mean loss of the hidden (or next) items, each times its weight."""
-        kinds = {"sampled": self._sampled_loss, "softmax": self._softmax_loss, "gbce": self._binary_loss}
-        return (kinds[self.config.loss](batch) * batch.weight).sum() / batch.weight.sum()
-
-    def _softmax_loss(self, batch: SequenceBatch) -> Tensor:
-        """(targets,)"""
-        return nn.functional.cross_entropy(self.score(self._asked_states(batch)), batch.item, reduction="none")
+        if self.config.loss == "softmax":
+            states, (weight, bias) = self._asked_states(batch), self.output(slice(self.mask))
+            return softmax_loss(states, weight, bias, batch.item, batch.weight / batch.weight.sum())
+        each = self._sampled_loss(batch) if self.config.loss == "sampled" else self._binary_loss(batch)
+        return (each * batch.weight).sum() / batch.weight.sum()
 
     def _binary_loss(self, batch: SequenceBatch) -> Tensor:
         """(targets,)"""

@@ -1,7 +1,7 @@
 """Losses of next-item prediction: full softmax, sampled softmax, generalised BCE.
 
 In: states (targets, dim) where something is predicted, and a scorer of chosen items. Out: the loss of
-each target (targets,).
+each target (targets,), of full softmax their weighed sum.
 """
 
 from typing import Any
@@ -12,9 +12,58 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from infer.histories.vocabulary import PAD
+from train.memory import scored_at_once
 
 # In place of minus infinity, for what must not be read, drawn or chosen: a row of nothing else stays finite.
 BLOCKED = -1e9
+
+
+def softmax_loss(states: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, share: Tensor) -> Tensor:
+    """Sum of each target's cross-entropy over all items times its share; a scalar.
+
+    states: (targets, dim).  weight: (items + 1, dim) and bias: (items + 1,) turn a state into scores.  target, share:
+    (targets,) item indexes and what each counts.
+    Scores of all targets are never held: a part of them becomes loss and gradient before the next is computed.
+    """
+    return _SoftmaxLoss.apply(states, weight, bias, target, share)
+
+
+class _SoftmaxLoss(torch.autograd.Function):
+    """`softmax_loss`, whose gradient is found with the loss: by a score it is the item's probability, less 1 at the
+    target."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, share: Tensor) -> Tensor:
+        """A scalar."""
+        wanted = zip((states, weight, bias), ctx.needs_input_grad, strict=False)
+        of_states, of_weight, of_bias = (
+            torch.zeros_like(given) if given is not None and want else None for given, want in wanted
+        )
+        total, many = states.new_zeros(()), scored_at_once(len(weight), states.device.type == "cpu")
+        for begin in range(0, len(states), many):
+            rows = slice(begin, begin + many)
+            part, place, counts = states[rows], target[rows, None], share[rows, None]
+            scores = functional.linear(part, weight, bias)
+            own, top = scores.gather(1, place), scores.amax(1, keepdim=True)
+            shares = scores.sub_(top).exp_()
+            sums = shares.sum(1, keepdim=True)
+            total += ((top - own + sums.log()) * counts).sum()
+            by_score = shares.mul_(counts / sums).scatter_add_(1, place, -counts)
+            if of_states is not None:
+                torch.mm(by_score, weight, out=of_states[rows])
+            if of_weight is not None:
+                of_weight.addmm_(by_score.T, part)
+            if of_bias is not None:
+                of_bias += by_score.sum(0)
+        ctx.save_for_backward(of_states, of_weight, of_bias)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Of states, weight and bias, as far as they are wanted."""
+        found = (None if of is None else of * gradients[0] for of in ctx.saved_tensors)
+        return (*found, None, None)
 
 
 def sampled_softmax(positive: Tensor, negative: Tensor, expected: Tensor, collisions: Tensor) -> Tensor:

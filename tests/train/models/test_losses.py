@@ -6,7 +6,38 @@ import pytest
 import torch
 from torch.nn import functional
 
-from train.models.losses import collisions, generalised_bce, next_item_loss, own_scores, sampled_softmax
+from train.models.losses import collisions, generalised_bce, next_item_loss, own_scores, sampled_softmax, softmax_loss
+
+
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_full_softmax_and_its_gradient_are_those_of_all_scores_at_once(monkeypatch, with_bias: bool) -> None:
+    monkeypatch.setattr("train.models.losses.scored_at_once", lambda *_: 4)  # 11 targets: the last part is a rest
+    generator = torch.Generator().manual_seed(3)
+    states, weight, bias, share = (
+        torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True)
+        for shape in ((11, 3), (7, 3), (7,), (11,))
+    )
+    share, target = share.detach().abs(), torch.randint(7, (11,), generator=generator)
+    given = (states, weight, bias) if with_bias else (states, weight)
+    each = functional.cross_entropy(functional.linear(*given), target, reduction="none")
+    expected = (each * share).sum()
+    found = softmax_loss(states, weight, bias if with_bias else None, target, share)
+    torch.testing.assert_close(found, expected)
+    for own, whole in zip(torch.autograd.grad(3 * found, given), torch.autograd.grad(3 * expected, given), strict=True):
+        torch.testing.assert_close(own, whole)
+
+
+def test_full_softmax_of_vast_scores_is_finite() -> None:
+    states, weight = torch.tensor([[1e4]], requires_grad=True), torch.tensor([[1.0], [-1.0], [2.0]])
+    found = softmax_loss(states, weight, None, torch.tensor([1]), torch.ones(1))
+    assert found.item() == 3e4
+    assert torch.autograd.grad(found, states)[0].item() == 3.0
+
+
+def test_frozen_items_get_no_gradient_from_full_softmax() -> None:
+    states, weight = torch.ones(2, 3, requires_grad=True), torch.ones(5, 3)
+    softmax_loss(states, weight, None, torch.tensor([1, 2]), torch.ones(2)).backward()
+    assert states.grad is not None and weight.grad is None
 
 
 def test_sampling_every_item_once_is_the_full_softmax() -> None:
