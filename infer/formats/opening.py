@@ -37,7 +37,8 @@ class Opened:
     rows: lazily, under its own column names; of a name that stands twice, the first column has it.  names: these names,
     in order; one may stand twice.  untyped: those whose values are texts only because the format has no types, so that
     `7` may be a number.  said: what was found out about the file, a sentence each.  lacking: names that not all files
-    of a folder have, and the first file without each.
+    of a folder have, and the first file without each.  parts: the files of a folder that was put together, and how
+    many rows each has, in order.
     """
 
     rows: pl.LazyFrame
@@ -45,6 +46,7 @@ class Opened:
     untyped: frozenset[str] = frozenset()
     said: list[str] = field(default_factory=list)
     lacking: dict[str, str] = field(default_factory=dict)
+    parts: list[tuple[str, int]] = field(default_factory=list)
 
 
 def suffix_of(path: Path) -> str:

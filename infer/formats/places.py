@@ -167,7 +167,7 @@ def _text_copy(folder: Path, layout: Layout) -> Address:
     held = _held(Address(f"file://{folder}", shown=str(folder)))
     copy = Path(os.fspath(held))
     parts, untyped, twice, empty, found = [], set[str](), set[str](), 0, list[str]()
-    names = dict[str, list[str]]()
+    names, heights = dict[str, list[str]](), list[tuple[str, int]]()
     for number, file in enumerate(folders.members(folder)):
         if file.stat().st_size == 0:
             empty += 1
@@ -181,6 +181,8 @@ def _text_copy(folder: Path, layout: Layout) -> Address:
         parts.append(copy.parent / f"part-{number}.parquet")
         with reading(file):
             opened.rows.sink_parquet(parts[-1])
+            height = pl.scan_parquet(parts[-1], glob=False).select(pl.len()).collect().item()
+        heights.append((str(file.relative_to(folder)), height))
         found += opened.said
         shutil.rmtree(room)
     if not parts:
@@ -198,7 +200,9 @@ def _text_copy(folder: Path, layout: Layout) -> Address:
     every = dict.fromkeys(name for own in names.values() for name in own)
     without = {name: next((file for file, own in names.items() if name not in own), None) for name in every}
     lacking = {name: file for name, file in without.items() if file is not None}
-    known = {"untyped": sorted(untyped), "twice": sorted(twice), "lacking": lacking, "said": said}
+    known = {
+        "untyped": sorted(untyped), "twice": sorted(twice), "lacking": lacking, "said": said, "parts": heights
+    }  # fmt: skip
     copy.with_suffix(KNOWN).write_text(json.dumps(known), encoding="utf-8")
     return held
 
@@ -236,7 +240,8 @@ def _open_copy(address: Address) -> Opened:
         rows = rows.with_columns(pl.col(name).cast(databases.NUMERIC_TYPES[kind]) for name, kind in numeric.items())
         names = [*rows.collect_schema().names(), *known.get("twice", [])]  # once more, as each has its own column
         untyped, lacking = frozenset(known.get("untyped", [])), known.get("lacking", {})
-        return Opened(rows, names, untyped, known.get("said", []), lacking)
+        parts = [(name, height) for name, height in known.get("parts", [])]
+        return Opened(rows, names, untyped, known.get("said", []), lacking, parts)
 
 
 def main(argv: Sequence[str]) -> None:

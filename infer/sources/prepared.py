@@ -85,6 +85,7 @@ def _prepared(content: dict[str, Any]) -> Prepared:
         parts.append(part_after(parts, users, rows))
     notes = Notes(**content["notes"])
     notes.unusable, notes.units = Counter(notes.unusable), Counter(notes.units)
+    notes.first = (int(notes.first[0]), str(notes.first[1])) if notes.first else None
     read, own = ({n: TYPES[dtype] for n, dtype in content["types"][key].items()} for key in ("read", "own"))
     told = (tuple(content["types"][name]) for name in ("zeros", "beside_numbers"))
     types, notation = IdTypes(read, own, *told), Notation(**content["notation"])

@@ -56,7 +56,7 @@ def check(scanned: Scanned, path: Path, options: TableOptions, known: Known) -> 
     if not total:
         raise nothing_in(str(path), options)
     if not options.drop_bad_rows:
-        notes.refuse(str(path))
+        notes.refuse(str(path), scanned.place)
     if notes.left_out == total:
         raise InputError(f"{path} has no row that can be used: {notes}")
     schema = scanned.rows.collect_schema()

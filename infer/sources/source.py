@@ -192,6 +192,8 @@ def _copied(path: Path, options: TableOptions, folder: Path, optional: Sequence[
         with replacing(target) as temporary, reading(path):
             scanned.rows.sink_parquet(temporary)
         (folder / UNPACKED).unlink(missing_ok=True)
-        write_text(about, json.dumps({"untyped": sorted(scanned.untyped), "said": said}) + "\n")
+        known = {"untyped": sorted(scanned.untyped), "said": said, "parts": [*scanned.heights()]}
+        write_text(about, json.dumps(known) + "\n")
     found = json.loads(about.read_text(encoding="utf-8"))
-    return Scanned(pl.scan_parquet(target, glob=False), frozenset(found["untyped"]), found["said"])
+    parts = [(name, height) for name, height in found.get("parts", [])]
+    return Scanned(pl.scan_parquet(target, glob=False), frozenset(found["untyped"]), found["said"], parts=parts)

@@ -6,6 +6,7 @@ Linux says it in /proc, Windows to psutil (whose figures on other systems are of
 """
 
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +15,7 @@ CONTAINER = Path("/sys/fs/cgroup")  # of cgroup v2; in a container its own
 # glibc's names of what `mallopt` sets (malloc.h), and the largest size that it takes for the second.
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 KEPT_BYTES, MOST_MMAP = 256 * 2**20, 32 * 2**20
+TRIMMED_EVERY = 60.0  # seconds
 
 
 def peak_memory() -> int:
@@ -80,3 +82,26 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(MMAP_THRESHOLD, MOST_MMAP)
         library.mallopt(TRIM_THRESHOLD, KEPT_BYTES)
+
+
+class Trimming:
+    """Gives freed memory back to the system now and then.
+
+    Blocks of many sizes, as of batches of different lengths, leave gaps between what is still used, into which the next
+    ones do not fit: a training would take more memory with every epoch, several times of what it holds. Where the
+    library is not glibc nothing happens.
+    """
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def trim(self) -> bool:
+        """Whether it was done: at most every TRIMMED_EVERY seconds, since the pages are then fetched again."""
+        if time.monotonic() - self._last < TRIMMED_EVERY:
+            return False
+        import ctypes
+
+        with suppress(AttributeError, OSError, TypeError):
+            ctypes.CDLL(None).malloc_trim(0)
+        self._last = time.monotonic()
+        return True

@@ -6,7 +6,7 @@ split), ordered by (user, timestamp, item), without repeated pairs.
     python -m infer.batch --model hybrid.onnx --interactions ratings.csv --user-column userId
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class Scanned:
 
     untyped, said: as of `infer.formats.opening.Opened`, under the shared names.  every: the rows before some were
     left out by `where`, for counting; None if all are there.  files: how many tables they are put together of, all of
-    which any slice of the rows asks.
+    which any slice of the rows asks.  parts: the files of a folder, and their rows or how many these are, all of them.
     """
 
     rows: pl.LazyFrame
@@ -42,6 +42,20 @@ class Scanned:
     said: list[str] = field(default_factory=list)
     every: pl.LazyFrame | None = None
     files: int = 1
+    parts: Sequence[tuple[str, int | pl.LazyFrame]] = ()
+
+    def place(self, row: int) -> str:
+        """In which of several files a row (from 0) stands, as ` (row 3 of day=2/b.parquet)`; empty of one file."""
+        for name, height in self.heights():
+            if row < height:
+                return f" (row {row + 1} of {name})"
+            row -= height
+        return ""
+
+    def heights(self) -> Iterator[tuple[str, int]]:
+        """The files of a folder, and how many rows each has."""
+        for name, rows in self.parts:
+            yield name, rows if isinstance(rows, int) else collect(rows.select(pl.len()), Path(name)).item()
 
     def left_out(self, where: str | None, path: Path) -> list[str]:
         """What is said of the rows that `where` leaves out."""
@@ -63,7 +77,7 @@ def read_interactions(
     """
     path = located(path, options.layout)
     scanned = scan_interactions(path, options, optional)
-    tidied = tidy(collect(scanned.rows, path), str(path), options, scanned.untyped, known)
+    tidied = tidy(collect(scanned.rows, path), str(path), options, scanned.untyped, known, scanned.place)
     tidied.notes.said[:0] = [*scanned.said, *scanned.left_out(options.where, path)]
     return tidied
 
@@ -97,7 +111,11 @@ def scan_interactions(
     files = open_files(path, options.layout, folder)
     if len(files) == 1:
         return choose_columns(files[0][1], path, options, optional)
-    parts = [(file, _chosen(opened, file, options, optional)) for file, opened in files]
+    parts, first = list[tuple[Path, Scanned]](), 0
+    for file, opened in files:
+        parts.append((file, _chosen(opened, file, options, optional, first)))
+        if options.where is not None:
+            first += collect(opened.rows.select(pl.len()), file).item()
     before = [part.every.select(pl.first().is_null().alias(ROW)) for _, part in parts if part.every is not None]
     untyped = frozenset[str]().union(*(part.untyped for _, part in parts))
     said = list(dict.fromkeys(line for _, part in parts for line in part.said))
@@ -106,7 +124,8 @@ def scan_interactions(
     if alike is not None:
         tables = [(files[0][0], _chosen(alike, files[0][0], options, optional).rows)]
     rows = _ordered(concatenated(tables), options)
-    return Scanned(rows, untyped, said, pl.concat(before) if before else None, len(tables))
+    found = [(str(file.relative_to(path)), opened.rows) for file, opened in files]
+    return Scanned(rows, untyped, said, pl.concat(before) if before else None, len(tables), found)
 
 
 def choose_columns(opened: Opened, path: Path, options: TableOptions, optional: Sequence[str] = OPTIONAL) -> Scanned:
@@ -120,8 +139,8 @@ def choose_columns(opened: Opened, path: Path, options: TableOptions, optional: 
     return replace(scanned, rows=_ordered(scanned.rows, options))
 
 
-def _chosen(opened: Opened, path: Path, options: TableOptions, optional: Sequence[str]) -> Scanned:
-    """`choose_columns`, but for an order that is no column's."""
+def _chosen(opened: Opened, path: Path, options: TableOptions, optional: Sequence[str], first_row: int = 0) -> Scanned:
+    """`choose_columns`, but for an order that is no column's.  first_row: how many rows of a folder come before."""
     if options.order != "time" and options.timestamp is not None:
         raise InputError(f"--order={options.order} reads no times: leave out --timestamp-column")
     timed = (TIMESTAMP,) if options.order == "time" else ()
@@ -146,7 +165,7 @@ def _chosen(opened: Opened, path: Path, options: TableOptions, optional: Sequenc
             names[SPLIT] = options.split
     rows, place, used = opened.rows, columns.unused(ROW, opened.names), [*names.values()]
     if options.where is not None:
-        rows = chosen(rows.with_row_index(place), options.where, opened.names, opened.untyped, str(path))
+        rows = chosen(rows.with_row_index(place, first_row), options.where, opened.names, opened.untyped, str(path))
         used += named_in(options.where)
     lacking = next((name for name in used if name in opened.lacking), None)
     if lacking is not None:
@@ -159,7 +178,8 @@ def _chosen(opened: Opened, path: Path, options: TableOptions, optional: Sequenc
         *([pl.col(place).alias(ROW)] if options.where is not None else []),
     )
     untyped = frozenset(name for name, source in names.items() if source in opened.untyped)
-    return Scanned(rows, untyped, said, None if options.where is None else opened.rows)
+    every = None if options.where is None else opened.rows
+    return Scanned(rows, untyped, said, every, parts=opened.parts)
 
 
 def _ordered(rows: pl.LazyFrame, options: TableOptions) -> pl.LazyFrame:

@@ -4,6 +4,7 @@ In: counts of parts of a table. Out: their sum, as a line; or InputError if rows
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -20,14 +21,14 @@ def date(moment: float) -> str:
 
 @dataclass
 class Notes:
-    """What was found in the rows of a table: rows by reason for which they cannot be used, the first of them in
-    words, timestamps by the unit they were in, repeated pairs (None: not looked for), rows rated below `least`, rows
-    without a rating where there are ratings, further held-out rows of a user, rows that lie in the future, the first
-    and the last moment of those that count (seconds since 1970; None: no times); and how the table was read, a
-    sentence each."""
+    """What was found in the rows of a table: rows by reason for which they cannot be used, the first of them (its
+    number from 0, and what is wrong, in words), timestamps by the unit they were in, repeated pairs (None: not looked
+    for), rows rated below `least`, rows without a rating where there are ratings, further held-out rows of a user,
+    rows that lie in the future, the first and the last moment of those that count (seconds since 1970; None: no
+    times); and how the table was read, a sentence each."""
 
     unusable: Counter[str] = field(default_factory=Counter)
-    first: str = ""
+    first: tuple[int, str] | None = None
     units: Counter[str] = field(default_factory=Counter)
     repeated: int | None = None
     low: int = 0
@@ -72,12 +73,13 @@ class Notes:
         """What is to be said of the table."""
         return [line for line in (str(self), self.period) if line]
 
-    def refuse(self, source: str) -> None:
-        """Raise InputError if there are rows that cannot be used."""
+    def refuse(self, source: str, place: Callable[[int], str] = lambda row: "") -> None:
+        """Raise InputError if there are rows that cannot be used.  place: says of a row where else it stands."""
         number = self.unusable.total()
-        if number:
+        if number and self.first is not None:
+            row, has = self.first
             more = f" (rows that cannot be used: {number}; --drop-bad-rows leaves them out)"
-            raise InputError(f"{source} {self.first}{more}")
+            raise InputError(f"{source} row {row + 1}{place(row)} {has}{more}")
 
     def __str__(self) -> str:
         """One line, empty if there is nothing to say."""

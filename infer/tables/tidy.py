@@ -17,7 +17,7 @@ Rules, each counted in `infer.tables.notes.Notes`:
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,10 +70,12 @@ def tidy(
     options: TableOptions = TableOptions(),
     untyped: Collection[str] = (),
     known: Known = Known(),
+    place: Callable[[int], str] = lambda row: "",
 ) -> Tidy:
     """Check types, drop repeated pairs and order by (user, timestamp, item).
 
     untyped: columns whose values are texts only because their format has no types.  known: the types of a model's ids.
+    place: says of a row that cannot be used where else it stands.
     Raises InputError for null or empty ids, and timestamps or ratings that are not finite numbers.
     """
     if table.is_empty():
@@ -82,7 +84,7 @@ def tidy(
     written = {name: Written() for name in IDS if name in untyped}
     used, notes = checked(table, rules)
     if not options.drop_bad_rows:
-        notes.refuse(source)
+        notes.refuse(source, place)
     if used.is_empty():
         raise InputError(f"{source} has no row that can be used: {notes}")
     for name, found in written.items():
@@ -189,7 +191,8 @@ def checked(table: pl.DataFrame, rules: Rules, first_row: int = 0) -> tuple[pl.D
     if bad:
         wrong = pl.DataFrame(bad).select(pl.any_horizontal(pl.all()))[:, 0]
         row = wrong.arg_true()[0]
-        notes.first = _complaint(table, next(name for name in bad if bad[name][row]), row, first_row, rules)
+        number = table[ROW][row] if ROW in table.columns else first_row + row
+        notes.first = number, _complaint(table, next(name for name in bad if bad[name][row]), row, rules)
         left = pl.Series([True]).new_from_index(0, table.height)
         for name, mask in bad.items():
             notes.unusable[_reason(name, rules.options)] += int((mask & left).sum())
@@ -247,20 +250,19 @@ def _whole(seconds: pl.Series) -> pl.Series:
     return seconds.cast(pl.Int64) if (seconds == seconds.floor()).all() else seconds
 
 
-def _complaint(table: pl.DataFrame, name: str, row: int, first_row: int, rules: Rules) -> str:
+def _complaint(table: pl.DataFrame, name: str, row: int, rules: Rules) -> str:
     """What is wrong with a value, in words."""
-    place = f"row {(table[ROW][row] if ROW in table.columns else first_row + row) + 1}"
     if name in IDS:
-        return f"{place} has no {name}"
+        return f"has no {name}"
     dates = table.schema[name].is_temporal()  # of which not all are dates in Python
     value = (table[name].to_physical() if dates else table[name])[row]
     text = "nothing" if value is None else repr(value)[:80]
     if name == RATING and rules.options.event_weights is not None:
-        return f"{place} has the event {text}, for which --event-weights has no weight"
+        return f"has the event {text}, for which --event-weights has no weight"
     if name == SPLIT:
-        return f"{place} has the split {text}; expected train, validation or test"
+        return f"has the split {text}; expected train, validation or test"
     expected = rules.notation.expected if name == TIMESTAMP else "a number"
-    return f"{place} has the {name} {text}; expected {expected}"
+    return f"has the {name} {text}; expected {expected}"
 
 
 def _reason(name: str, options: TableOptions) -> str:

@@ -160,6 +160,7 @@ def train_epoch(
         loss = train_step(model, optimizer, part.to(device), config, world, share)
         if config.average:
             run.follow(config.average)
+        run.trimming.trim()
         total, count = total + loss * len(batch), count + len(batch)
         if snapshots is not None and snapshots.due(n + 1, world):
             loss_so_far, random = float(world.sum(total.clone())), world.gathered(random_state(device))

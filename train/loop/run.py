@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from infer.system.memory import Trimming
 from train.models.base import ScoringModel
 from train.models.rows import RowAdamW
 
@@ -62,6 +63,7 @@ class Run:
     epoch.  compared_from: the first epoch that `best` was chosen among, later ones than 1 where patience was given to
     a run that had none.  midway: how far the next epoch is, if it has begun.  chosen, tried, final: of a finished
     model, the options that were found after its training, what they were chosen by, and what is measured then.
+    trimming: of the memory that its steps have freed.
     """
 
     model: ScoringModel
@@ -77,6 +79,7 @@ class Run:
     chosen: dict[str, Any] = field(default_factory=dict)
     tried: dict[str, Any] = field(default_factory=dict)
     final: dict[str, float | None] = field(default_factory=dict)
+    trimming: Trimming = field(default_factory=Trimming)
 
     @property
     def epochs(self) -> int:

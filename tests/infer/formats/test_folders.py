@@ -9,6 +9,7 @@ import pytest
 
 from infer.errors import InputError
 from infer.formats.folders import files_of
+from infer.sources.source import open_source
 from infer.system.fingerprints import fingerprint, sha256
 from infer.tables.interactions import names_in, read_interactions, scan_interactions
 from infer.tables.options import TableOptions
@@ -207,3 +208,28 @@ def test_a_copy_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch) ->
     with pytest.raises(InputError, match=r"b\.csv cannot be read"):
         read_interactions(folder)
     assert [path.name for path in rooms.rglob("*")][1:] == [".lock"], "of the process's own folder"
+
+
+UNLIKE = pl.DataFrame({"user": [1, None, 2], "item": [1, 2, 3], "timestamp": [1.5, 2.5, 3.5]})
+
+
+@pytest.mark.parametrize("where", [None, "timestamp > 0"])
+@pytest.mark.parametrize("kind", ["alike", "unlike", "text"])
+def test_a_row_that_cannot_be_used_is_named_by_its_file(kind: str, where: str | None, tmp_path: Path) -> None:
+    folder, files = tmp_path / "events", [ONE, TWO, ONE.vstack(UNLIKE.cast(ONE.schema)), TWO]
+    if kind == "unlike":
+        files[2] = ONE.cast(UNLIKE.schema).vstack(UNLIKE)
+    for day, rows in enumerate(files):
+        (folder / f"day={day}").mkdir(parents=True)
+        file = folder / f"day={day}" / "part.x"
+        rows.write_csv(file.with_suffix(".csv")) if kind == "text" else rows.write_parquet(file.with_suffix(".parquet"))
+    name = "csv" if kind == "text" else "parquet"
+    said = rf"row 5 \(row 3 of day=2/part\.{name}\) has no user \(rows that cannot be used: 1;"
+    options = TableOptions(where=where)
+    with pytest.raises(InputError, match=said):
+        read_interactions(folder, options)
+    room = tmp_path / "room"
+    room.mkdir()
+    for _ in range(2):  # the second time from what the first left
+        with pytest.raises(InputError, match=said):
+            open_source(folder, options, room)

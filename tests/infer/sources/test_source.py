@@ -1,5 +1,6 @@
 """Tables read a range of users at a time: the same rows as when read whole, however they are stored."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -208,7 +209,7 @@ def test_a_bad_row_of_a_folder_is_told_alike_however_it_is_read(kind: str, tmp_p
     ).write_parquet(worst)
     (tmp_path / "work").mkdir()
     for how in (lambda: read_interactions(path), lambda: open_source(path, TableOptions(), tmp_path / "work")):
-        with pytest.raises(InputError, match="table row 6 has no item"):
+        with pytest.raises(InputError, match=rf"table row 6 \(row 1 of .*{re.escape(worst.name)}\) has no item"):
             how()
     pl.read_parquet(worst, glob=False, hive_partitioning=False).drop("item").write_parquet(worst)
     with pytest.raises(InputError, match=worst.name.replace("[", r"\[")):

@@ -1,5 +1,6 @@
 """The peak of memory, as each system tells it."""
 
+import ctypes
 import resource
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from infer.system import memory
 from infer.system.memory import peak_memory
 
 MIB = 2**20
+STATM = Path("/proc/self/statm")
 
 
 def test_the_peak_stays_when_the_memory_is_given_back() -> None:
@@ -75,3 +77,25 @@ def test_what_is_free_is_the_machines_or_the_containers_if_that_has_less(tmp_pat
 @pytest.mark.skipif(sys.platform != "linux", reason="as Linux tells it")
 def test_this_machine_says_what_is_free() -> None:
     assert MIB < memory.free_memory() < 2**50
+
+
+@pytest.mark.skipif(not STATM.exists() or not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="glibc has it")
+def test_gaps_between_what_is_used_are_given_back_when_it_is_time(monkeypatch) -> None:
+    def resident() -> int:
+        return int(STATM.read_text().split()[1]) * resource.getpagesize()
+
+    trimming = memory.Trimming()
+    blocks = [np.ones(100_000, dtype=np.uint8) for _ in range(1000)]  # so small that they stand beside each other
+    del blocks[::2]
+    before = resident()
+    assert not trimming.trim() and resident() > before - 10 * MIB, "a minute has not passed"
+    monkeypatch.setattr(memory, "TRIMMED_EVERY", 0.0)
+    assert trimming.trim() and resident() < before - 30 * MIB
+    monkeypatch.setattr(memory, "TRIMMED_EVERY", 60.0)
+    assert not trimming.trim() and len(blocks) == 500
+
+
+def test_without_glibc_nothing_is_given_back(monkeypatch) -> None:
+    monkeypatch.setattr(memory, "TRIMMED_EVERY", 0.0)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace())
+    assert memory.Trimming().trim()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from infer.errors import InputError
 from infer.histories.histories import Histories
+from infer.system.memory import Trimming
 from train.config import BertConfig, MFConfig
 from train.data.dataset import Data
 from train.loop import loop
@@ -478,3 +479,11 @@ def test_an_epoch_of_so_many_steps_ends_after_them_and_the_next_draws_others() -
         for seed in range(5)
     ]
     assert all(len(batches) == 2 for batches in drawn) and len({str(batches) for batches in drawn}) > 1
+
+
+def test_every_step_asks_whether_freed_memory_is_to_be_given_back(monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(Trimming, "trim", lambda trimming: asked.append(trimming))
+    model = Steps([[1.0]], [[2.0]])
+    list(fit(Run(model, torch.optim.SGD(model.parameters(), lr=0.1)), DATA, replace(CONFIG, epochs=2)))
+    assert len(asked) == 4 and len(set(asked)) == 1, "one clock for all epochs"
