@@ -73,9 +73,10 @@ class Output:
         current = self.publications.current()
         if current is None or current.damage is not None:
             return False
-        base = current.manifest["plan"].get("base")  # tonight's own, where it is one that keeps earlier lists
-        mine = self.plan | {"base": base} if self.plan["base"] else self.plan
-        return bool(current.manifest["plan"] == mine)
+        mine, theirs = self.plan, current.manifest["plan"]
+        if mine["base"]:  # which is that very publication, once it is there: what counts is who got new lists
+            mine, theirs = (plan | {"base": (plan.get("base") or {}).get("scored")} for plan in (mine, theirs))
+        return bool(theirs == mine)
 
     @property
     def follows(self) -> str | None:

@@ -122,6 +122,17 @@ def test_merged_lists_are_new_for_the_chosen_users_and_as_they_were_for_the_othe
     assert lists(folder).equals(everyone)
 
 
+def test_merging_other_users_in_shares_is_another_run(folder: Path) -> None:
+    score(folder)
+    table = more(folder)
+    score(folder, f"--interactions={table}", f"--output={folder / 'all.topk.parquet'}")
+    for users in ("3", "99"):
+        for share in ("1/2", "2/2"):
+            score(folder, f"--interactions={table}", "--merge", f"--users={users}", f"--shard={share}")
+    new = pl.col("user").is_in([3, 99])
+    assert lists(folder).filter(new).equals(lists(folder, "all").filter(new))
+
+
 def test_merging_takes_users_and_earlier_lists(folder: Path) -> None:
     with pytest.raises(InputError, match="name them with --users"):
         score(folder, "--merge")
