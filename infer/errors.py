@@ -20,6 +20,10 @@ class HeldError(InputError):
     """Complete lists that were not published, since a figure is beyond its limit."""
 
 
+class ReplacedError(InputError):
+    """Readers find other lists by now than those that a run is allowed to replace, or keeps lists of."""
+
+
 class UnknownItemsError(InputError):
     """A model knows none of the items that it was given.  option: of the rule that names them; empty: of none."""
 

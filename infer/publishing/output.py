@@ -79,6 +79,12 @@ class Output:
         return bool(theirs == mine)
 
     @property
+    def keeps_current(self) -> bool:
+        """Whether the lists that this run keeps, if it keeps any, are those that readers find."""
+        base, current = self.plan["base"], self.publications.current()
+        return base is None or (current is not None and current.name == base["name"])
+
+    @property
     def follows(self) -> str | None:
         """The number of what readers find until this run is published; whoever asks holds the lock `store`."""
         current = self.publications.current()

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from infer.errors import InputError
+from infer.errors import InputError, ReplacedError
 from infer.publishing.gate import Limits
 from infer.publishing.publication import Publication
 from infer.scoring.extras import ExtraTables
@@ -103,17 +103,17 @@ def plan_of(job: Job, settings: Settings, ids: Sequence[str] | None, current: Pu
 
 
 def check_replaced(current: Publication | None, plan: dict[str, Any], accept: bool, lists: Path) -> None:
-    """Raises InputError if lists of some users would replace everyone's, or lists for measuring those to serve."""
+    """Raises ReplacedError if lists of some users would replace everyone's, or lists for measuring those to serve."""
     if current is None:
         return
     earlier = current.manifest["plan"]
     if plan["users"] is not None and earlier["users"] is None:
-        raise InputError(
+        raise ReplacedError(
             f"{lists} holds everyone's lists: give the lists of --users an --output of their own, or put them among "
             "the others with --merge"
         )
     if plan["options"]["split"] is not None and earlier["options"]["split"] is None and not accept:
-        raise InputError(
+        raise ReplacedError(
             f"{lists} holds lists of whole histories; these would hide the held-out {plan['options']['split']} items "
             "from them: give --production, or for measuring another --output (--accept replaces them all the same)"
         )

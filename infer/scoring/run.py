@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from infer.errors import InputError
+from infer.errors import InputError, ReplacedError
 from infer.publishing.figures import figures_of
 from infer.publishing.incremental import Earlier
 from infer.publishing.opening import output_of, publications_at
@@ -50,8 +50,8 @@ def score_table(
     """Score this process's share of a table into `folder`, and publish the lists when all shares are there.
 
     engine: scores the parts.
-    Raises InputError if something given cannot be used, and HeldError if a figure is beyond its limit; the earlier
-    lists are unchanged then.
+    Raises InputError if something given cannot be used, also ReplacedError if readers find other lists by the end, and
+    HeldError if a figure is beyond its limit; the earlier lists are unchanged then.
     """
     stages = stages or Stages()
     publications = publications_at(folder)
@@ -73,12 +73,18 @@ def score_table(
                 if there is not None and NEWEST in there.manifest:  # which earlier versions did not say
                     check_age(job, there.manifest[NEWEST], settings.max_age)
                 return Outcome(publications.lists, already=True, publication=there)
-            return _score_share(job, output, settings, ids, stages, extras, engine)
-    except BaseException:
-        # What fails at once leaves nothing to go on with, nor do lists of a table that is no longer there.
+            if output.keeps_current:
+                return _score_share(job, output, settings, ids, stages, extras, engine)
+    except BaseException as error:
+        # What fails at once leaves nothing to go on with, nor do lists of a table that is no longer there, or that may
+        # not be published.
         scored = any(output.part(0).parent.glob("part-*"))
-        output.abandon(begun and (not scored or (settings.share[1] == 1 and not job.unchanged)))
+        lost = isinstance(error, ReplacedError) or (settings.share[1] == 1 and not job.unchanged)
+        output.abandon(begun and (not scored or lost))
         raise
+    # Since it was planned another was published, by a process that ran or as what a killed one had decided.
+    output.abandon(work=True)
+    return score_table(job, folder, settings, stages, engine)
 
 
 def _score_share(
@@ -109,10 +115,23 @@ def _score_share(
                 return Outcome(output.publications.lists, parts=parts, ready=ready, resumed=resumed, own=own)
             _describe(job, output, settings, source.parts, notes, stages, extras, about)
         job.check_unchanged()
+        _check_current(output, settings)
         with stages("publish"):
             publication = decide(output, settings)
     lists = output.publications.lists
     return Outcome(lists, parts=parts, ready=parts, resumed=resumed, own=own, publication=publication)
+
+
+def _check_current(output: Output, settings: Settings) -> None:
+    """Raises ReplacedError if readers have gone back meanwhile to lists that this run may not replace, or does not
+    keep; whoever calls holds the lock `store`."""
+    current, lists = output.publications.current(), output.publications.lists
+    if not output.keeps_current:
+        raise ReplacedError(
+            f"{lists}: readers find {current and current.name} by now, and this run keeps lists of "
+            f"{output.plan['base']['name']}: run again"
+        )
+    check_replaced(current if current and current.damage is None else None, output.plan, settings.accept, lists)
 
 
 def _open(

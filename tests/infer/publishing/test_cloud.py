@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import infer
 from infer import batch, compare, deliver, rollback
 from infer.errors import HeldError, InputError
+from infer.publishing.cloud_output import CloudOutput
 from infer.serving.users import UserLists, stamp_of_lists
 from infer.system.addresses import Address, place
 from infer.system.objects import Objects
@@ -189,6 +191,30 @@ def test_of_two_that_publish_at_once_one_is_told_and_loses_nothing(
     rollback.main([f"--output={output}"])
     assert read(output).equals(pl.read_parquet(folder / "5.topk.parquet"))
     assert catalogue(store, output)["current"] == "000003"
+
+
+def test_a_merge_keeps_what_another_has_merged_since_it_was_planned(
+    store: Store, folder: Path, output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score(folder, output, 5)
+    real = CloudOutput.share
+    rows = [(user, item, 2_000_000_000) for user in (3, 20) for item in nights.ITEMS[:35]]
+    table = pl.read_parquet(folder / "interactions.parquet")
+    pl.concat([table, pl.DataFrame(rows, schema=table.schema, orient="row")]).write_parquet(folder / "tonight.parquet")
+    merge = [f"--model={folder / 'm.onnx'}", f"--interactions={folder / 'tonight.parquet'}", f"--output={output}"]
+    merge += ["--part-users=15", "--k=5", "--no-figures", "--merge"]
+
+    @contextmanager
+    def after_another(*given: Any) -> Iterator[bool]:
+        monkeypatch.setattr(CloudOutput, "share", real)
+        batch.main([*merge, "--users=3"])
+        with real(*given) as published:
+            yield published
+
+    monkeypatch.setattr(CloudOutput, "share", after_another)
+    batch.main([*merge, "--users=20"])
+    found = read(output).filter(pl.col("user").is_in([3, 20]))
+    assert found["user"].n_unique() == 2 and found["item"].min() > 35, "nobody gets what they had by tonight"
 
 
 def test_the_same_command_twice_at_once_publishes_once(

@@ -1,13 +1,18 @@
 """Users who keep the lists of an earlier night: the same lists as if everyone were scored."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from infer import batch
+from infer import batch, rollback
 from infer.errors import HeldError, InputError
+from infer.publishing.output import Output
+from infer.publishing.publications import Publications
 from infer.scoring import work as work_module
 from infer.tables.columns import TIDY_KEY
 from tests.helpers.markov import write_model
@@ -131,6 +136,74 @@ def test_merging_other_users_in_shares_is_another_run(folder: Path) -> None:
             score(folder, f"--interactions={table}", "--merge", f"--users={users}", f"--shard={share}")
     new = pl.col("user").is_in([3, 99])
     assert lists(folder).filter(new).equals(lists(folder, "all").filter(new))
+
+
+@pytest.mark.parametrize("how", ["at once", "after a kill"])
+def test_a_merge_keeps_what_another_has_merged_since_it_was_planned(folder: Path, how: str, monkeypatch) -> None:
+    score(folder)
+    table = more(folder)
+    score(folder, f"--interactions={table}", f"--output={folder / 'all.topk.parquet'}")
+    score(folder, f"--interactions={table}", "--merge", "--users=7")
+    first = ["--merge", "--users=3", f"--interactions={table}"]
+    real = Output.share
+
+    @contextmanager
+    def after_another(*given: Any) -> Iterator[bool]:
+        monkeypatch.undo()
+        score(folder, *first)
+        with real(*given) as published:
+            yield published
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if how == "at once":
+        monkeypatch.setattr(Output, "share", after_another)
+    else:
+        monkeypatch.setattr(Publications, "switch", killed)
+        with pytest.raises(KeyboardInterrupt):
+            score(folder, *first)
+        monkeypatch.undo()
+    score(folder, f"--interactions={table}", "--merge", "--users=99")
+    new = pl.col("user").is_in([3, 99])
+    assert lists(folder).filter(new).equals(lists(folder, "all").filter(new))
+    assert (store(folder) / "current").readlink().name == "000004" and not work(folder).exists()
+
+
+def going_to(folder: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the next run scores, readers go to this publication."""
+    real = work_module.score_part
+
+    def score_part(*given: Any) -> Any:
+        monkeypatch.undo()
+        rollback.main([f"--output={folder / 'm.topk.parquet'}", f"--to={number}"])
+        return real(*given)
+
+    monkeypatch.setattr(work_module, "score_part", score_part)
+
+
+def test_lists_that_were_gone_back_from_meanwhile_are_not_kept(folder: Path, monkeypatch) -> None:
+    score(folder, "--k=4")
+    before, table = parts(folder), f"--interactions={more(folder)}"
+    score(folder, "--k=5")
+    going_to(folder, 1, monkeypatch)
+    with pytest.raises(InputError, match="readers find 000001 by now, and this run keeps lists of 000002: run again"):
+        score(folder, "--k=5", table, "--only-changed")
+    assert parts(folder) == before and not work(folder).exists()
+    score(folder, "--k=4", table, "--only-changed")
+    assert (store(folder) / "current").readlink().name == "000003"
+
+
+def test_lists_of_some_users_do_not_replace_everyones_that_were_gone_to_meanwhile(folder: Path, monkeypatch) -> None:
+    some = ["--users=1,2", f"--output={folder / 'm.topk.parquet'}"]
+    score(folder, *some)
+    score(folder)
+    everyone = parts(folder)
+    rollback.main([f"--output={folder / 'm.topk.parquet'}"])
+    going_to(folder, 2, monkeypatch)
+    with pytest.raises(InputError, match="holds everyone's lists"):
+        score(folder, *some, "--k=3")
+    assert parts(folder) == everyone and not work(folder).exists()
 
 
 def test_merging_takes_users_and_earlier_lists(folder: Path) -> None:
