@@ -21,7 +21,7 @@ from infer.scoring.negatives import negatives_of, negatives_table, read_negative
 from infer.scoring.report import provenance
 from infer.scoring.task import Task, rankable
 from infer.scoring.totals import totals
-from infer.system.files import replacing, write_text
+from infer.system.files import replacing_together
 from infer.system.fingerprints import sha256
 from infer.system.ownership import MARK, claim
 from infer.system.progress import progress
@@ -63,17 +63,18 @@ def evaluate_model(
         task.notes.said.append(
             f"{without:,} held-out items are misses: the model does not know them, or their user has no history"
         )
-    if drawn:
-        with replacing(negatives_file, owned=True) as temporary:
-            task.job.types.to_own(negatives_table(task, negatives)).write_parquet(temporary, metadata=MARK)
-    with replacing(ranks_file, owned=True) as temporary:
-        task.job.types.to_own(ranks).write_parquet(temporary, metadata=MARK)
-    # The report comes last: with its checksums a reader can tell files of two evaluations.
-    sampled = sha256(negatives_file) if negatives else None
-    sums = {"negatives_checksum": sampled, "ranks_checksum": sha256(ranks_file)}
     sizes = {name: items.shape[1] for name, items in negatives.items()}
-    report = MARK | describe(task, options or {}, ranks, sizes) | sums
-    write_text(target, json.dumps(report, indent=2) + "\n", owned=True)
+    report = MARK | describe(task, options or {}, ranks, sizes)
+    # The report comes last: with its checksums, of these very files, a reader can tell files of two evaluations.
+    files = [*([negatives_file] if drawn else []), ranks_file, target]
+    with replacing_together(files, owned=True) as temporaries:
+        *sampled, ranked, told = temporaries
+        for temporary in sampled:
+            task.job.types.to_own(negatives_table(task, negatives)).write_parquet(temporary, metadata=MARK)
+        task.job.types.to_own(ranks).write_parquet(ranked, metadata=MARK)
+        sampled_sum = sha256(sampled[0] if drawn else negatives_file) if negatives else None
+        report |= {"negatives_checksum": sampled_sum, "ranks_checksum": sha256(ranked)}
+        told.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return target, report
 
 

@@ -90,7 +90,7 @@ def test_ranks_of_the_validation_items_by_hand(by_hand: Path) -> None:
 
 def test_an_item_that_is_only_held_out_is_not_popular(by_hand: Path) -> None:
     with pytest.raises(InputError, match=r"--negatives 2: only 1 items can be drawn for user u1 \(popularity\)"):
-        evaluated(by_hand, negatives=2)
+        evaluated(by_hand, negatives=0)
 
 
 def test_a_shop_of_few_items_is_measured_without_sampled_negatives(by_hand: Path, capsys) -> None:
@@ -207,6 +207,22 @@ def test_the_report_comes_last_and_names_the_files_that_belong_to_it(by_hand: Pa
     again, _ = evaluated(by_hand, negatives_file=by_hand.with_suffix(".negatives.parquet"))
     assert order == ["m.ranks.parquet", "m.evaluation.json"], "negatives that are given stay as they are"
     assert again["negatives_checksum"] == sums[0]
+
+
+def test_a_report_names_its_own_ranks_though_another_evaluation_ends_at_once(by_hand: Path, monkeypatch) -> None:
+    replace, ranks = Path.replace, by_hand.with_suffix(".ranks.parquet")
+
+    def then_another(part: Path, target: Path) -> Path:
+        done = replace(part, target)
+        if target == ranks:
+            monkeypatch.undo()
+            evaluated(by_hand, negatives=0)
+        return done
+
+    monkeypatch.setattr(Path, "replace", then_another)
+    report, _ = evaluated(by_hand)
+    assert report == json.loads(by_hand.with_suffix(".evaluation.json").read_text())
+    assert report["ranks_checksum"] != hashlib.sha256(ranks.read_bytes()).hexdigest(), "these are the other's"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
