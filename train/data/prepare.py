@@ -21,6 +21,7 @@ from infer.system.addresses import Address, path_name, place
 from infer.system.columns import printable
 from infer.system.files import replacing_together
 from infer.system.fingerprints import sha256
+from infer.system.locks import alone
 from infer.system.ownership import MARK, claim
 from infer.tables.columns import (
     DATASET_KEY,
@@ -112,13 +113,21 @@ def _check_source(config: DataConfig, name: str) -> None:
 def prepare(config: DataConfig) -> Path:
     """Read a data set, hold items out, write interactions and items; returns where the interactions lie.
 
-    Raises InputError as `load` does, and if a split cannot be made as asked; earlier files are unchanged then.
+    Raises InputError as `load` does, if a split cannot be made as asked, and if another process prepares data there;
+    earlier files are unchanged then.
     """
     config.check()
     target, items_target = config.artifacts / INTERACTIONS_FILE, config.artifacts / ITEMS_FILE
     named = config.dataset or sources.DEFAULT
     given = named if named in sources.SOURCES else place(named)
     claim([target, items_target], inputs=[given if isinstance(given, Path) else None, config.items])
+    with alone(config.artifacts / "locks" / "train.data.lock"):  # or the files of two would lie beside each other
+        return _prepared(config, named, given)
+
+
+def _prepared(config: DataConfig, named: str, given: str | Path) -> Path:
+    """As `prepare`, where no other process does the same.  named: the data set.  given: the same, or its place."""
+    target, items_target = config.artifacts / INTERACTIONS_FILE, config.artifacts / ITEMS_FILE
     log.info(f"reading {given} ...")
     name, tidied, items = load(config)
     catalogue = config.catalogue or (EVENTS if named in sources.SOURCES else ITEMS)

@@ -1,6 +1,7 @@
 """Data sets to the tidy, split table: the split by hand, and every layout that MovieLens has had."""
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -54,6 +55,25 @@ def test_data_are_called_as_a_model_file_can_say(name: str, said: str, tmp_path:
     assert about[DATASET_KEY] == said and load_prepared(tmp_path / "out").name == said
     pl.read_parquet(table).write_parquet(table, metadata=about | {DATASET_KEY: name})  # as it was written before
     assert load_prepared(tmp_path / "out").name == said
+
+
+def test_of_two_preparations_at_once_one_is_told(tmp_path: Path, monkeypatch) -> None:
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    first.write_text("user,item,timestamp\n1,a,1\n1,b,2\n1,c,3\n")
+    second.write_text("user,item,timestamp\n1,x,1\n1,y,2\n1,z,3\n")
+    told = []
+
+    def another(config: DataConfig) -> Any:
+        if str(config.dataset) == str(first):
+            with pytest.raises(InputError) as error:
+                written(tmp_path, f"--dataset={second}")
+            told.append(str(error.value))
+        return load(config)
+
+    monkeypatch.setattr(prepare, "load", another)
+    assert written(tmp_path, f"--dataset={first}")["item"].to_list() == ["a", "b", "c"]
+    assert told == [f"another process is working on {tmp_path / 'out'} (train.data): wait until it ends"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"interactions.parquet", "items.parquet"}
 
 
 def test_a_split_of_the_source_is_made_anew_and_the_files_say_what_they_are(tmp_path: Path) -> None:
