@@ -186,6 +186,8 @@ def _prepared(
         processes=None if world.alone else world.size, codes_of_whole=NUMBER if model.coded else None,
     )  # fmt: skip
     run = Run(model, None if model.closed_form else model.optimizer(), preparing)
+    if config.reads_items:
+        data.check_unchanged()
     if start is not None and not model.closed_form:
         run.carry_on(run.model.expected_steps(data))
     if manner.finish or not model.closed_form:

@@ -8,6 +8,7 @@ import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,7 +17,9 @@ import torch
 
 from infer.errors import InputError
 from infer.histories.windows import windows
+from infer.system.fingerprints import sha256
 from infer.system.locks import locked
+from infer.system.ownership import MARK
 from train import command, messages, trainer
 from train.config import BertConfig, MFConfig, TrainConfig
 from train.data.dataset import load
@@ -48,6 +51,28 @@ def folder(artifacts: Path, tmp_path: Path) -> Path:
     for name in ("interactions.parquet", "mf.pt"):
         shutil.copy(artifacts / name, tmp_path)
     return tmp_path
+
+
+def test_a_model_is_of_the_table_of_items_that_its_checkpoint_names(folder: Path, monkeypatch) -> None:
+    """`train.data` may replace it while the model is made of it."""
+    table = folder / "items.parquet"
+    texts = pl.lit("Dark War"), pl.lit("War|Drama")
+    items = pl.read_parquet(folder / "interactions.parquet").select("item").unique().sort("item")
+    items.select("item", texts[0].alias("title"), texts[1].alias("genres")).write_parquet(table, metadata=MARK)
+    build = trainer.build
+
+    def then_replaced(*given: Any) -> Any:
+        made = build(*given)
+        pl.read_parquet(table).head(5).write_parquet(table, metadata=MARK)
+        return made
+
+    monkeypatch.setattr(trainer, "build", then_replaced)
+    with pytest.raises(InputError, match="were written to while they were read"):
+        trainer.train("content", configuration("content", artifacts=folder))
+    assert not (folder / "content.pt").exists()
+    monkeypatch.undo()
+    trainer.train("content", configuration("content", artifacts=folder))
+    assert checkpoint.read(folder / "content.pt", "")["provenance"]["items"] == sha256(table)
 
 
 def weights(folder: Path, kind: str) -> dict[str, torch.Tensor]:

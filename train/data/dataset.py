@@ -22,11 +22,12 @@ from infer.histories.histories import Histories, before, build_histories
 from infer.histories.vocabulary import PAD, index_of, vocabulary
 from infer.histories.windows import level_windows, seen, windows
 from infer.system.columns import printable
-from infer.system.fingerprints import sha256
+from infer.system.fingerprints import fingerprint, sha256
 from infer.tables.columns import (
     DATASET_KEY,
     INTERACTIONS_FILE,
     ITEM,
+    ITEMS_FILE,
     PROTOCOL_KEY,
     RATING,
     SPLIT,
@@ -57,6 +58,7 @@ class Data:
     comes before the validation items of users who are held out whole; None: the histories.
     rules: which rows of a table count (`infer.tables.rules`).
     retired: (n,) ascending indexes of the items that only an earlier model knows; nobody may get them.
+    written: what differs once the tables in the folder are replaced; empty: they were not read.
     """
 
     name: str
@@ -72,6 +74,15 @@ class Data:
     context: Histories | None = None
     rules: dict[str, Any] = field(default_factory=dict)
     retired: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    written: tuple[int, ...] = ()
+
+    def check_unchanged(self) -> None:
+        """Raises InputError if the tables are no longer those that were read."""
+        if self.written and _written(self.folder) != self.written:
+            raise InputError(
+                f"the tables in {self.folder} were written to while they were read: run again when nobody writes to "
+                "them"
+            )
 
     @property
     def known(self) -> Histories:
@@ -124,13 +135,16 @@ class Data:
 
 
 def load(artifacts: Path, numbered: list[int] | list[str] | None = None) -> Data:
-    """Read the table that `python -m train.data` wrote; raises InputError if it is not there.
+    """Read the table that `python -m train.data` wrote.
+
+    Raises InputError if it is not there, or is replaced meanwhile.
 
     numbered: item ids that keep their indexes, whether the table has them or not; new ones follow.
     """
     path = artifacts / INTERACTIONS_FILE
     if not path.is_file():
         raise InputError(f"{path} does not exist: run `python -m train.data --artifacts={artifacts}` first")
+    written = _written(artifacts)
     with reading(path):
         about, schema = pl.read_parquet_metadata(path), pl.read_parquet_schema(path)
     if SPLIT not in schema and PROTOCOL_KEY not in about:
@@ -152,7 +166,7 @@ def load(artifacts: Path, numbered: list[int] | list[str] | None = None) -> Data
     targets[held_out[USER].to_numpy() - 1] = held_out[ITEM].to_numpy()
     levels, keeps = _levels(train), repeats_of(about) == KEEP
     histories = _histories(train, users, len(item_ids), levels, keeps)
-    return Data(
+    data = Data(
         name=printable(about.get(DATASET_KEY, path.name)),
         checksum=sha256(path),
         item_ids=item_ids,
@@ -166,7 +180,16 @@ def load(artifacts: Path, numbered: list[int] | list[str] | None = None) -> Data
         retired=retired,
         folder=artifacts,
         context=_histories(known, users, len(item_ids), levels, keeps) if known.height > train.height else None,
+        written=written,
     )
+    data.check_unchanged()
+    return data
+
+
+def _written(folder: Path) -> tuple[int, ...]:
+    """What differs once one of the tables is replaced, comes or goes."""
+    tables = (folder / name for name in (INTERACTIONS_FILE, ITEMS_FILE))
+    return tuple(value for table in tables if table.is_file() for value in fingerprint(table))
 
 
 def _indexed(table: pl.DataFrame, user_ids: list[Any], item_ids: list[Any]) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """What is read from the prepared table: who is who, what is held out, which rating levels there are."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,6 +11,7 @@ import torch
 from infer.errors import InputError
 from infer.system.fingerprints import sha256
 from infer.tables.columns import DATASET_KEY, PROTOCOL_KEY
+from train.data import dataset
 from train.data.dataset import MOST_LEVELS, _levels, load
 from train.models.mf import rating_batches
 
@@ -32,6 +34,22 @@ def written(folder: Path, rows: list[tuple] = ROWS, **changes) -> Path:
     table = table.with_columns(pl.col("timestamp").cast(pl.Float64)).select(pl.exclude(changes.get("without", [])))
     table.write_parquet(folder / "interactions.parquet", metadata={DATASET_KEY: "named"})
     return folder
+
+
+def test_a_table_that_is_replaced_while_it_is_read_is_refused(tmp_path: Path, monkeypatch) -> None:
+    read = dataset.read_interactions
+
+    def then_replaced(*given: Any) -> Any:
+        found = read(*given)
+        (tmp_path / "new").mkdir()
+        (written(tmp_path / "new", ROWS[1:]) / "interactions.parquet").replace(tmp_path / "interactions.parquet")
+        return found
+
+    monkeypatch.setattr(dataset, "read_interactions", then_replaced)
+    with pytest.raises(InputError, match=f"the tables in {tmp_path} were written to while they were read: run again"):
+        load(written(tmp_path))
+    monkeypatch.undo()
+    assert load(tmp_path).checksum == sha256(tmp_path / "interactions.parquet")
 
 
 def test_everything_is_indexed_from_one_in_ascending_order_of_ids(tmp_path: Path) -> None:
