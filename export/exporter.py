@@ -51,21 +51,23 @@ def export(
     """Export one checkpoint; returns the written file, beside which lies its JSON, and its metadata.
 
     Raises InputError if there is no usable checkpoint or the graph fails the parity check or, in
-    another precision than fp32, loses more than `largest_loss` of NDCG@10; or if what is to be carried is not there.
+    another precision than fp32, loses more than `largest_loss` of NDCG@10; if what is to be carried is not there; or if
+    another process exports the same file.
     """
     stored, fixed = Places(artifacts, name).finished, carried.fixed_k
     ends = {precision: precision != "fp32", "ivf": carried.probes > 0, f"k{fixed}": fixed is not None}
     parts = [name, *(end for end, there in ends.items() if there), "onnx"]
     path = artifacts / ".".join(parts)
     claim([path, sidecar_of(path)], inputs=[stored, artifacts / INTERACTIONS_FILE])
-    state = checkpoint.read(stored, f"run `python -m train {name} --artifacts={artifacts}` first")
-    model = _restored(state)
-    refuse_broken_weights(name, model)
-    refuse_large_weights(name, model, precision)
-    if carried.probes:
-        table, offered = artifacts / INTERACTIONS_FILE, len(state["item_ids"]) - len(state.get("retired", []))
-        refuse(carried.probes, model, offered, precision, fixed, table)
+    # Read once it is locked: an older checkpoint would take the place of what another exported of a newer one.
     with alone(artifacts / "locks" / f"{path.name}.lock"):
+        state = checkpoint.read(stored, f"run `python -m train {name} --artifacts={artifacts}` first")
+        model = _restored(state)
+        refuse_broken_weights(name, model)
+        refuse_large_weights(name, model, precision)
+        if carried.probes:
+            table, offered = artifacts / INTERACTIONS_FILE, len(state["item_ids"]) - len(state.get("retired", []))
+            refuse(carried.probes, model, offered, precision, fixed, table)
         try:
             return path, _written(path, state, model, precision, largest_loss, carried)
         finally:

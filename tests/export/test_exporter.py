@@ -30,6 +30,7 @@ from infer.model.modelfile import with_everybody
 from infer.model.session import open_model
 from infer.model.signature import DROPPED
 from infer.system.fingerprints import sha256
+from infer.system.locks import BusyError
 from tests.helpers.checkerboard import ROOT
 from train.config import BertConfig
 from train.models.base import ScoringModel
@@ -329,6 +330,26 @@ def test_a_model_that_fails_leaves_the_earlier_file(folder: Path, monkeypatch) -
     with pytest.raises(InputError, match="the file was not written"):
         exporter.export("mf", folder)
     assert (folder / "mf.onnx").read_bytes() == before
+
+
+def test_a_file_is_not_replaced_by_that_of_an_older_checkpoint(folder: Path, monkeypatch) -> None:
+    """Whose export began before the training ended that another export has read."""
+    exporter.export("mf", folder)
+    restored, earlier = exporter._restored, (folder / "mf.onnx").read_bytes()
+
+    def another(state: dict) -> ScoringModel:
+        monkeypatch.undo()
+        newer = state | {"model": {name: weight * 2 for name, weight in state["model"].items()}}
+        checkpoint.save(folder / "mf.pt", newer)
+        with pytest.raises(BusyError, match="another process is working on"):
+            exporter.export("mf", folder)
+        return restored(state)
+
+    monkeypatch.setattr(exporter, "_restored", another)
+    exporter.export("mf", folder)
+    assert (folder / "mf.onnx").read_bytes() == earlier
+    exporter.export("mf", folder)
+    assert (folder / "mf.onnx").read_bytes() != earlier and not (folder / "locks").exists()
 
 
 def test_weights_that_are_not_numbers_are_refused(folder: Path) -> None:
