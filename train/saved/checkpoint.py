@@ -60,11 +60,17 @@ def save(path: Path, content: dict[str, Any]) -> None:
 
 def read(path: Path, advice: str) -> dict[str, Any]:
     """Load a checkpoint without running code; raises InputError with `advice` if it cannot be used."""
+    return read_with_checksum(path, advice)[0]
+
+
+def read_with_checksum(path: Path, advice: str) -> tuple[dict[str, Any], str]:
+    """`read`, and the SHA-256 of the very file that was read: a training may replace it at any moment."""
     if not path.is_file():
         raise InputError(f"{path} does not exist: {advice}")
     stored = path.read_bytes()
     stored, digest = stored[:-DIGEST], stored[-DIGEST:]
-    if hashlib.sha256(stored).digest() != digest:
+    checksum = hashlib.sha256(stored)
+    if checksum.digest() != digest:
         raise InputError(f"{path} is damaged or not a checkpoint of this version: {advice}")
     try:
         content = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
@@ -73,7 +79,8 @@ def read(path: Path, advice: str) -> dict[str, Any]:
     provenance = content.get("provenance") if isinstance(content, dict) else None
     if not isinstance(provenance, dict) or provenance.get("format") != FORMAT:
         raise InputError(f"{path} is not a checkpoint of this version: {advice}")
-    return content
+    checksum.update(digest)
+    return content, checksum.hexdigest()
 
 
 def read_same_table(path: Path, data: Data, advice: str) -> tuple[dict[str, Any], str]:
@@ -81,7 +88,7 @@ def read_same_table(path: Path, data: Data, advice: str) -> tuple[dict[str, Any]
 
     The table of items counts where the checkpoint says which it read.
     """
-    content = read(path, advice)
+    content, checksum = read_with_checksum(path, advice)
     provenance = content["provenance"]
     if provenance["dataset_checksum"] != data.checksum:
         raise InputError(f"{path} was trained on another table ({provenance['dataset']}): {advice}")
@@ -89,4 +96,4 @@ def read_same_table(path: Path, data: Data, advice: str) -> tuple[dict[str, Any]
         raise InputError(f"{path} was trained with another table of items than {data.folder / ITEMS_FILE}: {advice}")
     if content["item_ids"] != data.item_ids:
         raise InputError(f"{path} numbers its items otherwise (--keep-items): {advice} with the same --keep-items")
-    return content, sha256(path)
+    return content, checksum

@@ -15,7 +15,6 @@ import numpy as np
 
 from infer.errors import InputError
 from infer.histories.vocabulary import PAD
-from infer.system.fingerprints import sha256
 from train.config import TrainConfig
 from train.data.dataset import Data
 from train.kinds import KINDS
@@ -78,17 +77,21 @@ def read(path: Path, kind: str) -> Start:
     """The earlier checkpoint of the same kind; raises InputError, with the reason, if none can go on from it."""
     if not KINDS[kind].continues:
         raise InputError(f"{kind} is solved anew from each table, so there is nothing to go on from: leave out --from")
-    content = checkpoint.read(path, "name an earlier checkpoint with --from, or train from scratch without")
+    content, checksum = checkpoint.read_with_checksum(
+        path, "name an earlier checkpoint with --from, or train from scratch without"
+    )
     found = content["provenance"]["kind"]
     if found != kind:
         raise InputError(f"{path} is a {found}: run `python -m train {found} --from={path}`")
-    return Start(path, sha256(path), content)
+    return Start(path, checksum, content)
 
 
 def read_numbering(path: Path) -> Start:
     """A checkpoint of any kind whose items keep their indexes; raises InputError if there is none."""
-    content = checkpoint.read(path, "name an earlier checkpoint with --keep-items, or leave it out")
-    return Start(path, sha256(path), content)
+    content, checksum = checkpoint.read_with_checksum(
+        path, "name an earlier checkpoint with --keep-items, or leave it out"
+    )
+    return Start(path, checksum, content)
 
 
 def base(start: Start, kind: str) -> TrainConfig:

@@ -119,6 +119,30 @@ def test_rows_that_count_by_other_rules_than_those_of_the_earlier_model_are_told
     )
 
 
+@pytest.mark.parametrize("how", ["from", "numbering", "parent"])
+def test_what_is_named_is_the_checkpoint_that_was_read_though_it_is_replaced_meanwhile(
+    nights, how: str, monkeypatch
+) -> None:
+    folder = nights[0]
+    trainer.train("bert", config("bert", folder, epochs=1))
+    path, data, torch_load = folder / "bert.pt", load(folder), torch.load
+    read = sha256(path)
+
+    def then_replaced(*given, **options):
+        found = torch_load(*given, **options)
+        checkpoint.save(path, found | {"ended": "another"})
+        return found
+
+    monkeypatch.setattr(torch, "load", then_replaced)
+    if how == "from":
+        checksum = earlier.read(path, "bert").checksum
+    elif how == "numbering":
+        checksum = earlier.read_numbering(path).checksum
+    else:
+        checksum = checkpoint.read_same_table(path, data, "")[1]
+    assert checksum == read != sha256(path)
+
+
 def test_the_weight_of_a_chain_can_be_set_to_nothing_and_back(nights) -> None:
     one, two = nights
     trainer.train("hybrid", config("hybrid", one, chain_weight=0.3))
