@@ -61,6 +61,7 @@ def written_files(
     Raises InputError naming the file if the disk refuses; earlier files are unchanged then.
     """
     paths = {segment: target.path(segment) for segment in segments}
+    announced: dict[Path, dict[str, Any]] = {}
     with replacing_together(list(paths.values()), owned=target.kind == PARQUET) as temporaries:
         places = dict(zip(paths, temporaries, strict=True))
         with ExitStack() as files:
@@ -74,10 +75,9 @@ def written_files(
             yield write
         if target.kind != PARQUET:
             for segment, path in paths.items():
-                announce(path, places[segment], about[segment], claim_text(path))
-    if target.kind != PARQUET:
-        for path in paths.values():
-            confirm(path)
+                announced[path] = announce(path, places[segment], about[segment], claim_text(path))
+    for path, content in announced.items():
+        confirm(path, content)
 
 
 @contextmanager

@@ -45,17 +45,24 @@ def claim_text(path: Path) -> str | None:
     return checksum
 
 
-def announce(path: Path, written: Path, about: dict[str, Any], replaced: str | None) -> None:
-    """Write the receipt of a file that is about to get its name; replaced: the checksum of the one before."""
+def announce(path: Path, written: Path, about: dict[str, Any], replaced: str | None) -> dict[str, Any]:
+    """Write the receipt of a file that is about to get its name; replaced: the checksum of the one before. Returns what
+    it says of the file."""
     content = MARK | {"file": path.name, "sha256": sha256(written), "bytes": written.stat().st_size} | about
     _write(path, content | ({} if replaced is None else {REPLACES: replaced}))
+    return content
 
 
-def confirm(path: Path) -> None:
-    """Let the receipt of a file that has its name forget the one before."""
-    content = read_json(receipt_of(path))
-    if REPLACES in content:
-        content.pop(REPLACES)
+def confirm(path: Path, content: dict[str, Any]) -> None:
+    """Let the receipt of a file that has its name forget the one before.
+
+    content: what was announced. Lists of another output may have been delivered there meanwhile, with a receipt of
+    their own, which stays if the file is theirs.
+    """
+    found = read_json(receipt_of(path))
+    if found == content:
+        return
+    if (isinstance(found, dict) and found.get("sha256") == content["sha256"]) or sha256(path) == content["sha256"]:
         _write(path, content)
 
 

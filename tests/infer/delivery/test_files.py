@@ -3,6 +3,7 @@
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -97,6 +98,30 @@ def test_later_lists_take_the_place_of_earlier_ones(lists: Path, tmp_path: Path)
     assert (tmp_path / "a.csv").read_text().splitlines()[1:] == ["9,1,30,-1.25"]
     assert pl.read_parquet(tmp_path / "a.parquet").height == 1
     assert "replaces" not in receipt_of(tmp_path / "a.csv").read_text()
+
+
+@pytest.mark.parametrize("moment", ["announce", "confirm"])
+def test_a_receipt_is_of_its_file_though_other_lists_are_delivered_there_at_once(
+    moment: str, lists: Path, tmp_path: Path, monkeypatch
+) -> None:
+    publish(tmp_path / "other.parquet", PARTS[0])
+    place, real = tmp_path / "a.csv", getattr(files, moment)
+    to(lists, place)
+
+    def beside_another(*given: Any) -> Any:
+        monkeypatch.undo()
+        if moment == "confirm":
+            to(tmp_path / "other.parquet", place)
+            return real(*given)
+        done = real(*given)
+        to(tmp_path / "other.parquet", place)
+        return done
+
+    monkeypatch.setattr(files, moment, beside_another)
+    to(lists, place)
+    receipt = json.loads(receipt_of(place).read_text())
+    assert receipt["sha256"] == sha256(place) and receipt["users"] == pl.read_csv(place)["user"].n_unique()
+    to(lists, place)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.ndjson.gz", "a.parquet"])
