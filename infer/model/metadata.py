@@ -17,6 +17,7 @@ from typing import Any
 
 from infer.errors import InputError
 from infer.system.columns import printable
+from infer.tables.rules import faulty
 
 FORMAT = "7"
 PREFIX = "recommender."
@@ -124,6 +125,9 @@ class Metadata:
         ):
             if kind not in ID_TYPES or any(type(i) is not ID_TYPES[kind] for i in ids[:1]):
                 raise InputError(f"{source} has damaged metadata ({name}): {advice}")
+        rule = faulty(self.rules)
+        if rule is not None:
+            raise InputError(f"{source} has damaged metadata (rules, {rule}): {advice}")
         if self.attribution not in ATTRIBUTIONS:
             raise InputError(f"{source} has damaged metadata (attribution): {advice}")
         if self.user_ids_are not in (KEPT, HASHED, LEFT_OUT):

@@ -38,11 +38,14 @@ def ruled(
     """The options with the rules that the model was trained with, and what is said of that.
 
     names: of the table's columns.  made: the rules by which the table was made, if it is one of ours.
-    Raises InputError if a rule of the model, which the options do not state, is of a column that the table lacks.
+    Raises InputError if a rule of the model, which the options do not state, is of a column that the table lacks, or
+    where is no SQL.
     """
     found = with_rules(options, model.metadata.rules, made)
+    whose = "--where" if options.where is not None else f"{model.path.name}'s --where"
+    columns = [] if found.where is None else named_in(found.where, whose)
     for rule, used, otherwise in (
-        ("where", named_in(found.where) if found.where else [], "say with --where which rows count, --where=true all"),
+        ("where", columns, "say with --where which rows count, --where=true all"),
         ("event", [found.event] if found.event else [], "name it with --event-column"),
     ):
         lacking = next((name for name in used if name not in names), None)

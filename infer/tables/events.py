@@ -36,15 +36,8 @@ def chosen(
     `zip like '12%'`.  option: named in messages.
     Raises InputError, which names `source`, for what is no SQL, names no column, or is neither true nor false.
     """
-    try:
-        condition = pl.sql_expr(where)
-        used = list(dict.fromkeys(condition.meta.root_names()))
-        tried = pl.sql_expr(DECIMAL.sub(_as_float, where))
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError) as error:
-        raise InputError(
-            f"{option} '{where}' cannot be read ({first_line(error)}); write SQL, as {option}={EXAMPLE}, with names "
-            f"that are words of SQL in double quotes: {RESERVED}"
-        ) from None
+    condition, tried = (_condition(text, where, option) for text in (where, DECIMAL.sub(_as_float, where)))
+    used = named_in(where, option)
     if condition.meta.has_multiple_outputs():
         raise InputError(f"{option} '{where}' names several columns at once; expected one condition")
     strange = next((name for name in used if name not in names), None)
@@ -61,9 +54,22 @@ def chosen(
     raise InputError(f"{option} '{where}' cannot be used on {source}: {reasons[0]}")
 
 
-def named_in(where: str) -> list[str]:
-    """The columns that a condition names, which `chosen` can read."""
-    return pl.sql_expr(where).meta.root_names()
+def named_in(where: str, option: str = "--where") -> list[str]:
+    """The columns that a condition names, each once; raises InputError, which names `option`, for what is no SQL."""
+    return list(dict.fromkeys(_condition(where, where, option).meta.root_names()))
+
+
+def _condition(text: str, where: str, option: str) -> pl.Expr:
+    """What SQL says; where: as it was given, for the message."""
+    try:
+        condition = pl.sql_expr(text)
+        condition.meta.root_names()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError) as error:
+        raise InputError(
+            f"{option} '{where}' cannot be read ({first_line(error)}); write SQL, as {option}={EXAMPLE}, with names "
+            f"that are words of SQL in double quotes: {RESERVED}"
+        ) from None
+    return condition
 
 
 def _unfit(sample: pl.DataFrame, condition: pl.Expr, numbers: dict[str, pl.Expr]) -> str:

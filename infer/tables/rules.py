@@ -6,6 +6,7 @@ In: the options that a training table was read with, or what a model file says o
 """
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,22 @@ LATEST, KEEP = "latest", "keep"
 SEEN_KEY, DROP = "seen", "drop"
 # Which rows count, and what one weighs. How a file is written and what its columns are called is each file's own.
 RULES = ("where", "least_rating", "event", "event_weights", "repeats")
+# What a rule may say, as a model file keeps it; a stranger's may hold anything.
+TEXTS, WORDS = ("where", "event", "event_weights"), {"repeats": (LATEST, KEEP), SEEN_KEY: (DROP, KEEP)}
+
+
+def faulty(rules: Mapping[str, Any]) -> str | None:
+    """The name of a rule whose value is none that it can have; None if all can be used."""
+    for name, value in rules.items():
+        number = type(value) in (int, float) and abs(value) <= sys.float_info.max
+        fits = (
+            isinstance(value, str) if name in TEXTS
+            else value in WORDS[name] if name in WORDS
+            else number or name != "least_rating"
+        )  # fmt: skip
+        if value is not None and not fits:
+            return name
+    return None
 
 
 def rules_of(options: TableOptions) -> dict[str, Any]:

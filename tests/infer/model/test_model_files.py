@@ -19,6 +19,8 @@ from infer.model.metadata import PREFIX, Metadata
 from infer.model.modelfile import LARGEST_VALUE, MOST_NODES, with_checksum
 from infer.model.session import open_model
 from infer.model.signature import DROPPED, check_lists
+from infer.scoring.conforming import options_for
+from infer.tables.options import TableOptions
 from tests.helpers.checkerboard import ROOT
 from tests.helpers.hostile import answers, body, lists
 from tests.helpers.markov import write_model
@@ -235,6 +237,16 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "codes for the terminal": (metadata("dataset", '"\\u001b[2J"'), "has damaged metadata (dataset)"),
     "a table elsewhere": (metadata("interactions", '"../other.parquet"'), "which is not a file beside it"),
     "a table at a path": (metadata("items", '"/etc/passwd"'), "which is not a file beside it"),
+    "a number as condition": (metadata("rules", '{"where": 5}'), "has damaged metadata (rules, where)"),
+    "no list of weights": (metadata("rules", '{"event_weights": []}'), "has damaged metadata (rules, event_weights)"),
+    "a word as least rating": (
+        metadata("rules", '{"least_rating": "1"}'),
+        "has damaged metadata (rules, least_rating)",
+    ),
+    "no least rating": (metadata("rules", '{"least_rating": NaN}'), "has damaged metadata (rules, least_rating)"),
+    "a huge least rating": (metadata("rules", f'{{"least_rating": {10**400}}}'), "has damaged metadata (rules, least_"),
+    "other repeats": (metadata("rules", '{"repeats": "x"}'), "has damaged metadata (rules, repeats)"),
+    "other seen items": (metadata("rules", '{"seen": ["drop"]}'), "has damaged metadata (rules, seen)"),
     "ratings that are none": (metadata("rating_levels", "[1, NaN]"), "has damaged metadata (rating_levels)"),
 }
 
@@ -257,6 +269,17 @@ def test_a_hostile_model_file_is_refused(case: str, whole: bytes, tmp_path: Path
     with pytest.raises(InputError) as found:
         open_model(path)
     assert message in str(found.value) and "\n" not in str(found.value) and str(path) in str(found.value)
+
+
+def test_a_condition_that_is_no_sql_is_told_with_whose_it_is(whole: bytes, tmp_path: Path) -> None:
+    table = tmp_path / "tonight.csv"
+    table.write_text("user,item,timestamp\n1,1,1\n")
+    model = open_model(changed(whole, metadata("rules", '{"where": "item ("}'), tmp_path / "m.onnx"))
+    with pytest.raises(InputError, match=r"^m\.onnx's --where 'item \(' cannot be read"):
+        options_for(model, table, TableOptions(), own=False)
+    assert options_for(model, table, TableOptions(where="item > 0"), own=False)[0].where == "item > 0"
+    with pytest.raises(InputError, match=r"^--where 'user \(' cannot be read"):
+        options_for(model, table, TableOptions(where="user ("), own=False)
 
 
 def test_a_graph_that_asks_for_more_memory_than_there_is_ends_in_one_line(whole: bytes, tmp_path: Path) -> None:
