@@ -30,7 +30,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from infer.cli import option, parse, run
+from infer.cli import option, parse, run, say
 from infer.cluster.joining import prepare
 from infer.cluster.options import Cluster, ClusterConfig
 from infer.delivery.delivering import delivered_after, warn_of_target
@@ -213,9 +213,9 @@ def main(argv: Sequence[str]) -> None:
         abandon(publications, work=False)
         raise
     outcome = score_table(job, publications.lists, settings, stages, engine)
-    print("\n".join(told(job, config, outcome, stages)))
+    say("\n".join(told(job, config, outcome, stages)))
     if delivery is not None and outcome.publication is not None:
-        print("\n".join(delivered_after(publications.lists, delivery).told()))
+        say("\n".join(delivered_after(publications.lists, delivery).told()))
 
 
 def _engine(cluster: Cluster | None) -> Engine:

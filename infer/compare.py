@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from infer.candidates.given import WORDS, other_rules, shown
-from infer.cli import option, parse, run
+from infer.cli import option, parse, run, say
 from infer.errors import InputError
 from infer.metrics.rendering import render
 from infer.publishing.figures import compared
@@ -157,7 +157,7 @@ def main(argv: Sequence[str]) -> None:
     """Parse, read, print."""
     config = parse(CompareConfig, argv, __doc__)
     if config.output is not None:
-        print(nights_of(publications_at(config.output), config.nights))
+        say(nights_of(publications_at(config.output), config.nights))
         return
     if config.nights is not None:
         raise InputError("--nights are of one output: name it with --output")
@@ -171,8 +171,8 @@ def main(argv: Sequence[str]) -> None:
                 rows, schema={"metric": pl.String, "value": float, "low": float, "high": float}
             )
     any_report = next(iter(reports.values()))
-    print(f"{data_of(any_report)}: {any_report['users_measured']} users, {any_report['protocol']}")
-    print(render(columns))
+    say(f"{data_of(any_report)}: {any_report['users_measured']} users, {any_report['protocol']}")
+    say(render(columns))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 
-from infer.cli import option, parse, run
+from infer.cli import option, parse, run, say
 from infer.delivery.delivering import deliver
 from infer.delivery.options import DeliveryConfig
 from infer.delivery.published import Published
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> None:
     delivery = config.delivery(None if isinstance(lists, Address) else lists.parent, columns)
     if delivery is None:
         raise InputError("option --to is missing: --to=lists.csv, or --to=sqlite:///FILE")
-    print("\n".join(deliver(lists, delivery).told()))
+    say("\n".join(deliver(lists, delivery).told()))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from infer.cli import option, parse, run
+from infer.cli import option, parse, run, say
 from infer.scoring.evaluation import evaluate_model
 from infer.scoring.options import ScoringConfig
 from infer.scoring.report import data_of
@@ -43,14 +43,14 @@ def main(argv: Sequence[str]) -> None:
     task = prepare(config.job())
     target, report = evaluate_model(task, config.negatives, config.negatives_file, config.seed, asdict(config))
     for line in task.notes.lines:
-        print(f"{task.table}: {line}")
-    print(
+        say(f"{task.table}: {line}")
+    say(
         f"{report['model']} on {data_of(report)}: {report['users_measured']} held-out {config.split} items, "
         f"{report['protocol']} -> {target}"
     )
     if report["excluded_targets"]:
-        print(f"{report['excluded_targets']} of them may not be recommended under the rules: they are misses")
-    print(_render(report))
+        say(f"{report['excluded_targets']} of them may not be recommended under the rules: they are misses")
+    say(_render(report))
 
 
 def _render(report: dict[str, Any]) -> str:

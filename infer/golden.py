@@ -17,7 +17,7 @@ from typing import Literal
 
 import onnxruntime as ort
 
-from infer.cli import option, parse, run
+from infer.cli import option, parse, run, say
 from infer.errors import InputError
 from infer.model.contract import sidecar_of
 from infer.model.golden import differences, stored
@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> None:
     config = parse(GoldenConfig, argv, __doc__)
     path = find_model(config.model)
     number = check(path, config.device, config.threads)
-    print(f"{path}: {number} cases give the expected lists on {config.device} (onnxruntime {ort.__version__})")
+    say(f"{path}: {number} cases give the expected lists on {config.device} (onnxruntime {ort.__version__})")
 
 
 def check(path: Path, device: str = "cpu", threads: int = 0) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, replace
 from pathlib import Path
 
-from infer.cli import option, parse, run
+from infer.cli import option, parse, run, say
 from infer.errors import InputError
 from infer.model.session import ARTIFACTS
 from infer.scoring.beside import Recommended, for_user
@@ -70,12 +70,12 @@ def main(argv: Sequence[str]) -> None:
         if notes not in said:
             said.append(notes)
     for line in filter(None, said):
-        print(line)
+        say(line)
     known, missing = titles(found[0].task.model, config.items, found[0].lists.schema[ITEM], config.item_column)
     if missing:
-        print(missing)
+        say(missing)
     for line in screen(found, known, config.user, config.history, terminal()):
-        print(line)
+        say(line)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 
-from infer.cli import option, parse, run
+from infer.cli import option, parse, run, say
 from infer.errors import InputError
 from infer.publishing import gate
 from infer.publishing.opening import publications_at
@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> None:
         raise InputError(f"{config.output} has no publications: score with `python -m infer.batch` first")
     if not config.list:
         go_back(publications, config.to)
-    print("\n".join(told(publications)))
+    say("\n".join(told(publications)))
 
 
 def go_back(publications: Publications, to: int | None) -> Publication:

@@ -20,7 +20,7 @@ from dataclasses import MISSING, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from infer.cli import leave, option, parse, run
+from infer.cli import leave, option, parse, run, say
 from infer.errors import InputError, system_says
 from infer.model.session import check_threads
 from infer.recommend import models_of
@@ -138,7 +138,7 @@ def _serve(config: ServeConfig, token: str | None, asked: threading.Event) -> No
         host, port = listening.getsockname()[:2]
         listening.listen(2048)  # who reads the next line may ask at once
         names = ", ".join([*models, *(f"lists of {name}" for name in lists)])
-        print(f"serving {names} at http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+        say(f"serving {names} at http://{f'[{host}]' if ':' in host else host}:{port}")
         serve(built, served, listening, Running(config.poll, config.drain, config.grace), asked, secret.reread)
 
 

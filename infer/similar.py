@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from infer.candidates.options import CandidateOptions
-from infer.cli import option, parse, run
+from infer.cli import option, parse, run, say
 from infer.errors import InputError
 from infer.histories.vocabulary import PAD, index_of
 from infer.model.session import open_model
@@ -71,13 +71,13 @@ def main(argv: Sequence[str]) -> None:
         claim_table(config.output, [{ITEM, SIMILAR}], "similar items", inputs)
     similar = open_similar(open_model(config.model, config.device, config.threads), config.rules)
     for line in similar.job.said:
-        print(line)
+        say(line)
     chosen = None if config.item is None else _index(similar, config.item)
     if config.output is None:
         _show(similar, config, chosen)
         return
     items = _write(similar, config, config.output, chosen)
-    print(f"{similar.model.path.name}: {items:,} items, the nearest {similar.measure} -> {config.output}")
+    say(f"{similar.model.path.name}: {items:,} items, the nearest {similar.measure} -> {config.output}")
 
 
 def _write(similar: Similar, config: SimilarConfig, output: Path, chosen: np.ndarray | None) -> int:
@@ -117,13 +117,13 @@ def _show(similar: Similar, config: SimilarConfig, chosen: np.ndarray | None) ->
     ids = similar.job.items.schema[ITEM]
     known, missing = titles(similar.model, config.items, ids)
     if missing:
-        print(missing)
+        say(missing)
     names = Names(known)
-    print(f"{similar.model.path.name}: nearest to {names.named(str(config.item))} {similar.measure}:")
+    say(f"{similar.model.path.name}: nearest to {names.named(str(config.item))} {similar.measure}:")
     for row in found.iter_rows(named=True):
-        print(f"{row[RANK]:>3}. {names.named(str(row[SIMILAR]))}  {row[SCORE]:.4f}")
+        say(f"{row[RANK]:>3}. {names.named(str(row[SIMILAR]))}  {row[SCORE]:.4f}")
     if found.is_empty():
-        print("none: training saw nothing of it, or no other item may be listed")
+        say("none: training saw nothing of it, or no other item may be listed")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from infer.cli import option, parse, run
+from infer.cli import option, parse, run, say
 from infer.errors import InputError
 from infer.histories.vocabulary import vocabulary
 from infer.model.session import Model, open_model
@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> None:
     gone = len(model.metadata.retired) if config.of == "items" else 0
     retired = f"; {gone:,} of them are retired, and nobody may get them" if gone else ""
     what = f"{model.path.name}: {written:,} {config.of}, {dim} numbers each ({parts})"
-    print(f"{what} -> {config.output}{beside}{retired}")
+    say(f"{what} -> {config.output}{beside}{retired}")
 
 
 def _items(config: VectorsConfig, model: Model, dim: int) -> int:

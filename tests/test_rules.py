@@ -79,6 +79,13 @@ def test_a_library_prints_nothing_and_takes_only_options_from_the_command_line(p
     assert command_line(tree) <= {"option"}
 
 
+def test_commands_that_tell_of_tables_and_reports_print_what_steers_no_terminal() -> None:
+    files = [path for path in (ROOT / "infer").rglob("*.py") if path.parent.name != "cli"]
+    files.append(ROOT / "export" / "web" / "__main__.py")
+    found = {str(path.relative_to(ROOT)): printing(ast.parse(path.read_text())) for path in files}
+    assert not {path: lines for path, lines in found.items() if lines}, "say it: infer.cli"
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_text_has_an_encoding_of_its_own(package: str) -> None:
     found = {path: in_the_locale(ast.parse(path.read_text())) for path in sorted((ROOT / package).rglob("*.py"))}

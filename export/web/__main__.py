@@ -15,7 +15,7 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Literal
 
-from infer.cli import option, parse, run
+from infer.cli import option, parse, run, say
 from infer.recommend import models_of
 
 
@@ -50,10 +50,10 @@ def main(argv: Sequence[str]) -> None:
     )  # fmt: skip
     found = bundle(models_of(config.model), config.output, options)
     for line in found.said:
-        print(line)
+        say(line)
     sizes = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in found.sizes.items())
-    print(f"{config.output}: {sum(found.sizes.values()) / 1e6:.1f} MB ({sizes})")
-    print(f"show it with: python -m http.server --directory {config.output}")
+    say(f"{config.output}: {sum(found.sizes.values()) / 1e6:.1f} MB ({sizes})")
+    say(f"show it with: python -m http.server --directory {config.output}")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ turns `--model=123` into a number, accepts 2.5 for an integer and takes `--flag 
 from infer.cli.fields import option
 from infer.cli.groups import Command, dispatch
 from infer.cli.parsing import leading, parse, take
-from infer.cli.running import leave, run, tell
+from infer.cli.running import leave, run, say, tell
 from infer.system.columns import printable
 
-__all__ = ["Command", "dispatch", "leading", "leave", "option", "parse", "printable", "run", "take", "tell"]
+__all__ = ["Command", "dispatch", "leading", "leave", "option", "parse", "printable", "run", "say", "take", "tell"]

@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from infer.cli.streams import can_write, complain, flush, ready
 from infer.errors import HeldError, InputError, system_says
@@ -117,12 +117,17 @@ def _terminable() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print lines, on standard output unless told otherwise, in which names of a table or a report may stand: without
+    what could steer a terminal."""
+    print("\n".join(map(printable, text.split("\n"))), file=stream, flush=True)
+
+
 class _Told(logging.Handler):
     """Log messages as lines: on standard output, warnings on standard error, wherever these go just then."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        warning = record.levelno >= logging.WARNING
-        print(record.getMessage(), file=sys.stderr if warning else sys.stdout, flush=True)
+        say(record.getMessage(), sys.stderr if record.levelno >= logging.WARNING else sys.stdout)
 
 
 def tell() -> None:

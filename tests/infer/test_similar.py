@@ -36,6 +36,13 @@ def test_the_nearest_are_shown_with_titles(model: Path, capsys) -> None:
     assert capsys.readouterr().out.splitlines()[-1] == "  1. Two  0.7071"
 
 
+def test_what_rules_name_steers_no_terminal(model: Path, capsys) -> None:
+    pl.DataFrame({"item": ["1", "2", "\x1b[2J"]}).write_csv(model.with_name("only.csv"))
+    similar.main([f"--model={model}", "--item=1", f"--only-items={model.with_name('only.csv')}"])
+    said = capsys.readouterr().out
+    assert "as '?[2J'" in said and "\x1b" not in said
+
+
 def test_a_blank_title_is_none(model: Path, capsys) -> None:
     titles = {"item": [1, 2], "title": ["", "  "], "genres": [None, None]}
     schema = {"item": pl.Int64, "title": pl.String, "genres": pl.String}

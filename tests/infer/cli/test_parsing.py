@@ -1,5 +1,6 @@
 """Command lines: what is accepted, what is refused before anything runs, and exit codes."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import Literal
 
 import pytest
 
-from infer.cli import leading, option, parse, run, take
+from infer.cli import leading, option, parse, run, say, take, tell
 from infer.errors import HeldError, InputError
 from infer.system.project import version_line
 from tests.helpers.checkerboard import HANGS, ROOT
@@ -301,6 +302,16 @@ def test_what_could_steer_a_terminal_is_not_printed(capsys, monkeypatch) -> None
 
     monkeypatch.setattr(sys, "argv", ["command"])
     assert run(main) == 2 and capsys.readouterr().err == "error: a?[2Jb é🎬\n"
+
+
+def test_what_is_said_of_a_table_steers_no_terminal(capsys) -> None:
+    tell()
+    logging.getLogger("infer.tables").info("titles from 'a\x1b]0;x\x07'\nnext")
+    logging.getLogger("train.data").warning("left out: '\u202eb'")
+    say("--only-items lacks 'é\x9b2J'\nnext")
+    printed = capsys.readouterr()
+    assert printed.out == "titles from 'a?]0;x?'\nnext\n--only-items lacks 'é?2J'\nnext\n"
+    assert printed.err == "left out: '?b'\n"
 
 
 @pytest.mark.parametrize(("module", "missing"), [("train.data", "pooch"), ("export", "torch"), ("train", "torch")])
