@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from infer.errors import InputError
-from infer.publishing.publication import LISTS, MANIFEST
+from infer.publishing.publication import LISTS, MANIFEST, NUMBER
 from infer.system.objects import Objects, Version
 from infer.system.ownership import MARK
 
@@ -161,10 +161,14 @@ def _catalogue(values: dict[str, Any]) -> Catalogue:
     current = values["current"]
     if current is not None and current not in published:
         raise ValueError(current)
-    return Catalogue(
+    found = Catalogue(
         published,
         current,
         None if held is None else (held["name"], held["plan"]),
         {run["plan"]: run["name"] for run in values["runs"]},
         int(values["last"]),
     )
+    strange = [name for name in found.names if not NUMBER.fullmatch(name)]
+    if strange:  # no folder of this output: its files would be looked for, and copied to, elsewhere
+        raise ValueError(strange)
+    return found

@@ -19,8 +19,8 @@ from pathlib import Path
 from infer.errors import InputError
 from infer.publishing import catalogue
 from infer.publishing.catalogue import CURRENT_FILE, Catalogue
-from infer.publishing.publication import LISTS, MANIFEST, METRICS, USERS, Publication
-from infer.publishing.publications import HELD, NUMBER, Publications
+from infer.publishing.publication import LISTS, MANIFEST, METRICS, NUMBER, USERS, Publication
+from infer.publishing.publications import HELD, Publications
 from infer.system.addresses import Address, path_name
 from infer.system.objects import Objects
 from infer.system.scratch import scratch

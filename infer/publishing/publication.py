@@ -6,6 +6,7 @@ In: a folder with lists/, users/, manifest.json and perhaps metrics.json. Out: i
 """
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,8 @@ from infer.errors import InputError
 
 LISTS, USERS, MANIFEST, METRICS = "lists", "users", "manifest.json", "metrics.json"
 FOLLOWS = "follows"  # of a manifest: the number of what readers found before, null if nothing; not of old versions
+NUMBER = re.compile(r"\d{6,}")  # what a publication is called
+PART = re.compile(r"part-\d{5,}\.parquet")  # what the file of a part is called: a manifest names none elsewhere
 SHARES = ("left_out", "unknown", "popular")  # figures that count a kind of users, interactions and lists
 
 
@@ -84,6 +87,7 @@ def _is_manifest(found: Any) -> bool:
             and figures <= set(found["figures"])
             and isinstance(found.get(FOLLOWS), str | None)
             and all({"file", "first", "last", "scored"} <= set(part) for part in found["parts"])
+            and all(PART.fullmatch(part["file"]) for part in found["parts"])
         )
     except (KeyError, TypeError):
         return False

@@ -22,7 +22,6 @@ not one of these links, nor into a folder without `format.json`.
 import json
 import logging
 import os
-import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ from itertools import islice
 from pathlib import Path
 
 from infer.errors import InputError
-from infer.publishing.publication import FOLLOWS, LISTS, MANIFEST, METRICS, Publication, read_json
+from infer.publishing.publication import FOLLOWS, LISTS, MANIFEST, METRICS, NUMBER, Publication, read_json
 from infer.system.files import point, sync_folder, sync_tree, write_text
 from infer.system.inputs import check_path
 from infer.system.project import PROJECT
@@ -40,7 +39,6 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 FORMAT_FILE = "format.json"
 CURRENT, HELD, WORK = "current", "held", "work"
-NUMBER = re.compile(r"\d{6,}")
 
 
 class Publications:

@@ -9,8 +9,8 @@ import contextlib
 import shutil
 
 from infer.errors import InputError, first_line
-from infer.publishing.publication import MANIFEST
-from infer.publishing.publications import NUMBER, WORK, Publications
+from infer.publishing.publication import MANIFEST, NUMBER
+from infer.publishing.publications import WORK, Publications
 from infer.system.locks import is_locked, locked
 
 STORE = "store"  # the lock of whoever changes what others may see or use

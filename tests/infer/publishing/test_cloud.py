@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -422,3 +423,33 @@ def test_what_goes_with_a_model_elsewhere_is_asked_for(store: Store, folder: Pat
             batch.main(given)
         assert KEYS["AWS_SECRET_ACCESS_KEY"] not in str(error.value)
     assert not store.keys(below(output)) and Address(output).text == output
+
+
+@pytest.mark.parametrize("cloud", [True, False])
+def test_a_manifest_that_names_files_elsewhere_is_damaged(
+    cloud: bool, store: Store, folder: Path, output: str, tmp_path: Path
+) -> None:
+    lists, target = tmp_path / "m.topk.parquet", tmp_path / "lists.csv"
+    score(folder, output if cloud else str(lists), 5)
+    key = f"{below(output)}000001/manifest.json"
+    file = tmp_path / "m.topk.publications" / "000001" / "manifest.json"
+    whole = json.loads(store.get(key) if cloud else file.read_bytes())
+    shutil.copy(folder / "7.topk.publications" / "current" / "lists" / "part-00000.parquet", tmp_path / "x.parquet")
+    for name in ("../../../x.parquet", str(tmp_path / "x.parquet"), "part-00000.parquet/../x", "a\0b", "..", 5, None):
+        changed = json.dumps(whole | {"parts": [whole["parts"][0] | {"file": name}]})
+        store.put(key, changed.encode()) if cloud else file.write_text(changed)
+        with pytest.raises(InputError, match=r"manifest\.json is damaged"):
+            deliver.main([f"--lists={output if cloud else lists}", f"--to={target}"])
+        assert not target.exists()
+
+
+def test_a_catalogue_that_names_publications_elsewhere_is_damaged(store: Store, folder: Path, output: str) -> None:
+    score(folder, output, 5)
+    key = f"{below(output)}current.json"
+    whole = json.loads(store.get(key))
+    for name in ("../../x", "/tmp/x", "1", "000001/../000001", "..", 1, None):
+        other = {"name": name, "plan": "x"}
+        for changed in ({"published": [name, "000001"]}, {"held": other}, {"runs": [other]}):
+            store.put(key, json.dumps(whole | changed).encode())
+            with pytest.raises(InputError, match=r"current\.json is damaged"):
+                rollback.main([f"--output={output}", "--list"])
