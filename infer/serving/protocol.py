@@ -1,4 +1,4 @@
-"""HTTP as uvicorn parses it in C, with an end to how long the lines before a body may be.
+"""HTTP as uvicorn parses it in C, with an end to how long the lines before and after a body may be.
 
 In: bytes of a connection. Out: requests to the application; or status 400 and the end of the connection.
 
@@ -19,8 +19,9 @@ MOST = 2**16  # bytes; what is read at once (at most four times as many) may be 
 class Protocol(HttpToolsProtocol):
     """One connection. Its parser itself would keep a header of any length in memory."""
 
-    _unfinished: int | None = 0  # bytes of a request whose head has no end yet; None: it had
-    _ended = False  # whether a request ended in the bytes that are being parsed
+    _unfinished = 0  # bytes since a head, a piece of a body or a request ended: of lines that have no end yet
+    _ended = False  # whether one of these ended in the bytes that are being parsed
+    _in_body = False  # whether a head ended and its request did not
     _kept = b""  # head of a request that offered another protocol, without the offer
 
     def data_received(self, data: bytes) -> None:
@@ -34,12 +35,17 @@ class Protocol(HttpToolsProtocol):
         except HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
             return
-        # Where a request ended, nobody knows how many of these bytes are of the next one: it counts from then on.
-        if self._unfinished is None or self._ended or self.transport.is_closing():
+        # Where something ended, nobody knows how many of these bytes are of what follows: it counts from then on.
+        if self._ended or self.transport.is_closing():
             return
         self._unfinished += len(data)
-        if self._unfinished > MOST:
-            self.send_400_response(f"The request line and headers have at most {MOST} bytes.")
+        if self._unfinished <= MOST:
+            return
+        if self._in_body and self.cycle.response_started:  # an answer is one
+            self.transport.close()
+            self.refused()
+        else:
+            self.send_400_response(f"The request line and headers have at most {MOST} bytes, and so have trailers.")
 
     def _parsed(self, data: bytes) -> bytes:
         """Parse; returns what is to be parsed yet."""
@@ -65,14 +71,19 @@ class Protocol(HttpToolsProtocol):
             closing = any(b"close" in value.lower() for name, value in self.headers if name == b"connection")
             self._kept = b"\r\n".join([first, *others, *([b"connection: close"] * closing), b"", b""])
             return  # it comes again
-        self._unfinished = None
+        self._unfinished, self._ended, self._in_body = 0, True, True
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body came."""
+        self._unfinished, self._ended = 0, True
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The next one begins."""
         if self._offers():
             return
-        self._unfinished, self._ended = 0, True
+        self._unfinished, self._ended, self._in_body = 0, True, False
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:

@@ -322,6 +322,35 @@ def test_lines_without_end_and_what_is_no_http_are_refused(files: Path) -> None:
         assert served.ask("GET", "/health/live")[0] == 200
 
 
+def test_trailers_without_end_are_refused(files: Path) -> None:
+    def said(*pieces: bytes) -> tuple[bytes, int]:
+        """What is answered, and how many of the pieces were taken."""
+        with socket.create_connection(("127.0.0.1", served.port), timeout=HANGS) as connection:
+            taken, found = 0, b""
+            with contextlib.suppress(OSError):  # it closes while more is sent
+                for piece in pieces:
+                    connection.sendall(piece)
+                    taken += 1
+            with contextlib.suppress(ConnectionResetError):
+                while piece := connection.recv(2**16):
+                    found += piece
+            return found, taken
+
+    chunked = b"Host: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+    body = f"{len(BODY):x}\r\n{BODY}\r\n0\r\n".encode()
+    ask, live = b"POST /v1/recommend HTTP/1.1\r\n" + chunked, b"GET /health/live HTTP/1.1\r\n" + chunked
+    short, endless = b"X-Sum: 1\r\n\r\n", 2_000
+    with service(f"--model={files / 'm.onnx'}") as served:
+        assert said(ask + b"Connection: close\r\n\r\n" + body + short)[0].startswith(b"HTTP/1.1 200 ")
+        for trailers in ([b"X-Long: ", *[b"a" * 10_000] * endless], [b"X: a\r\n" * 2_000] * endless):
+            answer, taken = said(ask + b"\r\n" + body, *trailers)
+            assert taken < endless and answer.count(b"HTTP/1.1 ") <= 1 and b"HTTP/1.1 200 " not in answer
+            answer, taken = said(live + b"\r\n0\r\n", *trailers)
+            assert taken < endless and answer.count(b"HTTP/1.1 ") <= 1, "of a request that is answered, too"
+        assert b'recommender_requests_total{path="other",status="400"} 4.0' in served.ask("GET", "/metrics")[1]["text"]
+        assert served.end()[0] == 0
+
+
 def test_an_offer_of_another_protocol_is_passed_over(files: Path) -> None:
     def statuses(*pieces: bytes) -> list[bytes]:
         with socket.create_connection(("127.0.0.1", served.port), timeout=HANGS) as connection:
