@@ -101,7 +101,8 @@ def from_package_index(cache: Path | None) -> Found:
     paths = [cache / "ml-100k-recbole" / name for name in ("ml-100k.inter", "ml-100k.item")]
     if not all(path.is_file() for path in paths):
         with tempfile.TemporaryDirectory() as folder:
-            command = ["download", "--no-deps", "--quiet", "--dest", folder, RECBOLE]
+            # Of a source package pip runs the code, and we would see its digest only then.
+            command = ["download", "--no-deps", "--only-binary=:all:", "--quiet", "--dest", folder, RECBOLE]
             done = subprocess.run([sys.executable, "-m", "pip", *command], capture_output=True, text=True)
             wheels = list(Path(folder).glob("*.whl"))
             if done.returncode or len(wheels) != 1:

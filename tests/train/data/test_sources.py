@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import tarfile
 import threading
 import zipfile
 from functools import partial
@@ -197,6 +198,23 @@ def test_the_wheel_is_fetched_by_pip_without_dependencies_and_cached(pip, tmp_pa
     assert len(pip.calls) == 1
     assert pip.calls[0][1:4] == ["-m", "pip", "download"]
     assert "--no-deps" in pip.calls[0] and pip.calls[0][-1] == "recbole==1.2.1"
+
+
+def test_a_source_package_in_the_wheels_place_is_not_built(tmp_path: Path, monkeypatch) -> None:
+    shelf, sign = tmp_path / "shelf", tmp_path / "ran"
+    shelf.mkdir()
+    backend = f"open({str(sign)!r}, 'w').close()"
+    settings = '[build-system]\nrequires = []\nbuild-backend = "own"\nbackend-path = ["."]\n'
+    with tarfile.open(shelf / "recbole-1.2.1.tar.gz", "w:gz") as packed:
+        for name, text in (("own.py", backend), ("pyproject.toml", settings), ("PKG-INFO", "Name: recbole\n")):
+            member = tarfile.TarInfo(f"recbole-1.2.1/{name}")
+            member.size = len(text)
+            packed.addfile(member, io.BytesIO(text.encode()))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
+    with pytest.raises(sources.Unreachable, match=r"pip cannot download recbole==1\.2\.1"):
+        sources.from_package_index(tmp_path / "cache")
+    assert not sign.exists(), "nothing of it ran"
 
 
 def test_another_wheel_is_refused_and_a_failing_pip_is_quoted(pip, tmp_path: Path) -> None:
