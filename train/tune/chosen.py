@@ -9,14 +9,14 @@ The file says kind, preset and every option that differs from the preset, but no
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from infer.errors import InputError
 from infer.system.ownership import MARK
 from train.kinds import KINDS
-from train.presets import PRESETS, configuration
+from train.presets import CONFIGS, PRESETS, configuration
 
 # Where and how a model is trained, which is no part of what it is.
 ELSEWHERE = ("artifacts", "device", "seed", "validation_users")
@@ -49,7 +49,8 @@ def read_tuned(path: Path, kind: str) -> tuple[str, list[str]]:
 
 
 def read_options(path: Path, kind: str) -> tuple[str, dict[str, Any]]:
-    """The preset of a file and what differs from it, by field; raises InputError if it is none, or of another kind."""
+    """The preset of a file and what differs from it, by field; raises InputError if it is none, of another kind,
+    or says more than what a model is."""
     wrong = f"{path} is not what `python -m train tune` writes: give a file NAME.tuned.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -59,8 +60,12 @@ def read_options(path: Path, kind: str) -> tuple[str, dict[str, Any]]:
         raise InputError(wrong) from None
     if not isinstance(found, dict) or not isinstance(found.get("options"), dict):
         raise InputError(wrong)
-    if found.get("kind") not in KINDS or found.get("preset") not in PRESETS:
+    if found.get("kind") not in list(KINDS) or found.get("preset") not in list(PRESETS):
         raise InputError(wrong)
     if found["kind"] != kind:
         raise InputError(f"{path} was tuned for {found['kind']}: run `python -m train {found['kind']}` with it")
+    known = {field.name for field in fields(CONFIGS[kind])} - set(ELSEWHERE)
+    strange = next((name for name in found["options"] if name not in known), None)
+    if strange is not None:  # as the place of a model, which whoever runs the command says
+        raise InputError(f"{path} has '{strange[:40]}', which is no option that a search of {kind} finds: take it out")
     return found["preset"], found["options"]

@@ -293,6 +293,15 @@ def test_a_tuned_file_says_what_differs_and_is_read_back(tmp_path: Path, run, re
     refused(
         run("train", "bert", f"--from-tuned={tmp_path / 'y'}"), "does not exist: run `python -m train tune bert` first"
     )
-    for content in ("", "[1]", "{}", '{"options": {}, "kind": "x", "preset": "default"}'):
+    none = ('{"options": {}, "kind": "x", "preset": "default"}', '{"options": {}, "kind": ["bert"], "preset": "paper"}')
+    for content in ("", "[1]", "{}", *none):
         path.write_text(content)
         refused(run("train", "bert", f"--from-tuned={path}"), "is not what `python -m train tune` writes")
+
+
+def test_a_tuned_file_says_nothing_of_places(tmp_path: Path) -> None:
+    path = tmp_path / "x.tuned.json"
+    for name in ("artifacts", "device", "seed", "help", "no_such"):
+        path.write_text(json.dumps({"kind": "bert", "preset": "default", "options": {"dim": 8, name: "elsewhere"}}))
+        with pytest.raises(InputError, match=f"has '{name}', which is no option that a search of bert finds"):
+            read_tuned(path, "bert")
