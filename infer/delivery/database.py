@@ -213,7 +213,11 @@ class _PostgreSQL(_Database):
         # One delivery at a time: two that make the same table would end each other.
         for name in sorted({names[-1] for names in tables}):
             key = f"hashtext({text(PROJECT)}), hashtext({text(name)})"
-            self.cursor.execute(f"do $$ begin perform pg_advisory_xact_lock({key}); end $$")
+            self.do(f"perform pg_advisory_xact_lock({key});")
+
+    def do(self, block: str) -> None:
+        """Run statements that give no rows; in a text like others, which no name within can end, as dollars would."""
+        self.cursor.execute(f"do {text(f'begin {block} end')}")
 
     def prepare(self, names: Names, columns: dict[str, str]) -> Names:
         """An empty table of these columns: the one before, or a new one for its place."""
@@ -270,8 +274,8 @@ class _PostgreSQL(_Database):
         """Wait until nobody reads the table; who comes meanwhile queues behind this, so that each wait is short."""
         # The server catches that it waited too long: after an error the driver would let nothing follow.
         attempt = (
-            f"do $deliver$ begin perform set_config('lock_timeout', '{LOCK_PATIENCE}', true); lock table "
-            f"{quoted(*names)} in access exclusive mode; exception when lock_not_available then null; end $deliver$"
+            f"perform set_config('lock_timeout', '{LOCK_PATIENCE}', true); lock table {quoted(*names)} in access "
+            "exclusive mode; exception when lock_not_available then null;"
         )
         held = (
             f"select count(*) from pg_locks where pid = pg_backend_pid() and granted and mode = 'AccessExclusiveLock' "
@@ -280,7 +284,7 @@ class _PostgreSQL(_Database):
         for number in range(TRIES):
             if number:
                 time.sleep(LOCK_PAUSE)
-            self.cursor.execute(attempt)
+            self.do(attempt)
             if self.rows(held) != [(0,)]:
                 return
         raise InputError(

@@ -470,6 +470,14 @@ def test_a_schema_may_be_named_and_names_need_not_be_plain(database: str, lists:
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("name", ["a$$b", "a$deliver$b", "a'\\'; select 1; --", "%s {0} \\", "a\nb"])
+def test_a_name_of_a_segment_is_a_name_whatever_is_in_it(name: str, database: str, lists: Path) -> None:
+    to(lists, database, name)
+    to(lists, database, name, lists_as="lists")
+    assert len(all_of(database, f'"{name}"')) == 3, "another table took the place of the first"
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 def test_what_postgresql_refuses_is_one_line_without_the_password(database: str, lists: Path, server) -> None:
     address, sql = server
     with pytest.raises(InputError, match=r"^postgresql://127\.0\.0\.1:\d+/nowhere cannot be written: .*does not exist"):
