@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from infer.errors import InputError, first_line
+from infer.system.addresses import is_address, public, secrets
 from infer.system.project import PROJECT
 from infer.system.telemetry import send_nothing
 from train.config import TrainConfig
@@ -47,6 +48,7 @@ def opened(
             "--tensorboard": None if tensorboard is None else stack.enter_context(_tensorboard(tensorboard / name)),
             "--mlflow": None if mlflow is None else stack.enter_context(_mlflow(mlflow, name, config)),
         }
+        addresses = {"--mlflow": mlflow or ""}
         working = {option: sink for option, sink in sinks.items() if sink is not None}
 
         def add(record: EpochRecord) -> None:
@@ -54,7 +56,8 @@ def opened(
                 try:
                     sink(record)
                 except Exception as error:  # whatever a server or a disk does to these libraries
-                    log.warning("%s takes no more figures (%s): training goes on", option, first_line(error)[:120])
+                    said = _said(error, addresses.get(option, ""))
+                    log.warning("%s takes no more figures (%s): training goes on", option, said)
                     del working[option]
 
         yield add
@@ -97,7 +100,8 @@ def _mlflow(address: str, name: str, config: TrainConfig) -> Iterator[Sink]:
         run = client.create_run(experiment, run_name=name).info.run_id
         client.log_batch(run, params=[Param(key, str(value)) for key, value in asdict(config).items()])
     except Exception as error:  # an address may be anything, and so is what is raised
-        raise InputError(f"--mlflow {address} cannot be used: {first_line(error)[:160]}") from None
+        shown = public(address) if is_address(address) else address
+        raise InputError(f"--mlflow {shown} cannot be used: {_said(error, address)}") from None
 
     def add(record: EpochRecord) -> None:
         now = int(time.time() * 1000)
@@ -111,11 +115,19 @@ def _mlflow(address: str, name: str, config: TrainConfig) -> Iterator[Sink]:
         status = "KILLED"
         raise
     finally:
-        _ended(client, run, status)
+        _ended(client, run, status, address)
 
 
-def _ended(client: Any, run: str, status: str) -> None:
+def _ended(client: Any, run: str, status: str, address: str) -> None:
     try:
         client.set_terminated(run, status)
     except Exception as error:
-        log.warning("--mlflow does not learn that the run has ended (%s)", first_line(error)[:120])
+        log.warning("--mlflow does not learn that the run has ended (%s)", _said(error, address))
+
+
+def _said(error: Exception, address: str) -> str:
+    """What a library says, in a line without the password of an address."""
+    said = first_line(error)
+    if any(piece in said for piece in secrets(address)):
+        return "its library's message is left out, since the password stands in it"
+    return said[:160]

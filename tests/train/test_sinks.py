@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -72,6 +73,25 @@ def _full(*given) -> None:
     raise OSError("no space left")
 
 
+def test_a_server_that_fails_later_is_told_without_its_password(folder: Path, monkeypatch, capsys) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    address = f"file://me:hush@{folder}/runs"
+
+    def fail(*given, **named) -> None:
+        raise OSError(f"no answer of {address}")
+
+    client = SimpleNamespace(
+        get_experiment_by_name=lambda name: SimpleNamespace(experiment_id="1"), log_batch=lambda run, *given, **named:
+        fail() if given else None, set_terminated=fail,
+        create_run=lambda *given, **named: SimpleNamespace(info=SimpleNamespace(run_id="1")),
+    )  # fmt: skip
+    monkeypatch.setattr(mlflow, "MlflowClient", lambda tracking_uri: client)
+    assert len(train(folder, f"--mlflow={address}")) == 3
+    errors = capsys.readouterr().err
+    assert "takes no more figures" in errors and "does not learn that the run has ended" in errors
+    assert "hush" not in errors
+
+
 def test_what_cannot_begin_is_one_line(folder: Path, monkeypatch) -> None:
     (folder / "file").write_text("")
     pytest.importorskip("tensorboard")
@@ -80,6 +100,10 @@ def test_what_cannot_begin_is_one_line(folder: Path, monkeypatch) -> None:
     pytest.importorskip("mlflow")
     with pytest.raises(InputError, match="--mlflow nowhere://x cannot be used"):
         train(folder, "--mlflow=nowhere://x")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(InputError, match=r"--mlflow http://127\.0\.0\.1:9 cannot be used") as told:
+        train(folder, "--mlflow=http://me:hu%21sh@127.0.0.1:9")
+    assert "sh@" not in str(told.value) and "hu!" not in str(told.value)
     for name in ("torch.utils.tensorboard", "mlflow"):
         monkeypatch.setitem(sys.modules, name, None)
     for option, extra in ((f"--tensorboard={folder}", "tensorboard"), ("--mlflow=runs", "mlflow")):

@@ -20,6 +20,7 @@ import pooch
 import requests
 
 from infer.errors import InputError
+from infer.system.addresses import is_address, public
 from infer.system.files import write_bytes
 from infer.system.fingerprints import sha256
 from infer.system.project import PROJECT
@@ -136,7 +137,8 @@ def in_folder(name: str, folder: Path) -> Found | None:
 def _download(name: str, url: str, digest: str, cache: Path) -> Path:
     fetch: Callable[..., None] = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=20)
     pooch.get_logger().setLevel("ERROR")
-    log.warning("downloading %s", url)
+    shown = public(url) if is_address(url) else url
+    log.warning("downloading %s", shown)
     try:
         return Path(pooch.retrieve(url, digest, fname=f"{name}.zip", path=cache, downloader=fetch))
     except requests.RequestException as error:
@@ -146,12 +148,12 @@ def _download(name: str, url: str, digest: str, cache: Path) -> Path:
             else (f"HTTP {error.response.status_code}" if error.response is not None else "it cannot be reached")
         )
         raise Unreachable(
-            f"{url} was not downloaded: {kind}; give --mirror=URL of a server that holds {name}.zip, "
+            f"{shown} was not downloaded: {kind}; give --mirror=URL of a server that holds {name}.zip, "
             f"or --data-dir=FOLDER with the unpacked {name}"
         ) from None
     except ValueError:
         raise InputError(
-            f"{url} is not the expected archive ({digest[:20]}...): not used; give another --mirror, or the "
+            f"{shown} is not the expected archive ({digest[:20]}...): not used; give another --mirror, or the "
             "unpacked files with --data-dir"
         ) from None
 

@@ -111,6 +111,17 @@ def test_a_server_that_cannot_help_is_named_with_the_way_out(mirror, tmp_path: P
         assert "--mirror=URL" in str(caught.value) and "--data-dir=FOLDER" in str(caught.value)
 
 
+def test_the_password_of_a_mirror_is_not_shown(mirror, tmp_path: Path, monkeypatch, capsys) -> None:
+    offer(mirror, b"another", monkeypatch, digest="sha256:" + "0" * 64)
+    for url, reason in ((mirror.url, "is not the expected archive"), ("http://127.0.0.1:9", "cannot be reached")):
+        place = url.replace("http://", "http://me:hush@")
+        with pytest.raises(InputError, match=reason) as caught:
+            sources.locate("ml-latest-small", None, tmp_path / "cache", place)
+        assert f"{url}/ml-latest-small.zip" in str(caught.value) and "hush" not in str(caught.value)
+    errors = capsys.readouterr().err
+    assert f"downloading {mirror.url}/ml-latest-small.zip" in errors and "hush" not in errors
+
+
 def test_a_data_folder_is_used_before_any_download(mirror, tmp_path: Path, monkeypatch, capsys) -> None:
     folder = tmp_path / "data" / "ml-latest-small"
     folder.mkdir(parents=True)
