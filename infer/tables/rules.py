@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from infer.tables.columns import RULES_KEY
+from infer.errors import InputError
+from infer.tables.columns import DATASET_KEY, RULES_KEY
 from infer.tables.options import TableOptions
 
 LATEST, KEEP = "latest", "keep"
@@ -43,8 +44,25 @@ def rules_of(options: TableOptions) -> dict[str, Any]:
 
 
 def rules_in(about: Mapping[str, str]) -> dict[str, Any] | None:
-    """The rules by which a table of ours was made, from its file's metadata; None if it is none of ours."""
-    return None if RULES_KEY not in about else dict(json.loads(about[RULES_KEY]))
+    """The rules by which a table of ours was made, from its file's metadata; None if it is none of ours, whose rules
+    may be anything.
+
+    Raises InputError if it says to be ours, and they are nothing that `rules_of` gives.
+    """
+    if RULES_KEY not in about:
+        return None
+    try:
+        found = json.loads(about[RULES_KEY])
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, dict) and faulty(found) is None:
+        return found
+    if DATASET_KEY not in about:
+        return None
+    raise InputError(
+        f"the table of {about[DATASET_KEY]:.80} has damaged metadata (rules): write it again with "
+        "`python -m train.data`"
+    )
 
 
 def repeats_of(about: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from infer.sources.source import open_source
 from infer.tables.frames import tidy_frame
 from infer.tables.interactions import read_interactions
 from infer.tables.options import TableOptions
+from infer.tables.rules import rules_in
 
 EVENTS = """user,item,timestamp,event type,price,rating
 1,10,5,view,3,1
@@ -267,3 +268,11 @@ def test_a_table_of_which_no_row_counts_is_refused_in_parts_too(tmp_path: Path) 
         open_source(
             table(tmp_path, content=EVENTS.replace("3,\n", "3,1\n")), TableOptions(least_rating=6), tmp_path / "work"
         )
+
+
+@pytest.mark.parametrize("text", ["[1", "5", "null", '"x"', '{"repeats": 5}', '{"where": []}', "[" * 100_000, ""])
+def test_rules_in_a_file_that_are_none_are_refused_if_it_says_to_be_ours(text: str) -> None:
+    with pytest.raises(InputError, match=r"^the table of shop\.csv has damaged metadata \(rules\): write it again"):
+        rules_in({"dataset": "shop.csv", "rules": text})
+    assert rules_in({"rules": text}) is None, "another program's word"
+    assert rules_in({"dataset": "shop.csv", "rules": '{"repeats": "keep"}'}) == {"repeats": "keep"}
