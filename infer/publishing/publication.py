@@ -72,22 +72,28 @@ def read_json(path: Path) -> Any:
     """The content of a JSON file, None if it is not there or not whole."""
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 
 def _is_manifest(found: Any) -> bool:
-    """Whether it has what is read of it."""
-    plan, figures = {"model", "users", "options"}, {"k", "listed", "rows", "interactions", *SHARES}
+    """Whether it has what is read of it, and numbers where these are shown and compared."""
+    plan, needed = {"model", "users", "options"}, {"k", "listed", "rows", "interactions", *SHARES}
     try:
+        figures, options = found["figures"], found["plan"]["options"]
+        numbers = {name: figures[name] for name in figures if name not in ("ids", "earlier")}
+        rules = (found.get("rules", {}), options.get("rules") or {}, options.get("pairs") or {})
         return (
             isinstance(found["digest"], str)
             and plan <= set(found["plan"])
-            and {"k", "split"} <= set(found["plan"]["options"])
-            and figures <= set(found["figures"])
+            and {"k", "split"} <= set(options)
+            and all(type(numbers[name]) in (int, float) for name in needed)
+            and all(type(value) in (int, float, type(None)) for value in numbers.values())
+            and isinstance(found.get("model", ""), str)
+            and all(isinstance(rule, dict) for rule in rules)
             and isinstance(found.get(FOLLOWS), str | None)
             and all({"file", "first", "last", "scored"} <= set(part) for part in found["parts"])
             and all(PART.fullmatch(part["file"]) for part in found["parts"])
         )
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, AttributeError):
         return False

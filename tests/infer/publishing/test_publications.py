@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from infer import batch, compare, rollback
+from infer import batch, compare, deliver, rollback
 from infer.errors import HeldError, InputError
+from infer.publishing.publication import Publication
 from infer.publishing.publications import Publications
 from tests.helpers.markov import ITEMS, NEXT, write_model
 from tests.helpers.nights import lists, parts, score, store, tree, work, write_night
@@ -379,6 +380,24 @@ def test_a_current_publication_that_is_damaged_holds_until_it_is_given_up(folder
     (store(folder) / "current").symlink_to("000002")
     score(folder, "--accept")
     assert len(parts(folder)) == 8 and (store(folder) / "current").readlink() == Path("000003")
+
+
+def test_a_manifest_with_other_values_than_it_has_is_damaged(folder: Path) -> None:
+    score(folder)
+    path = store(folder) / "000001" / "manifest.json"
+    whole = json.loads(path.read_text())
+    figures, plan = whole["figures"], whole["plan"]
+    found = [whole | {"figures": figures | {name: value}} for name in ("rows", "users", "k") for value in ("7", [], {})]
+    found += [whole | {"figures": figures | {"listed": None}}, whole | {"figures": []}, whole | {"model": 5}]
+    found += [whole | {"rules": None}, whole | {"plan": plan | {"options": ["k", "split"]}}]
+    found += [whole | {"plan": plan | {"options": plan["options"] | {"rules": "x"}}}]
+    for content in (*map(json.dumps, found), "[" * 100_000):
+        path.write_text(content)
+        assert "is damaged" in (Publication(path.parent).damage or ""), content[:200]
+        with pytest.raises(InputError, match="is damaged"):
+            deliver.main([f"--lists={folder / 'm.topk.parquet'}", f"--to={folder / 'o.csv'}"])
+    path.write_text(json.dumps(whole))
+    assert Publication(path.parent).damage is None
 
 
 def test_a_name_that_cannot_be_one_is_refused(folder: Path) -> None:
