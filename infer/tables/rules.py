@@ -17,11 +17,11 @@ from infer.tables.options import TableOptions
 
 LATEST, KEEP = "latest", "keep"
 # Whether lists may hold what their user has had: told with the rules, as training is validated by it.
-SEEN_KEY, DROP = "seen", "drop"
+SEEN_KEY, DROP, ONLY = "seen", "drop", "only"
 # Which rows count, and what one weighs. How a file is written and what its columns are called is each file's own.
 RULES = ("where", "least_rating", "event", "event_weights", "repeats")
 # What a rule may say, as a model file keeps it; a stranger's may hold anything.
-TEXTS, WORDS = ("where", "event", "event_weights"), {"repeats": (LATEST, KEEP), SEEN_KEY: (DROP, KEEP)}
+TEXTS, WORDS = ("where", "event", "event_weights"), {"repeats": (LATEST, KEEP), SEEN_KEY: (DROP, KEEP, ONLY)}
 
 
 def faulty(rules: Mapping[str, Any]) -> str | None:

@@ -90,7 +90,7 @@ def test_ranks_of_the_validation_items_by_hand(by_hand: Path) -> None:
 
 def test_an_item_that_is_only_held_out_is_not_popular(by_hand: Path) -> None:
     with pytest.raises(InputError, match=r"--negatives 2: only 1 items can be drawn for user u1 \(popularity\)"):
-        evaluated(by_hand, negatives=0)
+        evaluated(by_hand, negatives=2)
 
 
 def test_a_shop_of_few_items_is_measured_without_sampled_negatives(by_hand: Path, capsys) -> None:
