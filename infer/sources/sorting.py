@@ -27,7 +27,7 @@ from infer.tables.ids import IDS, IdTypes, Known, Written, id_types
 from infer.tables.interactions import Scanned
 from infer.tables.notes import Notes
 from infer.tables.options import TableOptions
-from infer.tables.tidy import Rules, checked, in_order, nothing_in, rules_of, told
+from infer.tables.tidy import Rules, checked, in_order, rules_of, told
 
 ROWS = 1_000_000  # read at once, and sorted into one run
 SORTED_ROWS = 1_000_000  # in one sorted file, about
@@ -54,7 +54,7 @@ def check(scanned: Scanned, path: Path, options: TableOptions, known: Known) -> 
         notes.add(block_notes)
         total += block.height
     if not total:
-        raise nothing_in(str(path), options)
+        raise scanned.nothing(path, options)
     if not options.drop_bad_rows:
         notes.refuse(str(path), scanned.place)
     if notes.left_out == total:

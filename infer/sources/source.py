@@ -191,6 +191,8 @@ def _copied(path: Path, options: TableOptions, folder: Path, optional: Sequence[
         said = [*scanned.said, *scanned.left_out(options.where, path)]
         with replacing(target) as temporary, reading(path):
             scanned.rows.sink_parquet(temporary)
+            if pl.scan_parquet(temporary, glob=False).head(1).collect().is_empty():
+                raise scanned.nothing(path, options)
         (folder / UNPACKED).unlink(missing_ok=True)
         known = {"untyped": sorted(scanned.untyped), "said": said, "parts": [*scanned.heights()]}
         write_text(about, json.dumps(known) + "\n")

@@ -45,6 +45,8 @@ def chosen(
         raise InputError(f"{source} has no column '{strange}', which {option} names; its columns: {shown(names)}")
     check_once(names, used, source)
     sample = rows.select(used).head(SAMPLE).collect() if used else pl.DataFrame({"": [0]})
+    if sample.is_empty():
+        return rows  # nothing says what texts without a value would be
     numbers = {name: _number(sample[name]) for name in used if name in untyped and _is_number(sample[name])}
     reasons: list[str] = []
     for taken in islice(_ways(numbers), WAYS):

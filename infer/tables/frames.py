@@ -38,7 +38,10 @@ def tidy_frame(
     """
     table = to_polars(given)
     scanned = choose_columns(Opened(table.lazy(), table.columns), FRAME, options, optional)
-    tidied = tidy(scanned.rows.collect(), str(FRAME), options, known=known)
+    rows = scanned.rows.collect()
+    if rows.is_empty():
+        raise scanned.nothing(FRAME, options)
+    tidied = tidy(rows, str(FRAME), options, known=known)
     tidied.notes.said[:0] = scanned.left_out(options.where, FRAME)
     return tidied
 

@@ -23,7 +23,7 @@ from infer.tables.concatenated import concatenated
 from infer.tables.events import chosen, named_in, weights_of
 from infer.tables.ids import Known
 from infer.tables.options import TableOptions
-from infer.tables.tidy import Tidy, tidy
+from infer.tables.tidy import Tidy, nothing_in, tidy
 
 OPTIONAL = (RATING, SPLIT)
 
@@ -57,6 +57,11 @@ class Scanned:
         for name, rows in self.parts:
             yield name, rows if isinstance(rows, int) else collect(rows.select(pl.len()), Path(name)).item()
 
+    def nothing(self, path: Path, options: TableOptions) -> InputError:
+        """What to raise where no row counts: `where` is to blame only if there were rows that it could leave out."""
+        blamed = self.every is not None and collect(self.every.head(1), path).height > 0
+        return nothing_in(str(path), options if blamed else replace(options, where=None))
+
     def left_out(self, where: str | None, path: Path) -> list[str]:
         """What is said of the rows that `where` leaves out."""
         if self.every is None:
@@ -77,7 +82,10 @@ def read_interactions(
     """
     path = located(path, options.layout)
     scanned = scan_interactions(path, options, optional)
-    tidied = tidy(collect(scanned.rows, path), str(path), options, scanned.untyped, known, scanned.place)
+    rows = collect(scanned.rows, path)
+    if rows.is_empty():
+        raise scanned.nothing(path, options)
+    tidied = tidy(rows, str(path), options, scanned.untyped, known, scanned.place)
     tidied.notes.said[:0] = [*scanned.said, *scanned.left_out(options.where, path)]
     return tidied
 

@@ -50,6 +50,13 @@ def test_a_table_of_which_no_row_counts_is_told_from_an_empty_one(kind: str, tmp
     for read in (lambda: read_interactions(path, options), lambda: open_source(path, options, tmp_path, optional=())):
         with pytest.raises(InputError, match=r't\.\w+ has no row that counts \(--where "price > 1000"\)$'):
             read()
+    empty = table(tmp_path, kind, EVENTS.splitlines()[0] + "\n")
+    (tmp_path / "work").mkdir()
+    for read in (lambda: read_interactions(empty, options), lambda: open_source(empty, options, tmp_path / "work")):
+        with pytest.raises(InputError, match=r"t\.\w+ has no rows$"):
+            read()
+    with pytest.raises(InputError, match=r"^the data frame has no rows$"):
+        tidy_frame(pl.read_csv(tmp_path / "t.csv"), options)
 
 
 def test_a_condition_on_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
