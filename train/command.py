@@ -7,7 +7,8 @@ NAME.pt (checkpoint) and NAME.history.parquet (a row an epoch).
 
 An interrupted run is resumed by the same command and ends with the same weights; with --finish it is kept as it is.
 Several processes train one model where `torchrun` starts them: torchrun --nproc-per-node=2 -m train bert.
-Other --epochs or another --patience go on with an interrupted or finished run. --from goes on from an earlier model.
+Other --epochs or another --patience go on with an interrupted or finished run. --from goes on from an earlier model;
+--refit trains anew on all rows, with what validation found for an earlier one.
 """
 
 import logging
@@ -24,7 +25,7 @@ from infer.system.memory import keep_freed_memory
 from infer.system.progress import no_progress
 from train.loop.world import joined
 from train.presets import CONFIGS, DEFAULT, PRESETS, configuration
-from train.saved import earlier
+from train.saved import earlier, refit
 from train.saved.places import Places
 from train.trainer import Manner, train
 from train.tune.chosen import read_tuned
@@ -48,6 +49,11 @@ class RunConfig:
     )
     from_: Path | None = option(
         None, "earlier checkpoint to go on from, with its options: looked for as given, then in --artifacts"
+    )
+    refit: Path | None = option(
+        None,
+        "earlier checkpoint, of a table with validation: trains anew with its options, to its best epoch and with the "
+        "weights of chain and members that it found, on a table that holds nothing out for it; looked for like --from",
     )
     keep_items: Path | None = option(
         None,
@@ -88,12 +94,20 @@ def main(argv: Sequence[str]) -> None:
             raise InputError("--from takes all options from the earlier checkpoint: leave out --preset")
         start = earlier.read(earlier.found_at(chosen.from_, config.artifacts), kind)
         config = earlier.agreed(parse(CONFIGS[kind], rest, usage, earlier.base(start, kind), [RunConfig]), start)
+    found = None
+    if chosen.refit is not None:
+        for name_, given in (("from", chosen.from_), ("from-tuned", chosen.from_tuned), ("preset", chosen.preset)):
+            if given not in (None, DEFAULT):
+                raise InputError(f"--refit takes all options from the earlier checkpoint: leave out --{name_}")
+        found = refit.read(earlier.found_at(chosen.refit, config.artifacts), kind)
+        config = refit.agreed(parse(CONFIGS[kind], rest, usage, refit.base(found, kind), [RunConfig]), found)
     numbering = None
     if chosen.keep_items is not None:
         numbering = earlier.read_numbering(earlier.found_at(chosen.keep_items, config.artifacts))
     manner = Manner(
         threads=chosen.threads,
         start=start,
+        found=found,
         finish=chosen.finish,
         keep_state=chosen.keep_state,
         numbering=numbering,

@@ -10,7 +10,7 @@ from typing import Any
 
 from train.config import TrainConfig
 from train.data.dataset import Data
-from train.loop.loop import STOPPED, ending
+from train.loop.loop import FOUND, STOPPED, ending
 from train.loop.run import EpochRecord, Run
 from train.loop.validation import validation_rows
 from train.memory import Part
@@ -31,7 +31,7 @@ def beginning(run: Run, data: Data, config: TrainConfig, name: str) -> Iterator[
     if chosen := said(config, data.histories.lengths):
         yield chosen
     if not len(validation_rows(data, config)):
-        yield unmeasured(run.model, config)
+        yield unmeasured(run.model, config) if run.until is None else refitted(run)
     if getattr(config, "masking", None) == "causal" and data.histories.lengths.max() < 2:
         yield "WARNING: no user has two items to train on, so no step is taken: the weights stay as they are"
 
@@ -73,7 +73,7 @@ def line(record: EpochRecord) -> str:
 
 def ended(run: Run, config: TrainConfig, by: str | None) -> str:
     """Why training ended, where that is a question."""
-    if by == STOPPED:
+    if by in (STOPPED, FOUND):
         return f"ended since {ending(by, run.epochs, config.epochs, config.patience)}"
     if ends_at_best(run, config):
         return "the best epoch is the last that was allowed: more --epochs would help"
@@ -88,6 +88,14 @@ def _number(loss: float | None) -> str:
 
 def _percent(share: float | None) -> str:
     return f"{'-':>6}  " if share is None else f"{share * 100:6.2f} %"
+
+
+def refitted(run: Run) -> str:
+    """How a model is trained for which an earlier training chose, in words."""
+    if run.model.closed_form:
+        return "nothing is held out for validation: solved with the options of the earlier model"
+    epochs = "1 epoch is" if run.until == 1 else f"{run.until} epochs are"
+    return f"nothing is held out for validation: {epochs} trained, as the earlier training found"
 
 
 def unmeasured(model: ScoringModel, config: TrainConfig) -> str:

@@ -32,7 +32,7 @@ from train.memory import check_memory, parts, told_if_exhausted
 from train.models.coded import NUMBER
 from train.models.registry import build, unsolved
 from train.pools import limited
-from train.saved import checkpoint
+from train.saved import checkpoint, refit
 from train.saved.earlier import Start, known, paced
 from train.saved.places import Places
 from train.saved.resuming import lost, reached, resume, unfinished
@@ -50,7 +50,8 @@ class Manner:
     """How a model of a configuration is come by.
 
     threads: 0 for what a short trial finds fastest (`train.threads`). It may be another one when a run is resumed.
-    start: an earlier model to go on from, with a configuration as `train.saved.earlier.agreed` gives it.  finish: train
+    start: an earlier model to go on from, with a configuration as `train.saved.earlier.agreed` gives it.  found: an
+    earlier one from which only what validation found is taken, with one of `train.saved.refit.agreed`.  finish: train
     no further, and make a finished model of the interrupted run.  keep_state: keep what a finished run needs to be
     extended, too.  numbering: an earlier model, of any kind, whose items keep their indexes.  snapshot_minutes: between
     two writings of the state within an epoch; 0: none.  tensorboard, mlflow: where else the figures of each epoch go
@@ -59,6 +60,7 @@ class Manner:
 
     threads: int = 0
     start: Start | None = None
+    found: Start | None = None
     finish: bool = False
     keep_state: bool = False
     numbering: Start | None = None
@@ -88,6 +90,8 @@ def train(
         data = load(config.artifacts, None if manner.numbering is None else manner.numbering.content["item_ids"])
         earlier = dict[str, Any]()
         measured = bool((data.targets != PAD).any())
+        if manner.found is not None and measured:
+            raise InputError(refit.MEASURED.format(data.name))
         if manner.start is not None:
             earlier = known(manner.start, data)
             config = paced(config, measured)
@@ -122,8 +126,9 @@ def _trained(
     if manner.start is not None:
         told = "starts from %s: %s items keep their weights, %s are new, %s are gone"
         log.info(told, manner.start.path, *(f"{earlier[key]:,}" for key in ("kept", "new", "dropped")))
-        if other := messages.other_rules(manner.start.content.get("rules") or {}, data.rules):
-            log.info("WARNING: %s learned from other rows than this table has: %s", manner.start.path, other)
+    for read in (manner.start, manner.found):
+        if read is not None and (other := messages.other_rules(read.content.get("rules") or {}, data.rules)):
+            log.info("WARNING: %s learned from other rows than this table has: %s", read.path, other)
     if manner.numbering is not None:
         told = "items have their indexes of %s: %s of them are gone and nobody gets them"
         log.info(told, manner.numbering.path, f"{len(data.retired):,}")
@@ -152,7 +157,7 @@ def _trained(
         return run
     if manner.finish:
         complete(run, data, config)
-    by = None if run.model.closed_form else ended_by(run.epochs, config.epochs, manner.finish)
+    by = None if run.model.closed_form else ended_by(run.epochs, config.epochs, manner.finish, run.until)
     if why := messages.ended(run, config, by):
         log.info(why)
     provenance = provenance | {"config": provenance["config"] | run.chosen | dict(run.model.chosen)}
@@ -164,10 +169,11 @@ def _prepared(
     kind: str, config: TrainConfig, places: Places, data: Data, manner: Manner, earlier: dict[str, Any], world: World
 ) -> tuple[Run, dict[str, Any]]:
     """A run as it was left off, or at its beginning, and its provenance: made by the first process, told to others."""
+    until = None if manner.found is None else refit.epochs(manner.found)
     if not world.first:
         model = unsolved(kind, data, config)
         model.to(config.device)
-        run = Run(model, model.optimizer())
+        run = Run(model, model.optimizer(), until=until)
         state, provenance = world.agreed((dict[str, Any](), dict[str, Any]()))
         run.continued = state["continued"]
         run.load(state)
@@ -179,13 +185,16 @@ def _prepared(
     model, parents = build(kind, data, config, None if start is None else start.content)
     claim(places.written, inputs=[config.artifacts / parent for parent in parents])
     preparing = time.perf_counter() - began
+    if manner.found is not None:
+        model.take(manner.found.content)
     model.to(config.device)
     numbered = None if numbering is None else numbering.name_and_checksum
     provenance = checkpoint.provenance(
         kind, config, data, parents, start=earlier or None, numbered_by=numbered,
+        refit=None if manner.found is None else refit.provenance(manner.found),
         processes=None if world.alone else world.size, codes_of_whole=NUMBER if model.coded else None,
     )  # fmt: skip
-    run = Run(model, None if model.closed_form else model.optimizer(), preparing)
+    run = Run(model, None if model.closed_form else model.optimizer(), preparing, until=until)
     if config.reads_items:
         data.check_unchanged()
     if start is not None and not model.closed_form:

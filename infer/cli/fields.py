@@ -90,6 +90,7 @@ def idle(known: Option, values: Any, every: Options) -> str | None:
 
     values: an instance of the class of options.
     """
+    typed = f"--no-{known.name}" if getattr(values, known.field) is False else f"--{known.name}"
     for name, wanted in known.only.items():
         found = getattr(values, name)
         if found in wanted or (wanted == ANY_BUT_0 and found):
@@ -97,11 +98,11 @@ def idle(known: Option, values: Any, every: Options) -> str | None:
         other = f"--{every[name].name}" if name in every else ""
         beside = f"{other}={found}" if other else found
         if isinstance(found, bool):
-            return f"--{known.name} does nothing with {other if found else other.replace('--', '--no-', 1)}"
+            return f"{typed} does nothing with {other if found else other.replace('--', '--no-', 1)}"
         if wanted == ANY_BUT_0:
-            return f"--{known.name} does nothing with {beside}: it needs more than 0"
+            return f"{typed} does nothing with {beside}: it needs more than 0"
         use = " or ".join(map(str, wanted))
-        return f"--{known.name} does nothing with {beside}: it is for {f'{other}={use}' if other else use}"
+        return f"{typed} does nothing with {beside}: it is for {f'{other}={use}' if other else use}"
     return None
 
 

@@ -40,6 +40,11 @@ class SplitConfig(TableConfig):
         "what is held out: everyone's last items, what follows two moments (by shares or periods), a share of the "
         "users, what the table's own --split-column says, or nothing",
     )
+    validation: bool = option(
+        True,
+        "hold items out to validate on; without they are trained on, as `train --refit` needs it",
+        only={"split": ("leave-one-out", "own")},
+    )
     validation_share: float = option(
         0.1,
         "share to validate on, of interactions (--split=time) or users (--split=users); 0: none",
@@ -91,6 +96,8 @@ def hold_out(interactions: pl.DataFrame, config: SplitConfig) -> splits.Split:
         interactions = splits.shuffle_ties(interactions, config.tie_seed)
         ties = f"ties in time ordered at random (seed {config.tie_seed})"
     split = _split(interactions, times, config)
+    if not config.validation:
+        split = splits.without_validation(split)
     if SPLIT not in split.interactions.columns:
         return split
     return replace(split, protocol=f"{split.protocol}, {ties}")

@@ -14,13 +14,13 @@ values `infer.histories.histories.before` reads:
     python -m train.data --split=users --test-share=0.1
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
 
 from infer.errors import InputError
-from infer.tables.columns import HISTORY, SPLIT, TEST, TIMESTAMP, TRAIN, USER, VALIDATION
+from infer.tables.columns import HISTORY, SPLIT, TEST, TEST_HISTORY, TIMESTAMP, TRAIN, USER, VALIDATION
 
 BY_ITEM = "ties in time ordered by item id"
 NOTHING = "nothing"
@@ -57,6 +57,15 @@ def leave_one_out(interactions: pl.DataFrame) -> Split:
         said = "WARNING: no user has three interactions, so leave-one-out holds nothing out; --split=none asks for that"
         return Split(interactions, NOTHING, [said])
     return Split(table, "leave-one-out")
+
+
+def without_validation(split: Split) -> Split:
+    """The same with validation items, and what lies between them and test items, among those that are trained on."""
+    if SPLIT not in split.interactions.columns:
+        return split
+    part = pl.when(pl.col(SPLIT).is_in([VALIDATION, TEST_HISTORY])).then(pl.lit(TRAIN)).otherwise(pl.col(SPLIT))
+    table = split.interactions.with_columns(part.alias(SPLIT))
+    return replace(split, interactions=table, protocol=f"{split.protocol}, validation items trained on")
 
 
 def by_users(interactions: pl.DataFrame, validation_share: float, test_share: float, seed: int) -> Split:

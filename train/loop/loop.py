@@ -30,8 +30,9 @@ from train.models.starting import rate_share
 
 # Epochs whose validation NDCG is averaged before it is judged.
 SMOOTHED = 3
-# What ends a training: all epochs are done, none was better for so many, or somebody wanted it as it is.
-CAP, PATIENCE, STOPPED = "epochs", "patience", "finish"
+# What ends a training: all epochs are done, none was better for so many, somebody wanted it as it is, or an earlier
+# one had its best epoch then.
+CAP, PATIENCE, STOPPED, FOUND = "epochs", "patience", "finish", "refit"
 
 
 class DivergedError(InputError):
@@ -86,7 +87,8 @@ def complete(run: Run, data: Data, config: TrainConfig) -> None:
 
 
 def finished(run: Run, config: TrainConfig) -> bool:
-    """Whether nothing is left to train: solved, all epochs done, or none better within the patience.
+    """Whether nothing is left to train: solved, all epochs done, or none better within the patience; or those done that
+    an earlier training found.
 
     Better is an epoch with a higher validation NDCG than all before, and also one at which the mean of SMOOTHED epochs
     is: otherwise a single high value by chance would end a training that still improves. The weights that are kept are
@@ -95,6 +97,8 @@ def finished(run: Run, config: TrainConfig) -> bool:
     done = run.epochs
     if run.model.closed_form:
         return done > 0
+    if run.until is not None:
+        return done >= run.until
     values = [record.validation_ndcg_at_10 or 0.0 for record in run.records]
     if not config.patience or not done:
         return done >= config.epochs
@@ -103,15 +107,17 @@ def finished(run: Run, config: TrainConfig) -> bool:
     return done >= config.epochs or done - better >= config.patience
 
 
-def ended_by(done: int, epochs: int, stopped: bool = False) -> str:
-    """What ended a training of so many epochs: CAP, PATIENCE, or STOPPED if it was."""
-    return STOPPED if stopped else CAP if done >= epochs else PATIENCE
+def ended_by(done: int, epochs: int, stopped: bool = False, until: int | None = None) -> str:
+    """What ended a training of so many epochs: CAP, PATIENCE, STOPPED if it was, or FOUND if it was to end then."""
+    return STOPPED if stopped else FOUND if until is not None else CAP if done >= epochs else PATIENCE
 
 
 def ending(by: str, done: int, epochs: int, patience: int | None) -> str:
     """What `ended_by` says, in words."""
     if by == STOPPED:
         return f"it was stopped after {done} epoch{'s' * (done != 1)} (--finish)"
+    if by == FOUND:
+        return f"epoch {done} was the best of an earlier training (--refit)"
     if by == CAP:
         return f"all {epochs} epochs (--epochs) are done" if epochs > 1 else "the one epoch (--epochs) is done"
     return f"no epoch was better for {patience} (--patience)"
@@ -146,8 +152,8 @@ def train_epoch(
     steps = model.expected_steps(data)
     batches = islice(model.training_batches(data, generator), done.steps, None)
     told = progress(
-        batches, desc=f"epoch {epoch}/{config.epochs}", initial=done.steps, total=steps or None, unit=" steps",
-        leave=False,
+        batches, desc=f"epoch {epoch}/{run.until or config.epochs}", initial=done.steps, total=steps or None,
+        unit=" steps", leave=False,
     )  # fmt: skip
     for n, batch in enumerate(told, done.steps):
         if planned:

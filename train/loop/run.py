@@ -58,6 +58,7 @@ class Run:
 
     optimizer: None of a model in closed form.  preparation_seconds: what making the model took, with the vectors it
     starts from.  continued: whether it starts from the weights of an earlier one, which then count as epoch 0.
+    until: the epoch after which it ends, if an earlier training found that one best (`train.saved.refit`).
     average: the moving average of its weights, if one is kept, over so many steps.  best: the weights of
     the epoch with the highest validation NDCG, if the configuration has a patience and there is one.  records: one an
     epoch.  compared_from: the first epoch that `best` was chosen among, later ones than 1 where patience was given to
@@ -70,6 +71,7 @@ class Run:
     optimizer: torch.optim.Optimizer | None
     preparation_seconds: float = 0.0
     continued: bool = False
+    until: int | None = None
     average: dict[str, Tensor] | None = None
     steps: int = 0
     best: dict[str, Tensor] | None = None

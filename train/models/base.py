@@ -100,6 +100,10 @@ class ScoringModel(nn.Module):
         in the model's own unit; None, as here, if it has no loss."""
         return None
 
+    def take(self, content: Mapping[str, Any]) -> None:
+        """Take over what validation found for the earlier model in a checkpoint's content, where options do not say it;
+        here nothing. Raises InputError if that does not fit."""
+
     def solve(self, data: Data) -> None:
         """Set the weights in closed form; raises InputError if the data do not suffice."""
         raise NotImplementedError(f"{type(self).__name__} is not solved in closed form")

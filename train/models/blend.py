@@ -9,7 +9,7 @@ validation items. A member that does not help is left out; if one alone is as go
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +43,8 @@ BUDGET = 300_000_000
 class Blend(ScoringModel):
     """Members, in order, and their weights (members,).
 
+    found: whether the weights are those of an earlier blend, and not to be fitted.
+
     provenances: what the members' checkpoints say of themselves; with them the blend is complete.
     """
 
@@ -60,7 +62,7 @@ class Blend(ScoringModel):
                 raise InputError(
                     f"--members: {name} reads {', '.join(member.input_names)}; only windows can be blended"
                 )
-        self.config, self.provenances = config, []
+        self.config, self.provenances, self.found = config, [], False
         self.members = nn.ModuleList(members)
         self.register_buffer("weights", torch.ones(len(members)))
         self.register_buffer("unrated", torch.zeros(items + 1, dtype=torch.bool))
@@ -126,6 +128,16 @@ class Blend(ScoringModel):
         """Scores of the next item: (batch, window) items to (batch, items + 1)."""
         return self.combined(self.standardised(window), self.weights, self.newcomers)
 
+    def take(self, content: Mapping[str, Any]) -> None:
+        """Take over the weights of an earlier blend; raises InputError if its members are of other kinds."""
+        kinds = [[p["kind"] for p in provenances] for provenances in (content["members"], self.provenances)]
+        for name, then, now in zip(names(self.config), *kinds, strict=True):
+            if then != now:
+                raise InputError(f"{name} is a {now}, but a {then} in the blend whose weights --refit takes")
+        self.weights.copy_(content["model"]["weights"])
+        self.newcomers.copy_(content["model"]["newcomers"])
+        self.found = True
+
     def solve(self, data: Data) -> None:
         """Fit the weights: least cross-entropy of the validation items over all unseen ones, then `ranking`'s changes.
 
@@ -135,6 +147,10 @@ class Blend(ScoringModel):
         """
         self.eval()
         self.unrated.copy_(torch.from_numpy(data.counts == 0))
+        if self.found:
+            for name, weight in zip(names(self.config), self.weights.tolist(), strict=True):
+                log.info("%s: weight %.3f, as it was found", name, weight)
+            return
         if (data.targets == PAD).all():
             raise InputError(
                 f"{data.name} holds nothing out for validation, by which best weighs its members: "

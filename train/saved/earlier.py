@@ -77,12 +77,17 @@ def read(path: Path, kind: str) -> Start:
     """The earlier checkpoint of the same kind; raises InputError, with the reason, if none can go on from it."""
     if not KINDS[kind].continues:
         raise InputError(f"{kind} is solved anew from each table, so there is nothing to go on from: leave out --from")
+    return read_kind(path, kind, "from")
+
+
+def read_kind(path: Path, kind: str, option: str) -> Start:
+    """The checkpoint that an option names; raises InputError if there is none, or it is one of another kind."""
     content, checksum = checkpoint.read_with_checksum(
-        path, "name an earlier checkpoint with --from, or train from scratch without"
+        path, f"name an earlier checkpoint with --{option}, or train from scratch without"
     )
     found = content["provenance"]["kind"]
     if found != kind:
-        raise InputError(f"{path} is a {found}: run `python -m train {found} --from={path}`")
+        raise InputError(f"{path} is a {found}: run `python -m train {found} --{option}={path}`")
     return Start(path, checksum, content)
 
 

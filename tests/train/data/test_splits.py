@@ -114,6 +114,32 @@ def test_of_the_tables_own_split_the_earliest_row_of_each_part_is_measured() -> 
     assert again.interactions.equals(found.interactions) and not str(again.notes)
 
 
+def test_without_validation_its_items_are_trained_on_and_the_same_are_tested(tmp_path: Path, capsys) -> None:
+    rows = [("a", 1, 1, "train"), ("a", 2, 2, "valid"), ("a", 3, 3, "dev"), ("a", 4, 4, "test"), ("a", 5, 5, "test")]
+    rows += [("b", 1, 1, "train"), ("b", 2, 2, "train"), ("b", 3, 3, "train"), ("c", 1, 1, "val"), ("c", 2, 2, "val")]
+    stated(*rows).write_csv(tmp_path / "own.csv")
+
+    def prepared(*words: str) -> tuple[pl.DataFrame, str]:
+        data.main([f"--dataset={tmp_path / 'own.csv'}", f"--artifacts={tmp_path}", *words])
+        path = tmp_path / "interactions.parquet"
+        return pl.read_parquet(path), pl.read_parquet_metadata(path)[PROTOCOL_KEY]
+
+    found, protocol = prepared("--split=own", "--no-validation")
+    assert found["split"].to_list() == ["train"] * 3 + ["test"] + ["train"] * 5
+    assert found["item"].to_list() == [1, 2, 3, 4, 1, 2, 3, 1, 2]
+    assert "the earliest row of each user, validation items trained on, ties" in protocol
+    usual, _ = prepared()
+    found, protocol = prepared("--no-validation")
+    assert protocol == "leave-one-out, validation items trained on, ties in time ordered by item id"
+    assert (usual["split"] == "validation").sum() == 2
+    assert found.equals(usual.with_columns(pl.col("split").replace("validation", "train")))
+    pl.DataFrame({"user": [1, 1], "item": [1, 2], "timestamp": [1, 2]}).write_csv(tmp_path / "own.csv")
+    assert prepared("--no-validation")[1] == "nothing"
+    for split in ("time", "users", "period", "none"):
+        with pytest.raises(InputError, match=f"--no-validation does nothing with --split={split}: it is for --split=l"):
+            prepared("--no-validation", f"--split={split}")
+
+
 def test_a_column_that_is_not_there_or_leaves_nothing_to_train_on_is_refused() -> None:
     with pytest.raises(InputError, match="no column 'fold', which --split=own reads; name it with --split-column"):
         own(table(("a", 1, 1)), "fold")
