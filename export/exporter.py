@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import onnx
 
@@ -203,6 +204,13 @@ def file_content(proto: onnx.ModelProto, metadata: Metadata, extras: Mapping[str
     return with_checksum(proto.SerializeToString(deterministic=True))
 
 
+def _refitted(provenance: dict[str, Any]) -> dict[str, Any]:
+    """What tells a refitted model, which has no validation figures, from others: whom it followed, and its members."""
+    if "refit" not in provenance:
+        return {}
+    return {"refit": provenance["refit"], "parents": provenance["parents"]}
+
+
 def describe(
     state: dict,
     model: ScoringModel,
@@ -234,7 +242,7 @@ def describe(
         interactions=INTERACTIONS_FILE,
         items=ITEMS_FILE,
         seed=provenance["config"]["seed"],
-        config=provenance["config"] | state.get("tried", {}),
+        config=provenance["config"] | state.get("tried", {}) | _refitted(provenance),
         metrics={name: value for name, value in best.items() if name.startswith("validation") or name == "epoch"},
         parity=parity,
         # Without the build: the same file comes from PyTorch for the CPU and for CUDA.

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from bench.curves.history import read as read_training
+from export.exporter import export
 from infer.errors import InputError
+from infer.model.session import open_model
 from infer.tables.columns import SPLIT
 from train import command, trainer
 from train.data.dataset import load
@@ -142,6 +144,16 @@ def test_solved_models_take_their_options_and_a_blend_its_weights(tables, capsys
     members = checkpoint.read(again / "ease.pt", "")["model"]
     assert all(torch.equal(refitted["model"][f"members.0.{name}"], w) for name, w in members.items())
     assert refitted["provenance"]["config"]["members"] == "ease,markov"
+
+    # Its file has no figures of validation by which it could be told from another.
+    export("best", again)
+    files = [open_model(again / "best.onnx").metadata]
+    assert files[0].config["refit"] == refitted["provenance"]["refit"]
+    trained("ease", again, f"--refit={choice / 'ease.pt'}", "--regularization=4")
+    trained("best", again, f"--refit={choice / 'best.pt'}")
+    export("best", again)
+    files.append(open_model(again / "best.onnx").metadata)
+    assert files[0].training_checksum != files[1].training_checksum
 
     trained("markov", again, "--name=ease")  # another kind in its member's place
     with pytest.raises(InputError, match="ease is a markov, but a ease in the blend whose weights --refit takes"):
