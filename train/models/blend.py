@@ -133,7 +133,7 @@ class Blend(ScoringModel):
         kinds = [[p["kind"] for p in provenances] for provenances in (content["members"], self.provenances)]
         for name, then, now in zip(names(self.config), *kinds, strict=True):
             if then != now:
-                raise InputError(f"{name} is a {now}, but a {then} in the blend whose weights --refit takes")
+                raise InputError(f"{name} is of kind {now}, but of {then} in the blend whose weights --refit takes")
         self.weights.copy_(content["model"]["weights"])
         self.newcomers.copy_(content["model"]["newcomers"])
         self.found = True

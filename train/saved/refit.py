@@ -20,6 +20,7 @@ from train.saved.earlier import Start, read_kind
 
 OWN = ("artifacts", "device", "validation_users")
 FOUND = ("epochs", "patience", "members")
+READ, OF_BLEND = ("provenance", "rules", "best", "members"), ("weights", "newcomers")
 MEASURED = (
     "{} holds items out for validation, which a model of --refit learns from, too: prepare the table with "
     "--split=none, or with --no-validation where test items are to be measured"
@@ -37,7 +38,10 @@ def read(path: Path, kind: str) -> Start:
             f"{found.path} went on from an earlier model, so its epochs do not say how many a training from the start "
             "takes: name one that was trained without --from"
         )
-    return found
+    # Its weights may be as large as those of the model that is trained.
+    content = {name: value for name, value in found.content.items() if name in READ}
+    weights = {name: value for name, value in found.content["model"].items() if name in OF_BLEND}
+    return replace(found, content=content | {"model": weights})
 
 
 def base(found: Start, kind: str) -> TrainConfig:

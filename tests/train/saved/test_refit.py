@@ -21,7 +21,7 @@ from train.loop.loop import fit
 from train.loop.run import Run
 from train.models.registry import build
 from train.presets import configuration
-from train.saved import checkpoint
+from train.saved import checkpoint, refit
 
 SIZES = ["--dim=4", "--max-length=6", "--feedforward=8", "--stride=3"]
 
@@ -83,6 +83,13 @@ def test_it_is_trained_as_the_earlier_one_to_its_best_epoch_and_with_its_chain(t
     assert read_training(again, "hybrid").ended == f"epoch {best} was the best of an earlier training (--refit)"
 
 
+def test_of_the_earlier_model_no_weights_are_held(tables) -> None:
+    choice, _ = tables
+    trained("bert", choice, *SIZES, "--epochs=1")
+    held = refit.read(choice / "bert.pt", "bert").content
+    assert held["model"] == {} and set(held) == {"provenance", "rules", "best", "model"}
+
+
 def test_a_falling_learning_rate_falls_as_it_did_in_the_earlier_training(tables) -> None:
     choice, again = tables
     best, words = 3, ["--epochs=5", "--patience=4", "--schedule=linear", "--learning-rate=0.02"]
@@ -101,8 +108,8 @@ def test_a_falling_learning_rate_falls_as_it_did_in_the_earlier_training(tables)
 def test_an_interrupted_one_goes_on_and_one_of_another_earlier_model_begins_anew(tables, capsys) -> None:
     choice, again = tables
     content = found("bert", choice, 4, "--epochs=4", "--patience=0", "--learning-rate=0.02")
-    refit = f"--refit={choice / 'bert.pt'}"
-    whole = trained("bert", again, refit)
+    again_from = f"--refit={choice / 'bert.pt'}"
+    whole = trained("bert", again, again_from)
     (again / "bert.state.pt").unlink()
 
     def stop(record) -> None:
@@ -112,13 +119,13 @@ def test_an_interrupted_one_goes_on_and_one_of_another_earlier_model_begins_anew
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(trainer.messages, "line", stop)
         with pytest.raises(KeyboardInterrupt):
-            command.main(["bert", f"--artifacts={again}", refit])
+            command.main(["bert", f"--artifacts={again}", again_from])
     capsys.readouterr()
-    resumed = trained("bert", again, refit)
+    resumed = trained("bert", again, again_from)
     assert "resuming after epoch 2" in capsys.readouterr().out
     assert all(torch.equal(resumed["model"][name], w) for name, w in whole["model"].items())
     checkpoint.save(choice / "bert.pt", content | {"best": content["best"] | {"epoch": 3}})
-    assert len(trained("bert", again, refit)["history"]) == 3
+    assert len(trained("bert", again, again_from)["history"]) == 3
     assert "resuming" not in capsys.readouterr().out
 
 
@@ -156,7 +163,7 @@ def test_solved_models_take_their_options_and_a_blend_its_weights(tables, capsys
     assert files[0].training_checksum != files[1].training_checksum
 
     trained("markov", again, "--name=ease")  # another kind in its member's place
-    with pytest.raises(InputError, match="ease is a markov, but a ease in the blend whose weights --refit takes"):
+    with pytest.raises(InputError, match="ease is of kind markov, but of ease in the blend whose weights"):
         command.main(["best", f"--artifacts={again}", f"--refit={choice / 'best.pt'}"])
     with pytest.raises(InputError, match=r"--members=ease contradicts --refit=.*best.pt, which takes what"):
         command.main(["best", f"--artifacts={again}", f"--refit={choice / 'best.pt'}", "--members=ease"])
@@ -168,15 +175,15 @@ def test_what_cannot_be_refitted_is_refused_and_leaves_what_was_there(tables) ->
     trained("markov", choice)
     trained("bert", again, f"--refit={choice / 'bert.pt'}")
     stored = (again / "bert.pt").read_bytes()
-    refit, into = f"--refit={choice / 'bert.pt'}", f"--artifacts={again}"
+    given, into = f"--refit={choice / 'bert.pt'}", f"--artifacts={again}"
     command.main(["bert", f"--artifacts={choice}", "--from=bert.pt", "--name=next", "--epochs=1"])
     for words, message in (
-        (["bert", f"--artifacts={choice}", refit], "interactions.parquet holds items out for validation, which a mo"),
-        (["bert", into, refit, "--epochs=5"], "--epochs=5 contradicts --refit=.*bert.pt, which takes what validation"),
-        (["bert", into, refit, "--patience=3"], "--patience=3 contradicts --refit="),
-        (["bert", into, refit, "--from=bert.pt"], "--refit takes all options .* leave out --from$"),
-        (["bert", into, refit, "--preset=sasrec"], "leave out --preset$"),
-        (["hybrid", into, refit], "bert.pt is a bert: run `python -m train bert --refit="),
+        (["bert", f"--artifacts={choice}", given], "interactions.parquet holds items out for validation, which a mo"),
+        (["bert", into, given, "--epochs=5"], "--epochs=5 contradicts --refit=.*bert.pt, which takes what validation"),
+        (["bert", into, given, "--patience=3"], "--patience=3 contradicts --refit="),
+        (["bert", into, given, "--from=bert.pt"], "--refit takes all options .* leave out --from$"),
+        (["bert", into, given, "--preset=sasrec"], "leave out --preset$"),
+        (["hybrid", into, given], "bert.pt is a bert: run `python -m train bert --refit="),
         (["bert", into, f"--refit={choice / 'next.pt'}"], "next.pt went on from an earlier model, so its epochs do no"),
         (["bert", into, "--refit=gone.pt"], "gone.pt does not exist: name an earlier checkpoint with --refit"),
     ):
@@ -184,5 +191,5 @@ def test_what_cannot_be_refitted_is_refused_and_leaves_what_was_there(tables) ->
             command.main(words)
         assert (again / "bert.pt").read_bytes() == stored
     # An option that says how it is learned, and not for how long, may be another one.
-    again_with = trained("bert", again, refit, "--seed=7", "--learning-rate=0.01")["provenance"]["config"]
+    again_with = trained("bert", again, given, "--seed=7", "--learning-rate=0.01")["provenance"]["config"]
     assert (again_with["seed"], again_with["learning_rate"], again_with["dim"]) == (7, 0.01, 4)
