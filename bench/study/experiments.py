@@ -11,16 +11,19 @@ from typing import Any
 LEAVE_ONE_OUT = "leave-one-out"
 VARIATIONS: dict[str, dict[str, Any]] = {"random-ties": {"ties": "random"}, "time-split": {"split": "time"}}
 MEMBERS = "ease,markov,content,scratch,hybrid"
+REFITTED = ",".join(f"{name}-refit" for name in MEMBERS.split(","))
 
 
 @dataclass(frozen=True)
 class Experiment:
     """One model to compare.
 
-    stage: those of stage 1 start from models of stage 0.  start: NAME of the experiment whose model is trained on, as
-    `python -m train --from` does, with `changes` alone of its own.  seeds: at most so many of the study's;
-    deterministic models need one.  short: part of the short study.  varied: also run on other splits.  tuned: NAME of
-    the search (`python -m train tune`) that finds its options; such an experiment needs --tuned.
+    stage: those of stage 1 start from models of stage 0, and so on.  start: NAME of the experiment whose model is
+    trained on, as `python -m train --from` does, with `changes` alone of its own.  refit: NAME of the experiment that
+    is trained anew on validation items, too, as `--refit` does; such a model is measured on test items alone.  seeds:
+    at most so many of the study's; deterministic models need one.  short: part of the short study.  varied: also run
+    on other splits.  tuned: NAME of the search (`python -m train tune`) that finds its options; such an experiment
+    needs --tuned.
     """
 
     name: str
@@ -30,6 +33,7 @@ class Experiment:
     changes: dict = field(default_factory=dict)
     stage: int = 0
     start: str = ""
+    refit: str = ""
     seeds: int = 100
     short: bool = False
     varied: bool = False
@@ -51,7 +55,7 @@ class Experiment:
     def parents(self) -> list[str]:
         """Names of the experiments whose trained models this one starts from."""
         named = [name for key in ("mf", "members") for name in self.changes.get(key, "").split(",")]
-        return [name for name in (self.start, *named) if name]
+        return [name for name in (self.start, self.refit, *named) if name]
 
 
 EXPERIMENTS = (
@@ -109,6 +113,14 @@ EXPERIMENTS = (
         "hybrid-mf", "rating-MF start alone", "hybrid", changes={"chain": 0, "initial": "mf", "mf": "mf-ratings"},
         stage=1,
     ),
+    Experiment("markov-refit", "Markov, on everything", "markov", refit="markov", stage=1, seeds=1),
+    Experiment("ease-refit", "local EASE + content, on everything", "ease", refit="ease", stage=1, seeds=1),
+    Experiment("content-refit", "content only, on everything", "content", refit="content", stage=1, seeds=1),
+    Experiment("scratch-refit", "from scratch, on everything", "bert", refit="scratch", stage=1),
+    Experiment("hybrid-refit", "hybrid, on everything", "hybrid", refit="hybrid", stage=1),
+    Experiment(
+        "best-refit", "best.onnx, on everything", "best", changes={"members": REFITTED}, refit="best", stage=2
+    ),
     Experiment("softmax", "from scratch, full softmax", "bert", changes={"loss": "softmax"}, seeds=1),
     Experiment("scratch-continued", "from scratch, continued", "bert", stage=1, start="scratch"),
     Experiment("codes-32", "from scratch, then 32 codes", "bert", changes={"codes": 32}, stage=1, start="scratch"),
@@ -128,7 +140,7 @@ EXPERIMENTS = (
 )  # fmt: skip
 TITLES = {experiment.name: experiment.title for experiment in EXPERIMENTS}
 # Whose validation losses and epochs can be compared: cross-entropy over all items, whatever they were trained with.
-TRANSFORMERS = {e.name for e in EXPERIMENTS if e.kind in ("bert", "hybrid") and not e.start}
+TRANSFORMERS = {e.name for e in EXPERIMENTS if e.kind in ("bert", "hybrid") and not (e.start or e.refit)}
 
 # (one, other): is one better than the other? These were declared before they were measured, and are corrected as one
 # family: what each part adds to the transformer from scratch, and the controls of the start from iALS.
@@ -180,6 +192,9 @@ PAIRS = (
     ("sasrec-tuned", "scratch-tuned"),
     ("gsasrec-tuned", "scratch-tuned"),
 )
+# What validation items are worth to a model that learns from them, too: a family of their own, as nothing in it is
+# compared with the others.
+REFIT_PAIRS = tuple((e.name, e.refit) for e in EXPERIMENTS if e.refit)
 # The same question asked of each cohort: does it help where an item or a user is little known?
 COHORT_PAIRS = (
     ("hybrid-ials", "scratch"),

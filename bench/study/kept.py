@@ -70,6 +70,8 @@ def _row(trial: Trial) -> dict[str, Any]:
         "epochs": json.dumps(pl.read_parquet(trial.file("history.parquet")).to_dicts()),
     }
     for part in PARTS:
+        if part and trial.experiment.refit:
+            continue
         ranks = pl.read_parquet(trial.file(f"{part}ranks.parquet"))
         ranks = ranks.select(name for name in ranks.columns if name == RANK or name.startswith(f"{RANK}_"))
         row |= {f"{part}{name}": ranks[name].to_list() for name in ranks.columns}
@@ -97,6 +99,8 @@ def restore(trials: Sequence[Trial], folder: Path) -> None:
         for suffix in OTHERS:
             trial.file(suffix).unlink(missing_ok=True)
         for part in PARTS:
+            if part and trial.experiment.refit:
+                continue
             shared = pl.read_parquet(common.file(f"{part}ranks.parquet"))
             names = [name for name in row if row[name] is not None and name.startswith(f"{part}{RANK}")]
             columns = [pl.Series(name.removeprefix(part), row[name], pl.Int64) for name in names]

@@ -19,7 +19,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.study.experiments import EXPERIMENTS, Experiment
+import polars as pl
+
+from bench.study.datasets import DataSet
+from bench.study.experiments import EXPERIMENTS, LEAVE_ONE_OUT, Experiment
 from infer.errors import InputError
 from infer.model.session import open_model
 from infer.scoring.evaluation import evaluate_model
@@ -31,11 +34,13 @@ from infer.system.memory import keep_freed_memory, peak_memory, reset_peak_memor
 from infer.system.ownership import MARK
 from infer.system.progress import EVERY, no_progress
 from infer.system.versions import versions
-from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE, TEST, VALIDATION
+from infer.tables.columns import INTERACTIONS_FILE, ITEMS_FILE, PROTOCOL_KEY, TEST, VALIDATION
 from train.config import BertConfig, TrainConfig
+from train.data.splits import Split, without_validation
 from train.presets import configuration
 
 if TYPE_CHECKING:
+    from train.loop.run import Run
     from train.saved.earlier import Start
 
 # They decide a result.
@@ -167,14 +172,17 @@ def make(trial: Trial) -> tuple[float, float]:
         if path.is_file() and path.parent != trial.folder:
             with replacing(trial.folder / path.name, owned=True) as temporary:
                 shutil.copyfile(path, temporary)
-    config, start = _configured(trial)
-    earlier = _interrupted(trial, config, start)
-    run = train(trial.experiment.kind, config, name, Manner(start=start))
-    model, _ = export(name, trial.folder)
-    # The validation items first, whose ranks are kept beside those of the test items.
-    _evaluated(model, trial, VALIDATION)
-    trial.file("ranks.parquet").replace(trial.file("validation.ranks.parquet"))
-    report = _evaluated(model, trial, TEST)
+    if trial.experiment.refit:
+        run, report, earlier = *_refitted(trial), []
+    else:
+        config, start = _configured(trial)
+        earlier = _interrupted(trial, config, start)
+        run = train(trial.experiment.kind, config, name, Manner(start=start))
+        model, _ = export(name, trial.folder)
+        # The validation items first, whose ranks are kept beside those of the test items.
+        _evaluated(model, trial, VALIDATION)
+        trial.file("ranks.parquet").replace(trial.file("validation.ranks.parquet"))
+        report = _evaluated(model, trial, TEST)
     seconds = time.perf_counter() - began
     state = run.model.state_dict()
     parameters = sum(value.numel() for value in state.values() if value.is_floating_point())
@@ -189,6 +197,35 @@ def make(trial: Trial) -> tuple[float, float]:
     content = MARK | {"provenance": trial.provenance(), "weights": _digest(state)} | spent
     write_text(trial.marker, json.dumps(content, indent=2) + "\n", owned=True)
     return seconds, report["protocols"]["full"]["hit@10"]["value"]
+
+
+def _refitted(trial: Trial) -> "tuple[Run, dict[str, Any]]":
+    """Train anew on the validation items, too, and measure the test items: the run, and the report on them.
+
+    Other data than those of the trial's folder lie in a folder below it meanwhile.
+    """
+    from export.exporter import export
+    from train.saved import refit
+    from train.trainer import Manner, train
+
+    name, kind, folder = trial.experiment.name, trial.experiment.kind, trial.folder / f"{trial.experiment.name}.refit"
+    found = refit.read(trial.folder / f"{trial.experiment.refit}.pt", kind)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    about = pl.read_parquet_metadata(trial.folder / INTERACTIONS_FILE)
+    split = Split(pl.read_parquet(trial.folder / INTERACTIONS_FILE), about.get(PROTOCOL_KEY, LEAVE_ONE_OUT))
+    split = without_validation(split)
+    DataSet("", trial.folder).write(folder, split.interactions, split.protocol)
+    again = {e.refit: e.name for e in EXPERIMENTS if e.refit}
+    for member in found.config["members"].split(",") if kind == "best" else ():
+        shutil.copyfile(trial.folder / f"{again[member]}.pt", folder / f"{member}.pt")
+    run = train(kind, replace(refit.base(found, kind), artifacts=folder), name, Manner(found=found))
+    model, _ = export(name, folder)
+    report = _evaluated(model, trial, TEST)
+    for suffix in ("pt", "history.parquet", "ranks.parquet"):
+        (folder / f"{name}.{suffix}").replace(trial.file(suffix))
+    shutil.rmtree(folder)
+    return run, report
 
 
 def _interrupted(trial: Trial, options: TrainConfig, start: "Start | None") -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ def history(trials: list[Trial]) -> pl.DataFrame:
     """A row an epoch of every model with a loss. elapsed: seconds since the start, with the preparation of
     its first vectors and the whole training of the models that it starts from."""
     parts = [pl.DataFrame(schema=HISTORY)]
-    for trial in trials:
+    for trial in (trial for trial in trials if not trial.experiment.refit):  # of which nothing is validated
         table = pl.read_parquet(trial.file("history.parquet"))
         if table["train_loss"].null_count():
             continue

@@ -8,13 +8,21 @@ In: the ranks of one data set by (split, experiment, seed). Out: the table diffe
 
 import polars as pl
 
-from bench.study.experiments import COHORT_PAIRS, EXPERIMENTS, LEAVE_ONE_OUT, PAIRS, PRIMARY, PRIMARY_METRICS
+from bench.study.experiments import (
+    COHORT_PAIRS,
+    EXPERIMENTS,
+    LEAVE_ONE_OUT,
+    PAIRS,
+    PRIMARY,
+    PRIMARY_METRICS,
+    REFIT_PAIRS,
+)
 from bench.study.statistics.significance import judged, paired
 from infer.metrics.cohorts import EDGES, cohort
 
 COMPARED = ("hit@10", "ndcg@10", "hit@100")
 COHORT_METRICS = ("hit@10", "hit@100")
-PRIMARY_FAMILY, SECONDARY_FAMILY, COHORT_FAMILY = "primary", "secondary", "cohorts"
+PRIMARY_FAMILY, SECONDARY_FAMILY, COHORT_FAMILY, REFIT_FAMILY = "primary", "secondary", "cohorts", "on everything"
 MEASURED = {
     **dict.fromkeys(("value", "low", "high", "p"), pl.Float64),
     **dict.fromkeys(("users", "seeds"), pl.Int64),
@@ -34,7 +42,7 @@ def differences(ranks: Ranks) -> pl.DataFrame:
     """
     rows = []
     for split in dict.fromkeys(key[0] for key in ranks):
-        for model, other in PAIRS:
+        for model, other in (*PAIRS, *REFIT_PAIRS):
             ours, theirs = same_seeds(ranks, split, model, other)
             for metric in COMPARED if ours else ():
                 names = {"split": split, "family": family(split, model, other, metric), "one": model, "other": other}
@@ -53,6 +61,8 @@ def differences(ranks: Ranks) -> pl.DataFrame:
 
 def family(split: str, one: str, other: str, metric: str) -> str:
     """Which tests it is corrected with."""
+    if (one, other) in REFIT_PAIRS:
+        return REFIT_FAMILY
     primary = (one, other) in PRIMARY and metric in PRIMARY_METRICS and split == LEAVE_ONE_OUT
     return PRIMARY_FAMILY if primary else SECONDARY_FAMILY
 

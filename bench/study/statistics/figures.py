@@ -90,9 +90,9 @@ def cohorts(ranks: Ranks, titles: dict[str, str]) -> pl.DataFrame:
 
 
 def newcomers(trials: list[Trial]) -> pl.DataFrame:
-    """Held-out items that nobody had rated, of validation and test together, over all seeds."""
+    """Held-out items that nobody had rated, of validation and test together, over all seeds; of models with both."""
     rows = []
-    for name in dict.fromkeys(trial.experiment.name for trial in trials):
+    for name in dict.fromkeys(trial.experiment.name for trial in trials if not trial.experiment.refit):
         of_model = [trial for trial in trials if trial.experiment.name == name]
         files = [trial.file(f"{split}ranks.parquet") for trial in of_model for split in ("", "validation.")]
         tables = [pl.read_parquet(path) for path in files]

@@ -10,6 +10,7 @@ import pytest
 from bench.study.caveats import caveats
 from bench.study.datasets import DataSet
 from bench.study.experiments import EXPERIMENTS
+from bench.study.kept import keep, restore
 from bench.study.statistics.costs import costs
 from bench.study.statistics.tables import collect
 from bench.study.study import Plan
@@ -90,6 +91,52 @@ def test_a_trial_goes_on_from_another_ones_model(scratch: Trial, monkeypatch) ->
     assert whole != coded
     make(replace(scratch, seed=1))
     assert not finished(codes), "that is of another model"
+
+
+def test_a_model_is_refitted_on_validation_items_and_measured_on_the_same_test_items(
+    scratch: Trial, artifacts: Path, tmp_path: Path
+) -> None:
+    members = {"members": "scratch,markov"}
+    blend = replace(scratch, experiment=replace(E["best"], changes=members))
+    markov = replace(scratch, experiment=E["markov"])
+    again = [replace(scratch, experiment=E[f"{name}-refit"]) for name in ("scratch", "markov")]
+    both = replace(E["best-refit"], changes={"members": "scratch-refit,markov-refit"})
+    trials = [scratch, markov, blend, *again, replace(scratch, experiment=both)]
+    for trial in trials:
+        make(trial)
+        assert finished(trial), trial.name
+    assert not list(scratch.folder.glob("*.refit"))
+    for one, other in ((scratch, again[0]), (markov, again[1]), (blend, trials[-1])):
+        first, second = (pl.read_parquet(trial.file("ranks.parquet")) for trial in (one, other))
+        assert first.drop("rank", "^rank_.*$").equals(second.drop("rank", "^rank_.*$")), "the same items are measured"
+        assert not first["rank"].equals(second["rank"])
+        assert not other.file("validation.ranks.parquet").exists()
+    stored = [checkpoint.read(trial.file("pt"), "") for trial in (scratch, again[0], blend, trials[-1])]
+    assert len(stored[1]["history"]) == stored[0]["best"]["epoch"]
+    kept = checkpoint.read(again[0].file("pt"), "")["model"]
+    assert stored[3]["model"]["weights"].equal(stored[2]["model"]["weights"])
+    assert any(stored[3]["model"][f"members.0.{name}"].equal(kept[name]) for name in ("items.weight",))
+
+    data = DataSet("shop", artifacts)
+    tables = collect(Plan([data], trials, {}, [], {}), pl.DataFrame(), data.measured[0])
+    test = pl.col("experiment").str.ends_with("-refit")
+    summary = tables["summary"].filter(pl.col("protocol") == "full", pl.col("metric") == "ndcg@10")
+    assert summary.filter(test)["optimism"].null_count() == 3 and summary.filter(~test)["optimism"].null_count() == 0
+    found = tables["differences"].filter(pl.col("family") == "on everything")
+    assert found["one"].unique().sort().to_list() == ["best-refit", "markov-refit", "scratch-refit"]
+    assert not tables["history"].filter(test).height and not tables["newcomers"].filter(test).height
+
+    # A record gives them back, without weights.
+    keep(trials, tmp_path / "record")
+    folder = (
+        tmp_path / "elsewhere" / tmp_path.parent.name / tmp_path.name / "seed0"
+    )  # a record tells data by their name
+    elsewhere = [replace(trial, folder=folder) for trial in trials]
+    prepare_folder(elsewhere[0].folder, artifacts)
+    restore(elsewhere, tmp_path / "record")
+    assert [finished(trial) for trial in elsewhere] == [True] * len(trials)
+    ranks = [trial.file("ranks.parquet").read_bytes() for trial in (trials[-1], elsewhere[-1])]
+    assert pl.read_parquet(ranks[0])["rank"].equals(pl.read_parquet(ranks[1])["rank"])
 
 
 def test_a_trial_that_reads_items_is_of_these_items(artifacts: Path, tmp_path: Path) -> None:
