@@ -21,12 +21,22 @@ GLOSSARY = [
     ("Markov chain", "What follows an item within 20 steps; factorised: cut to its largest singular values."),
     ("hybrid", "The transformer started from iALS with metadata, beside a factorised Markov chain."),
     ("best", "A weighted sum of several models' scores in one file; weights are fitted on validation items."),
-    ("on everything", "Trained anew on validation items, too, as an earlier training of the model was best on them."),
     ("crossed bootstrap", "Users and seeds are drawn anew, independently of each other; the interval holds both, and "
      "is rather too wide where users differ from seed to seed. With one seed it is of the models as trained."),
     ("corrected p", "Of a permutation test over users, corrected within its family of questions by Holm's method."),
     ("optimism", "How much higher the validation items are ranked than the test items, by which nothing was chosen."),
 ]  # fmt: skip
+
+
+ON_EVERYTHING = (
+    "on everything", "Trained anew on validation items, too, as an earlier training of the model was best on them."
+)  # fmt: skip
+
+
+def glossary(tables: dict[str, pl.DataFrame]) -> list[tuple[str, str]]:
+    """The terms of the page and what they mean."""
+    refitted = tables["summary"]["title"].str.ends_with(ON_EVERYTHING[0]).any()
+    return [*GLOSSARY, *([ON_EVERYTHING] if refitted else [])]
 
 
 def head(tables: dict[str, pl.DataFrame]) -> list[str]:

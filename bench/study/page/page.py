@@ -22,7 +22,7 @@ from bench.study.page.answers import (
     paper_note,
     sets,
 )
-from bench.study.page.opening import GLOSSARY, head, picture
+from bench.study.page.opening import glossary, head, picture
 from bench.study.page.plots import bars, cohorts, curves, front, scarcity, untimed
 
 PROTOCOLS = (
@@ -67,7 +67,7 @@ def write_study(tables: dict[str, pl.DataFrame], path: Path, command: str) -> Pa
         title="Does matrix factorization help BERT4Rec?",
         head=head(tables),
         picture=picture(tables),
-        glossary=GLOSSARY,
+        glossary=glossary(tables),
         command=command,
         summary=summary(tables),
         about=[(name, of_set(tables, name)["about"].select("name", "value").rows()) for name in sets(tables)],
