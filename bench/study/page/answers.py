@@ -38,6 +38,9 @@ NAMES = TITLES | {
     "ials-markov": "the transformer started from iALS, blended with the Markov chain",
     "chain": "the chain alone",
     "hybrid": "the hybrid",
+    "scratch-refit": "the transformer from scratch, on everything,",
+    "hybrid-refit": "the hybrid on everything",
+    "best-refit": "best.onnx on everything",
 }
 # What the first lines of the page say, in this order: what is asked, and of whom.
 ASKED = (
@@ -54,6 +57,9 @@ ASKED = (
     ("As in the paper:", "hybrid-paper", "bert-paper"),
     ("Against the Markov chain:", "hybrid", "markov"),
     ("Against what needs no training:", "best", "ease-markov"),
+    ("On validation items, too, from scratch:", "scratch-refit", "scratch"),
+    ("On validation items, too, the hybrid:", "hybrid-refit", "hybrid"),
+    ("On validation items, too, the blend:", "best-refit", "best"),
 )
 
 

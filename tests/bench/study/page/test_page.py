@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bench.study.page.opening import GLOSSARY
+from bench.study.page.opening import GLOSSARY, ON_EVERYTHING
 from bench.study.page.page import sections, summary, write_study
 from bench.study.record import read_record
 from tests.helpers.checkerboard import ROOT
@@ -48,6 +48,14 @@ def test_every_word_that_is_explained_stands_on_the_page() -> None:
     for term, _ in GLOSSARY:
         for word in term.split(", "):
             assert word in said, word
+
+
+def test_training_on_everything_is_explained_where_a_model_was_trained_so(tmp_path: Path) -> None:
+    for name, shown in (("ml-latest-small-everything", True), ("ml-latest-small", False)):
+        page = write_study(read_record(ROOT / "bench" / "results" / "study" / name), tmp_path / "study.html", "study")
+        text = page.read_text(encoding="utf-8")
+        assert (f"<dt>{ON_EVERYTHING[0]}</dt>" in text) == shown
+        assert ("best.onnx, on everything" in text) == shown
 
 
 def test_the_first_claim_stands_beside_its_control() -> None:
