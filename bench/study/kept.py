@@ -63,15 +63,18 @@ def _key(trial: Trial) -> tuple[str, str, int]:
     return trial.split, trial.experiment.name, trial.seed
 
 
+def _parts(trial: Trial) -> Sequence[str]:
+    """Those of PARTS that it has: a model that learned from validation items is measured on test items alone."""
+    return PARTS[:1] if trial.experiment.refit else PARTS
+
+
 def _row(trial: Trial) -> dict[str, Any]:
     """What is kept of a trial, by column."""
     row = dict(zip(KEY, _key(trial), strict=True)) | {
         "marker": trial.marker.read_text(encoding="utf-8"),
         "epochs": json.dumps(pl.read_parquet(trial.file("history.parquet")).to_dicts()),
     }
-    for part in PARTS:
-        if part and trial.experiment.refit:
-            continue
+    for part in _parts(trial):
         ranks = pl.read_parquet(trial.file(f"{part}ranks.parquet"))
         ranks = ranks.select(name for name in ranks.columns if name == RANK or name.startswith(f"{RANK}_"))
         row |= {f"{part}{name}": ranks[name].to_list() for name in ranks.columns}
@@ -98,9 +101,7 @@ def restore(trials: Sequence[Trial], folder: Path) -> None:
         trial.marker.unlink(missing_ok=True)
         for suffix in OTHERS:
             trial.file(suffix).unlink(missing_ok=True)
-        for part in PARTS:
-            if part and trial.experiment.refit:
-                continue
+        for part in _parts(trial):
             shared = pl.read_parquet(common.file(f"{part}ranks.parquet"))
             names = [name for name in row if row[name] is not None and name.startswith(f"{part}{RANK}")]
             columns = [pl.Series(name.removeprefix(part), row[name], pl.Int64) for name in names]

@@ -126,11 +126,9 @@ def test_a_model_is_refitted_on_validation_items_and_measured_on_the_same_test_i
     assert found["one"].unique().sort().to_list() == ["best-refit", "markov-refit", "scratch-refit"]
     assert not tables["history"].filter(test).height and not tables["newcomers"].filter(test).height
 
-    # A record gives them back, without weights.
+    # A record, which tells data by their folder's name, gives them back without weights.
     keep(trials, tmp_path / "record")
-    folder = (
-        tmp_path / "elsewhere" / tmp_path.parent.name / tmp_path.name / "seed0"
-    )  # a record tells data by their name
+    folder = tmp_path / "elsewhere" / tmp_path.parent.name / tmp_path.name / "seed0"
     elsewhere = [replace(trial, folder=folder) for trial in trials]
     prepare_folder(elsewhere[0].folder, artifacts)
     restore(elsewhere, tmp_path / "record")
