@@ -49,7 +49,7 @@ def read_reports(folder: Path) -> dict[str, dict[str, Any]]:
             continue
         try:
             report = json.loads(path.read_bytes())
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InputError(f"{path} is not valid JSON: score that model again") from None
         if not _is_report(report):
             raise InputError(f"{path} holds no report: score that model again")

@@ -78,7 +78,8 @@ def read_json(path: Path) -> Any:
 
 def _is_manifest(found: Any) -> bool:
     """Whether it has what is read of it, and numbers where these are shown and compared."""
-    plan, needed = {"model", "users", "options"}, {"k", "listed", "rows", "interactions", *SHARES}
+    plan = {"model", "users", "options"}
+    needed = {"k", "users", "listed", "rows", "interactions", "coverage", *SHARES}
     try:
         figures, options = found["figures"], found["plan"]["options"]
         numbers = {name: figures[name] for name in figures if name not in ("ids", "earlier")}
@@ -88,8 +89,10 @@ def _is_manifest(found: Any) -> bool:
             and plan <= set(found["plan"])
             and {"k", "split"} <= set(options)
             and all(type(numbers[name]) in (int, float) for name in needed)
+            and {"score_min", "score_max"} <= set(numbers)
             and all(type(value) in (int, float, type(None)) for value in numbers.values())
             and isinstance(found.get("model", ""), str)
+            and isinstance(found["beyond"], str | None)
             and all(isinstance(rule, dict) for rule in rules)
             and isinstance(found.get(FOLLOWS), str | None)
             and all({"file", "first", "last", "scored"} <= set(part) for part in found["parts"])

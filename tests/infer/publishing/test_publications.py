@@ -391,6 +391,9 @@ def test_a_manifest_with_other_values_than_it_has_is_damaged(folder: Path) -> No
     found += [whole | {"figures": figures | {"listed": None}}, whole | {"figures": []}, whole | {"model": 5}]
     found += [whole | {"rules": None}, whole | {"plan": plan | {"options": ["k", "split"]}}]
     found += [whole | {"plan": plan | {"options": plan["options"] | {"rules": "x"}}}]
+    for read in ("users", "coverage", "score_min", "score_max", "popular"):
+        found.append(whole | {"figures": {name: value for name, value in figures.items() if name != read}})
+    found.append({name: value for name, value in whole.items() if name != "beyond"})
     for content in (*map(json.dumps, found), "[" * 100_000):
         path.write_text(content)
         assert "is damaged" in (Publication(path.parent).damage or ""), content[:200]
