@@ -1,6 +1,6 @@
 """What the study compares: the experiments, the splits, and which differences are tested.
 
-In: nothing. Out: EXPERIMENTS, PRIMARY, PAIRS and the names of the splits; `bench.study.trials` makes a trial of each.
+In: nothing. Out: EXPERIMENTS, PRIMARY, PAIRS and the names of the splits; `bench.study.making` makes a trial of each.
 
     python -m bench.study --only=scratch,hybrid
 """

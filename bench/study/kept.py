@@ -16,15 +16,15 @@ from typing import Any
 import polars as pl
 
 from bench.study.experiments import Experiment
+from bench.study.making import run_safely
 from bench.study.record import write_small, writing
-from bench.study.trials import Trial, finished, is_of, run_safely
+from bench.study.trials import Trial, finished, is_of
 from infer.errors import InputError
 from infer.system.files import replacing, write_text
 from infer.system.ownership import MARK
-from infer.tables.columns import RANK
+from infer.tables.columns import RANK, TEST
 
 KEY = ("split", "experiment", "seed")
-PARTS = ("", "validation.")  # of the ranks' files
 # What else of an earlier trial would be taken for the restored one's.
 OTHERS = ("pt", "onnx", "contract.json", "evaluation.json", "negatives.parquet")
 # A model that takes seconds: what the ranks of a split have in common is read from its evaluation.
@@ -63,9 +63,9 @@ def _key(trial: Trial) -> tuple[str, str, int]:
     return trial.split, trial.experiment.name, trial.seed
 
 
-def _parts(trial: Trial) -> Sequence[str]:
-    """Those of PARTS that it has: a model that learned from validation items is measured on test items alone."""
-    return PARTS[:1] if trial.experiment.refit else PARTS
+def _prefixed(trial: Trial) -> dict[str, str]:
+    """Before the names of the columns of ranks, by the held-out items that the trial is measured on."""
+    return {part: "" if part == TEST else f"{part}." for part in trial.measured}
 
 
 def _row(trial: Trial) -> dict[str, Any]:
@@ -74,10 +74,10 @@ def _row(trial: Trial) -> dict[str, Any]:
         "marker": trial.marker.read_text(encoding="utf-8"),
         "epochs": json.dumps(pl.read_parquet(trial.file("history.parquet")).to_dicts()),
     }
-    for part in _parts(trial):
-        ranks = pl.read_parquet(trial.file(f"{part}ranks.parquet"))
+    for part, prefix in _prefixed(trial).items():
+        ranks = pl.read_parquet(trial.ranks(part))
         ranks = ranks.select(name for name in ranks.columns if name == RANK or name.startswith(f"{RANK}_"))
-        row |= {f"{part}{name}": ranks[name].to_list() for name in ranks.columns}
+        row |= {f"{prefix}{name}": ranks[name].to_list() for name in ranks.columns}
     return row
 
 
@@ -101,13 +101,13 @@ def restore(trials: Sequence[Trial], folder: Path) -> None:
         trial.marker.unlink(missing_ok=True)
         for suffix in OTHERS:
             trial.file(suffix).unlink(missing_ok=True)
-        for part in _parts(trial):
-            shared = pl.read_parquet(common.file(f"{part}ranks.parquet"))
-            names = [name for name in row if row[name] is not None and name.startswith(f"{part}{RANK}")]
-            columns = [pl.Series(name.removeprefix(part), row[name], pl.Int64) for name in names]
+        for part, prefix in _prefixed(trial).items():
+            shared = pl.read_parquet(common.ranks(part))
+            names = [name for name in row if row[name] is not None and name.startswith(f"{prefix}{RANK}")]
+            columns = [pl.Series(name.removeprefix(prefix), row[name], pl.Int64) for name in names]
             if any(len(column) != shared.height for column in columns):
                 raise InputError(f"{path} is of a table with another number of users")
-            with replacing(trial.file(f"{part}ranks.parquet"), owned=True) as temporary:
+            with replacing(trial.ranks(part), owned=True) as temporary:
                 shared.with_columns(columns).write_parquet(temporary, metadata=MARK)
         with replacing(trial.file("history.parquet"), owned=True) as temporary:
             schema = pl.read_parquet_schema(common.file("history.parquet"))

@@ -1,6 +1,6 @@
 """What a study is made of: its options, its trials and their data.
 
-In: the study's options, and prepared data folders. Out: trials (`bench.study.trials`), those of stage 0 first, which
+In: the study's options, and prepared data folders. Out: trials (`bench.study.making`), those of stage 0 first, which
 `bench.study.workers` makes.
 
     python -m bench.study --only=scratch,hybrid-ials

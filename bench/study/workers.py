@@ -1,6 +1,6 @@
 """How missing trials are made, several at once, each in a process of its own with one thread.
 
-In: trials. Out: their files (`bench.study.trials`), those of stage 0 first.
+In: trials. Out: their files (`bench.study.making`), those of stage 0 first.
 
     python -m bench.study --workers=2
 """
@@ -17,7 +17,8 @@ from multiprocessing import active_children, get_context, parent_process, resour
 
 from tqdm import tqdm
 
-from bench.study.trials import Trial, finished, run_safely
+from bench.study.making import run_safely
+from bench.study.trials import Trial, finished
 from infer.errors import InputError
 from infer.system.progress import progress
 

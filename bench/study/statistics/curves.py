@@ -10,6 +10,7 @@ import polars as pl
 from bench.study.experiments import TRANSFORMERS
 from bench.study.statistics.significance import mean_interval
 from bench.study.trials import Trial
+from infer.tables.columns import VALIDATION
 
 KEPT = ("epoch", "train_loss", "validation_loss", "validation_ndcg_at_10", "seconds")
 HISTORY = pl.Schema({
@@ -27,7 +28,7 @@ def history(trials: list[Trial]) -> pl.DataFrame:
     """A row an epoch of every model with a loss. elapsed: seconds since the start, with the preparation of
     its first vectors and the whole training of the models that it starts from."""
     parts = [pl.DataFrame(schema=HISTORY)]
-    for trial in (trial for trial in trials if not trial.experiment.refit):  # of which nothing is validated
+    for trial in (trial for trial in trials if VALIDATION in trial.measured):
         table = pl.read_parquet(trial.file("history.parquet"))
         if table["train_loss"].null_count():
             continue

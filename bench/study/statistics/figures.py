@@ -92,9 +92,9 @@ def cohorts(ranks: Ranks, titles: dict[str, str]) -> pl.DataFrame:
 def newcomers(trials: list[Trial]) -> pl.DataFrame:
     """Held-out items that nobody had rated, of validation and test together, over all seeds; of models with both."""
     rows = []
-    for name in dict.fromkeys(trial.experiment.name for trial in trials if not trial.experiment.refit):
+    for name in dict.fromkeys(trial.experiment.name for trial in trials if VALIDATION in trial.measured):
         of_model = [trial for trial in trials if trial.experiment.name == name]
-        files = [trial.file(f"{split}ranks.parquet") for trial in of_model for split in ("", "validation.")]
+        files = [trial.ranks(part) for trial in of_model for part in trial.measured]
         tables = [pl.read_parquet(path) for path in files]
         ranks = pl.concat([table.filter(pl.col("target_count") == 0) for table in tables])
         targets = ranks.height // len(of_model)

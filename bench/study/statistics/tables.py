@@ -105,9 +105,8 @@ def _of_set(trials: list[Trial], cells: list[Cell], user: str | None) -> dict[st
             baselines = baseline_ranks(there, part)
             titles |= {name: name for name in baselines}
             ranks[part] |= {(split, name, 0): table for name, table in baselines.items()}
-            file = "ranks.parquet" if part == TEST else f"{part}.ranks.parquet"
-            measured_trials = [t for t in of_split if part == TEST or not t.experiment.refit]
-            ranks[part] |= {(split, t.experiment.name, t.seed): pl.read_parquet(t.file(file)) for t in measured_trials}
+            of_part = [t for t in of_split if part in t.measured]
+            ranks[part] |= {(split, t.experiment.name, t.seed): pl.read_parquet(t.ranks(part)) for t in of_part}
     measured = pl.concat(
         [metrics(*key, titles[key[1]], part, table) for part in PARTS for key, table in ranks[part].items()]
     )

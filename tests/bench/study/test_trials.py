@@ -11,10 +11,11 @@ from bench.study.caveats import caveats
 from bench.study.datasets import DataSet
 from bench.study.experiments import EXPERIMENTS
 from bench.study.kept import keep, restore
+from bench.study.making import make
 from bench.study.statistics.costs import costs
 from bench.study.statistics.tables import collect
 from bench.study.study import Plan
-from bench.study.trials import Trial, finished, make, prepare_folder, read_marker
+from bench.study.trials import Trial, finished, prepare_folder, read_marker
 from infer.errors import InputError
 from infer.system.fingerprints import sha256
 from train import messages

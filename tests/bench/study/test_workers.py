@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.study import trials
+from bench.study import making
 from bench.study.experiments import EXPERIMENTS
-from bench.study.trials import Trial, run_safely
+from bench.study.making import run_safely
+from bench.study.trials import Trial
 
 SCRATCH = next(experiment for experiment in EXPERIMENTS if experiment.name == "scratch")
 TRAINING = logging.getLogger("train.trainer")
@@ -25,7 +26,7 @@ def work(trial: Trial) -> tuple[float, float]:
 
 
 def test_a_worker_tells_how_far_its_trial_is(trial: Trial, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(trials, "EVERY", 0.0)
+    monkeypatch.setattr(making, "EVERY", 0.0)
     assert run_safely(trial, work) == (1.0, 0.5)
     said = [f"{SCRATCH.title} seed 3 shop leave-one-out: epoch {epoch}\n" for epoch in (1, 2)]
     assert capsys.readouterr().err == "".join(said)
