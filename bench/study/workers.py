@@ -43,7 +43,8 @@ def make_all(wanted: list[Trial], most: int = 0, made: Callable[[Trial], None] =
             with _uninterrupted():
                 running = {pool.submit(run_safely, trial): trial for trial in missing}
             try:
-                for future in progress(as_completed(running), desc="trials", total=len(missing), unit=" trials"):
+                bar = {"desc": "trials", "total": len(missing), "unit": " trials"}
+                for future in progress(as_completed(running), smoothing=0, **bar):  # models take very different times
                     trial, result = running[future], future.result()
                     if isinstance(result, str):
                         raise InputError(f"{trial.name}: {result}")

@@ -1,7 +1,9 @@
 """The search for options: two or three trials on the checkerboard, in this process."""
 
 import json
+import logging
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -241,6 +243,24 @@ def test_below_the_median_a_trial_is_pruned(folder: Path, monkeypatch) -> None:
     better = Trial(1, "finished", 2.0, 1, 3, 0.0, [2.0, 2.0, 2.0], {"weight_decay": 0.01})
     trial = tuning._next(looked_for, load(folder), [better])
     assert (trial.state, trial.epochs) == ("pruned", 1)
+
+
+def test_both_estimates_of_the_time_left_agree(folder: Path, monkeypatch, capsys, caplog) -> None:
+    now = 0.0
+
+    def searching(looked_for: Search, trials: int) -> Iterator[tuple[Trial, bool]]:
+        nonlocal now
+        for number, seconds in enumerate((512.0, 512.0, 64.0), 1):
+            now += seconds
+            yield Trial(number, "finished", 0.1, 1, 1, seconds, [0.1], {}), True
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tqdm.std.time", lambda: now)
+    monkeypatch.setattr("train.tune.search.search", searching)
+    with caplog.at_level(logging.INFO), pytest.raises(KeyboardInterrupt):
+        command.main(["knn", "--trials=4", f"--artifacts={folder}"])
+    assert "about 6 min left" in caplog.messages[-1]
+    assert "tuning knn: 3/4 trials, 18:08 so far, 06:02 left" in capsys.readouterr().err
 
 
 def test_the_command_prints_a_command_that_trains_what_it_found(run, folder: Path) -> None:
