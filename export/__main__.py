@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from export.carried import Carried
-from infer.cli import leading, option, parse, run
+from infer.cli import leading, option, parse, run, say
 from infer.errors import InputError
 
 DEFAULT = ("mf", "bert", "hybrid")
@@ -47,9 +47,9 @@ def main(argv: Sequence[str]) -> None:
         if Path(name).name != name or not Places(config.artifacts, name).finished.is_file():
             raise InputError(f"no model is called '{name}'; {config.artifacts} holds {_checkpoints(config.artifacts)}")
     for name in names or DEFAULT:
-        print(f"{name}: exporting ...", end=" ", flush=True)
+        say(f"{name}: exporting ...", end=" ")
         path, metadata = export(name, config.artifacts, config.precision, config.largest_loss, config)
-        print(
+        say(
             f"{path} ({path.stat().st_size / 1e6:.1f} MB), largest difference from PyTorch "
             f"{metadata.parity['largest_score_difference']:.1e} over {metadata.parity['users']} users"
             + stated_loss(metadata)

@@ -19,7 +19,7 @@ from typing import ClassVar, Literal
 from export.packages import huggingface, mlflow_model, triton
 from export.packages.folders import whole
 from export.packages.packed import Packed, read
-from infer.cli import option, parse, run
+from infer.cli import option, parse, run, say
 from infer.errors import InputError
 from infer.system.project import project_version
 
@@ -76,8 +76,8 @@ OPTIONS = {"triton": (Serving, Triton), "mlflow": (Serving,), "huggingface": (Hu
 def main(argv: Sequence[str]) -> None:
     """Parse, write, print."""
     config = parse(PackageConfig, argv, __doc__)
-    print(f"{config.model}: packing for {config.to} ...", end=" ", flush=True)
-    print(package(config))
+    say(f"{config.model}: packing for {config.to} ...", end=" ")
+    say(package(config))
 
 
 def package(config: PackageConfig) -> str:

@@ -80,8 +80,8 @@ def test_a_library_prints_nothing_and_takes_only_options_from_the_command_line(p
 
 
 def test_commands_that_tell_of_tables_and_reports_print_what_steers_no_terminal() -> None:
-    files = [path for path in (ROOT / "infer").rglob("*.py") if path.parent.name != "cli"]
-    files.append(ROOT / "export" / "web" / "__main__.py")
+    folders = ("infer", "train", "export", "bench/study", "bench/curves", "bench/report")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py") if path.parent.name != "cli"]
     found = {str(path.relative_to(ROOT)): printing(ast.parse(path.read_text())) for path in files}
     assert not {path: lines for path, lines in found.items() if lines}, "say it: infer.cli"
 

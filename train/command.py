@@ -19,7 +19,7 @@ from inspect import getdoc
 from pathlib import Path
 from typing import Literal
 
-from infer.cli import option, parse, take
+from infer.cli import option, parse, say, take
 from infer.errors import InputError
 from infer.system.memory import keep_freed_memory
 from infer.system.progress import no_progress
@@ -122,7 +122,7 @@ def main(argv: Sequence[str]) -> None:
     if not world.first:
         return
     kept = f", epoch {trained.best_record.epoch} of {trained.epochs}" if trained.best is not None else ""
-    print(f"-> {Places(config.artifacts, name).finished}{kept}")
+    say(f"-> {Places(config.artifacts, name).finished}{kept}")
 
 
 @contextmanager

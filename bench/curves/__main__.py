@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bench.curves.history import DEFAULT, read
-from infer.cli import leading, option, parse, run
+from infer.cli import leading, option, parse, run, say
 from infer.errors import InputError
 from infer.system.ownership import claim
 from train.saved.places import Places
@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> None:
     config = parse(CurvesConfig, rest, __doc__)
     missing = [library for library in ("jinja2", "plotly") if find_spec(library) is None]
     if missing:  # `just train-all` ends with this command, and needs neither
-        print(f'no page of training curves, since {" and ".join(missing)} is missing: pip install -e ".[study]"')
+        say(f'no page of training curves, since {" and ".join(missing)} is missing: pip install -e ".[study]"')
         return
     from bench.curves.page import write_curves  # it needs both
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
     read_too = [Places(config.artifacts, name).finished for name in found]
     claim([output], inputs=[config.artifacts / f"{name}.history.parquet" for name in found] + read_too)
     write_curves([read(config.artifacts, name) for name in found], output)
-    print(f"training curves of {', '.join(found)} -> {output}")
+    say(f"training curves of {', '.join(found)} -> {output}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.records.records import ROOT
 from bench.records.runs import load_all
 from bench.report.page import write_report
-from infer.cli import leading, option, parse, run
+from infer.cli import leading, option, parse, run, say
 from infer.errors import InputError
 from infer.system.ownership import claim
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> None:
     claim([config.output], inputs=files)
     records = load_all(files)
     write_report(records, config.output)
-    print(f"{len(records)} benchmarks of {len(files)} runs -> {config.output}")
+    say(f"{len(records)} benchmarks of {len(files)} runs -> {config.output}")
 
 
 if __name__ == "__main__":

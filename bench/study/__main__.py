@@ -20,7 +20,7 @@ from bench.study.speed import measure_speed
 from bench.study.statistics.tables import write_tables
 from bench.study.study import StudyConfig, finished_part, plan, prepare, shown_user
 from bench.study.workers import make_all
-from infer.cli import parse, run
+from infer.cli import parse, run, say
 from infer.system.locks import alone
 from infer.system.ownership import claim
 
@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> None:
         write_study(tables, page, shlex.join(["python", "-m", "bench.study", *argv]))
         if record is not None:
             write_record(tables, record)
-    print(f"-> {folder}, {page}" + (f", {record}" if record is not None else ""))
+    say(f"-> {folder}, {page}" + (f", {record}" if record is not None else ""))
 
 
 if __name__ == "__main__":

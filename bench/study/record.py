@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from bench.study.page.answers import answers_cold, answers_convergence, answers_effort, answers_scarcity, answers_top
-from infer.cli import option, parse, run
+from infer.cli import option, parse, run, say
 from infer.errors import InputError
 from infer.system.files import replacing
 from infer.system.locks import alone
@@ -67,7 +67,7 @@ def main(argv: Sequence[str]) -> None:
     """Parse, read, print the answers."""
     tables = read_record(parse(RecordConfig, argv, __doc__).record)
     for answers in (answers_top, answers_cold, answers_convergence, answers_scarcity, answers_effort):
-        print("\n".join(answers(tables)))
+        say("\n".join(answers(tables)))
 
 
 if __name__ == "__main__":

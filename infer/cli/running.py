@@ -117,10 +117,10 @@ def _terminable() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
-def say(text: str, stream: TextIO | None = None) -> None:
+def say(text: str, stream: TextIO | None = None, end: str = "\n") -> None:
     """Print lines, on standard output unless told otherwise, in which names of a table or a report may stand: without
     what could steer a terminal."""
-    print("\n".join(map(printable, text.split("\n"))), file=stream, flush=True)
+    print("\n".join(map(printable, text.split("\n"))), file=stream, end=end, flush=True)
 
 
 class _Told(logging.Handler):

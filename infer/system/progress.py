@@ -13,6 +13,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from infer.system.columns import printable
+
 EVERY = 60.0  # seconds between two lines
 TICK = 1.0  # seconds between two looks at whether one is due
 LINE = "{desc}: {n_fmt}/{total_fmt}{unit}, {elapsed} so far, {remaining} left"
@@ -80,6 +82,7 @@ def _stop() -> None:
 
 def progress(given: Iterable[Any] | None = None, **options: Any) -> "tqdm[Any]":
     """A bar of tqdm's if standard error is a terminal, else its figures once a minute; options: tqdm's own."""
+    options["desc"] = printable(options.get("desc") or "")  # a file's name, or that of an object that others named
     if _silent.get() or sys.stderr is None:
         return tqdm(given, disable=True, **options)
     return (tqdm if sys.stderr.isatty() else _Lines)(given, **options)

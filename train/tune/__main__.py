@@ -13,12 +13,13 @@ same as `python -m train tune`.
 
 import logging
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from infer.cli import leading, option, parse, run, take
+from infer.cli import leading, option, parse, run, say, take
 from infer.cli.fields import idle, options
 from infer.cli.splitting import split
 from infer.errors import InputError
@@ -100,9 +101,9 @@ def main(argv: Sequence[str]) -> None:
     _, found = read_tuned(wanted.best, kind)  # written as it is read
     preset = [] if chosen.preset == DEFAULT else [f"--preset={chosen.preset}"]
     place = [] if str(config.artifacts) == "artifacts" else [f"--artifacts={config.artifacts}"]
-    print(f"best of {len(trials)} trials: number {best.number}, validation NDCG@10 {100 * (best.ndcg or 0):.2f} %")
-    print(" ".join(["python -m train", kind, *preset, *found, *place]))
-    print(f"-> {wanted.best}, {wanted.table}")
+    say(f"best of {len(trials)} trials: number {best.number}, validation NDCG@10 {100 * (best.ndcg or 0):.2f} %")
+    say(shlex.join(["python", "-m", "train", kind, *preset, *found, *place]))
+    say(f"-> {wanted.best}, {wanted.table}")
 
 
 def to_search(declared: Space, config: TrainConfig, given: set[str]) -> Space:

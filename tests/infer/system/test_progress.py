@@ -22,6 +22,13 @@ def test_a_log_has_lines_with_what_is_left(capsys, monkeypatch) -> None:
     assert list(progress(range(3), desc="again")) == [0, 1, 2]
 
 
+def test_a_name_steers_no_terminal(capsys, monkeypatch) -> None:
+    monkeypatch.setattr(module, "EVERY", 0.0)
+    with progress(total=1, desc="lists/\x1b]0;owned\x07.onnx") as bar:
+        bar.update()
+    assert capsys.readouterr().err.startswith("lists/?]0;owned?.onnx: 1/1")
+
+
 # A process of its own, as the thread that looks is never ended.
 SLOW = """
 import time
