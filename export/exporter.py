@@ -11,6 +11,7 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from types import MappingProxyType
 from typing import Any
 
@@ -62,7 +63,7 @@ def export(
     claim([path, sidecar_of(path)], inputs=[stored, artifacts / INTERACTIONS_FILE])
     # Read once it is locked: an older checkpoint would take the place of what another exported of a newer one.
     with alone(artifacts / "locks" / f"{path.name}.lock"):
-        state = checkpoint.read(stored, f"run `python -m train {name} --artifacts={artifacts}` first")
+        state = checkpoint.read(stored, f"run `python -m train {name} --artifacts={quote(str(artifacts))}` first")
         model = _restored(state)
         refuse_broken_weights(name, model)
         refuse_large_weights(name, model, precision)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import polars as pl
 
@@ -58,7 +59,7 @@ def read_record(folder: Path) -> dict[str, pl.DataFrame]:
     files = record_files(folder)
     if folder / "differences.parquet" not in files:
         raise InputError(
-            f"{folder} holds no record of a study: write one with `python -m bench.study --record={folder}`"
+            f"{folder} holds no record of a study: write one with `python -m bench.study --record={quote(str(folder))}`"
         )
     return {path.stem: pl.read_parquet(path, glob=False) for path in files}
 

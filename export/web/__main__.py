@@ -13,6 +13,7 @@ where it cannot, --runtime names a folder that holds it. docs/web.md says what i
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 from infer.cli import option, parse, run, say
@@ -53,7 +54,7 @@ def main(argv: Sequence[str]) -> None:
         say(line)
     sizes = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in found.sizes.items())
     say(f"{config.output}: {sum(found.sizes.values()) / 1e6:.1f} MB ({sizes})")
-    say(f"show it with: python -m http.server --directory {config.output}")
+    say(f"show it with: python -m http.server --directory {quote(str(config.output))}")
 
 
 if __name__ == "__main__":

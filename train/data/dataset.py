@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import compress
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -143,7 +144,7 @@ def load(artifacts: Path, numbered: list[int] | list[str] | None = None) -> Data
     """
     path = artifacts / INTERACTIONS_FILE
     if not path.is_file():
-        raise InputError(f"{path} does not exist: run `python -m train.data --artifacts={artifacts}` first")
+        raise InputError(f"{path} does not exist: run `python -m train.data --artifacts={quote(str(artifacts))}` first")
     written = _written(artifacts)
     with reading(path):
         about, schema = pl.read_parquet_metadata(path), pl.read_parquet_schema(path)

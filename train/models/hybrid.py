@@ -11,6 +11,7 @@ encoder comes from `train.models.chain`. With --initial=random and without a cha
 
 import logging
 from dataclasses import replace
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -52,8 +53,8 @@ def item_vectors(data: Data, config: BertConfig) -> tuple[Tensor, dict[str, str]
         halves = [_solved(data, config, name, size) for name, size in sizes.items() if size]
         return torch.cat([half / half.std() for half in halves], 1), {}
     path = Places(config.artifacts, config.mf).finished
-    named = "" if config.mf == "mf" else f" --name={config.mf}"
-    advice = f"run `python -m train mf --artifacts={config.artifacts}{named}` first"
+    named = "" if config.mf == "mf" else f" --name={quote(config.mf)}"
+    advice = f"run `python -m train mf --artifacts={quote(str(config.artifacts))}{named}` first"
     mf, digest = checkpoint.read_same_table(path, data, advice)
     if mf["provenance"]["kind"] != "mf":
         raise InputError(f"--mf {config.mf} is a {mf['provenance']['kind']}, not a matrix factorization")

@@ -9,6 +9,7 @@ Everything that says what the model is comes from the earlier checkpoint; how lo
 
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def read_kind(path: Path, kind: str, option: str) -> Start:
     )
     found = content["provenance"]["kind"]
     if found != kind:
-        raise InputError(f"{path} is a {found}: run `python -m train {found} --{option}={path}`")
+        raise InputError(f"{path} is a {found}: run `python -m train {found} --{option}={quote(str(path))}`")
     return Start(path, checksum, content)
 
 
