@@ -92,7 +92,7 @@ def test_a_table_without_ratings_has_none(tmp_path: Path) -> None:
 def test_a_table_that_cannot_be_trained_on_is_refused_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"does not exist: run `python -m train.data --artifacts={tmp_path}` first"):
         load(tmp_path)
-    with pytest.raises(InputError, match="run `python -m train.data --artifacts='my shop'` first"):  # can be pasted
+    with pytest.raises(InputError, match=r"run `python -m train\.data --artifacts='my shop'` first"):  # can be pasted
         load(Path("my shop"))
     with pytest.raises(InputError, match="has no column split: write it with"):
         load(written(tmp_path, without=["split"]))
