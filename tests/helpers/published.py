@@ -39,7 +39,9 @@ def publish(output: Path, *parts: pl.DataFrame, run: int = 0) -> Publication:
             told.append(part_of(Part(number, 0, ids.n_unique(), 0, lists.height), numbers))
         listed = pl.concat([part["user"].cast(pl.String) for part in parts]).n_unique() if parts else 0
         figures = {"k": 2, "listed": listed, "rows": sum(part.height for part in parts)}
-        figures |= dict.fromkeys(("interactions", "left_out", "unknown", "popular"), 0)
-        made.describe({"plan": plan, "digest": made.digest, "model": "m.onnx", "figures": figures, "parts": told})
+        figures |= dict.fromkeys(("users", "interactions", "left_out", "unknown", "coverage", "popular"), 0)
+        figures |= dict.fromkeys(("score_min", "score_max"))
+        about = {"plan": plan, "digest": made.digest, "model": "m.onnx", "beyond": None}
+        made.describe(about | {"figures": figures, "parts": told})
         with made.locked(STORE):
             return made.publish(keep=3)
